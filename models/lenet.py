@@ -17,11 +17,9 @@ def lenet5(input_shape: tuple[int, int, int] = (32, 32, 1), classes: int = 10) -
 
     Raises ValueError for images that are neither 32x32 nor 28x28.
     """
-    height, width, _ = input_shape
+    height, width = input_shape[:2]
     if (height, width) not in {(32, 32), (28, 28)}:
-        raise ValueError(
-            f"lenet5: images of {height}x{width} don't fit, it takes 32x32 or 28x28: resize the images"
-        )
+        raise ValueError(f"lenet5: images of {height}x{width} don't fit, it takes 32x32 or 28x28: resize the images")
     image = image_input("lenet5", input_shape, classes, minimum=28)
     x = image
     if height == 28:

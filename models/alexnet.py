@@ -1,0 +1,98 @@
+"""AlexNet (Krizhevsky, Sutskever, Hinton 2012), winner of 2012, and the series' one-tower listing of it."""
+
+import keras
+from keras import layers
+
+from models.convolution import convolution, max_pool
+from models.response_normalization import LocalResponseNormalization
+from models.shapes import image_input
+
+#        filters, kernel, strides, padding, in groups, normalized, pooled       at 227x227
+CONVOLUTIONS = (
+    (96, 11, 4, "valid", False, True, True),  # 55x55x96, pooled 27x27
+    (256, 5, 1, "same", True, True, True),  # 27x27x256, pooled 13x13
+    (384, 3, 1, "same", False, False, False),  # 13x13x384
+    (384, 3, 1, "same", True, False, False),  # 13x13x384
+    (256, 3, 1, "same", True, False, True),  # 13x13x256, pooled 6x6
+)
+MINIMUM = 67  # pixels: 15-7-3-1 through convolution and pools
+
+
+def alexnet(
+    input_shape: tuple[int, int, int] = (227, 227, 3),
+    classes: int = 1000,
+    groups: int = 2,
+    initial: str = "he_normal",
+) -> keras.Model:
+    """AlexNet with the paper's two groups, which were its two GPUs: 60,965,224 parameters.
+
+    groups=1 makes one tower of it (62,378,344). The paper prints 224x224 images, but its sizes need 227.
+    initial="paper" takes the paper's initial values: normal with deviation 0.01, biases 1 in convolutions 2,
+    4, 5 and the hidden dense layers. The default is He's, made for ReLU.
+    """
+    if groups not in {1, 2}:
+        raise ValueError(f"alexnet: groups={groups}: give 2, as in the paper, or 1 for one tower")
+    return _build("alexnet", input_shape, classes, groups, initial, response_normalization=True)
+
+
+def alexnet_series(
+    input_shape: tuple[int, int, int] = (227, 227, 1), classes: int = 10, initial: str = "he_normal"
+) -> keras.Model:
+    """The series' listing: one tower, no response normalization, gray, ten classes; 58,299,082 parameters."""
+    return _build("alexnet_series", input_shape, classes, 1, initial, response_normalization=False)
+
+
+def _build(
+    name: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    groups: int,
+    initial: str,
+    response_normalization: bool,
+) -> keras.Model:
+    image = image_input(name, input_shape, classes, minimum=MINIMUM)
+    x = image
+    for i, (filters, kernel, strides, padding, grouped, normalized, pooled) in enumerate(CONVOLUTIONS, 1):
+        x = convolution(
+            x,
+            filters,
+            kernel,
+            strides,
+            padding=padding,
+            groups=groups if grouped else 1,
+            **initial_values(name, initial, one=i in {2, 4, 5}),
+            name=f"conv{i}",
+        )
+        x = layers.ReLU(name=f"conv{i}_relu")(x)
+        if normalized and response_normalization:
+            x = LocalResponseNormalization(name=f"norm{i}", dtype="float32")(x)
+        if pooled:
+            x = max_pool(x, padding="valid", name=f"pool{i}")
+    return keras.Model(image, classify_dense(x, classes, name, initial), name=name)
+
+
+def classify_dense(x: keras.KerasTensor, classes: int, network: str, initial: str) -> keras.KerasTensor:
+    """Two hidden layers of 4096 with dropout, then logits: the end of AlexNet, ZFNet and VGG."""
+    x = layers.Flatten(name="flatten")(x)
+    for name in ("fc6", "fc7"):
+        values = initial_values(network, initial, one=True)
+        x = layers.Dense(
+            4096,
+            activation="relu",
+            kernel_initializer=values["initial"],
+            bias_initializer=values["initial_bias"],
+            name=name,
+        )(x)
+        x = layers.Dropout(0.5, name=f"{name}_dropout")(x)
+    kernel = initial_values(network, initial, one=False)["initial"] if initial == "paper" else "glorot_uniform"
+    return layers.Dense(classes, kernel_initializer=kernel, name="logits", dtype="float32")(x)
+
+
+def initial_values(network: str, initial: str, one: bool) -> dict[str, object]:
+    """Initial values for one layer; `one` says where the paper sets biases to 1."""
+    if initial == "he_normal":
+        return {"initial": "he_normal", "initial_bias": "zeros"}
+    if initial == "paper":
+        normal = keras.initializers.RandomNormal(stddev=0.01)
+        return {"initial": normal, "initial_bias": "ones" if one else "zeros"}
+    raise ValueError(f'{network}: initial="{initial}" does not exist: choose "he_normal" or "paper"')

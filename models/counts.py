@@ -1,0 +1,43 @@
+"""Counting multiply-adds the way papers do: convolutions and dense layers, one image."""
+
+from math import prod
+
+import keras
+from keras import layers
+
+CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-adds of all convolutions (grouped, depthwise, separable too) and dense layers, one image.
+
+    Biases, normalization, pooling and activations don't count. The model must be functional or Sequential,
+    with a fixed input shape; models inside it are counted too; a layer that is called several times counts
+    once.
+    """
+    return sum(
+        multiply_adds(layer) if isinstance(layer, keras.Model) else _layer_multiply_adds(layer)
+        for layer in model.layers
+    )
+
+
+def _layer_multiply_adds(layer: layers.Layer) -> int:
+    if isinstance(layer, SEPARABLE):
+        depthwise, pointwise = prod(layer.depthwise_kernel.shape), prod(layer.pointwise_kernel.shape)
+        return _positions(layer.output) * (depthwise + pointwise)
+    if isinstance(layer, TRANSPOSED):
+        return _positions(layer.input) * prod(layer.kernel.shape)
+    # A kernel holds one number for each product made at a position; a grouped one only its group's channels.
+    if isinstance(layer, CONVOLUTIONS + DEPTHWISE):
+        return _positions(layer.output) * prod(layer.kernel.shape)
+    if isinstance(layer, layers.Dense):
+        return prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
+    return 0
+
+
+def _positions(tensor: keras.KerasTensor) -> int:
+    """Positions of a feature map with channels last: height x width."""
+    return prod(tensor.shape[1:-1])

@@ -1,0 +1,34 @@
+"""ResNeXt (Xie et al. 2016), second of 2016: residual blocks of many equal paths, counted by cardinality."""
+
+from functools import partial
+
+import keras
+
+from models.resnet import bottleneck, residual_network
+from models.shapes import check_width
+
+# Groups (the cardinality), thickness of the 3x3 against the stage's base width, blocks a stage.
+# 32x4d: 32 groups of 4 in the first stage, together 128 = 2 x 64.
+STAGES = {
+    "resnext50_32x4d": (32, 2, (3, 4, 6, 3)),
+    "resnext101_32x4d": (32, 2, (3, 4, 23, 3)),
+    "resnext101_64x4d": (64, 4, (3, 4, 23, 3)),
+}
+
+
+def resnext(
+    network: str,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    width: int = 64,
+    stem: str | None = None,
+) -> keras.Model:
+    """A ResNeXt by name: ResNet's bottlenecks with a grouped 3x3, the stride on it.
+
+    `stem` as in models.resnet.resnet. `width` keeps the cardinality and thins the paths: 16, the least, makes
+    groups of one channel in the first stage.
+    """
+    groups, thickness, blocks = STAGES[network]
+    check_width(network, width, multiple_of=groups // thickness)
+    block = partial(bottleneck, groups=groups, thickness=thickness)
+    return residual_network(network, input_shape, classes, block, blocks, width, stem)

@@ -1,0 +1,86 @@
+"""Squeeze-and-excitation networks (Hu et al. 2017), winner of 2017: blocks that weigh their channels."""
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from models.convolution import Tensor, convolution, normalize
+from models.resnet import add, bottleneck, pool_stem, project, residual_network
+from models.shapes import check_width
+
+REDUCTION = 16
+
+
+def gate(x: Tensor, *, name: str) -> Tensor:
+    """Squeeze (mean over positions), excite (two dense layers), scale: float [n, h, w, c] -> the same."""
+    channels = x.shape[-1]
+    y = layers.GlobalAveragePooling2D(name=f"{name}_squeeze")(x)
+    y = layers.Dense(
+        max(1, channels // REDUCTION),
+        activation="relu",
+        kernel_initializer="he_normal",
+        name=f"{name}_reduce",
+    )(y)
+    y = layers.Dense(channels, activation="sigmoid", name=f"{name}_excite")(y)
+    y = layers.Reshape((1, 1, channels), name=f"{name}_reshape")(y)
+    return layers.Multiply(name=f"{name}_scale")([x, y])
+
+
+# Groups, thickness of the 3x3 against the stage's base width, blocks a stage.
+STAGES = {
+    "se_resnet50": (1, 1, (3, 4, 6, 3)),
+    "se_resnext50_32x4d": (32, 2, (3, 4, 6, 3)),
+}
+
+
+def senet(
+    network: str,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    width: int = 64,
+    stem: str | None = None,
+) -> keras.Model:
+    """ResNet50 or ResNeXt50 with a gate after each block's last BN; `width` and `stem` as there.
+
+    The stride is on the 3x3. The gates' dense layers have biases.
+    """
+    groups, thickness, blocks = STAGES[network]
+    check_width(network, width, multiple_of=groups // thickness)
+    block = partial(bottleneck, groups=groups, thickness=thickness, gate=gate)
+    return residual_network(network, input_shape, classes, block, blocks, width, stem)
+
+
+def senet154(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    width: int = 64,
+    stem: str | None = None,
+) -> keras.Model:
+    """SENet-154, 115,088,984 parameters: ResNeXt152 in 64 groups, with a stem of three 3x3 convolutions.
+
+    The first 1x1 of a block has half the width of its 3x3, projections are 3x3 from the second stage on,
+    dropout 0.2 comes before the logits. stem="small", the default below 64 pixels, is one 3x3 at stride 1
+    without pooling. `width` keeps the 64 groups, so that 32 is the least.
+    """
+    check_width("senet154", width, multiple_of=32)
+    return residual_network(
+        "senet154", input_shape, classes, _block154, (3, 8, 36, 3), width, stem, _stem154, dropout=0.2
+    )
+
+
+def _block154(x: Tensor, filters: int, strides: int, *, name: str) -> Tensor:
+    shortcut = project(x, 4 * filters, strides, kernel=3 if strides == 2 else 1, name=name)
+    y = normalize(convolution(x, 2 * filters, 1, bias=False, name=f"{name}_1"), name=f"{name}_1")
+    y = convolution(y, 4 * filters, 3, strides, groups=64, bias=False, name=f"{name}_2")
+    y = normalize(y, name=f"{name}_2")
+    y = convolution(y, 4 * filters, 1, bias=False, name=f"{name}_3")
+    y = normalize(y, relu=False, name=f"{name}_3")
+    return add(gate(y, name=f"{name}_gate"), shortcut, name=name)
+
+
+def _stem154(x: Tensor, width: int) -> Tensor:
+    for i, (filters, strides) in enumerate([(width, 2), (width, 1), (2 * width, 1)], 1):
+        x = convolution(x, filters, 3, strides, bias=False, name=f"conv1_{i}")  # 112x112x64, 64, 128
+        x = normalize(x, name=f"conv1_{i}")
+    return pool_stem(x)  # 56x56x128

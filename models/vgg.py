@@ -1,0 +1,79 @@
+"""VGG (Simonyan, Zisserman 2014): nothing but 3x3 windows, and ever more of them."""
+
+import keras
+from keras import layers
+
+from models.alexnet import classify_dense
+from models.convolution import convolution, max_pool
+from models.shapes import image_input
+
+# Kernel sizes, a stage each; the paper's columns A, B, C, D, E.
+STAGES = {
+    "vgg11": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
+    "vgg13": ((3, 3), (3, 3), (3, 3), (3, 3), (3, 3)),
+    "vgg16c": ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1)),
+    "vgg16": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+    "vgg19": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
+}
+FILTERS = (64, 128, 256, 512, 512)  # at 224x224, pooled: 112x112, 56x56, 28x28, 14x14, 7x7
+
+
+def vgg(network: str, input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000) -> keras.Model:
+    """A VGG by name. Pools round up, so that 28x28 images pass all five: 28-14-7-4-2-1.
+
+    Initial values are He's; the paper trained A from normal(0, 0.01) and started the deeper ones from A.
+    """
+    image = image_input(network, input_shape, classes, minimum=17)  # the fifth pool still finds 2x2
+    x = image
+    for stage, (filters, kernels) in enumerate(zip(FILTERS, STAGES[network], strict=True), 1):
+        for i, kernel in enumerate(kernels, 1):
+            x = _convolution(x, filters, kernel, name=f"conv{stage}_{i}")
+        x = max_pool(x, 2, name=f"pool{stage}")
+    return keras.Model(image, classify_dense(x, classes, network, "he_normal"), name=network)
+
+
+def vgg11_series(
+    input_shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10, initial: str = "he_normal"
+) -> keras.Model:
+    """The series' listing for digits: eight convolutions and three dense layers, 16,230,346 parameters.
+
+    initial="listing" takes the listing's initial values (normal cut at two deviations, deviation 0.1; biases
+    0.1), with which the first losses are in the hundreds; He's learn faster from digits and are the default.
+    """
+    if initial not in {"he_normal", "listing"}:
+        raise ValueError(f'vgg11_series: initial="{initial}" does not exist: choose "he_normal" or "listing"')
+
+    def values() -> dict[str, object]:
+        if initial == "he_normal":
+            return {"initial": "he_normal", "initial_bias": "zeros"}
+        return {
+            "initial": keras.initializers.TruncatedNormal(stddev=0.1),
+            "initial_bias": keras.initializers.Constant(0.1),
+        }
+
+    image = image_input("vgg11_series", input_shape, classes, minimum=3)
+    x = image
+    for stage, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 4)], 1):
+        for i in range(1, depth + 1):
+            x = _convolution(x, filters, 3, **values(), name=f"conv{stage}_{i}")
+        x = max_pool(x, 2, strides=2 if stage < 3 else 1, name=f"pool{stage}")  # 14x14, 7x7, and 7x7 stays
+    x = layers.Flatten(name="flatten")(x)  # 12,544
+    for name, units in (("fc1", 1024), ("fc2", 1024), ("logits", classes)):
+        kernel, bias = values().values()
+        last = name == "logits"
+        x = layers.Dense(
+            units,
+            activation=None if last else "relu",
+            kernel_initializer=kernel,
+            bias_initializer=bias,
+            name=name,
+            dtype="float32" if last else None,
+        )(x)
+        if not last:
+            x = layers.Dropout(0.5, name=f"{name}_dropout")(x)
+    return keras.Model(image, x, name="vgg11_series")
+
+
+def _convolution(x: keras.KerasTensor, filters: int, kernel: int, *, name: str, **initial: object) -> keras.KerasTensor:
+    x = convolution(x, filters, kernel, **initial, name=name)
+    return layers.ReLU(name=f"{name}_relu")(x)

@@ -1,0 +1,47 @@
+"""ZFNet (Zeiler, Fergus 2013): AlexNet, corrected after looking into it."""
+
+import keras
+from keras import layers
+
+from models.alexnet import classify_dense
+from models.convolution import convolution, max_pool
+from models.response_normalization import LocalResponseNormalization
+from models.shapes import image_input
+
+
+def zfnet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000) -> keras.Model:
+    """ZFNet: 7x7 windows at stride 2 where AlexNet has 11x11 at stride 4; 62,357,608 parameters.
+
+    Pools round up (110 -> 55, 26 -> 13), which the paper's sizes need. It normalizes contrast across maps
+    after the first two pools without giving constants: ours are AlexNet's. Initial values are He's (the
+    paper: 0.01).
+    """
+    image = image_input("zfnet", input_shape, classes, minimum=47)
+    x = layers.ZeroPadding2D(1, name="padding")(image)
+    x = _convolution(x, 96, 7, 2, padding="valid", name="conv1")  # 110x110x96
+    x = _pool_rounding_up(x, name="pool1")  # 55x55x96
+    x = LocalResponseNormalization(name="norm1", dtype="float32")(x)
+    x = _convolution(x, 256, 5, 2, padding="valid", name="conv2")  # 26x26x256
+    x = _pool_rounding_up(x, name="pool2")  # 13x13x256
+    x = LocalResponseNormalization(name="norm2", dtype="float32")(x)
+    x = _convolution(x, 384, 3, name="conv3")  # 13x13x384
+    x = _convolution(x, 384, 3, name="conv4")  # 13x13x384
+    x = _convolution(x, 256, 3, name="conv5")  # 13x13x256
+    x = _pool_rounding_up(x, name="pool5")  # 6x6x256
+    return keras.Model(image, classify_dense(x, classes, "zfnet", "he_normal"), name="zfnet")
+
+
+def _convolution(x: keras.KerasTensor, *sizes: int, name: str, padding: str = "same") -> keras.KerasTensor:
+    x = convolution(x, *sizes, padding=padding, name=name)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _pool_rounding_up(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """3x3 max pooling at every second position, where the last window may reach past the edge.
+
+    Zeros beyond the edge change no maximum, because ReLU left nothing below zero.
+    """
+    height, width = (size % 2 == 0 for size in x.shape[1:3])
+    if height or width:
+        x = layers.ZeroPadding2D(((0, int(height)), (0, int(width))), name=f"{name}_pad")(x)
+    return max_pool(x, padding="valid", name=name)
