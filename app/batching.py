@@ -1,0 +1,286 @@
+"""Batcher: rows of many requests become batches for one model. One queue, one owner (the event loop).
+
+Knows no HTTP and no ONNX: a runner is any function from a list of rows to as many results.
+
+A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Self
+
+from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, TooManyRows
+from app.isolation import Out, Outcome, Row, Runner, run_isolated
+from app.pace import Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[Out]):
+    """What one row got, and what it cost."""
+
+    output: Out
+    queue_s: float
+    """From submission to the start of its batch."""
+    infer_s: float
+    """The run of its whole batch."""
+    batch_size: int
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[Row, Out]):
+    row: Row
+    future: asyncio.Future[Result[Out]]
+    submitted: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane(Generic[Row, Out]):
+    """A runner and the one thread that it lives in: CUDA sessions want to be used from one thread."""
+
+    runner: Runner[Row, Out]
+    thread: ThreadPoolExecutor
+
+
+class Batcher(Generic[Row, Out]):
+    """A bounded, work-conserving queue in front of one or more runners. Made and used inside the event loop.
+
+    An idle runner starts at once with the rows that wait; while all are busy rows gather, up to
+    `max_batch_size`. With `max_wait_s` an idle runner waits that long for a full batch, counted from the
+    first row.
+    """
+
+    def __init__(
+        self,
+        runners: Sequence[Runner[Row, Out]],
+        *,
+        max_batch_size: int,
+        max_queue_rows: int,
+        max_wait_s: float = 0.0,
+        pace: Pace | None = None,
+        on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
+    ) -> None:
+        self.max_batch_size = max_batch_size
+        self.max_queue_rows = max_queue_rows
+        self.max_wait_s = max_wait_s
+        self._pace = pace or Pace()
+        self._on_device_failure = on_device_failure
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Entry[Row, Out]] = deque()
+        self._reserved = 0  # promised to requests that are still decoding
+        self._running = 0  # rows inside runners
+        self._lanes = [_Lane(runner, ThreadPoolExecutor(1, "runner")) for runner in runners]
+        self._idle = list(self._lanes)
+        self._pumping: asyncio.Handle | None = None
+        self._waiting: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._failure: DeviceFailed | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def queue_rows(self) -> int:
+        """Rows that hold a place in the queue: those waiting and those reserved for requests still
+        decoding.
+        """
+        return len(self._queue) + self._reserved
+
+    def expected_wait_s(self) -> float:
+        """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""
+        ahead = self.queue_rows + self._running
+        return self._pace.estimate(ahead, self.max_batch_size) / len(self._lanes)
+
+    def check_room(self, rows: int) -> None:
+        """Raise what `reserve` would raise now for want of room, so that a body need not be read in vain."""
+        if self._failure is not None:
+            raise _copy(self._failure)
+        if self._closing:
+            raise Draining("the model is being unloaded or the server is shutting down: try again")
+        if rows > self.max_queue_rows:
+            raise TooManyRows(
+                f"the request has {rows} rows, the queue (max_queue_rows) holds {self.max_queue_rows}: "
+                "send fewer at once or raise the limit"
+            )
+        if self.queue_rows + rows > self.max_queue_rows:
+            raise Overloaded(
+                f"{self.queue_rows} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
+                "taken, "
+                f"{rows} more don't fit: try again later",
+                retry_after_s=self.expected_wait_s(),
+            )
+
+    def reserve(self, rows: int, deadline: float) -> Places[Row, Out]:
+        """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before
+        decoding.
+
+        Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait
+        beyond the deadline, Draining or DeviceFailed where nothing is accepted any more.
+        """
+        self.check_room(rows)
+        wait, left = self.expected_wait_s(), deadline - self._loop.time()
+        if wait > left:
+            raise Overloaded(
+                f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left) * 1e3:,.0f} "
+                "ms away: "
+                "try again later or allow more (timeout_ms)",
+                retry_after_s=wait - left,
+            )
+        self._reserved += rows
+        self._empty.clear()
+        return Places(self, rows, deadline)
+
+    async def close(self) -> None:
+        """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
+        self._closing = True
+        self._pump_soon()  # nobody will fill a batch that waits to be full
+        await self._empty.wait()
+        for lane in self._lanes:
+            lane.thread.shutdown(wait=False)
+
+    def _submit(self, row: Row, deadline: float) -> _Entry[Row, Out]:
+        entry: _Entry[Row, Out] = _Entry(row, self._loop.create_future(), self._loop.time(), deadline)
+        self._reserved -= 1
+        if self._failure is not None:
+            entry.future.set_exception(_copy(self._failure))
+            self._check_empty()
+        else:
+            self._queue.append(entry)
+            self._pump_soon()
+        return entry
+
+    def _abandon(self, entry: _Entry[Row, Out]) -> None:
+        """Free the place of a row whose request went away while it waited; one that runs already runs to its
+        end.
+        """
+        if entry in self._queue:
+            self._queue.remove(entry)
+            self._check_empty()
+
+    def _release(self, places: int) -> None:
+        self._reserved -= places
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if not self._queue and not self._reserved and not self._running:
+            self._empty.set()
+
+    def _pump_soon(self) -> None:
+        """Start batches in the loop's next turn, so that rows submitted within this one travel together."""
+        if self._pumping is None:
+            self._pumping = self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        while self._idle and self._queue:
+            if not self._is_wanted(self._queue[0]):
+                self._queue.popleft()
+                continue
+            due = self._queue[0].submitted + self.max_wait_s
+            if len(self._queue) < self.max_batch_size and self._loop.time() < due and not self._closing:
+                self._waiting = self._loop.call_at(due, self._pump)
+                break
+            if batch := self._take_batch():  # the head may have expired since it was looked at
+                self._start(self._idle.pop(), batch)
+        self._check_empty()
+
+    def _take_batch(self) -> list[_Entry[Row, Out]]:
+        batch: list[_Entry[Row, Out]] = []
+        while self._queue and len(batch) < self.max_batch_size:
+            entry = self._queue.popleft()
+            if self._is_wanted(entry):
+                batch.append(entry)
+        return batch
+
+    def _is_wanted(self, entry: _Entry[Row, Out]) -> bool:
+        if entry.future.done():  # canceled
+            return False
+        if entry.deadline <= self._loop.time():
+            entry.future.set_exception(DeadlineExceeded("the deadline passed while the image waited in the queue"))
+            return False
+        return True
+
+    def _start(self, lane: _Lane[Row, Out], batch: list[_Entry[Row, Out]]) -> None:
+        self._running += len(batch)
+        started = self._loop.time()
+        work = self._loop.run_in_executor(lane.thread, run_isolated, lane.runner, [entry.row for entry in batch])
+        work.add_done_callback(lambda done: self._finish(lane, batch, started, done.result()))
+
+    def _finish(
+        self, lane: _Lane[Row, Out], batch: list[_Entry[Row, Out]], started: float, outcome: Outcome[Out]
+    ) -> None:
+        size = len(batch)
+        self._running -= size
+        self._idle.append(lane)
+        for place, entry in enumerate(batch):
+            if entry.future.done():
+                continue
+            if place in outcome.outputs:
+                queued = started - entry.submitted
+                entry.future.set_result(Result(outcome.outputs[place], queued, outcome.seconds, size))
+            elif outcome.device_failure is not None:
+                entry.future.set_exception(_copy(outcome.device_failure))
+            else:
+                entry.future.set_exception(outcome.failures[place])
+        if len(outcome.outputs) == size:
+            self._pace.record(size, outcome.seconds)
+        if outcome.device_failure is not None and self._failure is None:
+            self._fail(outcome.device_failure)
+        self._pump()
+
+    def _fail(self, failure: DeviceFailed) -> None:
+        """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model
+        again.
+        """
+        self._failure = failure
+        while self._queue:
+            entry = self._queue.popleft()
+            if not entry.future.done():
+                entry.future.set_exception(_copy(failure))
+        self._on_device_failure(failure)
+
+
+class Places(Generic[Row, Out]):
+    """Places in the queue that one request holds: `with` gives back those that it didn't use."""
+
+    def __init__(self, batcher: Batcher[Row, Out], rows: int, deadline: float) -> None:
+        self._batcher = batcher
+        self._left = rows
+        self.deadline = deadline
+
+    async def run(self, row: Row) -> Result[Out]:
+        """Submit one decoded row and wait for its result. Cancel the wait and the row leaves the queue unrun.
+
+        Raises RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
+        """
+        if not self._left:
+            raise ValueError("more rows were submitted than reserved")
+        self._left -= 1
+        entry = self._batcher._submit(row, self.deadline)
+        try:
+            return await entry.future
+        except asyncio.CancelledError:
+            self._batcher._abandon(entry)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._batcher._release(self._left)
+        self._left = 0
+
+
+def _copy(failure: DeviceFailed) -> DeviceFailed:
+    """A fresh exception for every row: one raised twice would gather the tracebacks of all its raisings."""
+    return DeviceFailed(failure.detail)

@@ -1,0 +1,136 @@
+"""The command convserve: serve, predict, models. One clear line for an error, exit status 2 for a wrong use."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import tomllib
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from app.settings import Settings, load_settings
+
+USAGE = """usage: convserve serve | predict | models [options]
+
+  serve     answer HTTP requests from the models of a repository
+  predict   classify images or whole folders, by a running service or from a repository
+  models    list the models of a service or a repository
+
+convserve COMMAND --help says more."""
+
+
+class UsageError(Exception):
+    """A command line or setting that can't be meant so."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 1 where something failed, 2 for a wrong use."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    commands = {"serve": _serve, "predict": _predict, "models": _models}
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if name not in commands:
+        print(f"convserve: there is no command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
+        return 2
+    try:
+        return commands[name](arguments[1:])
+    except UsageError as error:
+        print(f"convserve {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(arguments: list[str]) -> int:
+    file = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    file.add_argument("--settings", type=Path)
+    known, flags = file.parse_known_args(arguments)
+    if "-h" in flags or "--help" in flags:
+        print(
+            "--settings FILE.toml reads settings from a file; the environment (CONVSERVE_NAME) and flags go before it\n"
+        )
+    settings = read_settings(flags, known.settings)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    # Imported late: --help and usage errors answer without loading the server.
+    from app.main import create_app
+    from app.server import serve
+
+    print(f"serving {settings.repository} at http://{settings.host}:{settings.port}", file=sys.stderr)
+    serve(create_app(settings), settings)
+    return 0
+
+
+def _predict(arguments: list[str]) -> int:
+    parser = _parser("predict", "Classify images, or every image of a folder.")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("images", metavar="IMAGE|FOLDER", type=Path, nargs="+")
+    parser.add_argument("--top-k", type=int, metavar="K", help="classes an image (default: 5)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the best class of each image to a CSV file")
+    given = parser.parse_args(arguments)
+    from app.commands import predict_images
+
+    return _run(
+        predict_images(
+            given.model,
+            given.images,
+            url=given.url,
+            repository=given.repository,
+            top_k=given.top_k,
+            as_json=given.json,
+            csv_file=given.csv,
+        )
+    )
+
+
+def _models(arguments: list[str]) -> int:
+    given = _parser("models", "List models and their state.").parse_args(arguments)
+    from app.commands import show_models
+
+    return _run(show_models(url=given.url, repository=given.repository, as_json=given.json))
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"convserve {command}", description=description)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="a running service, such as http://127.0.0.1:8000")
+    where.add_argument(
+        "--repository", type=Path, metavar="DIR", help="a repository to load from (default: ./repository)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    from app.client import RequestFailed
+
+    try:
+        return asyncio.run(work)
+    except RequestFailed as error:
+        print(f"convserve: {error}", file=sys.stderr)
+        return 1
+
+
+def read_settings(flags: Sequence[str], file: Path | None) -> Settings:
+    """Settings, with every way in which they can be wrong as one UsageError of one line."""
+    try:
+        return load_settings(flags, file)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"the setting {where} is {first['input']!r}: {first['msg']}") from error
+    except SettingsError as error:
+        raise UsageError(str(error).removeprefix("error parsing CLI: ")) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from error

@@ -1,0 +1,53 @@
+"""What the commands talk to: a running service by its address, or the same app within this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from app.main import create_app
+from app.settings import load_settings
+
+
+class RequestFailed(Exception):
+    """The service's own words about a request that failed."""
+
+
+@asynccontextmanager
+async def connect(url: str | None, repository: Path | None, load: list[str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the service at `url` or, without one, of an app of our own over `repository` that loads
+    only `load`.
+    """
+    if url is not None:
+        async with httpx2.AsyncClient(base_url=url, timeout=60.0) as client:
+            yield client
+        return
+    given = {"repository": repository} if repository else {}
+    settings = load_settings().model_copy(update={"load": load, "log_level": "error", **given})
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        await app.state.services.catalog.wait_until_tried()
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://convserve") as client:
+            yield client
+
+
+async def fetch(client: httpx2.AsyncClient, method: str, path: str, **options: Any) -> dict[str, Any]:
+    """The JSON answer. Raises RequestFailed with the service's own words, or saying that it can't be reached."""
+    try:
+        response = await client.request(method, path, **options)
+    except httpx2.TransportError as error:
+        raise RequestFailed(f"{client.base_url} can't be reached ({error}): is the service running?") from error
+    try:
+        body: dict[str, Any] = response.json()
+    except ValueError as error:
+        raise RequestFailed(
+            f"{client.base_url} answered {response.status_code} without JSON: is it convserve?"
+        ) from error
+    if response.is_error:
+        raise RequestFailed(body.get("detail", f"status {response.status_code}"))
+    return body

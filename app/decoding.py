@@ -1,0 +1,62 @@
+"""Decoder: where encoded images leave the event loop for threads.
+
+Pillow drops the GIL, so threads use all cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from app.card import ImagePolicy
+from app.errors import ImageTooLarge, UndecodableImage
+from app.images import Limits, Pixels, decode_image
+
+Encoded = bytes | str
+"""The bytes of an image file, or their base64 text (a data: URL too)."""
+
+T = TypeVar("T")
+
+
+class Decoder:
+    def __init__(self, threads: int, limits: Limits) -> None:
+        self.limits = limits
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+
+    async def decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
+        """uint8 [height, width, channels]. Raises what `decode_image` raises."""
+        return await self.call(lambda: decode_image(to_bytes(image, self.limits), policy, self.limits))
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """Run other work on request bodies (parsing large JSON) in these threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def to_bytes(image: Encoded, limits: Limits) -> bytes:
+    """The bytes of an image file.
+
+    Raises UndecodableImage for broken base64, ImageTooLarge before decoding it.
+    """
+    if isinstance(image, bytes):
+        return image
+    text = image.partition(",")[2] if image.startswith("data:") else image
+    if len(text) * 3 // 4 > limits.max_image_bytes + 2:
+        raise ImageTooLarge(
+            f"the image has about {len(text) * 3 // 4:,} bytes, the limit (max_image_bytes) is "
+            f"{limits.max_image_bytes:,}: send a smaller one or raise the limit"
+        )
+    try:
+        # Line breaks are common (the base64 command wraps at 76) and harmless; anything else foreign is an
+        # error.
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UndecodableImage(
+            f"the text beginning {text[:20]!r} is not base64 ({error}): encode the bytes of the image file"
+        ) from error

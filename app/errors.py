@@ -1,0 +1,184 @@
+"""The error tree: every way a request or an artifact can fail, with its HTTP status and code. Knows no web
+framework.
+
+ConvserveError
+├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, RowFailed
+├── Unauthorized 401
+├── ManagementOff 403
+├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, UnknownPath
+├── MethodNotAllowed 405
+├── Conflict 409
+├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyImages, TooManyRows
+├── UnsupportedType 415
+├── InvalidParameter 422
+├── Overloaded 429
+├── Unavailable 503 ── Loading, Draining, DeviceFailed
+├── DeadlineExceeded 504
+└── ArtifactError (never reaches a client as such: the catalog keeps it as a model's reason)
+    └── DeviceUnavailable
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ConvserveError(Exception):
+    """A failure whose text is for the person who caused it: it names the value, the limit and the remedy."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class BadRequest(ConvserveError):
+    status, code, title = 400, "bad_request", "Bad request"
+
+
+class UndecodableImage(BadRequest):
+    code, title = "undecodable_image", "The image can't be decoded"
+
+
+class EmptyBody(BadRequest):
+    code, title = "empty_body", "The request holds no image"
+
+
+class BadJson(BadRequest):
+    code, title = "bad_json", "The JSON body can't be read"
+
+
+class BadForm(BadRequest):
+    code, title = "bad_form", "The form can't be read"
+
+
+class RowFailed(BadRequest):
+    """The model itself can't process an image that decoded well, alone in its batch."""
+
+    code, title = "row_failed", "The model can't process the image"
+
+
+class Unauthorized(ConvserveError):
+    status, code, title = 401, "unauthorized", "An API key is needed"
+
+
+class ManagementOff(ConvserveError):
+    status, code, title = 403, "management_off", "Model management is off"
+
+
+class NotFound(ConvserveError):
+    status, code, title = 404, "not_found", "Not found"
+
+
+class UnknownPath(NotFound):
+    code, title = "unknown_path", "No such address"
+
+
+class UnknownModel(NotFound):
+    code, title = "unknown_model", "No such model"
+
+
+class UnknownVersion(NotFound):
+    code, title = "unknown_version", "No such version"
+
+
+class ModelRefused(NotFound):
+    code, title = "model_refused", "The model was refused"
+
+
+class MethodNotAllowed(ConvserveError):
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class Conflict(ConvserveError):
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class TooLarge(ConvserveError):
+    status, code, title = 413, "too_large", "Too large"
+
+
+class ImageTooLarge(TooLarge):
+    code, title = "image_too_large", "The image has too many bytes"
+
+
+class RequestTooLarge(TooLarge):
+    code, title = "request_too_large", "The request has too many bytes"
+
+
+class TooManyPixels(TooLarge):
+    code, title = "too_many_pixels", "The image has too many pixels"
+
+
+class TooManyImages(TooLarge):
+    code, title = "too_many_images", "The request has too many images"
+
+
+class TooManyRows(TooLarge):
+    code, title = "too_many_rows", "The request has more rows than the queue holds"
+
+
+class UnsupportedType(ConvserveError):
+    status, code, title = 415, "unsupported_type", "Unsupported type"
+
+
+class InvalidParameter(ConvserveError):
+    status, code, title = 422, "invalid_parameter", "Invalid parameter"
+
+
+class Overloaded(ConvserveError):
+    status, code, title = 429, "overloaded", "The queue is full"
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
+
+
+class Unavailable(ConvserveError):
+    status, code, title = 503, "unavailable", "Unavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
+
+
+class Loading(Unavailable):
+    code, title = "loading", "The model is loading"
+
+
+class Draining(Unavailable):
+    code, title = "draining", "The server is shutting down"
+
+
+class DeviceFailed(Unavailable):
+    code, title = "device_failed", "The device failed"
+
+
+class DeadlineExceeded(ConvserveError):
+    status, code, title = 504, "deadline_exceeded", "The deadline passed"
+
+
+class ArtifactError(ConvserveError):
+    """A folder of the repository that can't be served, with the reason."""
+
+    code, title = "artifact_refused", "The artifact was refused"
+
+
+class DeviceUnavailable(ArtifactError):
+    code, title = "device_unavailable", "The device is not available"
+
+
+def problem(error: ConvserveError, *, instance: str, request_id: str) -> dict[str, Any]:
+    """The RFC 9457 body of an error; `error` repeats the detail under the key that v2 clients read."""
+    return {
+        "type": f"urn:convserve:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "error": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+    }

@@ -1,0 +1,68 @@
+"""Run a batch so that one bad row fails alone: a failing batch is halved until the guilty row is by itself.
+
+Called in a runner's thread, and never raises there: a thread that dies would leave its requests unanswered.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from app.errors import DeviceFailed, RowFailed
+
+log = logging.getLogger(__name__)
+
+Row = TypeVar("Row")
+Out = TypeVar("Out")
+Runner = Callable[[Sequence[Row]], Sequence[Out]]
+
+
+@dataclass(slots=True)
+class Outcome(Generic[Out]):
+    """What became of each row of a batch, by its place in it: an output, or a failure of its own."""
+
+    outputs: dict[int, Out]
+    failures: dict[int, RowFailed]
+    device_failure: DeviceFailed | None = None
+    """Set where the device failed: rows without an output share this fate."""
+    seconds: float = 0.0
+
+
+def run_isolated(runner: Runner[Row, Out], rows: Sequence[Row]) -> Outcome[Out]:
+    """Run all rows in one call, and only where that fails in smaller ones.
+
+    An error of the device isn't bisected.
+    """
+    outcome: Outcome[Out] = Outcome({}, {})
+    started = time.perf_counter()
+    try:
+        _run_part(runner, rows, 0, outcome)
+    except DeviceFailed as error:
+        log.exception("the device failed")
+        outcome.device_failure = error
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def _run_part(runner: Runner[Row, Out], rows: Sequence[Row], first: int, outcome: Outcome[Out]) -> None:
+    try:
+        outputs = runner(rows)
+        if len(outputs) != len(rows):
+            raise DeviceFailed(f"the model gave {len(outputs)} results for {len(rows)} rows")
+    except DeviceFailed:
+        raise
+    except Exception as error:
+        if len(rows) == 1:
+            log.exception("the model can't process one row")
+            outcome.failures[first] = RowFailed(
+                f"the model can't process this image ({type(error).__name__}); the others of its batch were not harmed"
+            )
+            return
+        middle = len(rows) // 2
+        _run_part(runner, rows[:middle], first, outcome)
+        _run_part(runner, rows[middle:], first + middle, outcome)
+    else:
+        outcome.outputs.update(enumerate(outputs, start=first))

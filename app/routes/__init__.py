@@ -1,0 +1,1 @@
+"""HTTP: translation between requests and the parts below, no logic of its own."""

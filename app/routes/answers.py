@@ -1,0 +1,62 @@
+"""The bodies that the service answers with: documentation (OpenAPI) and truth, held together by a test."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassAnswer(Answer):
+    label: str
+    index: int = Field(description="Place of the label in the model's list of labels.")
+    probability: float = Field(ge=0, le=1)
+
+
+class ErrorAnswer(Answer):
+    """What went wrong with one image of several."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class PredictionAnswer(Answer):
+    """Of one image: its classes or, where it failed among others, its error."""
+
+    classes: list[ClassAnswer] | None = Field(None, description="The top_k most probable classes, best first.")
+    set: list[ClassAnswer] | None = Field(
+        None, description="With coverage: classes that together hold the true one at least that often."
+    )
+    error: ErrorAnswer | None = None
+
+
+class TimingAnswer(Answer):
+    """Of several images the longest each."""
+
+    decode_ms: float
+    queue_ms: float
+    infer_ms: float
+    batch_size: int = Field(description="Rows in the batch, those of other requests included.")
+
+
+class PredictAnswer(Answer):
+    model: str
+    version: int
+    predictions: list[PredictionAnswer] = Field(description="One an image, in the order sent.")
+    timing: TimingAnswer
+
+
+class Problem(Answer):
+    """RFC 9457, with the key `error` that clients of the Open Inference Protocol read."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error: str
+    code: str
+    request_id: str

@@ -1,0 +1,90 @@
+"""The three forms in which images arrive: the image itself, a form with files, or JSON with base64 texts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from app.decoding import Decoder, Encoded
+from app.errors import BadJson, EmptyBody, ImageTooLarge, UnsupportedType
+from app.routes.multipart import FormReader, too_many_images
+from app.routes.reading import read_body, request_too_large, stream_body
+from app.settings import Settings
+
+_SHAPE = 'send {"images": ["<base64>", ...]}'
+# JSON of this form has a comma or two and one bracket for each image; more is something else, and not worth
+# parsing.
+_SPARE_MARKS = 64
+
+
+async def read_images(request: Request, settings: Settings, decoder: Decoder) -> list[Encoded]:
+    """The images of a request, one or more, still encoded.
+
+    Raises what DESIGN's table of statuses says of bodies.
+    """
+    content_type = request.headers.get("content-type", "application/octet-stream")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return [await _read_raw(request, settings)]
+    if kind == "multipart/form-data":
+        form = FormReader(content_type, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes)
+        limit = settings.max_request_bytes
+        images: list[Encoded] = [*await form.read(stream_body(request, limit, request_too_large(limit)))]
+        return _check_any(images, "the form holds no file: curl -F file=@image.jpg sends one")
+    if kind == "application/json":
+        limit = settings.max_request_bytes
+        body = await read_body(request, limit, request_too_large(limit))
+        return _check_any(
+            await decoder.call(lambda: parse_json_images(body, settings.max_images)),
+            f"the list of images is empty: {_SHAPE}",
+        )
+    raise _unsupported(kind)
+
+
+def parse_json_images(body: bytes, max_images: int) -> list[Encoded]:
+    """The texts of {"images": [...]}.
+
+    Raises BadJson, and TooManyImages before it parses what can't be right.
+    """
+    if body.count(b",") > 2 * max_images + _SPARE_MARKS:
+        raise too_many_images(max_images)
+    if body.count(b"[") + body.count(b"{") > _SPARE_MARKS:
+        raise BadJson(f"the JSON is nested too deeply or holds other things than images: {_SHAPE}")
+    try:
+        parsed: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadJson(f"the body is not JSON ({error}): {_SHAPE}") from error
+    images = parsed.get("images") if isinstance(parsed, dict) else None
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise BadJson(f"the JSON has no list of texts under the key images: {_SHAPE}")
+    if len(images) > max_images:
+        raise too_many_images(max_images)
+    return images
+
+
+async def _read_raw(request: Request, settings: Settings) -> bytes:
+    limit = settings.max_image_bytes
+    return await read_body(
+        request,
+        limit,
+        ImageTooLarge(
+            f"the image has more than {limit:,} bytes, the limit (max_image_bytes): send a smaller one or "
+            "raise the limit"
+        ),
+    )
+
+
+def _check_any(images: list[Encoded], otherwise: str) -> list[Encoded]:
+    if not images:
+        raise EmptyBody(otherwise)
+    return images
+
+
+def _unsupported(kind: str) -> UnsupportedType:
+    if kind == "application/x-www-form-urlencoded":
+        remedy = "curl --data-binary sends this type unless told otherwise: add -H 'Content-Type: image/jpeg'"
+    else:
+        remedy = "send image/* or application/octet-stream, multipart/form-data, or application/json"
+    return UnsupportedType(f"Content-Type {kind[:80]!r} is not supported: {remedy}")

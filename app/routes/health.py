@@ -1,0 +1,26 @@
+"""Liveness and readiness, for orchestrators."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.errors import Unavailable
+from app.routes.services import ServicesDep
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "live"}
+
+
+@router.get("/ready")
+async def ready(services: ServicesDep) -> dict[str, str]:
+    """Every model was tried, those required are loaded, and at least one serves; 503 with the reason
+    otherwise.
+    """
+    if reason := services.catalog.explain_unready():
+        raise Unavailable(reason)
+    return {"status": "ready"}

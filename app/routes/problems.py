@@ -1,0 +1,85 @@
+"""Every error becomes one body here: application/problem+json (RFC 9457), whoever raised it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import (
+    BadRequest,
+    ConvserveError,
+    InvalidParameter,
+    MethodNotAllowed,
+    Unavailable,
+    UnknownPath,
+    problem,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def add_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(ConvserveError, _answer_own)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+
+
+def problem_response(request: Request, error: ConvserveError) -> Response:
+    body = problem(error, instance=request.url.path, request_id=request.state.request_id)
+    return Response(json.dumps(body), error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+def unexpected_response(request: Request, error: Exception) -> Response:
+    """The answer to an error that nobody foresaw: the log gets the trace, the client a clean body with the
+    request's id.
+    """
+    log.error("request %s failed", request.state.request_id, exc_info=error)
+    return problem_response(
+        request, _Unexpected(f"an unexpected error; the server's log has it under {request.state.request_id}")
+    )
+
+
+class _Unexpected(ConvserveError):
+    """A defect of ours. Its 500 is the only one, and a test away from being none."""
+
+
+async def _answer_own(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ConvserveError)
+    return problem_response(request, error)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """What starlette itself refuses: unknown paths, wrong methods, malformed requests."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem_response(
+            request, UnknownPath(f"there is nothing at {request.url.path[:200]}: /docs lists every address")
+        )
+    if error.status_code == 405:
+        headers = dict(error.headers or {})
+        allowed = headers.get("Allow", headers.get("allow", ""))
+        detail = f"{request.method} is not allowed at {request.url.path[:200]}, only {allowed}"
+        return problem_response(request, MethodNotAllowed(detail, headers=headers))
+    kind = BadRequest if error.status_code < 500 else Unavailable
+    return problem_response(request, kind(str(error.detail)))
+
+
+async def _answer_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body"))
+    given = str(first.get("input"))[:80]
+    if first["type"] == "extra_forbidden":
+        detail = f"there is no parameter {where!r}: /docs lists those of {request.url.path}"
+    else:
+        detail = f"{where} is {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return problem_response(request, InvalidParameter(detail))

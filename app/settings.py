@@ -1,0 +1,142 @@
+"""Every setting of the server: one table of fields, each with its default, unit and one-line help.
+
+A flag beats the environment (CONVSERVE_NAME), which beats the TOML file. Built once and passed in: nothing
+else reads either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from app.images import Limits
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
+
+
+class ModelSettings(BaseModel):
+    """A [model.NAME] table of the file: what differs for one model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_batch_size: int | None = Field(None, ge=1)
+    max_wait_ms: float | None = Field(None, ge=0)
+    max_queue_rows: int | None = Field(None, ge=1)
+    timeout_ms: int | None = Field(None, ge=1)
+    device: Device | None = None
+    threads: int | None = Field(None, ge=0)
+
+
+class Settings(BaseSettings):
+    """All settings, in the order in which `convserve serve --help` shows them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CONVSERVE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_exit_on_error=False,
+        cli_hide_none_type=True,
+    )
+
+    repository: Path = Field(Path("repository"), description="folder of the artifacts, <model>/<version>/")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    device: Device = Field("auto", description="auto, cpu, cuda or cuda:N")
+    threads: int = Field(0, ge=0, description="threads of one CPU session; 0 means one a core")
+    decode_threads: int = Field(0, ge=0, description="threads that decode images; 0 means one a core")
+
+    load: list[str] = Field([], description="names of the models to load; none named loads all")
+    require: list[str] = Field([], description="names that must load before the server is ready")
+    default_model: str | None = Field(None, description="the model that POST /predict means")
+    versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
+
+    max_batch_size: int = Field(32, ge=1, description="rows in one batch, at most; a card may say less")
+    max_wait_ms: float = Field(0.0, ge=0, description="ms that an idle session waits for a fuller batch")
+    max_queue_rows: int = Field(256, ge=1, description="rows that may wait for one model, decoding included")
+    timeout_ms: int = Field(10_000, ge=1, description="ms until an unanswered request gets 504")
+    drain_timeout_s: int = Field(30, ge=0, description="seconds that a stopping server gives its requests")
+
+    max_image_bytes: int = Field(10_000_000, ge=1, description="bytes of one encoded image")
+    max_request_bytes: int = Field(64_000_000, ge=1, description="bytes of one request, after inflating")
+    max_pixels: int = Field(50_000_000, ge=1, description="pixels of one image, read from its header")
+    max_images: int = Field(64, ge=1, description="images in one request")
+
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
+        "info", description="debug, info, warning or error"
+    )
+
+    model: dict[str, ModelSettings] = Field(
+        {},
+        description="[model.NAME] tables of the settings file: max_batch_size, max_wait_ms, max_queue_rows, "
+        "timeout_ms, device and threads of one model",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings)
+
+    def of_model(self, name: str) -> Settings:
+        """These settings with the [model.NAME] table laid over them."""
+        table = self.model.get(name)
+        if table is None:
+            return self
+        return self.model_copy(update=table.model_dump(exclude_none=True))
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_image_bytes=self.max_image_bytes, max_pixels=self.max_pixels)
+
+
+def load_settings(flags: Sequence[str] = (), file: Path | None = None) -> Settings:
+    """Settings from command line flags, the environment and a TOML file, in this order of precedence.
+
+    Raises pydantic's ValidationError, pydantic_settings' SettingsError, or OSError and ValueError for the
+    file.
+    """
+
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            above = super().settings_customise_sources(settings_cls, *sources, **named)
+            if file is None:
+                return above
+            file.stat()  # a missing file would be ignored silently
+            return (*above, TomlConfigSettingsSource(settings_cls, file))
+
+    return Sourced(_cli_parse_args=list(flags), _cli_prog_name="convserve serve")
+
+
+def count_cores() -> int:
+    """Cores that this process may use: its affinity, and the CPU quota of its control group (a container's
+    --cpus).
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control group, or "max": no quota
+        return cores

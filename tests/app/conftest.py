@@ -1,0 +1,39 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from artifacts import make_artifact
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one model, `tiny`."""
+    make_artifact(tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def open_client() -> Iterator[Callable[..., TestClient]]:
+    """Opens a service with given settings and waits until every model was tried."""
+    with ExitStack() as stack:
+
+        def open_one(app: FastAPI | None = None, **settings: Any) -> TestClient:
+            app = app or create_app(Settings(**settings))
+            client = stack.enter_context(TestClient(app))
+            assert client.portal is not None
+            client.portal.call(app.state.services.catalog.wait_until_tried)
+            return client
+
+        yield open_one
+
+
+@pytest.fixture
+def client(repository: Path, open_client: Callable[..., TestClient]) -> TestClient:
+    return open_client(repository=repository)

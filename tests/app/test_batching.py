@@ -1,0 +1,328 @@
+"""The Batcher as a specification: what happens to a row, whatever happens around it. Runners are plain functions."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from app.batching import Batcher, Result
+from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, RowFailed, TooManyRows
+from app.pace import Pace
+
+FOREVER = 1e9
+
+
+class GatedRunner:
+    """Doubles numbers, but only after the test opened the gate; remembers the batches that it was given."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self.gate = threading.Event()
+        if is_open:
+            self.gate.set()
+
+    def __call__(self, rows: Sequence[int]) -> list[int]:
+        self.batches.append(list(rows))
+        self.entered.release()
+        assert self.gate.wait(30)
+        return [2 * row for row in rows]
+
+    async def wait_until_entered(self) -> None:
+        await asyncio.to_thread(self.entered.acquire)
+
+
+def make_batcher(*runners: object, **options: object) -> Batcher[int, int]:
+    return Batcher(runners, **{"max_batch_size": 4, "max_queue_rows": 16, **options})  # type: ignore[arg-type]
+
+
+async def run_rows(batcher: Batcher[int, int], rows: Sequence[int], deadline: float = FOREVER) -> list[Result[int]]:
+    with batcher.reserve(len(rows), deadline) as places:
+        return await asyncio.gather(*(places.run(row) for row in rows))
+
+
+def start(batcher: Batcher[int, int], *rows: int, deadline: float = FOREVER) -> asyncio.Task[list[Result[int]]]:
+    return asyncio.create_task(run_rows(batcher, rows, deadline))
+
+
+def outputs(results: list[Result[int]]) -> list[int]:
+    return [result.output for result in results]
+
+
+async def turn_the_loop() -> None:
+    """Let everything that is ready run: a few turns, no time."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_an_idle_runner_starts_with_a_single_row_at_once() -> None:
+    async def scene() -> None:
+        (result,) = await run_rows(make_batcher(GatedRunner()), [21])
+        assert result.output == 42
+        assert result.batch_size == 1
+        assert result.queue_s >= 0
+        assert result.infer_s > 0
+
+    asyncio.run(scene())
+
+
+def test_rows_of_many_requests_gather_while_the_runner_is_busy() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        first = start(batcher, 1)
+        await runner.wait_until_entered()
+        others = [start(batcher, 10), start(batcher, 20, 21), start(batcher, 30)]
+        await turn_the_loop()
+        runner.gate.set()
+        assert outputs(await first) == [2]
+        assert [outputs(await other) for other in others] == [[20], [40, 42], [60]]
+        assert runner.batches == [[1], [10, 20, 21, 30]]
+
+    asyncio.run(scene())
+
+
+def test_a_large_request_is_split_and_keeps_its_order() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        results = await run_rows(make_batcher(runner), list(range(11)))
+        assert outputs(results) == [2 * row for row in range(11)]
+        assert [len(batch) for batch in runner.batches] == [4, 4, 3]
+
+    asyncio.run(scene())
+
+
+def test_one_canceled_client_leaves_its_batch_intact() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        busy = start(batcher, 0)
+        await runner.wait_until_entered()
+        staying, leaving, also_staying = start(batcher, 1), start(batcher, 2), start(batcher, 3)
+        await turn_the_loop()
+        leaving.cancel()
+        await turn_the_loop()
+        assert batcher.queue_rows == 2, "its place is free at once"
+        runner.gate.set()
+        assert outputs(await busy + await staying + await also_staying) == [0, 2, 6]
+        assert runner.batches[1] == [1, 3], "its row was never run"
+
+    asyncio.run(scene())
+
+
+def test_a_client_canceled_while_its_row_runs_harms_nobody() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        leaving, staying = start(batcher, 1), start(batcher, 2)
+        await runner.wait_until_entered()
+        leaving.cancel()
+        runner.gate.set()
+        assert outputs(await staying) == [4]
+        assert outputs(await run_rows(batcher, [3])) == [6]
+
+    asyncio.run(scene())
+
+
+def test_an_expired_row_leaves_the_queue_unrun() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        busy = start(batcher, 1)
+        await runner.wait_until_entered()
+        loop = asyncio.get_running_loop()
+        expiring = start(batcher, 2, deadline=loop.time() + 0.01)
+        in_time = start(batcher, 3)
+        past = asyncio.Event()
+        loop.call_later(0.02, past.set)
+        await past.wait()
+        runner.gate.set()
+        with pytest.raises(DeadlineExceeded):
+            await expiring
+        assert outputs(await busy + await in_time) == [2, 6]
+        assert runner.batches == [[1], [3]]
+
+    asyncio.run(scene())
+
+
+def test_a_full_queue_refuses_at_once_and_recovers() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, max_queue_rows=3)
+        busy = start(batcher, 1)
+        await runner.wait_until_entered()
+        waiting = start(batcher, 2, 3, 4)
+        await turn_the_loop()
+        with pytest.raises(Overloaded) as refused:
+            batcher.reserve(1, FOREVER)
+        assert int(refused.value.headers["Retry-After"]) >= 1
+        runner.gate.set()
+        await busy
+        await waiting
+        assert outputs(await run_rows(batcher, [5])) == [10]
+
+    asyncio.run(scene())
+
+
+def test_places_reserved_for_decoding_count_as_queued_and_are_given_back() -> None:
+    async def scene() -> None:
+        batcher = make_batcher(GatedRunner(), max_queue_rows=3)
+        with batcher.reserve(3, FOREVER), pytest.raises(Overloaded):
+            batcher.reserve(1, FOREVER)
+        assert batcher.queue_rows == 0
+        batcher.reserve(3, FOREVER)
+
+    asyncio.run(scene())
+
+
+def test_more_rows_than_the_queue_can_ever_hold_are_too_many() -> None:
+    async def scene() -> None:
+        with pytest.raises(TooManyRows, match="max_queue_rows"):
+            make_batcher(GatedRunner(), max_queue_rows=3).reserve(4, FOREVER)
+
+    asyncio.run(scene())
+
+
+def test_a_wait_beyond_the_deadline_is_refused_before_any_work() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, pace=Pace({1: 2.0, 4: 8.0}))
+        busy = start(batcher, 1)
+        await runner.wait_until_entered()
+        deadline = asyncio.get_running_loop().time() + 0.5
+        with pytest.raises(Overloaded, match="expected wait is 2,000 ms") as refused:
+            batcher.reserve(1, deadline)
+        assert refused.value.headers["Retry-After"] == "2"
+        runner.gate.set()
+        await busy
+
+    asyncio.run(scene())
+
+
+def test_a_failing_batch_is_halved_until_the_guilty_row_is_alone() -> None:
+    async def scene() -> None:
+        batches: list[list[int]] = []
+
+        def run(rows: Sequence[int]) -> list[int]:
+            batches.append(list(rows))
+            if 13 in rows:
+                raise ArithmeticError("thirteen")
+            return [2 * row for row in rows]
+
+        batcher = make_batcher(run)
+        with batcher.reserve(4, FOREVER) as places:
+            results = await asyncio.gather(*(places.run(row) for row in (1, 2, 13, 4)), return_exceptions=True)
+        assert [result.output for result in results if isinstance(result, Result)] == [2, 4, 8]
+        assert isinstance(results[2], RowFailed)
+        assert batches == [[1, 2, 13, 4], [1, 2], [13, 4], [13], [4]]
+
+    asyncio.run(scene())
+
+
+def test_a_failed_device_is_not_bisected_and_fails_everything_that_waits() -> None:
+    async def scene() -> None:
+        runs, told = 0, []
+        entered, gate = threading.Event(), threading.Event()
+
+        def run(rows: Sequence[int]) -> list[int]:
+            nonlocal runs
+            runs += 1
+            entered.set()
+            assert gate.wait(30)
+            raise DeviceFailed("the GPU fell off the bus")
+
+        batcher = make_batcher(run, on_device_failure=told.append)
+        running = start(batcher, 1, 2)
+        await asyncio.to_thread(entered.wait)
+        waiting = start(batcher, 3)
+        await turn_the_loop()
+        gate.set()
+        for task in (running, waiting):
+            with pytest.raises(DeviceFailed, match="fell off"):
+                await task
+        with pytest.raises(DeviceFailed):
+            batcher.reserve(1, FOREVER)
+        assert runs == 1
+        assert len(told) == 1
+
+    asyncio.run(scene())
+
+
+def test_a_runner_that_loses_rows_is_a_failed_device() -> None:
+    async def scene() -> None:
+        with pytest.raises(DeviceFailed, match="1 results for 2 rows"):
+            await run_rows(make_batcher(lambda rows: list(rows)[:1]), [1, 2])
+
+    asyncio.run(scene())
+
+
+def test_several_runners_share_one_queue() -> None:
+    async def scene() -> None:
+        one, two = GatedRunner(is_open=False), GatedRunner(is_open=False)
+        batcher = make_batcher(one, two, max_batch_size=1)
+        tasks = [start(batcher, row) for row in range(4)]
+        await one.wait_until_entered()
+        await two.wait_until_entered()
+        one.gate.set()
+        two.gate.set()
+        assert [outputs(await task) for task in tasks] == [[0], [2], [4], [6]]
+        assert sorted(row for batch in one.batches + two.batches for row in batch) == [0, 1, 2, 3]
+
+    asyncio.run(scene())
+
+
+def test_max_wait_lets_an_idle_runner_wait_for_a_full_batch() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, max_batch_size=2, max_wait_s=600.0)
+        early = start(batcher, 1)
+        await turn_the_loop()
+        assert runner.batches == []
+        late = start(batcher, 2)
+        assert outputs(await early + await late) == [2, 4]
+        assert runner.batches == [[1, 2]]
+
+    asyncio.run(scene())
+
+
+def test_max_wait_ends_with_the_clock_of_the_first_row() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, max_wait_s=0.01)
+        assert outputs(await run_rows(batcher, [1])) == [2]
+        assert runner.batches == [[1]]
+
+    asyncio.run(scene())
+
+
+def test_closing_finishes_what_was_accepted_and_refuses_the_rest() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        accepted = [start(batcher, 1), start(batcher, 2, 3)]
+        decoding = batcher.reserve(1, FOREVER)
+        await runner.wait_until_entered()
+        closing = asyncio.create_task(batcher.close())
+        await turn_the_loop()
+        with pytest.raises(Draining):
+            batcher.reserve(1, FOREVER)
+        assert not closing.done()
+        runner.gate.set()
+        with decoding:
+            assert (await decoding.run(4)).output == 8
+        assert [outputs(await task) for task in accepted] == [[2], [4, 6]]
+        await closing
+
+    asyncio.run(scene())
+
+
+def test_more_rows_than_reserved_are_a_mistake_of_the_caller() -> None:
+    async def scene() -> None:
+        batcher = make_batcher(GatedRunner())
+        with batcher.reserve(1, FOREVER) as places:
+            await places.run(1)
+            with pytest.raises(ValueError, match="reserved"):
+                await places.run(2)
+
+    asyncio.run(scene())

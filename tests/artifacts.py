@@ -1,0 +1,154 @@
+"""Tiny artifacts for tests of the serving stage, made in milliseconds with onnx.helper: no training, no TensorFlow.
+
+The network looks at the mean gray level: class k of n is the one whose level, 255 k / (n - 1), is nearest. So a test knows
+what the answer to an image must be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from app.card import (
+    CARD_FILE,
+    GOLDEN_FILE,
+    GOLDEN_FOLDER,
+    MODEL_FILE,
+    ImagePolicy,
+    ModelCard,
+    NetworkInfo,
+    Preprocessing,
+    Proof,
+)
+from app.images import decode_image
+
+LABELS = ("black", "dark", "gray", "bright", "white")
+SIZE = 8
+
+
+def gray_image(level: int, *, size: int = SIZE, kind: str = "PNG") -> bytes:
+    """An encoded square image of one gray level."""
+    buffer = io.BytesIO()
+    Image.new("L", (size, size), level).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def make_graph(
+    labels: Sequence[str] = LABELS, *, size: int = SIZE, channels: int = 1, energy: bool = True, sharpness: float = 2e-3
+) -> onnx.ModelProto:
+    """uint8 [batch, size, size, channels] to softmax of -sharpness (mean - level)^2, which is linear in the mean."""
+    levels = np.linspace(0, 255, len(labels), dtype=np.float32)
+    weights = {
+        "slope": (2 * sharpness * levels)[None, :],
+        "bias": -sharpness * levels**2,
+        "column": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "column"], ["means"]),
+        helper.make_node("MatMul", ["means", "slope"], ["products"]),
+        helper.make_node("Add", ["products", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(labels)])]
+    if energy:
+        nodes.append(helper.make_node("ReduceLogSumExp", ["logits"], ["energy"], axes=[1], keepdims=0))
+        outputs.append(helper.make_tensor_value_info("energy", TensorProto.FLOAT, ["batch"]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, channels])],
+        outputs,
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def make_card(
+    sha256: str, *, name: str, version: int, labels: Sequence[str], size: int, channels: int, **changes: Any
+) -> ModelCard:
+    fields: dict[str, Any] = {
+        "name": name,
+        "version": version,
+        "created": "2026-01-01T00:00:00Z",
+        "license": "Apache-2.0",
+        "network": NetworkInfo(name="tiny", origin="onnx-file", parameters=10, weights="random"),
+        "labels": tuple(labels),
+        "image": ImagePolicy(height=size, width=size, channels=1 if channels == 1 else 3),
+        "preprocessing": Preprocessing(name="none", channel_order="gray", mean=(0.0,), std=(1.0,)),
+        "head": "softmax",
+        "energy": True,
+        "features": False,
+        "proof": Proof(
+            images=3,
+            source="test",
+            batch_sizes=(1,),
+            max_abs_difference=0,
+            max_log_difference=0,
+            top1_agreement=1,
+            abs_tolerance=1e-4,
+            log_tolerance=1e-3,
+        ),
+        "sha256": sha256,
+        "tools": {"onnx": onnx.__version__},
+    }
+    return ModelCard(**{**fields, **changes})
+
+
+def make_artifact(
+    repository: Path,
+    name: str = "tiny",
+    version: int = 1,
+    *,
+    labels: Sequence[str] = LABELS,
+    size: int = SIZE,
+    channels: int = 1,
+    graph: onnx.ModelProto | None = None,
+    **card: Any,
+) -> Path:
+    """A whole artifact in repository/name/version; `card` replaces fields of its card. Gives back its folder."""
+    folder = repository / name / str(version)
+    (folder / GOLDEN_FOLDER).mkdir(parents=True)
+    if graph is None:
+        graph = make_graph(labels, size=size, channels=channels, energy=card.get("energy", True))
+    content = graph.SerializeToString()
+    (folder / MODEL_FILE).write_bytes(content)
+    made = make_card(
+        hashlib.sha256(content).hexdigest(),
+        **{"name": name, "version": version, "labels": labels, "size": size, "channels": channels, **card},
+    )
+    (folder / CARD_FILE).write_text(made.model_dump_json(indent=2))
+    write_golden(folder, made)
+    return folder
+
+
+def write_golden(folder: Path, card: ModelCard, levels: Sequence[int] = (0, 70, 200)) -> None:
+    """Golden images of a few gray levels, and what the graph in `folder` says of them."""
+    files = [f"{level}.png" for level in levels]
+    for level, file in zip(levels, files, strict=True):
+        (folder / GOLDEN_FOLDER / file).write_bytes(gray_image(level, size=2 * card.image.width))
+    rows = np.stack([decode_image((folder / GOLDEN_FOLDER / file).read_bytes(), card.image) for file in files])
+    session = onnxruntime.InferenceSession(str(folder / MODEL_FILE), providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(["probabilities"], {"image": rows})
+    np.savez(folder / GOLDEN_FOLDER / GOLDEN_FILE, files=np.array(files), keras=probabilities, graph=probabilities)
+
+
+def replace_graph(folder: Path, graph: onnx.ModelProto) -> None:
+    """Exchange model.onnx and change the card's sha256 along with it: what only the golden replay can find."""
+    content = graph.SerializeToString()
+    (folder / MODEL_FILE).write_bytes(content)
+    card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
+    changed = card.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
+    (folder / CARD_FILE).write_text(changed.model_dump_json())
