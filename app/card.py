@@ -1,0 +1,214 @@
+"""The model card: everything that an artifact says about its network, as one pydantic tree (card.json).
+
+Pydantic only: the export stage writes cards, the serving stage reads them, and neither needs the other's packages here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from app.errors import ArtifactError
+
+CARD_FILE = "card.json"
+MODEL_FILE = "model.onnx"
+GOLDEN_FOLDER = "golden"
+GOLDEN_FILE = "expected.npz"
+CLASSIFIER_FILE = "classifier.npz"
+REPORT_FOLDER = "report"
+
+# A name is a folder, a path segment of a URL and a Prometheus label: nothing in it needs escaping.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """Frozen, and an unknown field is an error: a card that says more than we understand isn't served on a guess."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ImagePolicy(Part):
+    """How an encoded image becomes the uint8 [height, width, channels] array that the network reads."""
+
+    height: PositiveInt
+    width: PositiveInt
+    channels: Literal[1, 3]
+    fit: Literal["stretch", "crop", "content"] = "stretch"
+    crop_fraction: Annotated[float, Field(gt=0, le=1)] = 0.875
+    margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """`content` only: the empty share of the frame on each side of the ink, as the data set itself has it."""
+    resize: Literal["antialias", "bilinear", "nearest"] = "antialias"
+    polarity: Literal["light-on-dark", "dark-on-light", "any"] = "any"
+    reduced_decode: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.height, self.width, self.channels)
+
+
+class Preprocessing(Part):
+    """The pixel arithmetic inside the graph: (pixel - mean) / std per channel, units of 0..255, after any swap to BGR."""
+
+    name: Literal["tf", "caffe", "torch", "unit", "none", "custom"]
+    channel_order: Literal["rgb", "bgr", "gray"]
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class NetworkInfo(Part):
+    """Where the network comes from: `origin` says whose definition and weights the graph holds."""
+
+    name: str
+    origin: Literal["convserve", "keras.applications", "keras-file", "savedmodel", "onnx-file"]
+    paper: str = ""
+    year: int | None = None
+    parameters: int
+    """Trainable parameters."""
+    weights: str
+    """trained, imagenet, random, or the name of the file they came from."""
+
+
+class Training(Part):
+    dataset: str
+    images: int
+    validation_images: int
+    epochs: int
+    seed: int
+    recipe: dict[str, str | int | float | bool | None]
+    seconds: float
+    backend: str
+
+
+class Evaluation(Part):
+    """Measured on images that neither training nor calibration saw."""
+
+    dataset: str
+    split: str
+    images: int
+    top1: Probability
+    top5: Probability
+    ece: Probability
+    """Expected calibration error, 15 bins of equal width (Guo et al. 2017)."""
+
+
+class Calibration(Part):
+    """Temperature scaling (Guo et al. 2017), fitted on validation images; the temperature is inside the graph."""
+
+    dataset: str
+    images: int
+    temperature: Annotated[float, Field(gt=0)]
+    ece_before: Probability
+    ece_after: Probability
+
+
+class ScoreQuantiles(Part):
+    """Split-conformal quantiles of the score 1 - p(true class) on validation images (Sadinle et al. 2019).
+
+    The label set at coverage[i] is every class with probability >= 1 - score[i].
+    """
+
+    images: int
+    coverage: tuple[Probability, ...]
+    score: tuple[Probability, ...]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.coverage) != len(self.score) or list(self.coverage) != sorted(self.coverage):
+            raise ValueError("coverage must rise and have one score each")
+        return self
+
+    def score_at(self, coverage: float) -> float:
+        """The score of the smallest stored coverage that is at least `coverage` (never below what was asked)."""
+        for stored, score in zip(self.coverage, self.score, strict=True):
+            if stored >= coverage - 1e-9:
+                return score
+        raise ValueError(f"coverage {coverage:g} is above the largest stored one, {self.coverage[-1]:g}")
+
+
+class Distribution(Part):
+    """What the network said on validation images: the reference that drift is measured against."""
+
+    images: int
+    classes: tuple[Probability, ...]
+    """Share of each predicted class."""
+    confidence: tuple[Probability, ...]
+    """Share of top-1 probabilities in ten bins of equal width over 0..1."""
+    energy: tuple[float, ...] = ()
+    """Quantiles 0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1 of the energy output."""
+
+
+class Proof(Part):
+    """Keras beside ONNX Runtime on the same images, compared before anything was published."""
+
+    images: int
+    source: str
+    batch_sizes: tuple[int, ...]
+    max_abs_difference: float
+    max_log_difference: float
+    """Largest |ln p - ln p'| / max(1, |ln p|) where Keras' p >= 1e-6."""
+    top1_agreement: Probability
+    abs_tolerance: float
+    log_tolerance: float
+    fitted_random_weights: bool = False
+    """True where there were no trained weights: BN statistics and last layer were fitted to real activations."""
+
+
+class Replay(Part):
+    """How far the golden probabilities may move on the serving device, by kind of device."""
+
+    cpu: float = 1e-4
+    cuda: float = 2e-3
+
+
+class ModelCard(Part):
+    """card.json of one version of one model."""
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    version: PositiveInt
+    created: str
+    license: str
+    network: NetworkInfo
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    image: ImagePolicy
+    preprocessing: Preprocessing
+    head: Literal["softmax", "logits", "sigmoid", "multilabel"]
+    """What the network's own last layer gave."""
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    energy: bool
+    """Whether the graph has the `energy` output; else the largest probability is the score."""
+    features: bool
+    """Whether the graph has the `features` output (and classifier.npz stands beside it)."""
+    max_batch: PositiveInt = 32
+    training: Training | None = None
+    evaluation: Evaluation | None = None
+    calibration: Calibration | None = None
+    score_quantiles: ScoreQuantiles | None = None
+    distribution: Distribution | None = None
+    proof: Proof
+    replay: Replay = Replay()
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of model.onnx."""
+    tools: dict[str, str]
+    """Versions of the packages that made it."""
+
+    @property
+    def multilabel(self) -> bool:
+        return self.head == "multilabel"
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of a version's folder. Raises ArtifactError naming the first field that is wrong."""
+    path = folder / CARD_FILE
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{folder.parent.name}/{folder.name} has no {CARD_FILE}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtifactError(f"{CARD_FILE} is not a model card: {where}: {first['msg']}") from error

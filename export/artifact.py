@@ -1,0 +1,172 @@
+"""Writing an artifact into a repository: all of it, under a name that appears in one step, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from app.card import CARD_FILE, CLASSIFIER_FILE, GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE, ModelCard, read_card
+from app.errors import ArtifactError
+from export.errors import PublishError
+from export.graph import Classifier
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The images that the server replays before it serves, and what they gave."""
+
+    files: list[tuple[bytes, str]]  # encoded image, suffix
+    keras: npt.NDArray[np.float32]  # [n, classes]
+    graph: npt.NDArray[np.float32]  # [n, classes]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything of a version but its number; `card` still has version 1 and an empty sha256."""
+
+    card: ModelCard
+    model: onnx.ModelProto
+    golden: Golden
+    classifier: Classifier | None
+    report: Path | None
+
+
+def publish(contents: Contents, repository: Path) -> Path:
+    """Write the next version of `contents.card.name` and return its folder.
+
+    Raises PublishError where the name exists with other labels or another input, or where the disk refuses.
+    """
+    name = contents.card.name
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        with _temporary_folder(repository, name) as folder:
+            home = repository / name
+            _refuse_another_model(contents.card, home)
+            while True:
+                version = max(published_versions(home), default=0) + 1
+                card = contents.card.model_copy(update={"version": version})
+                written = folder / "model" / str(version)
+                _write_version(written, card, contents)
+                _write_model_files(folder / "model", card)
+                if _move_into_place(written, home, version):
+                    return home / str(version)
+                shutil.rmtree(written)  # somebody published this number meanwhile: take the next
+    except OSError as error:
+        raise PublishError(f"{repository}: {error.strerror or error}: nothing was published") from error
+
+
+def published_versions(home: Path) -> list[int]:
+    """The version numbers in a model's folder, rising; none where it doesn't exist."""
+    if not home.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in home.iterdir() if entry.name.isdigit() and entry.is_dir())
+
+
+def _refuse_another_model(card: ModelCard, home: Path) -> None:
+    for version in reversed(published_versions(home)):
+        try:
+            there = read_card(home / str(version))
+        except ArtifactError:
+            continue  # a damaged version says nothing
+        for what, old, new in (
+            ("labels", there.labels, card.labels),
+            ("input", there.image.shape, card.image.shape),
+        ):
+            if old != new:
+                raise PublishError(
+                    f"{card.name} version {version} has other {what} ({_short(old)}, not {_short(new)}): "
+                    "that is another model, publish it under another name with --name"
+                )
+        return
+
+
+def _short(values: tuple[object, ...]) -> str:
+    shown = ", ".join(map(str, values[:3]))
+    return f"{shown} ... {len(values)} in all" if len(values) > 3 else shown
+
+
+def _write_version(folder: Path, card: ModelCard, contents: Contents) -> None:
+    folder.mkdir(parents=True)
+    model = contents.model
+    del model.metadata_props[:]
+    # For people who open the graph alone; the sha256 of the file can't stand inside it.
+    model.metadata_props.add(key="card", value=card.model_dump_json(exclude={"sha256"}))
+    data = model.SerializeToString()
+    (folder / MODEL_FILE).write_bytes(data)
+    card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
+    if contents.classifier is not None:
+        np.savez(folder / CLASSIFIER_FILE, weights=contents.classifier.weights, bias=contents.classifier.bias)
+    golden = folder / GOLDEN_FOLDER
+    golden.mkdir()
+    names = [f"{index:02}{suffix}" for index, (_, suffix) in enumerate(contents.golden.files)]
+    for name, (encoded, _) in zip(names, contents.golden.files, strict=True):
+        (golden / name).write_bytes(encoded)
+    np.savez(
+        golden / GOLDEN_FILE,
+        files=np.array(names),
+        keras=contents.golden.keras.astype(np.float32),
+        graph=contents.golden.graph.astype(np.float32),
+    )
+    if contents.report is not None:
+        shutil.copytree(contents.report, folder / "report")
+
+
+def _write_model_files(folder: Path, card: ModelCard) -> None:
+    (folder / "labels.txt").write_text("\n".join(card.labels) + "\n")
+    (folder / "config.pbtxt").write_text(triton_config(card))
+
+
+def triton_config(card: ModelCard) -> str:
+    """config.pbtxt as Triton reads it, so that the same folder moves on."""
+    dims = ", ".join(map(str, card.image.shape))
+    return (
+        'platform: "onnxruntime_onnx"\n'
+        f"max_batch_size: {card.max_batch}\n"
+        "dynamic_batching { }\n"
+        f'input [ {{ name: "image" data_type: TYPE_UINT8 format: FORMAT_NHWC dims: [ {dims} ] }} ]\n'
+        f'output [ {{ name: "probabilities" data_type: TYPE_FP32 dims: [ {len(card.labels)} ] '
+        'label_filename: "labels.txt" } ]\n'
+    )
+
+
+def _move_into_place(written: Path, home: Path, version: int) -> bool:
+    """Rename a whole model folder (its first version) or one version; False where somebody was faster."""
+    if not home.exists():
+        try:
+            written.parent.rename(home)
+        except OSError:
+            if not home.exists():
+                raise
+            return False
+        return True
+    try:
+        written.rename(home / str(version))
+    except OSError:
+        if not (home / str(version)).exists():
+            raise
+        return False
+    for name in ("labels.txt", "config.pbtxt"):
+        os.replace(written.parent / name, home / name)
+    return True
+
+
+@contextlib.contextmanager
+def _temporary_folder(repository: Path, name: str) -> Iterator[Path]:
+    """A hidden folder beside the models (the same file system, so that renaming is one step), gone in the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f".tmp-{name}-", dir=repository))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""Random changes to training images, a batch at a time. A recipe's choice: a flipped 2 is no digit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from app.images import Pixels
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Each field off at its zero."""
+
+    flip: bool = False
+    """Left to right, every second image."""
+    crop_padding: int = 0
+    """Shift by up to this many pixels, edges filled with black (He et al. 2015 on CIFAR)."""
+    color: float = 0.0
+    """Brightness and contrast times 1 +- this (saturation too on RGB)."""
+    rotate: float = 0.0
+    """Turn by up to this many degrees, shear by half of it."""
+    zoom: float = 0.0
+    """Scale by 1 +- this."""
+    sharpness: bool = False
+    """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
+
+    def apply(self, images: Pixels, generator: np.random.Generator) -> Pixels:
+        """A changed copy of uint8 [batch, h, w, c]."""
+        if self.rotate or self.zoom or self.sharpness:
+            images = np.stack([self._redraw(image, generator) for image in images])
+        if self.crop_padding:
+            images = _shift(images, self.crop_padding, generator)
+        if self.flip:
+            images = np.where(generator.random((len(images), 1, 1, 1)) < 0.5, images[:, :, ::-1], images)
+        if self.color:
+            images = _recolor(images, self.color, generator)
+        return images
+
+    def _redraw(self, pixels: Pixels, generator: np.random.Generator) -> Pixels:
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        turn, slant = np.radians(generator.uniform(-1, 1, 2) * self.rotate)
+        across, down = 1 + generator.uniform(-1, 1, 2) * self.zoom
+        cos, sin, shear = np.cos(turn), np.sin(turn), np.tan(slant / 2)
+        x, y = image.width / 2, image.height / 2
+        a, b, d, e = cos / across, (sin + shear) / across, -sin / down, cos / down
+        matrix = (a, b, x - a * x - b * y, d, e, y - d * x - e * y)
+        image = image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+        if self.sharpness:
+            image = _restroke(image, generator)
+        return np.asarray(image).reshape(pixels.shape)
+
+
+def _restroke(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """One of: as it is, thinner or thicker, blurred; then the gray levels steepened about a random middle."""
+    match generator.integers(5):
+        case 0:
+            image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0.3, 1.0)))
+        case 1:
+            image = image.filter(ImageFilter.MaxFilter(3))
+        case 2:
+            image = image.filter(ImageFilter.MinFilter(3))
+    steepness, middle = generator.uniform(1, 4), generator.uniform(80, 160)
+    levels = np.clip((np.arange(256) - middle) * steepness + middle, 0, 255)
+    return image.point(levels.astype(np.uint8).tolist() * len(image.getbands()))
+
+
+def _shift(images: Pixels, padding: int, generator: np.random.Generator) -> Pixels:
+    count, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    tops, lefts = generator.integers(0, 2 * padding + 1, (2, count))
+    rows = tops[:, None] + np.arange(height)
+    columns = lefts[:, None] + np.arange(width)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _recolor(images: Pixels, amount: float, generator: np.random.Generator) -> Pixels:
+    brightness, contrast, saturation = 1 + generator.uniform(-amount, amount, (3, len(images), 1, 1, 1))
+    values = images.astype(np.float32) * brightness
+    mean = values.mean(axis=(1, 2, 3), keepdims=True)
+    values = (values - mean) * contrast + mean
+    if images.shape[-1] == 3:
+        gray = values @ np.float32([0.299, 0.587, 0.114])
+        values = gray[..., None] + (values - gray[..., None]) * saturation
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,0 +1,104 @@
+"""How far to trust probabilities: temperature scaling, calibration error, conformal quantiles, drift reference."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from app.card import Calibration, Distribution, ScoreQuantiles
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.int64]
+
+# The coverages that a card stores: 0.800, 0.801, ... 0.999.
+COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
+ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
+
+
+def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
+    """Over the last axis, in float64."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def log_sum_exp(logits: Floats, temperature: float = 1.0) -> Floats:
+    """float64 [n] from logits [n, classes]."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    peak = scaled.max(axis=-1)
+    return peak + np.log(np.exp(scaled - peak[..., None]).sum(axis=-1))
+
+
+def calibration_error(probabilities: Floats, labels: Labels, bins: int = 15) -> float:
+    """Expected calibration error: mean |accuracy - confidence| over bins of equal width, weighted (Guo et al. 2017)."""
+    return float(sum(abs(a - c) * share for _, a, c, share in reliability(probabilities, labels, bins)))
+
+
+def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[tuple[float, float, float, float]]:
+    """For each bin that holds images: its left edge, their accuracy, mean confidence, and share of all images."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    rows = []
+    for i in range(bins):
+        members = place == i
+        if members.any():
+            rows.append(
+                (i / bins, float(right[members].mean()), float(confidence[members].mean()), float(members.mean()))
+            )
+    return rows
+
+
+def fit_temperature(logits: Floats, labels: Labels) -> float:
+    """The temperature in 0.05..20 with the least negative log-likelihood on these images."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        scaled = np.asarray(logits, np.float64) / math.exp(log_temperature)
+        return float((log_sum_exp(scaled) - scaled[np.arange(len(labels)), labels]).mean())
+
+    best = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return round(math.exp(best.x), 4)
+
+
+def calibrate(logits: Floats, labels: Labels, dataset: str) -> Calibration:
+    """Fit a temperature to validation logits [n, classes] and say what it did to the calibration error."""
+    temperature = fit_temperature(logits, labels)
+    return Calibration(
+        dataset=dataset,
+        images=len(labels),
+        temperature=temperature,
+        ece_before=calibration_error(softmax(logits), labels),
+        ece_after=calibration_error(softmax(logits, temperature), labels),
+    )
+
+
+def score_quantiles(probabilities: Floats, labels: Labels) -> ScoreQuantiles | None:
+    """The conformal quantiles of 1 - p(true class): the ceil((n + 1) coverage)-th smallest score of n.
+
+    Only coverages that n images can promise are stored; None where that is none of them.
+    """
+    scores = np.sort(1 - probabilities[np.arange(len(labels)), labels])
+    ranks = [(coverage, math.ceil((len(scores) + 1) * coverage)) for coverage in COVERAGES]
+    kept = [(coverage, rank) for coverage, rank in ranks if rank <= len(scores)]
+    if not kept:
+        return None
+    return ScoreQuantiles(
+        images=len(scores),
+        coverage=tuple(coverage for coverage, _ in kept),
+        score=tuple(float(np.clip(scores[rank - 1], 0, 1)) for _, rank in kept),
+    )
+
+
+def describe_distribution(probabilities: Floats, energy: Floats | None) -> Distribution:
+    """What the network says on images like its training set's."""
+    count, classes = probabilities.shape
+    confidence = np.minimum((probabilities.max(axis=1) * 10).astype(int), 9)
+    return Distribution(
+        images=count,
+        classes=tuple((np.bincount(probabilities.argmax(axis=1), minlength=classes) / count).tolist()),
+        confidence=tuple((np.bincount(confidence, minlength=10) / count).tolist()),
+        energy=tuple(np.quantile(energy, ENERGY_QUANTILES).tolist()) if energy is not None else (),
+    )

@@ -1,0 +1,111 @@
+"""A Keras model to ONNX by tf2onnx: float32 NHWC in, the network's own output out. The one road through TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import onnx
+
+from export.errors import ConversionError
+
+# 18 and up add transposes around global pooling or fail in tf2onnx 1.17.
+OPSET = 17
+INPUT = "pixels"
+
+
+def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx.ModelProto:
+    """Convert a Keras model in inference mode.
+
+    The result has one input `pixels` float32 [batch, h, w, c], one output [batch, classes], and every weight inside.
+    Raises ConversionError where the model holds an operation that ONNX can't express.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ConversionError(
+            f"conversion needs Keras on TensorFlow, it runs on {keras.backend.backend()}: unset KERAS_BACKEND"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+    import tf2onnx
+
+    signature = [tf.TensorSpec([None, *input_shape], tf.float32, name=INPUT)]
+    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature)
+    try:
+        with _numpy_1_names(), _quiet_tf2onnx() as complaints:
+            # "large model" keeps weights out of the protobuf while tf2onnx rewrites it: 2.5 times less work.
+            converted, storage = tf2onnx.convert.from_function(
+                function, input_signature=signature, opset=OPSET, large_model=True
+            )
+    except Exception as error:  # tf2onnx and TensorFlow raise errors of many kinds for what they can't trace
+        raise ConversionError(f"{model.name} can't be converted to ONNX: {_first_line(error)}") from error
+    if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
+        raise ConversionError(f"{model.name} can't be converted to ONNX: {complaints[0]}")
+    _inline_weights(converted, storage.name_to_tensor_data)
+    if len(converted.graph.input) != 1:
+        extra = ", ".join(value.name for value in converted.graph.input if value.name != INPUT)
+        raise ConversionError(
+            f"{model.name} reads tensors from outside itself ({extra}): make them weights or constants"
+        )
+    _name_batch(converted)
+    return converted
+
+
+def _inline_weights(model: onnx.ModelProto, data: dict[str, bytes]) -> None:
+    """Put tensors that tf2onnx keeps beside the graph back into it: an artifact's graph is one file."""
+    tensors = [*model.graph.initializer]
+    for node in model.graph.node:
+        tensors.extend(attribute.t for attribute in node.attribute if attribute.HasField("t"))
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            location = next(entry.value for entry in tensor.external_data if entry.key == "location")
+            del tensor.external_data[:]
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            tensor.raw_data = data[location]
+
+
+def _name_batch(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del model.graph.value_info[:]
+
+
+@contextlib.contextmanager
+def _numpy_1_names() -> Iterator[None]:
+    """tf2onnx 1.17 still calls np.product, which NumPy 2 removed."""
+    if hasattr(np, "product"):
+        yield
+        return
+    np.product = np.prod
+    try:
+        yield
+    finally:
+        del np.product
+
+
+@contextlib.contextmanager
+def _quiet_tf2onnx() -> Iterator[list[str]]:
+    """Keep tf2onnx's log out of the terminal and collect its errors."""
+    complaints: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.ERROR:
+                complaints.append(record.getMessage().splitlines()[0])
+
+    logger = logging.getLogger("tf2onnx")
+    handler, propagate = Collect(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield complaints
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,102 @@
+"""Reading a published artifact back: its accuracy through the serving decoder, and its proof on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from app.card import GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE, Evaluation, ModelCard, Proof, read_card
+from app.errors import ArtifactError
+from app.images import decode_image
+from export import verify
+from export.artifact import published_versions
+from export.datasets import DataSet
+from export.errors import DataError, ProofError, UsageError
+from export.evaluation import evaluate
+from export.progress import Progress
+from export.samples import decode_samples
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version's folder and its card."""
+
+    folder: Path
+    card: ModelCard
+
+
+def open_published(repository: Path, name: str) -> Published:
+    """The newest version of `name`, or `name/version`. Raises UsageError naming what there is, DataError if damaged."""
+    model, _, wanted = name.partition("/")
+    versions = published_versions(repository / model)
+    if not versions:
+        there = sorted(entry.name for entry in repository.glob("[!.]*") if published_versions(entry))
+        raise UsageError(f"{repository} has no model {model!r}: there are {', '.join(there) or 'none'}")
+    version = versions[-1] if not wanted else int(wanted) if wanted.isdigit() else -1
+    if version not in versions:
+        raise UsageError(f"{model} has no version {wanted!r}: there are {', '.join(map(str, versions))}")
+    folder = repository / model / str(version)
+    try:
+        return Published(folder, read_card(folder))
+    except ArtifactError as error:
+        raise DataError(str(error)) from error
+
+
+def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
+    """Accuracy of the graph in ONNX Runtime on a data set's test images, as the service would decode them."""
+    card = published.card
+    if dataset.labels != card.labels:
+        raise UsageError(
+            f"{card.name} knows {len(card.labels):,} classes ({card.labels[0]}, ...), {dataset.name} has "
+            f"{len(dataset.labels):,} ({dataset.labels[0]}, ...): they can't be compared"
+        )
+    session = verify.open_session(str(published.folder / MODEL_FILE))
+    samples, parts = dataset.test, []
+    with Progress("evaluating", len(samples)) as progress:
+        for start in range(0, len(samples), CHUNK):
+            indices = range(start, min(start + CHUNK, len(samples)))
+            pixels = decode_samples(samples, indices, card.image)
+            parts.append(verify.run_graph(session, pixels, CHUNK).probabilities)
+            progress.advance(len(indices))
+    return evaluate(np.concatenate(parts), samples.labels, dataset.name)
+
+
+def verify_published(published: Published) -> Proof:
+    """The proof again: the file's hash, its validity, and Keras' recorded probabilities of the golden images."""
+    folder, card = published.folder, published.card
+    path = folder / MODEL_FILE
+    try:
+        data = path.read_bytes()
+        names, expected = _read_golden(folder)
+        images = [(folder / GOLDEN_FOLDER / name).read_bytes() for name in names]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{folder} is damaged: {error}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.sha256:
+        raise ProofError(
+            f"{path} is not the file that was proved: its sha256 is {digest[:12]}..., "
+            f"the card says {card.sha256[:12]}..."
+        )
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    pixels = np.stack([decode_image(image, card.image) for image in images])
+    session = verify.open_session(data)
+    verify.check_batches(session, pixels)
+    return verify.compare(
+        expected,
+        verify.run_graph(session, pixels).probabilities,
+        source="golden images",
+        abs_tolerance=card.proof.abs_tolerance,
+        log_tolerance=card.proof.log_tolerance,
+    )
+
+
+def _read_golden(folder: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+    with np.load(folder / GOLDEN_FOLDER / GOLDEN_FILE, allow_pickle=False) as golden:
+        return golden["files"].tolist(), golden["keras"]

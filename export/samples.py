@@ -1,0 +1,100 @@
+"""Labeled images, one interface for arrays in memory and files on disk: what training, proof and evaluation read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from app.card import ImagePolicy
+from app.images import Pixels, apply_policy, decode_image
+
+Labels = npt.NDArray[np.int64]
+
+
+class Samples(Protocol):
+    """`labels` is int64 [n], -1 where the class isn't known; images come as pixels under a policy or as file bytes."""
+
+    labels: Labels
+
+    def __len__(self) -> int: ...
+
+    def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
+        """uint8 [len(indices), height, width, channels], as the service would decode them."""
+        ...
+
+    def encoded(self, index: int) -> tuple[bytes, str]:
+        """The bytes of an image file and its suffix: what a client would post."""
+        ...
+
+
+class ArraySamples:
+    """Images of one size in memory: uint8 [n, h, w] (gray) or [n, h, w, 3] (RGB).
+
+    The array under the last policy asked for is kept: these sets are small, and every epoch reads them.
+    """
+
+    def __init__(self, images: Pixels, labels: npt.ArrayLike) -> None:
+        self.images = images
+        self.labels: Labels = np.asarray(labels, dtype=np.int64)
+        self._policy: ImagePolicy | None = None
+        self._prepared: Pixels | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
+        if self._prepared is None or policy != self._policy:
+            self._prepared = np.stack([apply_policy(Image.fromarray(image), policy) for image in self.images])
+            self._policy = policy
+        return self._prepared[indices]
+
+    def encoded(self, index: int) -> tuple[bytes, str]:
+        buffer = io.BytesIO()
+        Image.fromarray(self.images[index]).save(buffer, "PNG")
+        return buffer.getvalue(), ".png"
+
+
+class FileSamples:
+    """Image files, decoded when asked for: the set may be far larger than memory."""
+
+    def __init__(self, paths: Sequence[Path], labels: npt.ArrayLike) -> None:
+        self.paths = list(paths)
+        self.labels: Labels = np.asarray(labels, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
+        return np.stack([decode_image(self.paths[index].read_bytes(), policy) for index in indices])
+
+    def encoded(self, index: int) -> tuple[bytes, str]:
+        path = self.paths[index]
+        return path.read_bytes(), path.suffix.lower()
+
+
+class BytesSamples:
+    """Encoded images in memory, as (bytes, suffix); without labels their classes are unknown."""
+
+    def __init__(self, files: Sequence[tuple[bytes, str]], labels: npt.ArrayLike | None = None) -> None:
+        self.files = list(files)
+        self.labels: Labels = np.asarray(np.full(len(files), -1) if labels is None else labels, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
+        return np.stack([decode_image(self.files[index][0], policy) for index in indices])
+
+    def encoded(self, index: int) -> tuple[bytes, str]:
+        return self.files[index]
+
+
+def decode_samples(samples: Samples, indices: Iterable[int], policy: ImagePolicy) -> Pixels:
+    """Some images through the serving decoder, from their encoded bytes: uint8 [len(indices), h, w, channels]."""
+    return np.stack([decode_image(samples.encoded(index)[0], policy) for index in indices])
