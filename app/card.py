@@ -51,7 +51,7 @@ class ImagePolicy(Part):
 
 
 class Preprocessing(Part):
-    """The pixel arithmetic inside the graph: (pixel - mean) / std per channel, units of 0..255, after any swap to BGR."""
+    """The pixel arithmetic inside the graph: (pixel - mean) / std a channel, units of 0..255, after any swap to BGR."""
 
     name: Literal["tf", "caffe", "torch", "unit", "none", "custom"]
     channel_order: Literal["rgb", "bgr", "gray"]

@@ -1,4 +1,4 @@
-"""Makes the images that the README's commands post: digit.png (a drawn 3) and photo.jpg (a flower), in this folder's parent.
+"""Makes the images that the README's commands post: digit.png (a drawn 3) and photo.jpg (a flower).
 
 python docs/examples.py
 """

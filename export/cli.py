@@ -17,7 +17,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for a failure, 2 for usage, 130 after Ctrl-C."""
     # TensorFlow's start-up chatter would bury the progress.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     options = _parser().parse_args(arguments)
     try:
         options.run(options)

@@ -16,6 +16,7 @@ import numpy as np
 
 from app.card import ImagePolicy
 from app.images import Pixels
+from export.cifar import read_cifar_archive
 from export.errors import DataError, UsageError
 from export.samples import ArraySamples, BytesSamples, FileSamples, Labels, Samples
 
@@ -116,10 +117,64 @@ def _load_drawn_digits(data_dir: Path | None) -> DataSet:
     return DataSet("drawn-digits", DIGITS, digits.policy, None, samples, digits.license)
 
 
+def _load_cifar10(data_dir: Path | None) -> DataSet:
+    batches = [f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)]
+    return _load_cifar("cifar10", data_dir, batches, "cifar-10-batches-py/test_batch", "labels", "label_names")
+
+
+def _load_cifar100(data_dir: Path | None) -> DataSet:
+    return _load_cifar(
+        "cifar100",
+        data_dir,
+        ["cifar-100-python/train"],
+        "cifar-100-python/test",
+        "fine_labels",
+        "fine_label_names",
+    )
+
+
+def _load_cifar(
+    name: str, data_dir: Path | None, train: list[str], test: str, labels_key: str, names_key: str
+) -> DataSet:
+    """The original python archive (Krizhevsky 2009), as `<data dir>/<name>/*.tar.gz` or unpacked beside it."""
+    folder = test.partition("/")[0]
+    archive = name.replace("cifar", "cifar-") + "-python.tar.gz"
+    home = data_dir / name if data_dir is not None else None
+    if home is None or not home.is_dir():
+        home = _download_cifar(name, home, archive)
+    meta = f"{folder}/{'batches.meta' if name == 'cifar10' else 'meta'}"
+    read = read_cifar_archive(home / archive if (home / archive).is_file() else home, [*train, test, meta])
+    names = tuple(read[meta][names_key])
+    splits = []
+    for parts in (train, [test]):
+        planes = np.concatenate([read[part]["data"] for part in parts]).reshape(-1, 3, 32, 32)
+        labels = np.concatenate([read[part][labels_key] for part in parts])
+        splits.append(_pair(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels))
+    policy = ImagePolicy(height=32, width=32, channels=3)
+    return DataSet(name, names, policy, splits[0], splits[1], "none stated; for research")
+
+
+def _download_cifar(name: str, home: Path | None, archive: str) -> Path:
+    import keras
+
+    address = f"https://www.cs.toronto.edu/~kriz/{archive}"
+    try:
+        file = keras.utils.get_file(archive, origin=address, cache_subdir=f"datasets/{name}")
+    except Exception as error:
+        where = f"{home} is not there" if home is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
+        raise DataError(
+            f"{name}: {where}, and it could not be downloaded ({type(error).__name__}): "
+            f"lay the original {archive} into <data dir>/{name}/"
+        ) from error
+    return Path(file).parent
+
+
 DATASETS: dict[str, Callable[[Path | None], DataSet]] = {
     "digits": _load_digits,
     "mnist": _load_mnist,
     "fashion-mnist": _load_fashion_mnist,
+    "cifar10": _load_cifar10,
+    "cifar100": _load_cifar100,
     "drawn-digits": _load_drawn_digits,
     "photos": _load_photos,
 }
