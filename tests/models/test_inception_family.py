@@ -118,7 +118,6 @@ def test_inception_v3s_momentum_and_initial_values_are_options():
     assert deviations == pytest.approx(expected, rel=0.1)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 on NumPy 2
 @pytest.mark.parametrize("heads", [False, True])
 def test_a_saved_googlenet_answers_as_before(heads, tmp_path):
     model = googlenet(input_shape=(64, 64, 3), classes=4, width=0.125, auxiliary=heads)

@@ -133,7 +133,6 @@ def test_the_recursion_limit_is_raised_only_inside_the_block():
         assert sys.getrecursionlimit() == before
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 on NumPy 2
 def test_a_saved_senet_answers_as_before(tmp_path):
     model = senet("se_resnet50", input_shape=(8, 8, 1), classes=3, width=4)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("float32")
