@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,6 +46,7 @@ def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx
     if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
         raise ConversionError(f"{model.name} can't be converted to ONNX: {complaints[0]}")
     _inline_weights(converted, storage.name_to_tensor_data)
+    _inline_captures(converted, function.get_concrete_function().graph.captures)
     if len(converted.graph.input) != 1:
         extra = ", ".join(value.name for value in converted.graph.input if value.name != INPUT)
         raise ConversionError(
@@ -65,6 +67,15 @@ def _inline_weights(model: onnx.ModelProto, data: dict[str, bytes]) -> None:
             del tensor.external_data[:]
             tensor.data_location = onnx.TensorProto.DEFAULT
             tensor.raw_data = data[location]
+
+
+def _inline_captures(model: onnx.ModelProto, captures: Iterable[tuple[Any, Any]]) -> None:
+    """Make tensors that the traced function closed over (Normalization's statistics) constants, not further inputs."""
+    known = {inner.name: outer for outer, inner in captures}
+    for value in list(model.graph.input):
+        if value.name in known:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(known[value.name].numpy(), value.name))
+            model.graph.input.remove(value)
 
 
 def _name_batch(model: onnx.ModelProto) -> None:

@@ -270,11 +270,13 @@ def _simplify_flatten(graph: onnx.GraphProto) -> None:
 
 
 def _comes_from_shape(graph: onnx.GraphProto, name: str, of: str) -> bool:
-    """Whether `name` is the batch dimension cut from the shape of `of`."""
+    """Whether `name` is the batch dimension cut from the shape of `of`, or of what `of` is the transpose of."""
     node = _producer(graph, name)
     while node is not None and node.op_type in ("Unsqueeze", "Squeeze", "Slice", "Gather", "Cast"):
         node = _producer(graph, node.input[0])
-    return node is not None and node.op_type == "Shape" and node.input[0] == of
+    transpose = _producer(graph, of)
+    same_rows = [of, *transpose.input] if transpose is not None and transpose.op_type == "Transpose" else [of]
+    return node is not None and node.op_type == "Shape" and node.input[0] in same_rows
 
 
 def _producer(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.card import CARD_FILE, ModelCard, ScoreQuantiles, read_card
+from app.errors import ArtifactError
+from artifacts import make_artifact
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_artifact(tmp_path, "gray")
+
+
+def test_a_card_survives_writing_and_reading(folder: Path) -> None:
+    card = read_card(folder)
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
+
+
+def test_a_missing_card_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"has no card\.json"):
+        read_card(tmp_path)
+
+
+def test_half_a_card_is_refused(folder: Path) -> None:
+    path = folder / CARD_FILE
+    path.write_text(path.read_text()[:200])
+    with pytest.raises(ArtifactError, match=r"card\.json is not a model card"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sha256", "abc"), ("name", "../up"), ("labels", ["one"]), ("future", 1), ("format", 2)],
+)
+def test_a_wrong_field_is_named(folder: Path, field: str, value: object) -> None:
+    path = folder / CARD_FILE
+    card = json.loads(path.read_text())
+    card[field] = value
+    path.write_text(json.dumps(card))
+    with pytest.raises(ArtifactError, match=field):
+        read_card(folder)
+
+
+def test_the_score_is_never_of_a_smaller_coverage_than_asked() -> None:
+    quantiles = ScoreQuantiles(images=100, coverage=(0.8, 0.9, 0.95), score=(0.1, 0.4, 0.7))
+    assert quantiles.score_at(0.8) == 0.1
+    assert quantiles.score_at(0.81) == 0.4
+    assert quantiles.score_at(0.95) == 0.7
+    with pytest.raises(ValueError, match=r"above the largest stored one, 0\.95"):
+        quantiles.score_at(0.96)
+
+
+def test_quantiles_need_a_score_for_each_coverage() -> None:
+    with pytest.raises(ValidationError, match="one score each"):
+        ScoreQuantiles(images=1, coverage=(0.8, 0.9), score=(0.1,))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from export.cli import main
+
+
+def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["networks", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"name": "lenet5", "parameters": 61_706, "year": 1998}.items() <= rows[0].items()
+    assert main(["networks"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["train", "lenet", "--dataset", "digits"], "did you mean lenet5?"),
+        (["train", "lenet5", "--dataset", "digit"], "did you mean digits?"),
+        (["build", "quick", "--repository", "r"], "unknown recipe 'quick'"),
+        (["build", "quickstart", "lenet5-mnist", "--name", "a", "--repository", "r"], "--name names one model"),
+        (["convert", "nothing.keras", "--repository", "r"], "neither a run folder nor a .keras or .h5 file"),
+        (["verify", "nothing", "--repository", "no-such-folder"], "has no model 'nothing': there are none"),
+    ],
+)
+def test_usage_errors_are_one_line_and_status_2(
+    words: list[str],
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["train"], ["build", "quickstart"], ["train", "lenet5", "--epochs", "0"]])
+def test_missing_words_exit_with_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        main(words)
+    assert exit_status.value.code == 2
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(tmp_path), "--repository", str(tmp_path / "repository")]) == 1
+    assert "is no run folder: it has no run.json" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("export.networks.print_networks", interrupt)
+    assert main(["networks"]) == 130
+    assert "nothing was left half-written" in capsys.readouterr().err

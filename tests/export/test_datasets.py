@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import struct
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.images import decode_image
+from export.cifar import read_cifar_archive
+from export.datasets import load_dataset, read_idx
+from export.errors import DataError, UsageError
+from export.labels import imagenet_labels, imagenet_synsets, read_labels
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    header = b"\0\0\x08" + bytes([values.ndim]) + struct.pack(f">{values.ndim}i", *values.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(header + values.tobytes()))
+
+
+def write_idx_set(folder: Path, train: int = 6, test: int = 4) -> None:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", train), ("t10k", test)):
+        write_idx(folder / f"{split}-images-idx3-ubyte.gz", generator.integers(0, 256, (count, 28, 28), dtype=np.uint8))
+        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10)
+
+
+def test_digits_come_with_scikit_learn() -> None:
+    digits = load_dataset("digits", None)
+    assert (len(digits.train or ()), len(digits.test)) == (1437, 360)
+    assert digits.labels == tuple("0123456789")
+    assert set(digits.test.labels) == set(range(10))
+
+
+def test_pixels_are_those_of_the_encoded_image_under_the_serving_decoder() -> None:
+    digits = load_dataset("digits", None)
+    pixels = digits.test.pixels(np.arange(20), digits.policy)
+    decoded = [decode_image(digits.test.encoded(index)[0], digits.policy) for index in range(20)]
+    np.testing.assert_array_equal(pixels, decoded)
+
+
+def test_drawn_digits_are_dark_on_white_at_any_size() -> None:
+    drawn = load_dataset("drawn-digits", None)
+    assert len(drawn.test) == 200
+    assert drawn.train is None
+    pages = [Image.open(io.BytesIO(drawn.test.encoded(index)[0])) for index in range(200)]
+    assert len({page.size for page in pages}) > 150
+    assert all(np.asarray(page).mean() > 127 for page in pages)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_original_idx_files_are_read(tmp_path: Path, name: str) -> None:
+    write_idx_set(tmp_path / name)
+    dataset = load_dataset(name, tmp_path)
+    assert (len(dataset.train or ()), len(dataset.test)) == (6, 4)
+    assert dataset.test.labels.tolist() == [0, 1, 2, 3]
+    assert dataset.policy.fit == ("content" if name == "mnist" else "stretch")
+
+
+def test_images_without_their_labels_are_refused(tmp_path: Path) -> None:
+    write_idx_set(tmp_path / "mnist")
+    write_idx(tmp_path / "mnist/train-labels-idx1-ubyte.gz", np.zeros(3, np.uint8))
+    with pytest.raises(DataError, match="6 images but 3 labels"):
+        load_dataset("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"not gzip", "can't be read"),
+        (gzip.compress(b"\0\0\x0d\1\0\0\0\1" + bytes(4)), "no idx file"),
+        (gzip.compress(b"\0\0\x08\1" + struct.pack(">i", 9) + bytes(4)), "holds 4 values, its header says 9"),
+        (gzip.compress(bytes(1000))[:20], "can't be read"),
+    ],
+)
+def test_a_damaged_idx_file_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
+    path = tmp_path / "images.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=complaint):
+        read_idx(path)
+
+
+def test_an_unknown_set_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"did you mean mnist\?"):
+        load_dataset("mnits", None)
+
+
+def write_cifar(path: Path, batches: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in batches.items():
+            data = content if isinstance(content, bytes) else pickle.dumps(content, protocol=2)
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path) -> None:
+    planes = np.zeros((3, 3072), np.uint8)
+    planes[:, 1024:2048] = 7  # green
+    batch = {"data": planes, "fine_labels": [5, 99, 0], "coarse_labels": [1, 1, 1]}
+    names = {"fine_label_names": [f"class {i}" for i in range(100)]}
+    folder = "cifar-100-python"
+    write_cifar(
+        tmp_path / "cifar100/cifar-100-python.tar.gz",
+        {f"{folder}/train": batch, f"{folder}/test": batch, f"{folder}/meta": names},
+    )
+    dataset = load_dataset("cifar100", tmp_path)
+    assert len(dataset.labels) == 100
+    assert dataset.test.labels.tolist() == [5, 99, 0]
+    assert dataset.test.pixels(np.array([1]), dataset.policy)[0, 0, 0].tolist() == [0, 7, 0]
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return print, ("hello",)
+
+    write_cifar(tmp_path / "a.tar.gz", {"train": Evil()})
+    with pytest.raises(DataError, match="which no CIFAR file needs"):
+        read_cifar_archive(tmp_path / "a.tar.gz", ["train"])
+
+
+def test_an_incomplete_archive_is_named(tmp_path: Path) -> None:
+    write_cifar(tmp_path / "a.tar.gz", {"train": {"data": 1}})
+    with pytest.raises(DataError, match=r"a\.tar\.gz lacks test"):
+        read_cifar_archive(tmp_path / "a.tar.gz", ["train", "test"])
+
+
+@pytest.mark.data
+def test_real_mnist_is_whole(data_dir: Path) -> None:
+    mnist = load_dataset("mnist", data_dir)
+    assert (len(mnist.train or ()), len(mnist.test)) == (60_000, 10_000)
+
+
+@pytest.mark.data
+def test_real_cifar10_has_its_published_mean(data_dir: Path) -> None:
+    cifar = load_dataset("cifar10", data_dir)
+    assert cifar.labels[0] == "airplane"
+    mean = cifar.train.images.mean(axis=(0, 1, 2))  # type: ignore[union-attr]
+    np.testing.assert_allclose(mean, (125.307, 122.950, 113.865), atol=0.01)
+
+
+# Labels
+
+
+def test_the_bundled_imagenet_labels_are_in_their_usual_order() -> None:
+    labels = imagenet_labels()
+    assert len(labels) == len(set(imagenet_synsets())) == 1000
+    assert labels[0] == "tench"
+    assert labels[207] == "golden retriever"
+    assert imagenet_synsets()[207] == "n02099601"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "cat\ndog\n"),
+        ("synset.txt", "n02121808 cat, domestic cat\nn02084071 dog, hound\n"),
+        ("index.json", '{"0": ["n02121808", "cat"], "1": ["n02084071", "dog"]}'),
+        ("list.json", '["cat", "dog"]'),
+        ("windows.txt", "\ufeffcat\r\ndog\r\n\r\n"),
+    ],
+)
+def test_labels_are_read_in_every_form(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, newline="")
+    assert read_labels(str(path)) == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("one.txt", "cat\n", "names 1 classes"),
+        ("gap.txt", "cat\n\ndog\n", "line 2 is empty"),
+        ("bad.json", '{"0": "cat", "2": "dog"}', "no class index"),
+    ],
+)
+def test_bad_labels_say_where(tmp_path: Path, name: str, text: str, complaint: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(DataError, match=complaint):
+        read_labels(str(path))
+
+
+def test_a_missing_label_file_names_the_alternatives() -> None:
+    with pytest.raises(DataError, match="one name a line, or imagenet"):
+        read_labels("no-such-file.txt")

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from app.card import ImagePolicy
+from export import training
+from export.augmentation import Augmentation
+from export.batches import Batches
+from export.checkpoint import Checkpoint
+from export.datasets import DataSet, load_dataset
+from export.errors import DataError, TrainingError, UsageError
+from export.preprocessing import preset
+from export.pretrained import load_run
+from export.recipes import RECIPES, Recipe, find_recipe
+from export.run import read_run
+from export.samples import ArraySamples
+
+RECIPE = Recipe(network="lenet5", dataset="digits", epochs=3, batch_size=64, augmentation=Augmentation(rotate=5))
+
+
+@pytest.fixture(scope="module")
+def few_digits() -> DataSet:
+    digits = load_dataset("digits", None)
+    assert isinstance(digits.train, ArraySamples)
+    train = ArraySamples(digits.train.images[:320], digits.train.labels[:320])
+    return replace(digits, train=train)
+
+
+class _Killed(BaseException):
+    """Stands for kill -9: no handler of the training may see it."""
+
+
+def kill_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Checkpoint.write
+
+    def write_and_die(self: Checkpoint, model: keras.Model, state: training.State) -> None:
+        write(self, model, state)
+        if state.epoch == epoch:
+            raise _Killed
+
+    monkeypatch.setattr(Checkpoint, "write", write_and_die)
+
+
+def test_a_killed_training_goes_on_to_the_same_network(
+    few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = training.train(RECIPE, few_digits, tmp_path / "whole", seed=3)
+    with monkeypatch.context() as patch:
+        kill_after(2, patch)
+        with pytest.raises(_Killed):
+            training.train(RECIPE, few_digits, tmp_path / "killed", seed=3)
+    assert Checkpoint(tmp_path / "killed/checkpoint").read().epoch == 2
+    resumed = training.train(RECIPE, few_digits, tmp_path / "killed", seed=3)
+    histories = [Checkpoint(tmp_path / name / "checkpoint").read().history for name in ("whole", "killed")]
+    assert [row["epoch"] for row in histories[1]] == [1, 2, 3]
+    for one, other in zip(*histories, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-2)
+    assert resumed.evaluation is not None
+    assert whole.evaluation is not None
+    assert abs(resumed.evaluation.top1 - whole.evaluation.top1) < 0.02
+    steps = Checkpoint(tmp_path / "killed/checkpoint").load(3).optimizer.iterations
+    assert int(steps) == 3 * 5  # 288 images in batches of 64: the optimizer was resumed too
+
+
+def test_the_run_folder_holds_what_convert_needs(few_digits: DataSet, tmp_path: Path) -> None:
+    training.train(replace(RECIPE, epochs=1), few_digits, tmp_path, seed=0)
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {
+        "model.keras",
+        "run.json",
+        "report/curves.png",
+        "report/confusion.png",
+        "report/reliability.png",
+        "report/metrics.json",
+    } <= names
+    run = read_run(tmp_path)
+    assert run.labels == few_digits.labels
+    assert run.training is not None
+    assert (run.training.images, run.training.validation_images) == (288, 32)
+    assert run.network.parameters == 61_706
+    source = load_run(tmp_path, None, None)
+    assert source.name == "lenet5-digits"
+    assert source.temperature == run.calibration.temperature  # type: ignore[union-attr]
+
+
+def test_a_finished_training_is_left_alone(
+    few_digits: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(RECIPE, epochs=1)
+    first = training.train(recipe, few_digits, tmp_path)
+    assert training.train(recipe, few_digits, tmp_path) == first
+    assert "finished: nothing to do" in capsys.readouterr().err
+
+
+def test_another_training_in_the_folder_is_refused(few_digits: DataSet, tmp_path: Path) -> None:
+    training.train(replace(RECIPE, epochs=1), few_digits, tmp_path)
+    with pytest.raises(UsageError, match="name another folder with --out"):
+        training.train(replace(RECIPE, epochs=1, learning_rate=0.5), few_digits, tmp_path)
+
+
+def test_an_unfinished_run_is_not_converted(
+    few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_after(1, monkeypatch)
+    with pytest.raises(_Killed):
+        training.train(RECIPE, few_digits, tmp_path)
+    with pytest.raises(DataError, match=r"not finished .*run the same train command again"):
+        load_run(tmp_path, None, None)
+
+
+def test_a_loss_that_is_no_number_ends_with_one_line(few_digits: DataSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, optimizer="sgd", learning_rate=3e38, schedule="constant")
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        training.train(recipe, few_digits, tmp_path)
+
+
+def test_training_stops_when_validation_no_longer_improves(
+    few_digits: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(RECIPE, epochs=9, learning_rate=0.0, schedule="constant", patience=1)
+    run = training.train(recipe, few_digits, tmp_path)
+    assert run.training is not None
+    assert run.training.epochs == 2
+    assert "no better validation accuracy for 1 epochs" in capsys.readouterr().err
+
+
+# Recipes and batches
+
+
+def test_every_recipe_names_a_network_and_a_data_set_that_exist() -> None:
+    from export.datasets import DATASETS
+    from models import NETWORKS
+
+    for recipe in RECIPES.values():
+        assert recipe.network in NETWORKS
+        assert recipe.dataset in DATASETS
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"did you mean quickstart\?"):
+        find_recipe("quikstart")
+
+
+def test_schedules_begin_and_end_where_they_say() -> None:
+    cosine = replace(RECIPE, learning_rate=1.0, schedule="cosine")
+    cycle = replace(RECIPE, learning_rate=1.0, schedule="one-cycle")
+    assert cosine.rate_at(0, 100) == pytest.approx(1)
+    assert cosine.rate_at(100, 100) == pytest.approx(0)
+    assert cycle.rate_at(0, 100) == pytest.approx(0.04)
+    assert cycle.rate_at(30, 100) == pytest.approx(1)
+    assert cycle.rate_at(100, 100) == pytest.approx(0)
+    assert replace(RECIPE, learning_rate=1.0, schedule="constant").rate_at(77, 100) == 1
+
+
+def test_augmentation_depends_on_seed_and_epoch_alone() -> None:
+    samples = ArraySamples(np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8), np.arange(10))
+    policy = ImagePolicy(height=16, width=16, channels=3)
+    every = Augmentation(flip=True, crop_padding=2, color=0.3, rotate=10, zoom=0.1, sharpness=True)
+
+    def batches(seed: int, epoch: int) -> np.ndarray:
+        made = Batches(
+            samples, np.arange(10), 10, policy, preset("unit", 3), 4, augmentation=every, seed=seed, epoch=epoch
+        )
+        return np.concatenate([made[index][0] for index in range(len(made))])
+
+    np.testing.assert_array_equal(batches(1, 2), batches(1, 2))
+    assert (batches(1, 2) != batches(1, 3)).any()
+    assert (batches(1, 2) != batches(2, 2)).any()
+    assert batches(1, 2).shape == (10, 16, 16, 3)
+
+
+def test_no_augmentation_leaves_pixels_alone() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 9, 9, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(Augmentation().apply(images, np.random.default_rng(0)), images)
+
+
+def test_shifts_move_whole_images_and_fill_with_black() -> None:
+    images = np.full((50, 6, 6, 1), 9, dtype=np.uint8)
+    shifted = Augmentation(crop_padding=2).apply(images, np.random.default_rng(0))
+    assert shifted.shape == images.shape
+    assert set(np.unique(shifted)) == {0, 9}
+    assert (shifted[:, 2:4, 2:4] == 9).all()
