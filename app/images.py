@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +139,7 @@ def _content_frame(image: Image.Image, policy: ImagePolicy) -> Frame:
     width, height = image.size
     gray = image if image.mode == "L" else image.convert("L")
     background = _background(gray)
-    low, high = gray.getextrema()
+    low, high = cast(tuple[int, int], gray.getextrema())
     departure = max(background - low, high - background)
     if departure < LEAST_CONTRAST:
         return Frame(0, 0, width, height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ class State(BaseModel):
     epoch: int = 0
     best_epoch: int = 0
     best_accuracy: float = -1.0
+    best_loss: float = math.inf
     seconds: float = 0.0
     history: list[dict[str, float]] = []
 

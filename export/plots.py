@@ -26,7 +26,7 @@ STYLE = {
 def draw_curves(history: list[dict[str, float]], path: Path) -> None:
     """Loss and accuracy of training and validation over epochs; the best epoch is marked."""
     epochs = [row["epoch"] for row in history]
-    best = max(history, key=lambda row: row["val_accuracy"])
+    best = max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):

@@ -228,8 +228,10 @@ class _Epochs(keras.callbacks.Callback):
         state = self.state
         state.epoch, state.seconds = epoch + 1, state.seconds + time.monotonic() - self._began
         state.history.append(row)
-        if better := row["val_accuracy"] > state.best_accuracy:
-            state.best_epoch, state.best_accuracy = state.epoch, row["val_accuracy"]
+        # Few validation images often tie in accuracy; the loss decides then.
+        better = (row["val_accuracy"], -row["val_loss"]) > (state.best_accuracy, -state.best_loss)
+        if better:
+            state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, row["val_accuracy"], row["val_loss"]
         self.checkpoint.write(self.model, state)
         done = state.epoch - self._resumed_at
         left = (time.monotonic() - self._first) / done * (self.recipe.epochs - state.epoch)

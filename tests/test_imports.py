@@ -1,4 +1,4 @@
-"""The import rules: which folder may know which. Read from the source, and for the heavy packages from a fresh process."""
+"""The import rules: which folder may know which. Read from the source, and once from a fresh process."""
 
 from __future__ import annotations
 
