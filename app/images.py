@@ -73,7 +73,7 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
             "send a smaller one or raise the limit"
         )
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:  # Pillow's parsers raise errors of many kinds on damaged headers

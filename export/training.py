@@ -188,7 +188,7 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
 
 def _inference_model(model: keras.Model) -> keras.Model:
     """The network without auxiliary heads."""
-    return keras.Model(model.inputs, model.output["logits"]) if isinstance(model.output, dict) else model
+    return keras.Model(model.input, model.output["logits"]) if isinstance(model.output, dict) else model
 
 
 def _is_over(state: State, recipe: Recipe) -> bool:
