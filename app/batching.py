@@ -8,6 +8,7 @@ A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ class _Entry(Generic[Row, Out]):
     row: Row
     future: asyncio.Future[Result[Out]]
     submitted: float
+    """By time.perf_counter, since uvloop's clock has milliseconds only; the deadline is by the loop's clock."""
     deadline: float
 
 
@@ -144,7 +146,7 @@ class Batcher(Generic[Row, Out]):
             lane.thread.shutdown(wait=False)
 
     def _submit(self, row: Row, deadline: float) -> _Entry[Row, Out]:
-        entry: _Entry[Row, Out] = _Entry(row, self._loop.create_future(), self._loop.time(), deadline)
+        entry: _Entry[Row, Out] = _Entry(row, self._loop.create_future(), time.perf_counter(), deadline)
         self._reserved -= 1
         if self._failure is not None:
             entry.future.set_exception(_copy(self._failure))
@@ -184,9 +186,9 @@ class Batcher(Generic[Row, Out]):
             if not self._is_wanted(self._queue[0]):
                 self._queue.popleft()
                 continue
-            due = self._queue[0].submitted + self.max_wait_s
-            if len(self._queue) < self.max_batch_size and self._loop.time() < due and not self._closing:
-                self._waiting = self._loop.call_at(due, self._pump)
+            wait_s = self._queue[0].submitted + self.max_wait_s - time.perf_counter()
+            if len(self._queue) < self.max_batch_size and wait_s > 0 and not self._closing:
+                self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
             if batch := self._take_batch():  # the head may have expired since it was looked at
                 self._start(self._idle.pop(), batch)
@@ -210,7 +212,7 @@ class Batcher(Generic[Row, Out]):
 
     def _start(self, lane: _Lane[Row, Out], batch: list[_Entry[Row, Out]]) -> None:
         self._running += len(batch)
-        started = self._loop.time()
+        started = time.perf_counter()
         work = self._loop.run_in_executor(lane.thread, run_isolated, lane.runner, [entry.row for entry in batch])
         work.add_done_callback(lambda done: self._finish(lane, batch, started, done.result()))
 

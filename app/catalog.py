@@ -81,6 +81,11 @@ class Catalog:
         """Wait until every model was tried once."""
         await self._tried.wait()
 
+    async def wait_until_settled(self) -> None:
+        """Wait until nothing is being loaded."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def explain_unready(self) -> str:
         """Why the server isn't ready; empty where it is."""
         if self._closing:
@@ -144,6 +149,7 @@ class Catalog:
         for name in names:
             await self._load(name)
         self._tried.set()
+        log.info("ready" if not (reason := self.explain_unready()) else f"not ready: {reason}")
 
     async def _load(self, name: str) -> None:
         """Load the wanted versions, newest first; `latest` goes back to an older one where the newest is
@@ -173,6 +179,9 @@ class Catalog:
             reason = error.detail if foreign is None else explain_foreign(foreign, self._settings.repository)
             log.error("%s version %d is refused: %s", name, number, reason)
             version = Version(number, "refused", reason)
+        except Exception as error:  # a defect of ours in one model must not stop the others either
+            log.exception("%s version %d is refused: an unexpected error", name, number)
+            version = Version(number, "refused", f"an unexpected error ({type(error).__name__}): see the server's log")
         else:
             version = Version(number, "loaded", model=model)
         self._models[name][number] = version

@@ -63,10 +63,14 @@ def _serve(arguments: list[str]) -> int:
     )
     # Imported late: --help and usage errors answer without loading the server.
     from app.main import create_app
-    from app.server import serve
+    from app.server import address_of, open_socket, serve
 
-    print(f"serving {settings.repository} at http://{settings.host}:{settings.port}", file=sys.stderr)
-    serve(create_app(settings), settings)
+    try:
+        listener = open_socket(settings.host, settings.port)
+    except OSError as error:
+        raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
+    print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
+    serve(create_app(settings), settings, listener)
     return 0
 
 

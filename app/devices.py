@@ -6,7 +6,6 @@ loaded.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from app.errors import DeviceUnavailable
-
-log = logging.getLogger(__name__)
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -58,7 +55,6 @@ def choose_device(wanted: str, runtime: Any) -> ChosenDevice:
     except DeviceUnavailable as error:
         if wanted != "auto":
             raise
-        log.info("device auto: cpu, because %s", error.detail)
         return ChosenDevice("cpu", f"auto: {error.detail}")
     return ChosenDevice(name, "auto: CUDA works" if wanted == "auto" else "as set")
 
@@ -69,7 +65,7 @@ def check_cuda(index: int, runtime: Any) -> None:
     Raises DeviceUnavailable saying what is missing.
     """
     if CUDA not in runtime.get_available_providers():
-        raise DeviceUnavailable("this onnxruntime has no CUDA: install the gpu extra instead of the cpu extra")
+        raise DeviceUnavailable("this onnxruntime has no CUDA (the gpu extra brings one that has)")
     try:
         runtime.preload_dlls()
         options = runtime.SessionOptions()

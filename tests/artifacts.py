@@ -1,7 +1,7 @@
 """Tiny artifacts for tests of the serving stage, made in milliseconds with onnx.helper: no training, no TensorFlow.
 
-The network looks at the mean gray level: class k of n is the one whose level, 255 k / (n - 1), is nearest. So a test knows
-what the answer to an image must be.
+The network looks at the mean gray level: class k of n is the one whose level, 255 k / (n - 1), is nearest.
+So a test knows what the answer to an image must be.
 """
 
 from __future__ import annotations

@@ -8,38 +8,34 @@ from typing import Any
 from starlette.requests import Request
 
 from app.decoding import Decoder, Encoded
-from app.errors import BadJson, EmptyBody, ImageTooLarge, UnsupportedType
+from app.errors import BadJson, EmptyBody, UnsupportedType
 from app.routes.multipart import FormReader, too_many_images
-from app.routes.reading import read_body, request_too_large, stream_body
+from app.routes.reading import image_limit, read_body, request_limit, stream_body
 from app.settings import Settings
 
 _SHAPE = 'send {"images": ["<base64>", ...]}'
-# JSON of this form has a comma or two and one bracket for each image; more is something else, and not worth
-# parsing.
+# JSON of this form has a comma or two for each image and two brackets; more is not worth parsing, and could be
+# blown up into a hundred times its size in memory.
 _SPARE_MARKS = 64
 
 
 async def read_images(request: Request, settings: Settings, decoder: Decoder) -> list[Encoded]:
     """The images of a request, one or more, still encoded.
 
-    Raises what DESIGN's table of statuses says of bodies.
+    Raises UnsupportedType for another type of body, EmptyBody, BadForm, BadJson, or TooLarge naming the limit.
     """
     content_type = request.headers.get("content-type", "application/octet-stream")
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return [await _read_raw(request, settings)]
+        return [await read_body(request, image_limit(settings))]
     if kind == "multipart/form-data":
         form = FormReader(content_type, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes)
-        limit = settings.max_request_bytes
-        images: list[Encoded] = [*await form.read(stream_body(request, limit, request_too_large(limit)))]
+        images: list[Encoded] = [*await form.read(stream_body(request, request_limit(settings)))]
         return _check_any(images, "the form holds no file: curl -F file=@image.jpg sends one")
     if kind == "application/json":
-        limit = settings.max_request_bytes
-        body = await read_body(request, limit, request_too_large(limit))
-        return _check_any(
-            await decoder.call(lambda: parse_json_images(body, settings.max_images)),
-            f"the list of images is empty: {_SHAPE}",
-        )
+        body = await read_body(request, request_limit(settings))
+        images = await decoder.call(lambda: parse_json_images(body, settings.max_images))
+        return _check_any(images, f"the list of images is empty: {_SHAPE}")
     raise _unsupported(kind)
 
 
@@ -62,18 +58,6 @@ def parse_json_images(body: bytes, max_images: int) -> list[Encoded]:
     if len(images) > max_images:
         raise too_many_images(max_images)
     return images
-
-
-async def _read_raw(request: Request, settings: Settings) -> bytes:
-    limit = settings.max_image_bytes
-    return await read_body(
-        request,
-        limit,
-        ImageTooLarge(
-            f"the image has more than {limit:,} bytes, the limit (max_image_bytes): send a smaller one or "
-            "raise the limit"
-        ),
-    )
 
 
 def _check_any(images: list[Encoded], otherwise: str) -> list[Encoded]:

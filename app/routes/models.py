@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.catalog import Catalog, Version
 from app.routes.card_page import render_card
+from app.routes.pages import PAGE_HEADERS
 from app.routes.services import ServicesDep
 
 router = APIRouter(tags=["models"])
@@ -39,7 +40,7 @@ async def show_card(
     """The model card: a page for browsers (Accept: text/html), JSON for programs."""
     loaded = services.catalog.resolve(model, version)
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(render_card(loaded))
+        return HTMLResponse(render_card(loaded), headers=PAGE_HEADERS)
     return JSONResponse(loaded.card.model_dump(mode="json"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine, Sequence
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from app.prediction import Class, Prediction, Timing, check_top_k, find_score, l
 from app.routes.answers import PredictAnswer, Problem
 from app.routes.bodies import read_images
 from app.routes.disconnect import run_while_connected
+from app.routes.encoding import encode_json
 from app.routes.services import Services, ServicesDep
 
 router = APIRouter(tags=["predict"])
@@ -125,7 +125,7 @@ async def _answer(name: str | None, options: PredictOptions, request: Request, s
         raise failures[0]
     body, timing = _translate(model, outcomes, top_k, score)
     stages = f"decode;dur={timing.decode_ms:.2f}, queue;dur={timing.queue_ms:.2f}, infer;dur={timing.infer_ms:.2f}"
-    return Response(json.dumps(body), media_type="application/json", headers={"Server-Timing": stages})
+    return Response(encode_json(body), media_type="application/json", headers={"Server-Timing": stages})
 
 
 async def _gather(work: Sequence[Coroutine[Any, Any, Prediction]]) -> list[Prediction | ConvserveError]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
@@ -21,6 +20,7 @@ from app.errors import (
     UnknownPath,
     problem,
 )
+from app.routes.encoding import encode_json
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def add_handlers(app: FastAPI) -> None:
 
 def problem_response(request: Request, error: ConvserveError) -> Response:
     body = problem(error, instance=request.url.path, request_id=request.state.request_id)
-    return Response(json.dumps(body), error.status, error.headers, media_type=MEDIA_TYPE)
+    return Response(encode_json(body), error.status, error.headers, media_type=MEDIA_TYPE)
 
 
 def unexpected_response(request: Request, error: Exception) -> Response:

@@ -4,45 +4,67 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.errors import BadRequest, RequestTooLarge, TooLarge, UnsupportedType
+from app.errors import BadRequest, ImageTooLarge, RequestTooLarge, TooLarge, UnsupportedType
+from app.settings import Settings
 
 
-async def read_body(request: Request, limit: int, too_large: TooLarge) -> bytes:
-    """The whole body, inflated. Raises `too_large` as soon as it has more than `limit` bytes."""
-    chunks = [chunk async for chunk in stream_body(request, limit, too_large)]
+@dataclass(frozen=True)
+class BodyLimit:
+    """How many bytes a body may have, and what to say to more."""
+
+    noun: str
+    setting: str
+    limit: int
+    error: type[TooLarge]
+
+    def refuse(self, declared: int | None = None) -> TooLarge:
+        size = f"more than {self.limit:,}" if declared is None else f"{declared:,}"
+        return self.error(
+            f"the {self.noun} has {size} bytes, the limit ({self.setting}) is {self.limit:,}: "
+            "send less at once or raise the limit"
+        )
+
+
+def image_limit(settings: Settings) -> BodyLimit:
+    """For a body that is the image itself."""
+    return BodyLimit("image", "max_image_bytes", settings.max_image_bytes, ImageTooLarge)
+
+
+def request_limit(settings: Settings) -> BodyLimit:
+    """For every other body."""
+    return BodyLimit("request", "max_request_bytes", settings.max_request_bytes, RequestTooLarge)
+
+
+async def read_body(request: Request, limit: BodyLimit) -> bytes:
+    """The whole body, inflated. Raises as `stream_body` does."""
+    chunks = [chunk async for chunk in stream_body(request, limit)]
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def stream_body(request: Request, limit: int, too_large: TooLarge) -> AsyncIterator[bytes]:
-    """Inflated chunks of the body, together at most `limit` bytes.
+async def stream_body(request: Request, limit: BodyLimit) -> AsyncIterator[bytes]:
+    """Inflated chunks of the body, together within `limit`.
 
-    Raises `too_large` beyond them (at once where Content-Length says so), UnsupportedType for an unknown
+    Raises TooLarge beyond it (at once where Content-Length says so), UnsupportedType for an unknown
     Content-Encoding, BadRequest for a damaged one.
     """
     inflater = _inflater(request)
     declared = request.headers.get("content-length", "")
-    if inflater is None and declared.isdigit() and int(declared) > limit:
-        raise too_large
+    if inflater is None and declared.isdecimal() and int(declared) > limit.limit:
+        raise limit.refuse(int(declared))
     total = 0
     async for chunk in request.stream():
         for piece in inflater.inflate(chunk) if inflater else (chunk,):
             total += len(piece)
-            if total > limit:
-                raise too_large
+            if total > limit.limit:
+                raise limit.refuse()
             if piece:
                 yield piece
     if inflater:
         inflater.check_complete()
-
-
-def request_too_large(limit: int) -> RequestTooLarge:
-    return RequestTooLarge(
-        f"the request has more than {limit:,} bytes, the limit (max_request_bytes): send less at once or "
-        "raise the limit"
-    )
 
 
 class _Inflater:

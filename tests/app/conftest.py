@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from artifacts import make_artifact
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
+from artifacts import make_artifact
 
 
 @pytest.fixture

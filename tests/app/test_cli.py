@@ -1,0 +1,113 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from artifacts import gray_image
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images, one file that only says so, and one that is something else."""
+    images = tmp_path / "images"
+    (images / "deep").mkdir(parents=True)
+    (images / "black.png").write_bytes(gray_image(0))
+    (images / "broken.jpg").write_bytes(b"no image")
+    (images / "deep" / "white.JPEG").write_bytes(gray_image(255, kind="JPEG"))
+    (images / "notes.txt").write_text("not an image")
+    return images
+
+
+def test_predict_prints_a_table_with_bars(repository: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "tiny", str(folder / "black.png"), "--repository", str(repository), "--top-k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("black.png")
+    assert lines[1].split()[0] == "black"
+    assert "█" in lines[1]
+    assert len(lines) == 3
+
+
+def test_predict_of_a_folder_gives_json_lines_and_names_the_failed(
+    repository: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "tiny", str(folder), "--repository", str(repository), "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["file"]).name for line in lines] == ["black.png", "broken.jpg", "white.JPEG"]
+    assert lines[0]["predictions"][0]["classes"][0]["label"] == "black"
+    assert "no image" in lines[1]["error"]
+
+
+def test_predict_fills_a_csv_with_progress(
+    repository: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "answers.csv"
+    assert main(["predict", "tiny", str(folder), "--repository", str(repository), "--csv", str(out)]) == 1
+    with out.open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["file", "label", "probability", "error"]
+    assert [row[1] for row in rows[1:]] == ["black", "", "white"]
+    assert "3 of 3 images, 1 failed" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+def test_models_lists_them(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / "foreign").mkdir()
+    assert main(["models", "--repository", str(repository)]) == 0
+    out = capsys.readouterr().out
+    assert "tiny" in out
+    assert "8x8x1" in out
+    assert "no version folder" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "usage"),
+        (["sing"], "no command 'sing'"),
+        (["serve", "--prot", "1"], "--prot"),
+        (["serve", "--port", "x"], "port"),
+        (["serve", "--device", "gpu"], "device"),
+        (["serve", "--settings", "/none.toml"], "/none.toml"),
+    ],
+)
+def test_a_wrong_use_is_one_line_and_status_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+    if arguments and arguments[0] == "serve":
+        assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["predict"], ["predict", "m", "i", "--url", "u", "--repository", "r"]])
+def test_argparse_errors_have_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_an_unknown_model_is_told_in_the_service_s_own_words(
+    repository: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "other", str(folder / "black.png"), "--repository", str(repository)]) == 1
+    assert "other" in capsys.readouterr().err
+
+
+def test_a_service_that_cannot_be_reached_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--url", "http://127.0.0.1:9"]) == 1
+    err = capsys.readouterr().err
+    assert "can't be reached" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_serve_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    for flag in ("--settings", "--repository", "--max-queue-rows", "--device"):
+        assert flag in out
