@@ -93,6 +93,11 @@ class Batcher(Generic[Row, Out]):
         """
         return len(self._queue) + self._reserved
 
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that are decoded and wait for a runner."""
+        return len(self._queue)
+
     def expected_wait_s(self) -> float:
         """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""
         ahead = self.queue_rows + self._running

@@ -50,19 +50,18 @@ def run_isolated(runner: Runner[Row, Out], rows: Sequence[Row]) -> Outcome[Out]:
 def _run_part(runner: Runner[Row, Out], rows: Sequence[Row], first: int, outcome: Outcome[Out]) -> None:
     try:
         outputs = runner(rows)
-        if len(outputs) != len(rows):
-            raise DeviceFailed(f"the model gave {len(outputs)} results for {len(rows)} rows")
     except DeviceFailed:
         raise
     except Exception as error:
         if len(rows) == 1:
             log.exception("the model can't process one row")
-            outcome.failures[first] = RowFailed(
-                f"the model can't process this image ({type(error).__name__}); the others of its batch were not harmed"
-            )
+            outcome.failures[first] = RowFailed(f"the model can't process this image ({type(error).__name__})")
             return
-        middle = len(rows) // 2
-        _run_part(runner, rows[:middle], first, outcome)
-        _run_part(runner, rows[middle:], first + middle, outcome)
     else:
+        if len(outputs) != len(rows):
+            raise DeviceFailed(f"the model gave {len(outputs)} results for {len(rows)} rows")
         outcome.outputs.update(enumerate(outputs, start=first))
+        return
+    middle = len(rows) // 2
+    _run_part(runner, rows[:middle], first, outcome)
+    _run_part(runner, rows[middle:], first + middle, outcome)
