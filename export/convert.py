@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 
 from export.errors import ConversionError
+from export.grouped import true_grouped_convolutions
+from models.depth import deep_recursion
 
 # 18 and up add transposes around global pooling or fail in tf2onnx 1.17.
 OPSET = 17
@@ -36,7 +38,7 @@ def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx
     signature = [tf.TensorSpec([None, *input_shape], tf.float32, name=INPUT)]
     function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature)
     try:
-        with _numpy_1_names(), _quiet_tf2onnx() as complaints:
+        with true_grouped_convolutions(), deep_recursion(), _numpy_1_names(), _quiet_tf2onnx() as complaints:
             # "large model" keeps weights out of the protobuf while tf2onnx rewrites it: 2.5 times less work.
             converted, storage = tf2onnx.convert.from_function(
                 function, input_signature=signature, opset=OPSET, large_model=True
@@ -46,7 +48,8 @@ def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx
     if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
         raise ConversionError(f"{model.name} can't be converted to ONNX: {complaints[0]}")
     _inline_weights(converted, storage.name_to_tensor_data)
-    _inline_captures(converted, function.get_concrete_function().graph.captures)
+    with true_grouped_convolutions(), deep_recursion():
+        _inline_captures(converted, function.get_concrete_function().graph.captures)
     if len(converted.graph.input) != 1:
         extra = ", ".join(value.name for value in converted.graph.input if value.name != INPUT)
         raise ConversionError(

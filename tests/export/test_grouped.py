@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from export import grouped, verify
+from export.convert import keras_to_onnx
+from export.errors import ConversionError
+from export.grouped import true_grouped_convolutions
+
+PIXELS = np.random.default_rng(0).normal(size=(2, 9, 9, 8)).astype(np.float32)
+
+
+def grouped_network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    first = layers.Conv2D(12, 3, strides=2, padding="same", groups=4, name="first")
+    return keras.Sequential([keras.Input((9, 9, 8)), first, layers.GlobalAveragePooling2D(), layers.Dense(3)])
+
+
+def test_grouped_convolution_becomes_one_grouped_conv() -> None:
+    model = grouped_network()
+    graph = keras_to_onnx(model, (9, 9, 8))
+    convolutions = [node for node in graph.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 1
+    assert {attribute.name: attribute.i for attribute in convolutions[0].attribute}["group"] == 4
+    assert not {"StatefulPartitionedCall", "PartitionedCall"} & {node.op_type for node in graph.graph.node}
+    session = verify.open_session(graph.SerializeToString())
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: PIXELS})
+    np.testing.assert_allclose(outputs, np.asarray(model(PIXELS)), atol=1e-6)  # Keras' own, outside the block
+
+
+def test_gradients_are_those_of_keras_own_function() -> None:
+    import tensorflow as tf
+
+    model = grouped_network()
+
+    def gradient() -> np.ndarray:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(PIXELS) ** 2)
+        return tape.gradient(loss, model.trainable_variables[0].value).numpy()
+
+    expected = gradient()
+    with true_grouped_convolutions():
+        np.testing.assert_allclose(gradient(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_nest_and_leave_keras_as_it_was() -> None:
+    from keras.src.backend.tensorflow import nn
+
+    before = nn.conv
+    with true_grouped_convolutions():
+        inside = nn.conv
+        assert inside is not before
+        with true_grouped_convolutions():
+            pass
+        assert nn.conv is inside
+    assert nn.conv is before
+
+
+def test_a_keras_that_moved_its_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouped, "BACKEND", "keras.src.backend.tensorflow.no_such_module")
+    with pytest.raises(ConversionError, match="has moved the convolution"), true_grouped_convolutions():
+        pass
