@@ -71,7 +71,7 @@ class Catalog:
             log.error("%s", error.detail)
             self._problem = error.detail
             names = []
-        if self._settings.load:
+        if self._settings.load and not self._problem:
             names = list(dict.fromkeys(self._settings.load))
         for name in names:
             self._models[name] = {number: Version(number, "loading") for number in self._wanted_versions(name)[-1:]}

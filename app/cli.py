@@ -117,6 +117,8 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 def _run(work: Coroutine[Any, Any, int]) -> int:
     from app.client import RequestFailed
 
+    # An app within this process says everything in its answers; its log would say it twice.
+    logging.basicConfig(level=logging.CRITICAL)
     try:
         return asyncio.run(work)
     except RequestFailed as error:

@@ -111,3 +111,12 @@ def test_serve_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     for flag in ("--settings", "--repository", "--max-queue-rows", "--device"):
         assert flag in out
+
+
+def test_a_missing_repository_is_one_line_that_says_how_to_fill_it(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "m", str(folder / "black.png"), "--repository", str(tmp_path / "none")]) == 1
+    err = capsys.readouterr().err
+    assert "fill it with convserve-export" in err
+    assert len(err.strip().splitlines()) == 1
