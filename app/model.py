@@ -17,6 +17,7 @@ import onnxruntime
 
 from app.batching import Batcher
 from app.card import MODEL_FILE, ModelCard, read_card
+from app.classifier import Classifier, read_classifier
 from app.devices import ChosenDevice, choose_device
 from app.errors import ArtifactError, DeviceFailed
 from app.golden import check_sha256, replay
@@ -34,6 +35,7 @@ class ReadySession:
 
     card: ModelCard
     session: OnnxSession
+    classifier: Classifier | None
     seconds_of_batch: dict[int, float]
     replay_difference: float
     load_s: float
@@ -43,6 +45,8 @@ class ReadySession:
 class LoadedModel:
     """What the routes predict with."""
 
+    folder: Path
+    """Where the version stands: its golden images and its report are served from there."""
     card: ModelCard
     device: ChosenDevice
     batcher: Batcher[Pixels, Scores]
@@ -52,6 +56,8 @@ class LoadedModel:
     replay_difference: float
     """The largest departure of a golden probability on this device."""
     load_s: float
+    classifier: Classifier | None
+    """The last layer of a pooled network, for class activation maps."""
 
     @property
     def name(self) -> str:
@@ -77,6 +83,7 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
     card = read_card(folder)
     _check_place(folder, card)
     check_sha256(folder, card)
+    classifier = read_classifier(folder, card)
     device = choose_device(settings.device, runtime)
     session = OnnxSession(
         folder / MODEL_FILE,
@@ -98,7 +105,7 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
         "%s version %d is ready on %s (%s) after %.2f s, golden difference %.1g",
         *(card.name, card.version, device.name, device.reason, took, difference),
     )
-    return ReadySession(card, session, seconds_of_batch, difference, took)
+    return ReadySession(card, session, classifier, seconds_of_batch, difference, took)
 
 
 async def load_model(
@@ -123,6 +130,7 @@ async def load_model(
         on_device_failure=on_device_failure,
     )
     return LoadedModel(
+        folder,
         ready.card,
         ready.session.device,
         batcher,
@@ -130,6 +138,7 @@ async def load_model(
         ready.seconds_of_batch,
         ready.replay_difference,
         ready.load_s,
+        ready.classifier,
     )
 
 

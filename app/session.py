@@ -39,6 +39,16 @@ class Scores(NamedTuple):
     """[classes]"""
     energy: float | None
     """log-sum-exp of the logits; None where the graph doesn't give it."""
+    features: npt.NDArray[np.float32] | None = None
+    """[channels, h, w], what global pooling reads; None unless the row was `Observed`."""
+
+
+class Observed(np.ndarray):
+    """Pixels whose features are asked for too: `pixels.view(Observed)`.
+
+    A type rather than a second road to the session: observed rows wait in the same queue and share batches
+    with all others.
+    """
 
 
 class OnnxSession:
@@ -61,6 +71,7 @@ class OnnxSession:
         self.max_batch_size = max_batch_size
         self._shape = card.image.shape
         self._outputs = ["probabilities", "energy"] if card.energy else ["probabilities"]
+        self._has_features = card.features
         self._runtime = runtime
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -77,22 +88,29 @@ class OnnxSession:
         except Exception as error:  # onnxruntime's exceptions share no public class
             raise ArtifactError(f"{path.name} can't be loaded: {str(error)[:300]}") from error
         self._check_signature(card)
-        self._bindings: dict[int, BucketBinding] = {}
+        self._bindings: dict[tuple[int, int], BucketBinding] = {}
         if device.is_cuda:
             self._check_on_cuda()
 
     def run(self, rows: Sequence[Pixels]) -> list[Scores]:
         """Scores of each row, in order. Raises DeviceFailed where the device or its memory is at fault."""
+        observed = self._has_features and any(isinstance(row, Observed) for row in rows)
+        names = [*self._outputs, "features"] if observed else self._outputs
         try:
-            outputs = self._run_bound(rows) if self.device.is_cuda else self._run_plain(rows)
+            outputs = self._run_bound(rows, names) if self.device.is_cuda else self._run_plain(rows, names)
         except Exception as error:
             text = str(error)
             if isinstance(error, MemoryError) or any(word in text.lower() for word in _DEVICE_WORDS):
                 raise DeviceFailed(f"{self.device.name} failed: the model is being loaded again") from error
             raise
         probabilities = outputs[0]
-        energies = outputs[1].tolist() if len(outputs) > 1 else [None] * len(rows)
-        return [Scores(row, energy) for row, energy in zip(probabilities, energies, strict=True)]
+        energies = outputs[1].tolist() if "energy" in names else [None] * len(rows)
+        scores = [Scores(row, energy) for row, energy in zip(probabilities, energies, strict=True)]
+        if observed:
+            for place, row in enumerate(rows):
+                if isinstance(row, Observed):
+                    scores[place] = scores[place]._replace(features=outputs[-1][place])
+        return scores
 
     def warm_up(self) -> dict[int, float]:
         """Run the batch sizes 1, 2, 4, ... and the largest; seconds of each.
@@ -115,17 +133,18 @@ class OnnxSession:
             seconds[size] = time.perf_counter() - start
         return seconds
 
-    def _run_plain(self, rows: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
-        outputs: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, {"image": np.stack(rows)})
+    def _run_plain(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        outputs: list[npt.NDArray[np.float32]] = self._session.run(names, {"image": np.stack(rows)})
         return outputs
 
-    def _run_bound(self, rows: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
+    def _run_bound(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         size = next(size for size in batch_sizes(self.max_batch_size) if size >= len(rows))
-        if size not in self._bindings:
-            self._bindings[size] = BucketBinding(
-                self._session, (size, *self._shape), self._outputs, self.device.index, self._runtime
+        bucket = (size, len(names))
+        if bucket not in self._bindings:
+            self._bindings[bucket] = BucketBinding(
+                self._session, (size, *self._shape), names, self.device.index, self._runtime
             )
-        return self._bindings[size].run(rows)
+        return self._bindings[bucket].run(rows)
 
     def _check_signature(self, card: ModelCard) -> None:
         (image, *others), outputs = (
@@ -135,7 +154,7 @@ class OnnxSession:
         found = f"{image.name}: {image.type} {image.shape}"
         if others or image.name != "image" or image.type != "tensor(uint8)" or image.shape[1:] != list(self._shape):
             raise ArtifactError(f"the graph's input is {found}, the card says image: uint8 [batch, {self._shape}]")
-        for name in self._outputs:
+        for name in [*self._outputs, *(["features"] if self._has_features else [])]:
             if name not in outputs:
                 raise ArtifactError(f"the graph has no output {name}, only {', '.join(outputs)}")
         classes = outputs["probabilities"].shape[-1]
@@ -148,7 +167,7 @@ class OnnxSession:
         """
         if self._session.get_providers()[0] != CUDA:
             raise DeviceUnavailable(f"onnxruntime fell back to the CPU instead of {self.device.name}")
-        self._run_plain([np.zeros(self._shape, np.uint8)])
+        self._run_plain([np.zeros(self._shape, np.uint8)], self._outputs)
         profile = Path(self._session.end_profiling())
         try:
             events = json.loads(profile.read_bytes())
