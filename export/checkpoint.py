@@ -35,9 +35,9 @@ class Checkpoint:
         except FileNotFoundError:
             return State()
 
-    def load(self, epoch: int) -> keras.Model:
-        """The compiled network after `epoch`, its optimizer's state included."""
-        return keras.models.load_model(self._file(epoch))
+    def load(self, epoch: int, *, optimizer: bool = True) -> keras.Model:
+        """The network after `epoch`, compiled with its optimizer's state unless told otherwise."""
+        return keras.models.load_model(self._file(epoch), compile=optimizer)
 
     def write(self, model: keras.Model, state: State) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

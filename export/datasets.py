@@ -18,6 +18,9 @@ from app.card import ImagePolicy
 from app.images import Pixels
 from export.cifar import read_cifar_archive
 from export.errors import DataError, UsageError
+from export.folders import read_class_folders
+from export.imagenet import read_imagenet
+from export.labels import imagenet_labels
 from export.samples import ArraySamples, BytesSamples, FileSamples, Labels, Samples
 
 DIGITS = tuple("0123456789")
@@ -45,15 +48,43 @@ class DataSet:
     train: Samples | None
     test: Samples
     license: str
+    any_size: bool = False
+    """Photos of many sizes: a network takes them at its own input size."""
+
+    @property
+    def title(self) -> str:
+        """A short name: the folder's own where the set is a folder."""
+        return Path(self.name).name
 
 
-def load_dataset(name: str, data_dir: Path | None) -> DataSet:
-    """The data set called `name`. Raises UsageError for an unknown name, DataError where its files can't be had."""
-    if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UsageError(f"unknown data set {name!r}{hint}: there are {', '.join(DATASETS)}")
-    return DATASETS[name](data_dir)
+def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False) -> DataSet:
+    """The data set called `name`, or the folder of class folders that it names.
+
+    Raises UsageError for an unknown name, DataError where its files can't be had.
+    """
+    if name in DATASETS:
+        return DATASETS[name](data_dir)
+    if (folder := Path(name)).is_dir():
+        return _load_folder(folder, skip_damaged)
+    near = difflib.get_close_matches(name, DATASETS, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UsageError(f"unknown data set {name!r}{hint}: there are {', '.join(DATASETS)}, or a folder of class folders")
+
+
+def _load_folder(folder: Path, skip_damaged: bool) -> DataSet:
+    labels, train, test = read_class_folders(folder, skip_damaged=skip_damaged)
+    policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
+    return DataSet(str(folder.resolve()), labels, policy, train, test, "not stated", any_size=True)
+
+
+def _load_imagenet(data_dir: Path | None) -> DataSet:
+    """ILSVRC-2012; its 50,000 validation images are the test set, as in the papers."""
+    if data_dir is None:
+        raise DataError("imagenet needs its files: name the folder that holds imagenet/ with --data-dir")
+    train, test = read_imagenet(data_dir / "imagenet")
+    policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
+    license = "ImageNet terms: research and education"
+    return DataSet("imagenet", imagenet_labels(), policy, train, test, license, any_size=True)
 
 
 def _load_digits(data_dir: Path | None) -> DataSet:
@@ -90,8 +121,6 @@ def _load_fashion_mnist(data_dir: Path | None) -> DataSet:
 
 def _load_photos(data_dir: Path | None) -> DataSet:
     """A folder of labeled ImageNet photos with labels.csv (filename, class_index): only to measure on."""
-    from export.labels import imagenet_labels
-
     folder = (data_dir or Path()) / "photos"
     table = folder / "labels.csv"
     if data_dir is None or not table.is_file():
@@ -175,6 +204,7 @@ DATASETS: dict[str, Callable[[Path | None], DataSet]] = {
     "fashion-mnist": _load_fashion_mnist,
     "cifar10": _load_cifar10,
     "cifar100": _load_cifar100,
+    "imagenet": _load_imagenet,
     "drawn-digits": _load_drawn_digits,
     "photos": _load_photos,
 }

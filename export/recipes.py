@@ -153,6 +153,19 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
+    """A few epochs over photos; trained weights move slowly, a new head on frozen ones may move fast."""
+    return Recipe(
+        network=network,
+        dataset=dataset,
+        epochs=5,
+        batch_size=32,
+        learning_rate=1e-3 if freeze else 1e-4,
+        augmentation=Augmentation(flip=True),
+        patience=5,
+    )
+
+
 def default_recipe(network: str, dataset: str) -> Recipe:
     """What `train NETWORK --dataset D` does where no recipe was written for the pair."""
     for recipe in RECIPES.values():

@@ -1,0 +1,77 @@
+"""What a training came to: calibrated on validation images, measured on test images, written as a report."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from app.card import Training
+from export import plots
+from export.batches import Batches
+from export.calibration import calibrate, describe_distribution, log_sum_exp, score_quantiles, softmax
+from export.checkpoint import State
+from export.datasets import DataSet
+from export.evaluation import evaluate, write_report
+from export.progress import say
+from export.recipes import Recipe
+from export.run import Run
+from export.samples import Samples
+
+
+def measure(
+    run: Run,
+    model: keras.Model,
+    dataset: DataSet,
+    validation: npt.NDArray[np.intp],
+    recipe: Recipe,
+    state: State,
+    report: Path,
+) -> Run:
+    """The finished run of `model`, whose output is logits; `validation` indexes the data set's training images."""
+    assert dataset.train is not None
+    seen, labels = _logits(model, run, dataset.train, validation), dataset.train.labels[validation]
+    calibration = calibrate(seen, labels, f"{dataset.name} validation")
+    temperature = calibration.temperature
+    probabilities = softmax(_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
+    evaluation = evaluate(probabilities, dataset.test.labels, dataset.name)
+    write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)
+    plots.draw_curves(state.history, report / "curves.png")
+    say(
+        f"best epoch {state.best_epoch}: {evaluation.top1:.2%} of {evaluation.images:,} test images right, "
+        f"calibration error {evaluation.ece:.4f} (temperature {temperature:g})"
+    )
+    tempered = softmax(seen, temperature)
+    training = Training(
+        dataset=dataset.name,
+        images=len(dataset.train) - len(validation),
+        validation_images=len(validation),
+        epochs=state.epoch,
+        seed=run.seed,
+        recipe=recipe.summary(),
+        seconds=round(state.seconds, 1),
+        backend=f"keras {keras.__version__} on {keras.backend.backend()}",
+    )
+    found: dict[str, Any] = {
+        "network": run.network.model_copy(update={"parameters": count_parameters(model)}),
+        "training": training,
+        "evaluation": evaluation,
+        "calibration": calibration,
+        "score_quantiles": score_quantiles(tempered, labels),
+        "distribution": describe_distribution(tempered, log_sum_exp(seen, temperature)),
+    }
+    return run.model_copy(update=found)
+
+
+def _logits(model: keras.Model, run: Run, samples: Samples, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    batches = Batches(samples, indices, len(run.labels), run.image, run.preprocessing, 256)
+    return np.asarray(model.predict(batches, verbose=0))
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable ones, as papers count them: weights, biases, BN scale and offset; not the moving statistics."""
+    return int(sum(math.prod(weight.shape) for weight in model.trainable_weights))

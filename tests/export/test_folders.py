@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from export.datasets import load_dataset
+from export.errors import DataError
+from export.folders import read_class_folders
+from export.labels import imagenet_synsets
+
+
+def jpeg(level: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), (level, level, level)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def fill(folder: Path, count: int, level: int = 100) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        (folder / f"{index:03}.jpg").write_bytes(jpeg(level))
+
+
+def test_a_split_is_made_by_the_names_and_stays_when_images_are_added(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(tmp_path / name, 60)
+    labels, train, test = read_class_folders(tmp_path)
+    assert labels == ("cat", "dog")
+    assert len(train) + len(test) == 120
+    assert 10 <= len(test) <= 40
+    before = set(test.paths)
+    fill(tmp_path / "cat", 90)
+    assert before <= set(read_class_folders(tmp_path)[2].paths)
+
+
+def test_the_folders_own_split_is_kept(tmp_path: Path) -> None:
+    for split, count in (("train", 4), ("val", 2)):
+        for name in ("cat", "dog"):
+            fill(tmp_path / split / name, count)
+    _, train, test = read_class_folders(tmp_path)
+    assert (len(train), len(test)) == (8, 4)
+    assert train.labels.tolist() == [0] * 4 + [1] * 4
+
+
+def test_damaged_images_are_listed_and_left_out_only_when_told(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(tmp_path / name, 30)
+    (tmp_path / "dog/007.jpg").write_bytes(jpeg(1)[:100])
+    (tmp_path / "cat/zero.png").touch()
+    with pytest.raises(DataError, match=r"2 images .*cat/zero\.png, dog/007\.jpg.*--skip-damaged"):
+        read_class_folders(tmp_path)
+    _, train, test = read_class_folders(tmp_path, skip_damaged=True)
+    assert len(train) + len(test) == 59
+
+
+def test_an_empty_class_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "cat", 3)
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(DataError, match="no images in dog"):
+        read_class_folders(tmp_path)
+
+
+def test_one_class_is_no_classifier(tmp_path: Path) -> None:
+    fill(tmp_path / "cat", 3)
+    with pytest.raises(DataError, match="1 class folders: a classifier needs at least 2"):
+        read_class_folders(tmp_path)
+
+
+def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def test_imagenet_is_read_from_the_official_tars_without_unpacking(tmp_path: Path) -> None:
+    synsets = imagenet_synsets()
+    home = tmp_path / "imagenet"
+    home.mkdir()
+    inner = {f"{synset}.tar": tar_of({f"{synset}_{i}.JPEG": jpeg(10 * i) for i in range(2)}) for synset in synsets[3:5]}
+    (home / "ILSVRC2012_img_train.tar").write_bytes(tar_of(inner))
+    validation = {f"ILSVRC2012_val_{i:08}.JPEG": jpeg(20 * i) for i in (2, 1, 3)}  # tars needn't be sorted
+    (home / "ILSVRC2012_img_val.tar").write_bytes(tar_of(validation))
+    table = np.array([(1, synsets[4]), (2, synsets[3])], dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O")])
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": table})
+    kit = "ILSVRC2012_devkit_t12/data"
+    (home / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(
+        tar_of(
+            {f"{kit}/ILSVRC2012_validation_ground_truth.txt": b"1\n2\n1\n", f"{kit}/meta.mat": meta.getvalue()},
+            "w:gz",
+        )
+    )
+    dataset = load_dataset("imagenet", tmp_path)
+    assert dataset.train is not None
+    assert dataset.train.labels.tolist() == [3, 3, 4, 4]
+    assert dataset.test.labels.tolist() == [4, 3, 4]
+    levels = dataset.test.pixels(np.arange(3), dataset.policy).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(levels, [20, 40, 60], atol=2)
+    assert dataset.train.encoded(1)[0] == jpeg(10)
+
+
+def test_imagenet_folders_take_their_classes_from_the_synsets(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        fill(tmp_path / "imagenet" / split / imagenet_synsets()[207], 2)
+        fill(tmp_path / "imagenet" / split / "notes", 1)
+    assert load_dataset("imagenet", tmp_path).test.labels.tolist() == [207, 207]
+
+
+def test_missing_imagenet_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "imagenet").mkdir()
+    with pytest.raises(DataError, match=r"ILSVRC2012_img_train\.tar"):
+        load_dataset("imagenet", tmp_path)
