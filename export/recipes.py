@@ -122,7 +122,7 @@ RECIPES: dict[str, Recipe] = {
     "googlenet-fashion-mnist": Recipe(
         network="googlenet",
         dataset="fashion-mnist",
-        epochs=8,
+        epochs=6,
         optimizer="sgd",
         learning_rate=0.1,
         schedule="one-cycle",
@@ -133,7 +133,7 @@ RECIPES: dict[str, Recipe] = {
     "se_resnet50-fashion-mnist": Recipe(
         network="se_resnet50",
         dataset="fashion-mnist",
-        epochs=8,
+        epochs=6,
         optimizer="sgd",
         learning_rate=0.1,
         schedule="one-cycle",

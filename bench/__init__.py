@@ -1,0 +1,1 @@
+"""Load and in-process benchmarks: run from a checkout, never as tests."""
