@@ -32,3 +32,9 @@ def markdown_table(repository: Path) -> str:
             f"{megabytes:.1f} MB | {card.proof.max_abs_difference:.0e} |"
         )
     return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(markdown_table(Path(sys.argv[1])))
