@@ -10,7 +10,7 @@ ConvserveError
 ├── Conflict 409
 ├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyImages, TooManyRows
 ├── UnsupportedType 415
-├── InvalidParameter 422
+├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429
 ├── Unavailable 503 ── Loading, Draining, DeviceFailed
 ├── DeadlineExceeded 504
@@ -128,6 +128,10 @@ class UnsupportedType(ConvserveError):
 
 class InvalidParameter(ConvserveError):
     status, code, title = 422, "invalid_parameter", "Invalid parameter"
+
+
+class NotExplainable(InvalidParameter):
+    code, title = "not_explainable", "The model can't be explained"
 
 
 class Overloaded(ConvserveError):

@@ -102,11 +102,16 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
 
 def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
     """Fit a plain (L or RGB) image to the network: uint8 [height, width, channels]."""
+    return fit_image(image, policy)[0]
+
+
+def fit_image(image: Image.Image, policy: ImagePolicy) -> tuple[Pixels, Frame]:
+    """What `apply_policy` gives, and the part of the image that it shows."""
     image = image.convert("L" if policy.channels == 1 else "RGB")
     if policy.polarity != "any" and _is_light(_background(image)) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)
-    pixels = _resize(image, find_frame(image, policy), policy)
-    return pixels.reshape(policy.shape)
+    frame = find_frame(image, policy)
+    return _resize(image, frame, policy).reshape(policy.shape), frame
 
 
 def find_frame(image: Image.Image, policy: ImagePolicy) -> Frame:

@@ -30,6 +30,7 @@ class PredictionAnswer(Answer):
     set: list[ClassAnswer] | None = Field(
         None, description="With coverage: classes that together hold the true one at least that often."
     )
+    warning: str | None = Field(None, description="Only where the image looks unlike the training set (energy).")
     error: ErrorAnswer | None = None
 
 
@@ -47,6 +48,24 @@ class PredictAnswer(Answer):
     version: int
     predictions: list[PredictionAnswer] = Field(description="One an image, in the order sent.")
     timing: TimingAnswer
+
+
+class RectangleAnswer(Answer):
+    """The part of the posted image (EXIF orientation applied) that the network saw, in shares of width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class ExplainAnswer(Answer):
+    model: str
+    version: int
+    method: str = Field(description="class activation map, or occlusion sensitivity")
+    explained: ClassAnswer = Field(alias="class")
+    rectangle: RectangleAnswer
+    map: list[list[float]] = Field(description="Rows over the rectangle: 0 is no evidence, 1 the strongest.")
 
 
 class Problem(Answer):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.errors import ConvserveError, InvalidParameter
+from app.familiarity import explain_unfamiliar
 from app.model import LoadedModel
 from app.prediction import Class, Prediction, Timing, check_top_k, find_score, label_set, predict, top_classes
 from app.routes.answers import PredictAnswer, Problem
@@ -21,7 +22,7 @@ from app.routes.services import Services, ServicesDep
 
 router = APIRouter(tags=["predict"])
 
-_IMAGES = {
+IMAGES = {
     "required": True,
     "content": {
         "image/*": {"schema": {"type": "string", "format": "binary"}},
@@ -42,7 +43,7 @@ _IMAGES = {
         },
     },
 }
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": text,
         "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
@@ -80,8 +81,8 @@ class PredictOptions(BaseModel):
     "/predict/{model}",
     response_model=PredictAnswer,
     response_model_exclude_unset=True,
-    responses=_ERRORS,
-    openapi_extra={"requestBody": _IMAGES},
+    responses=ERRORS,
+    openapi_extra={"requestBody": IMAGES},
 )
 async def predict_with_model(
     model: Annotated[str, Path(description="A name that /models lists.")],
@@ -97,8 +98,8 @@ async def predict_with_model(
     "/predict",
     response_model=PredictAnswer,
     response_model_exclude_unset=True,
-    responses=_ERRORS,
-    openapi_extra={"requestBody": _IMAGES},
+    responses=ERRORS,
+    openapi_extra={"requestBody": IMAGES},
 )
 async def predict_with_default_model(
     options: Annotated[PredictOptions, Query()], request: Request, services: ServicesDep
@@ -112,7 +113,7 @@ async def _answer(name: str | None, options: PredictOptions, request: Request, s
     model = services.catalog.resolve(name, options.version)
     top_k = check_top_k(model, options.top_k)
     score = None if options.coverage is None else find_score(model, options.coverage)
-    timeout_s = _timeout_s(model, options.timeout_ms)
+    timeout_s = find_timeout(model, options.timeout_ms)
     model.batcher.check_room(1)
     images = await read_images(request, services.settings, services.decoder)
     # Asked again: the model may have been replaced while the body came in.
@@ -137,7 +138,8 @@ async def _gather(work: Sequence[Coroutine[Any, Any, Prediction]]) -> list[Predi
     return outcomes  # type: ignore[return-value]
 
 
-def _timeout_s(model: LoadedModel, timeout_ms: int | None) -> float:
+def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
+    """Seconds that a request may take. Raises InvalidParameter where it asks for more than the server's own."""
     if timeout_ms is None:
         return model.timeout_s
     if timeout_ms > model.timeout_s * 1e3:
@@ -178,9 +180,11 @@ def _translate_one(
     if isinstance(outcome, ConvserveError):
         return {"error": {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}}
     probabilities = outcome.scores.probabilities
-    answer = {"classes": _translate_classes(top_classes(model, probabilities, top_k))}
+    answer: dict[str, Any] = {"classes": _translate_classes(top_classes(model, probabilities, top_k))}
     if score is not None:
         answer["set"] = _translate_classes(label_set(model, probabilities, score))
+    if (warning := explain_unfamiliar(model.card, outcome.scores.energy)) is not None:
+        answer["warning"] = warning
     return answer
 
 

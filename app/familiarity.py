@@ -1,0 +1,27 @@
+"""Whether an image looks unlike what a network was trained on, by its energy (Liu et al. 2020, Energy-based
+Out-of-distribution Detection).
+
+A network that knows an image answers with large logits, whatever the class; their log-sum-exp is the energy output.
+(Liu et al. give it the other sign.)
+"""
+
+from __future__ import annotations
+
+from app.card import ModelCard
+
+# Index and share of the quantile in Distribution.energy below which an image is strange: one in a hundred of the
+# validation images themselves lies there.
+_PLACE, SHARE = 1, 0.01
+
+
+def explain_unfamiliar(card: ModelCard, energy: float | None) -> str | None:
+    """A warning in words for an energy lower than all but 1 % of the validation images'; None where there is none."""
+    if energy is None or card.distribution is None or len(card.distribution.energy) <= _PLACE:
+        return None
+    least = card.distribution.energy[_PLACE]
+    if energy >= least:
+        return None
+    return (
+        f"the image looks unlike those that {card.name} was trained on: its energy is {energy:.2f}, "
+        f"{1 - SHARE:.0%} of the validation images have more than {least:.2f}"
+    )
