@@ -255,4 +255,6 @@ def _unidentified(data: bytes) -> UndecodableImage | UnsupportedType:
     if head.startswith(b"%PDF"):
         return UnsupportedType(f"PDF documents are not supported, only {SUPPORTED}: save the page as PNG")
     shown = data[:8].hex(" ")
-    return UndecodableImage(f"{len(data):,} bytes beginning {shown} are no image of a supported type ({SUPPORTED})")
+    return UndecodableImage(
+        f"{len(data):,} bytes beginning {shown} are no image of a supported type: send {SUPPORTED} files"
+    )
