@@ -66,12 +66,14 @@ class Batcher(Generic[Row, Out]):
         max_queue_rows: int,
         max_wait_s: float = 0.0,
         pace: Pace | None = None,
+        on_batch: Callable[[int, float], None] = lambda rows, seconds: None,
         on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
     ) -> None:
         self.max_batch_size = max_batch_size
         self.max_queue_rows = max_queue_rows
         self.max_wait_s = max_wait_s
         self._pace = pace or Pace()
+        self._on_batch = on_batch
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Entry[Row, Out]] = deque()
@@ -227,6 +229,7 @@ class Batcher(Generic[Row, Out]):
         size = len(batch)
         self._running -= size
         self._idle.append(lane)
+        self._on_batch(size, outcome.seconds)
         for place, entry in enumerate(batch):
             if entry.future.done():
                 continue

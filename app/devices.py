@@ -6,6 +6,7 @@ loaded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,20 @@ def choose_device(wanted: str, runtime: Any) -> ChosenDevice:
             raise
         return ChosenDevice("cpu", f"auto: {error.detail}")
     return ChosenDevice(name, "auto: CUDA works" if wanted == "auto" else "as set")
+
+
+def choose_devices(wanted: str, runtime: Any) -> list[ChosenDevice]:
+    """As `choose_device`; cuda:N,M,... names several GPUs, every one of which must work."""
+    kind, _, indices = wanted.partition(":")
+    if "," not in indices:
+        return [choose_device(wanted, runtime)]
+    return [choose_device(f"{kind}:{index}", runtime) for index in dict.fromkeys(indices.split(","))]
+
+
+def name_devices(devices: Sequence[ChosenDevice]) -> str:
+    """cpu, cuda:0 or cuda:0,1."""
+    first, *others = (device.name for device in devices)
+    return ",".join([first, *(name.partition(":")[2] for name in others)])
 
 
 def check_cuda(index: int, runtime: Any) -> None:

@@ -5,17 +5,19 @@ ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, RowFailed
 ├── Unauthorized 401
 ├── ManagementOff 403
-├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, UnknownPath
+├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownPath
 ├── MethodNotAllowed 405
-├── Conflict 409
+├── RequestTimeout 408
+├── Conflict 409 ── LoadRefused
 ├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyImages, TooManyRows
 ├── UnsupportedType 415
 ├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429
-├── Unavailable 503 ── Loading, Draining, DeviceFailed
+├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed
 ├── DeadlineExceeded 504
 └── ArtifactError (never reaches a client as such: the catalog keeps it as a model's reason)
-    └── DeviceUnavailable
+    ├── DeviceUnavailable
+    └── OverBudget
 """
 
 from __future__ import annotations
@@ -90,12 +92,28 @@ class ModelRefused(NotFound):
     code, title = "model_refused", "The model was refused"
 
 
+class ModelUnloaded(NotFound):
+    code, title = "model_unloaded", "The model was unloaded"
+
+
 class MethodNotAllowed(ConvserveError):
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
+class RequestTimeout(ConvserveError):
+    """The header or the body of a request came too slowly."""
+
+    status, code, title = 408, "request_timeout", "The request came too slowly"
+
+
 class Conflict(ConvserveError):
     status, code, title = 409, "conflict", "Conflict"
+
+
+class LoadRefused(Conflict):
+    """What is on disk can't be served; what served before goes on."""
+
+    code, title = "load_refused", "The model can't be loaded"
 
 
 class TooLarge(ConvserveError):
@@ -160,6 +178,12 @@ class DeviceFailed(Unavailable):
     code, title = "device_failed", "The device failed"
 
 
+class WorkerFailed(Unavailable):
+    """A process that takes part in the answer ended while it was asked."""
+
+    code, title = "worker_failed", "A worker failed"
+
+
 class DeadlineExceeded(ConvserveError):
     status, code, title = 504, "deadline_exceeded", "The deadline passed"
 
@@ -172,6 +196,12 @@ class ArtifactError(ConvserveError):
 
 class DeviceUnavailable(ArtifactError):
     code, title = "device_unavailable", "The device is not available"
+
+
+class OverBudget(ArtifactError):
+    """A load that would exceed memory_budget."""
+
+    code, title = "over_budget", "Not enough memory"
 
 
 def problem(error: ConvserveError, *, instance: str, request_id: str) -> dict[str, Any]:

@@ -18,10 +18,13 @@ import onnxruntime
 from app.batching import Batcher
 from app.card import MODEL_FILE, ModelCard, read_card
 from app.classifier import Classifier, read_classifier
-from app.devices import ChosenDevice, choose_device
+from app.devices import ChosenDevice, choose_devices, name_devices
 from app.errors import ArtifactError, DeviceFailed
 from app.golden import check_sha256, replay
 from app.images import Pixels
+from app.memory import measure_memory
+from app.meters import ModelMeters
+from app.metrics import Metrics
 from app.pace import Pace
 from app.session import OnnxSession, Scores
 from app.settings import Settings, count_cores
@@ -34,11 +37,13 @@ class ReadySession:
     """A session that passed every check, and what the checks measured."""
 
     card: ModelCard
-    session: OnnxSession
+    sessions: list[OnnxSession]
+    """One a device, all fed from one queue."""
     classifier: Classifier | None
     seconds_of_batch: dict[int, float]
     replay_difference: float
     load_s: float
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class LoadedModel:
     folder: Path
     """Where the version stands: its golden images and its report are served from there."""
     card: ModelCard
-    device: ChosenDevice
+    devices: tuple[ChosenDevice, ...]
     batcher: Batcher[Pixels, Scores]
     timeout_s: float
     seconds_of_batch: dict[int, float]
@@ -58,6 +63,9 @@ class LoadedModel:
     load_s: float
     classifier: Classifier | None
     """The last layer of a pooled network, for class activation maps."""
+    memory_bytes: int
+    """Measured around the load: of this process on a CPU, of the GPU otherwise."""
+    meters: ModelMeters
 
     @property
     def name(self) -> str:
@@ -66,6 +74,11 @@ class LoadedModel:
     @property
     def version(self) -> int:
         return self.card.version
+
+    @property
+    def device(self) -> ChosenDevice:
+        """The first of its devices, which stands for all: they are of one kind."""
+        return self.devices[0]
 
     async def close(self) -> None:
         """Finish what was accepted, then let the session go."""
@@ -84,8 +97,29 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
     _check_place(folder, card)
     check_sha256(folder, card)
     classifier = read_classifier(folder, card)
-    device = choose_device(settings.device, runtime)
-    session = OnnxSession(
+    devices = choose_devices(settings.device, runtime)
+    before = [measure_memory(device) for device in devices]
+    sessions = [_open_session(folder, card, device, settings, runtime) for device in devices]
+    try:
+        measured = [session.warm_up() for session in sessions]
+        difference = max(replay(folder, card, session) for session in sessions)
+    except ArtifactError:
+        raise
+    except Exception as error:
+        raise ArtifactError(f"{MODEL_FILE} doesn't run on {devices[0].name}: {str(error)[:300]}") from error
+    took = time.perf_counter() - start
+    grown = sum(measure_memory(device) - used for device, used in zip(devices, before, strict=True))
+    # Never less than the file: pages that another model gave back may be used again without a trace.
+    memory = max(grown, (folder / MODEL_FILE).stat().st_size)
+    log.info(
+        "%s version %d is ready on %s (%s) after %.2f s, golden difference %.1g, %.0f MB",
+        *(card.name, card.version, name_devices(devices), devices[0].reason, took, difference, memory / 1e6),
+    )
+    return ReadySession(card, sessions, classifier, measured[0], difference, took, memory)
+
+
+def _open_session(folder: Path, card: ModelCard, device: ChosenDevice, settings: Settings, runtime: Any) -> OnnxSession:
+    return OnnxSession(
         folder / MODEL_FILE,
         card,
         device,
@@ -93,19 +127,6 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
         threads=settings.threads or count_cores(),
         runtime=runtime,
     )
-    try:
-        seconds_of_batch = session.warm_up()
-        difference = replay(folder, card, session)
-    except ArtifactError:
-        raise
-    except Exception as error:
-        raise ArtifactError(f"{MODEL_FILE} doesn't run on {device.name}: {str(error)[:300]}") from error
-    took = time.perf_counter() - start
-    log.info(
-        "%s version %d is ready on %s (%s) after %.2f s, golden difference %.1g",
-        *(card.name, card.version, device.name, device.reason, took, difference),
-    )
-    return ReadySession(card, session, classifier, seconds_of_batch, difference, took)
 
 
 async def load_model(
@@ -113,6 +134,7 @@ async def load_model(
     settings: Settings,
     *,
     runtime: Any = onnxruntime,
+    metrics: Metrics | None = None,
     on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
 ) -> LoadedModel:
     """Load one version's folder in a thread and put a Batcher in front of it. `settings` are those of this
@@ -121,24 +143,28 @@ async def load_model(
     Raises ArtifactError with the reason why it can't be served.
     """
     ready = await asyncio.to_thread(prepare_session, folder, settings, runtime)
+    meters = ModelMeters(metrics or Metrics(), ready.card)
     batcher: Batcher[Pixels, Scores] = Batcher(
-        [ready.session.run],
-        max_batch_size=ready.session.max_batch_size,
+        [session.run for session in ready.sessions],
+        max_batch_size=ready.sessions[0].max_batch_size,
         max_queue_rows=settings.max_queue_rows,
         max_wait_s=settings.max_wait_ms / 1e3,
         pace=Pace(ready.seconds_of_batch),
+        on_batch=meters.record_batch,
         on_device_failure=on_device_failure,
     )
     return LoadedModel(
         folder,
         ready.card,
-        ready.session.device,
+        tuple(session.device for session in ready.sessions),
         batcher,
         settings.timeout_ms / 1e3,
         ready.seconds_of_batch,
         ready.replay_difference,
         ready.load_s,
         ready.classifier,
+        ready.memory_bytes,
+        meters,
     )
 
 

@@ -1,15 +1,84 @@
 """The repository on disk: which models and versions it holds.
 
-Reads names only, never an artifact's content.
+Reads names, sizes and times only, never an artifact's content.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from pathlib import Path
 
-from app.card import CARD_FILE, NAME_PATTERN
-from app.errors import ArtifactError
+from app.card import CARD_FILE, MODEL_FILE, NAME_PATTERN
+from app.errors import ArtifactError, LoadRefused, UnknownModel
+from app.settings import Settings
+
+Fingerprints = dict[int, tuple[int, ...]]
+"""Of versions, by number: what changes when one is written again."""
+
+
+class Repository:
+    """One repository as the settings look at it, and what the last look at each model found."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.path = settings.repository
+        self._only = settings.load
+        self._versions = settings.versions
+        self._available: dict[str, list[int]] = {}
+        self._tried: dict[str, Fingerprints] = {}
+
+    def names(self) -> list[str]:
+        """Models to load: those that the setting `load` names, or all. Raises ArtifactError without a folder."""
+        there = list_models(self.path)
+        return list(dict.fromkeys(self._only)) or there
+
+    def look(self, name: str) -> list[int]:
+        """Versions of a model that are wanted, oldest first, and remember what they look like now. For `latest`
+        the older ones come too, as a way back.
+        """
+        if not re.match(NAME_PATTERN, name):  # it may come from a request: no such name touches the disk
+            self._available[name] = []
+            return []
+        available = self._available[name] = list_versions(self.path / name)
+        self._tried[name] = self._read_fingerprints(name)
+        return available if self._versions == "latest" else choose_versions(available, self._versions)
+
+    def strictly(self, wanted: list[int]) -> list[int]:
+        """Of what `look` gave, the versions that must load: for `latest` the newest alone."""
+        return wanted[-1:] if self._versions == "latest" else wanted
+
+    def holds(self, name: str, version: int) -> bool:
+        """Whether the last look found a version, wanted or not."""
+        return version in self._available.get(name, ())
+
+    def find_changes(self, known: list[str], left_alone: Container[str]) -> tuple[list[str], list[str]]:
+        """Models whose versions changed since the last look, and those of `known` that went away.
+
+        Raises ArtifactError for an unreadable repository, which isn't an empty one.
+        """
+        there = [name for name in list_models(self.path) if not self._only or name in self._only]
+        changed = [
+            name
+            for name in there
+            if name not in left_alone and self._read_fingerprints(name) != self._tried.get(name, {})
+        ]
+        return changed, [name for name in known if name not in there and self._tried.get(name)]
+
+    def explain_unloadable(self, name: str) -> LoadRefused | UnknownModel:
+        """Why `look` found no version to load."""
+        if not self._available.get(name) and not (re.match(NAME_PATTERN, name) and (self.path / name).is_dir()):
+            return UnknownModel(f"the repository has no model {name[:80]!r}")
+        foreign = find_foreign_graph(self.path / name)
+        if foreign is not None:
+            return LoadRefused(explain_foreign(foreign, self.path))
+        if self._available.get(name):
+            return LoadRefused(f"it has none of the versions that the setting versions={self._versions} asks for")
+        return LoadRefused(f"{self.path / name} holds no version folder (a whole number)")
+
+    def _read_fingerprints(self, name: str) -> Fingerprints:
+        folder = self.path / name
+        wanted = choose_versions(list_versions(folder), self._versions)
+        return {number: read_fingerprint(folder / str(number)) for number in wanted}
 
 
 def list_models(repository: Path) -> list[str]:
@@ -65,3 +134,16 @@ def explain_foreign(path: Path, repository: Path) -> str:
         f"{path.relative_to(repository)} has no {CARD_FILE}: bring it in with: "
         f"convserve-export adopt {path} --repository {repository}"
     )
+
+
+def read_fingerprint(folder: Path) -> tuple[int, ...]:
+    """What changes when a version's folder is written again: sizes and times of its card and graph."""
+    found: list[int] = []
+    for name in (CARD_FILE, MODEL_FILE):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            found += [-1, -1]
+        else:
+            found += [status.st_mtime_ns, status.st_size]
+    return tuple(found)

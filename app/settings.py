@@ -21,7 +21,8 @@ from pydantic_settings import (
 
 from app.images import Limits
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
+Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?$")]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
 
@@ -56,7 +57,7 @@ class Settings(BaseSettings):
     repository: Path = Field(Path("repository"), description="folder of the artifacts, <model>/<version>/")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    device: Device = Field("auto", description="auto, cpu, cuda or cuda:N")
+    device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")
     threads: int = Field(0, ge=0, description="threads of one CPU session; 0 means one a core")
     decode_threads: int = Field(0, ge=0, description="threads that decode images; 0 means one a core")
 
@@ -64,6 +65,11 @@ class Settings(BaseSettings):
     require: list[str] = Field([], description="names that must load before the server is ready")
     default_model: str | None = Field(None, description="the model that POST /predict means")
     versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
+    aliases: dict[str, Alias] = Field(
+        {}, description="other names, alias -> model or model/version; SIGHUP reads them again"
+    )
+    poll_s: float = Field(0, ge=0, description="seconds between looks at the repository for changes; 0 never looks")
+    memory_budget: int = Field(0, ge=0, description="MB that loaded models may take together; 0 means any")
 
     max_batch_size: int = Field(32, ge=1, description="rows in one batch, at most; a card may say less")
     max_wait_ms: float = Field(0.0, ge=0, description="ms that an idle session waits for a fuller batch")

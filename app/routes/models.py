@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from app.catalog import Catalog, Version
+from app.catalog import Catalog
+from app.loading import Version
 from app.routes.card_page import render_card
 from app.routes.pages import PAGE_HEADERS
 from app.routes.services import ServicesDep

@@ -144,7 +144,7 @@ def test_a_failed_device_takes_the_model_out_and_loads_it_again(repository: Path
     gates = [asyncio.Event(), asyncio.Event()]
     gates[0].set()
 
-    async def load(folder: Path, settings: Settings, *, on_device_failure: Any) -> LoadedModel:
+    async def load(folder: Path, settings: Settings, *, on_device_failure: Any, **options: Any) -> LoadedModel:
         await gates[len(report)].wait()
         report.append(on_device_failure)
         return await load_model(folder, settings, on_device_failure=on_device_failure)

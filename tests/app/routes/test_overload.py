@@ -35,7 +35,7 @@ class Gate:
         self.error: Exception | None = None
         self.batches: list[int] = []
 
-    async def load(self, folder: Path, settings: Settings, *, on_device_failure: Any) -> LoadedModel:
+    async def load(self, folder: Path, settings: Settings, *, on_device_failure: Any, **options: Any) -> LoadedModel:
         model = await load_model(folder, settings)
         run = model.batcher._lanes[0].runner
 

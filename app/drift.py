@@ -1,0 +1,62 @@
+"""Drift: how far the last predictions are from what the network said on validation images (the card's distribution).
+
+The distance is total variation, half the sum of absolute differences: 0 for equal shares, 1 for disjoint ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+# The last one to two windows count: enough images for the shares to be steady, few enough to notice a change.
+WINDOW = 1000
+# Below this many images the shares are noise.
+_ENOUGH = 100
+
+_METRICS = {
+    "convserve_class_drift": ("classes", "predicted classes"),
+    "convserve_confidence_drift": ("confidence", "confidence"),
+}
+
+
+class RecentCounts:
+    """Counts by bin of the last one to two windows of images, kept in a series that can be summed."""
+
+    def __init__(self, series: list[float]) -> None:
+        self._series = series
+        self._current = [0.0] * len(series)
+        self._seen = 0
+
+    def add(self, place: int) -> None:
+        self._series[place] += 1
+        self._current[place] += 1
+        self._seen += 1
+        if self._seen == WINDOW:  # forget the window before this one
+            self._series[:] = self._current
+            self._current = [0.0] * len(self._series)
+            self._seen = 0
+
+
+def measure_drift(counts: Sequence[float], expected: Sequence[float]) -> float | None:
+    """Total variation distance between two histograms; None while there are too few counts."""
+    total, whole = sum(counts), sum(expected)
+    if total < _ENOUGH or whole <= 0:
+        return None
+    return sum(abs(c / total - e / whole) for c, e in zip(counts, expected, strict=True)) / 2
+
+
+def render_drift(
+    snapshot: Mapping[str, Mapping[tuple[str, ...], Sequence[float]]],
+    braces: Callable[[Sequence[tuple[str, str]]], str],
+) -> list[str]:
+    """Lines of Prometheus text: the drift of each model whose card has a distribution."""
+    lines: list[str] = []
+    for metric, (kind, noun) in _METRICS.items():
+        found = []
+        for labels, expected in sorted(snapshot.get(f"expected_{kind}", {}).items()):
+            drift = measure_drift(snapshot.get(f"recent_{kind}", {}).get(labels, [0.0] * len(expected)), expected)
+            if drift is not None:
+                found.append(f"{metric}{braces(list(zip(('model', 'version'), labels, strict=True)))} {drift:.4f}")
+        if found:
+            text = f"Distance (0 to 1) of the last {noun} from those on validation images."
+            lines += [f"# HELP {metric} {text}", f"# TYPE {metric} gauge", *found]
+    return lines
