@@ -99,9 +99,9 @@ def see(image: Encoded, policy: ImagePolicy, limits: Limits) -> Seen:
     """Decode one image for the network and for people. Raises what decoding raises."""
     opened = open_image(to_bytes(image, limits), limits, policy)
     pixels, frame = fit_image(opened, policy)
-    width, height = opened.size
+    width, height = opened.width, opened.height
     rectangle = Rectangle(frame.left / width, frame.top / height, frame.right / width, frame.bottom / height)
-    return Seen(pixels, rectangle, fit_for_display(opened))
+    return Seen(pixels, rectangle, fit_for_display(opened.image))
 
 
 def check_class(model: LoadedModel, index: int | None) -> None:

@@ -27,6 +27,9 @@ SUPPORTED = "JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF"
 
 Pixels = npt.NDArray[np.uint8]
 
+_ORIENTATION = 0x0112  # the EXIF tag
+_EXCHANGED = 5  # from this orientation on, width and height are
+
 # An image whose gray levels lie closer together than this holds no ink.
 LEAST_CONTRAST = 32
 # Ink is what departs from the background by more than this share of the largest departure.
@@ -39,6 +42,18 @@ class Limits:
 
     max_image_bytes: int = 10_000_000
     max_pixels: int = 50_000_000
+
+
+class Opened(NamedTuple):
+    """A decoded image and its true extent in its own pixels.
+
+    The extent has fractions where a JPEG of odd size was decoded at 1/2, 1/4 or 1/8: the last column or row is then
+    only partly image.
+    """
+
+    image: Image.Image
+    width: float
+    height: float
 
 
 class Frame(NamedTuple):
@@ -56,13 +71,14 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
 
     Raises EmptyBody, ImageTooLarge, TooManyPixels, UnsupportedType or UndecodableImage; each names the remedy.
     """
-    return apply_policy(open_image(data, limits, policy), policy)
+    return fit_image(open_image(data, limits, policy), policy)[0]
 
 
-def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolicy | None = None) -> Image.Image:
+def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolicy | None = None) -> Opened:
     """Decode one encoded image to mode L or RGB with EXIF orientation applied, alpha on white, 16 bits scaled to 8.
 
-    `reduce_for` lets a large JPEG be decoded at 1/2, 1/4 or 1/8 where that policy allows it.
+    Raises what decode_image raises. `reduce_for` lets a large JPEG be decoded at 1/2, 1/4 or 1/8 where that policy
+    allows it.
     """
     limits = limits or Limits()
     if not data:
@@ -84,13 +100,17 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
             f"the image has {width}x{height} = {width * height:,} pixels, the limit (max_pixels) is "
             f"{limits.max_pixels:,}: scale it down or raise the limit"
         )
-    if reduce_for is not None and reduce_for.reduced_decode:
-        _reduce(image, reduce_for)
     try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        factor = 1
+        if reduce_for is not None and reduce_for.reduced_decode:
+            factor = _reduce(image, reduce_for, turned=orientation != 1)
         image.load()
-        if image.getexif().get(0x0112, 1) != 1:
+        if orientation != 1:
             image = ImageOps.exif_transpose(image)
-        return _to_plain(image)
+        if orientation >= _EXCHANGED:
+            width, height = height, width
+        return Opened(_to_plain(image), width / factor, height / factor)
     except UnsupportedType:
         raise
     except Exception as error:
@@ -102,21 +122,21 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
 
 def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
     """Fit a plain (L or RGB) image to the network: uint8 [height, width, channels]."""
-    return fit_image(image, policy)[0]
+    return fit_image(Opened(image, *image.size), policy)[0]
 
 
-def fit_image(image: Image.Image, policy: ImagePolicy) -> tuple[Pixels, Frame]:
+def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
     """What `apply_policy` gives, and the part of the image that it shows."""
-    image = image.convert("L" if policy.channels == 1 else "RGB")
+    image = opened.image.convert("L" if policy.channels == 1 else "RGB")
     if policy.polarity != "any" and _is_light(_background(image)) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)
-    frame = find_frame(image, policy)
+    frame = find_frame(Opened(image, opened.width, opened.height), policy)
     return _resize(image, frame, policy).reshape(policy.shape), frame
 
 
-def find_frame(image: Image.Image, policy: ImagePolicy) -> Frame:
-    """The part of `image` (of the polarity that the network expects) that `policy.fit` selects."""
-    width, height = image.size
+def find_frame(opened: Opened, policy: ImagePolicy) -> Frame:
+    """The part of an image (of the polarity that the network expects) that `policy.fit` selects."""
+    image, width, height = opened
     if policy.fit == "stretch":
         return Frame(0, 0, width, height)
     if policy.fit == "crop":
@@ -124,7 +144,7 @@ def find_frame(image: Image.Image, policy: ImagePolicy) -> Frame:
     return _content_frame(image, policy)
 
 
-def _crop_frame(width: int, height: int, policy: ImagePolicy) -> Frame:
+def _crop_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
     """The center of the image after its shorter side was scaled to size / crop_fraction, in the image's own pixels.
 
     In whole pixels of the scaled image, as resizing and then cropping has them: half a pixel decides close calls.
@@ -212,14 +232,19 @@ def _is_light(level: int) -> bool:
     return level > 127
 
 
-def _reduce(image: Image.Image, policy: ImagePolicy) -> None:
-    """Ask the JPEG decoder for a smaller image (DCT scaling) while its shorter side stays at least twice the target."""
+def _reduce(image: Image.Image, policy: ImagePolicy, *, turned: bool) -> int:
+    """Ask the JPEG decoder for a smaller image (DCT scaling) while its shorter side stays at least twice the target.
+
+    Returns the factor; 1 where the image is too small for it or no JPEG. An image that will be turned is only divided
+    evenly: its partial pixels would come to lie at the left or on top, where an extent can't tell.
+    """
     width, height = image.size
     least = 2 * max(policy.width, policy.height)
     for factor in (8, 4, 2):
-        if min(width, height) // factor >= least:
-            image.draft(None, (width // factor, height // factor))
-            return
+        even = width % factor == height % factor == 0
+        if min(width, height) // factor >= least and (even or not turned):
+            return factor if image.draft(None, (width // factor, height // factor)) is not None else 1
+    return 1
 
 
 def _to_plain(image: Image.Image) -> Image.Image:

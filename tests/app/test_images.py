@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from app.card import ImagePolicy
 from app.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
-from app.images import Limits, apply_policy, decode_image, find_frame, open_image
+from app.images import Frame, Limits, Opened, apply_policy, decode_image, find_frame, open_image
 
 GRAY = ImagePolicy(height=8, width=8, channels=1)
 COLOR = ImagePolicy(height=8, width=8, channels=3)
@@ -23,6 +23,10 @@ def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def frame_of(image: Image.Image) -> Frame:
+    return find_frame(Opened(image, *image.size), DIGIT)
 
 
 def bare_png(width: int, height: int, data: bytes = b"", *, depth: int = 8, color: int = 0) -> bytes:
@@ -201,7 +205,21 @@ def test_a_large_jpeg_is_decoded_smaller_where_the_policy_allows_it() -> None:
     photo = Image.fromarray(noise(6, 8, 3)).resize((1600, 1200), Image.Resampling.BICUBIC)
     data = encode(photo, "JPEG", quality=95)
     policy = ImagePolicy(height=64, width=64, channels=3, fit="crop", reduced_decode=True)
-    assert open_image(data, reduce_for=policy).size == (200, 150)
+    assert open_image(data, reduce_for=policy).image.size == (200, 150)
+    assert open_image(data).image.size == (1600, 1200)
+    whole = decode_image(data, policy.model_copy(update={"reduced_decode": False}))
+    assert np.abs(decode_image(data, policy).astype(int) - whole).max() <= 8
+
+
+@pytest.mark.parametrize("size", [(1601, 1203), (1607, 1201)])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_odd_sizes_keep_their_place_when_decoded_smaller(size: tuple[int, int], orientation: int, fit: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = Image.fromarray(noise(30, 40, 3)).resize(size, Image.Resampling.BICUBIC)
+    data = encode(photo, "JPEG", quality=95, exif=exif)
+    policy = ImagePolicy(height=64, width=64, channels=3, fit=fit, reduced_decode=True)
     whole = decode_image(data, policy.model_copy(update={"reduced_decode": False}))
     assert np.abs(decode_image(data, policy).astype(int) - whole).max() <= 8
 
@@ -232,7 +250,7 @@ def test_content_finds_the_ink_wherever_and_however_large_it_is(place: tuple[int
 def test_content_applied_twice_equals_once_within_a_pixel(box: tuple[int, int, int, int]) -> None:
     once = apply_policy(drawn((100, 100), box), DIGIT)
     twice = apply_policy(Image.fromarray(once[..., 0]), DIGIT)
-    first, second = (find_frame(Image.fromarray(image[..., 0]), DIGIT) for image in (once, twice))
+    first, second = (frame_of(Image.fromarray(image[..., 0])) for image in (once, twice))
     assert np.abs(np.subtract(first[:4], (0, 0, 28, 28))).max() <= 1
     assert np.abs(np.subtract(second[:4], (0, 0, 28, 28))).max() <= 1
     shifted = [np.roll(once[..., 0], (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
@@ -259,7 +277,7 @@ def test_any_polarity_leaves_the_image_alone() -> None:
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_no_ink_means_the_whole_frame(level: int) -> None:
     blank = Image.new("L", (60, 40), level)
-    assert find_frame(blank, DIGIT) == (0, 0, 60, 40, 0)
+    assert frame_of(blank) == (0, 0, 60, 40, 0)
     assert apply_policy(blank, DIGIT).shape == (28, 28, 1)
 
 
