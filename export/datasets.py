@@ -50,6 +50,8 @@ class DataSet:
     license: str
     any_size: bool = False
     """Photos of many sizes: a network takes them at its own input size."""
+    split: str = "the set's own"
+    """How training and test images were told apart."""
 
     @property
     def title(self) -> str:
@@ -72,9 +74,9 @@ def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False
 
 
 def _load_folder(folder: Path, skip_damaged: bool) -> DataSet:
-    labels, train, test = read_class_folders(folder, skip_damaged=skip_damaged)
+    labels, train, test, split = read_class_folders(folder, skip_damaged=skip_damaged)
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
-    return DataSet(str(folder.resolve()), labels, policy, train, test, "not stated", any_size=True)
+    return DataSet(str(folder.resolve()), labels, policy, train, test, "not stated", any_size=True, split=split)
 
 
 def _load_imagenet(data_dir: Path | None) -> DataSet:

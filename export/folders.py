@@ -29,21 +29,21 @@ def find_images(folder: Path) -> list[Path]:
 
 def read_class_folders(
     folder: Path, *, check: bool = True, skip_damaged: bool = False
-) -> tuple[tuple[str, ...], FileSamples, FileSamples]:
-    """Class names, training and test samples of a folder of class folders.
+) -> tuple[tuple[str, ...], FileSamples, FileSamples, str]:
+    """Class names, training and test samples of a folder of class folders, and how it was split.
 
     Raises DataError for fewer than two classes, a class without images, or (unless `skip_damaged`) images that can't
     be decoded: it lists them.
     """
-    train, test = _own_split(folder)
+    train, own = _own_split(folder)
     labels = _classes(train)
-    if test is None:
+    if own is None:
         files = _label(train, labels)
         held_out = [_is_held_out(path.relative_to(train)) for path, _ in files]
         trained = [file for file, out in zip(files, held_out, strict=True) if not out]
         tested = [file for file, out in zip(files, held_out, strict=True) if out]
     else:
-        trained, tested = _label(train, labels), _label(test, labels)
+        trained, tested = _label(train, labels), _label(own, labels)
     if check:
         damaged = _find_damaged([path for path, _ in trained + tested])
         if damaged and not skip_damaged:
@@ -57,7 +57,8 @@ def read_class_folders(
         tested = [file for file in tested if file[0] not in damaged]
     if not tested:
         raise DataError(f"{folder} has too few images to hold some back for the test: add images, or a test/ folder")
-    return labels, _samples(trained), _samples(tested)
+    split = "the folder's own" if own else f"{TEST_SHARE:.0%} to test on, by a hash of the file name"
+    return labels, _samples(trained), _samples(tested), split
 
 
 def _own_split(folder: Path) -> tuple[Path, Path | None]:

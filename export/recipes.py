@@ -166,9 +166,27 @@ def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
     )
 
 
-def default_recipe(network: str, dataset: str) -> Recipe:
-    """What `train NETWORK --dataset D` does where no recipe was written for the pair."""
-    for recipe in RECIPES.values():
+# What changes an image of each set without changing its class; photos of class folders take the last.
+AUGMENTATIONS = {
+    "digits": Augmentation(),
+    "mnist": Augmentation(),
+    "fashion-mnist": Augmentation(flip=True, crop_padding=2),
+    "cifar10": Augmentation(flip=True, crop_padding=4),
+    "cifar100": Augmentation(flip=True, crop_padding=4),
+}
+PHOTOS = Augmentation(flip=True, crop_padding=16, color=0.2)
+
+# Networks without batch normalization leave their first plateau only at a small rate.
+UNNORMALIZED = ("alexnet", "zfnet", "vgg", "googlenet")
+
+
+def default_recipe(network: str, dataset: str) -> tuple[str, Recipe]:
+    """What `train NETWORK --dataset D` does, and its name: the pair's own recipe, or sensible defaults."""
+    for name, recipe in RECIPES.items():
         if (recipe.network, recipe.dataset) == (network, dataset):
-            return recipe
-    return Recipe(network=network, dataset=dataset, epochs=20)
+            return name, recipe
+    rate = 1e-4 if network.startswith(UNNORMALIZED) else 1e-3
+    augmentation = AUGMENTATIONS.get(dataset, PHOTOS)
+    batch = 128 if dataset in AUGMENTATIONS else 32
+    recipe = Recipe(network, dataset, epochs=20, batch_size=batch, learning_rate=rate, augmentation=augmentation)
+    return "the defaults of its data set", recipe

@@ -43,6 +43,8 @@ class Run(Part):
     dataset: str
     data_dir: str | None
     """Where the data set was found, so that `convert` finds it again."""
+    split: str
+    """How its training and test images were told apart."""
     license: str
     seed: int
     recipe: dict[str, str | int | float | bool | None]

@@ -15,6 +15,7 @@ from export.errors import UsageError
 from export.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
 from export.networks import check_network
 from export.preprocessing import preset
+from export.progress import say
 from export.recipes import Recipe, default_recipe, fine_tuning_recipe
 from export.start import Start, start_model, start_network
 
@@ -36,7 +37,9 @@ def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
         recipe = fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze)
         start = _start_application(options.network, dataset, options)
     else:
-        recipe = default_recipe(options.network, dataset.title)
+        name, recipe = default_recipe(options.network, dataset.title)
+        built = "".join(f", {key}={value}" for key, value in recipe.options.items())
+        say(f"recipe: {name}{built}")
         weights = Path(options.weights) if options.weights else None
         start = start_network(recipe, dataset, size=options.size, weights=weights, freeze=options.freeze)
     return _change_recipe(recipe, options), dataset, start

@@ -94,6 +94,7 @@ def _plan(
         preprocessing=start.preprocessing or _measure_pixels(dataset.train, training, start.image),
         dataset=dataset.name,
         data_dir=str(data_dir.resolve()) if data_dir is not None else None,
+        split=dataset.split,
         license=dataset.license,
         seed=seed,
         recipe=recipe.summary(),

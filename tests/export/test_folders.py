@@ -30,7 +30,8 @@ def fill(folder: Path, count: int, level: int = 100) -> None:
 def test_a_split_is_made_by_the_names_and_stays_when_images_are_added(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         fill(tmp_path / name, 60)
-    labels, train, test = read_class_folders(tmp_path)
+    labels, train, test, split = read_class_folders(tmp_path)
+    assert "by a hash of the file name" in split
     assert labels == ("cat", "dog")
     assert len(train) + len(test) == 120
     assert 10 <= len(test) <= 40
@@ -43,7 +44,8 @@ def test_the_folders_own_split_is_kept(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("val", 2)):
         for name in ("cat", "dog"):
             fill(tmp_path / split / name, count)
-    _, train, test = read_class_folders(tmp_path)
+    _, train, test, split = read_class_folders(tmp_path)
+    assert split == "the folder's own"
     assert (len(train), len(test)) == (8, 4)
     assert train.labels.tolist() == [0] * 4 + [1] * 4
 
@@ -55,7 +57,7 @@ def test_damaged_images_are_listed_and_left_out_only_when_told(tmp_path: Path) -
     (tmp_path / "cat/zero.png").touch()
     with pytest.raises(DataError, match=r"2 images .*cat/zero\.png, dog/007\.jpg.*--skip-damaged"):
         read_class_folders(tmp_path)
-    _, train, test = read_class_folders(tmp_path, skip_damaged=True)
+    _, train, test, _ = read_class_folders(tmp_path, skip_damaged=True)
     assert len(train) + len(test) == 59
 
 
