@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from app.catalog import Catalog
 from app.decoding import Decoder
-from app.routes import explain, health, models, pages, predict
+from app.routes import explain, health, models, pages, predict, version_files
 from app.routes.envelope import Envelope
 from app.routes.problems import add_handlers
 from app.routes.services import Services
@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None, catalog: Catalog | None = None)
     app.state.services = Services(settings, catalog, decoder)
     app.add_middleware(Envelope)
     add_handlers(app)
-    for router in (predict.router, explain.router, models.router, health.router, pages.router):
+    for router in (predict.router, explain.router, models.router, version_files.router, health.router, pages.router):
         app.include_router(router)
     app.mount("/web", pages.WebFiles(), name="web")
     return app

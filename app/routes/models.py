@@ -41,7 +41,8 @@ async def show_card(
     """The model card: a page for browsers (Accept: text/html), JSON for programs."""
     loaded = services.catalog.resolve(model, version)
     if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(render_card(loaded), headers=PAGE_HEADERS)
+        page = await services.decoder.call(lambda: render_card(loaded))
+        return HTMLResponse(page, headers=PAGE_HEADERS)
     return JSONResponse(loaded.card.model_dump(mode="json"))
 
 

@@ -1,105 +1,164 @@
-// The first page: an image in, classes as bars out. Plain modules, no outside address.
+// The page: one image, one to three models, and the options that all of them share.
 
-const model = document.querySelector("#model");
-const drop = document.querySelector("#drop");
-const file = document.querySelector("#file");
-const preview = document.querySelector("#preview");
-const hint = document.querySelector("#hint");
-const status = document.querySelector("#status");
-const classes = document.querySelector("#classes");
-const timing = document.querySelector("#timing");
+import * as api from "./api.js";
+import { watchDrawing } from "./draw.js";
+import { element } from "./format.js";
+import { showPreview, watchInput } from "./input.js";
+import { Panel } from "./panel.js";
 
-let image = null; // the last image given, asked again when the model changes
-let asked = 0; // the newest request: an older one's late answer is dropped
+const MOST_PANELS = 3;
+const find = (selector) => document.querySelector(selector);
+const service = find("#service");
+const evidence = find("#evidence");
+const strength = find("#strength");
+const coverage = find("#coverage");
+const compare = find("#compare");
+
+// The models that the address names, as rememberModels wrote them.
+const remembered = location.hash.slice(1).split(",").map(decodeURIComponent);
+let panels = [];
+let models = []; // loaded ones, as /models describes them
+let given = null; // the image: { blob, name, address }
+
+const options = () => ({ evidence: evidence.checked, strength: strength.value, coverage: coverage.value });
+const names = () => models.map((model) => model.name);
+
+function addPanel(chosen) {
+  const panel = new Panel(options, { onModel: rememberModels, onRemove: removePanel, onChoose: chooseClass });
+  panels.push(panel);
+  find("#panels").append(panel.article);
+  panel.offer(names(), chosen);
+  if (given) panel.take(given);
+  arrangePanels();
+  return panel;
+}
+
+function removePanel(panel) {
+  panels = panels.filter((other) => other !== panel);
+  panel.article.remove();
+  arrangePanels();
+  panels[0].picker.focus();
+}
+
+function arrangePanels() {
+  find("#panels").dataset.count = panels.length;
+  for (const panel of panels) panel.removable = panels.length > 1;
+  compare.disabled = panels.length >= Math.min(MOST_PANELS, models.length);
+  rememberModels();
+}
+
+/** The address says which models are compared, so that a bookmark or a link does too. */
+function rememberModels() {
+  history.replaceState(null, "", `#${panels.map((panel) => encodeURIComponent(panel.model)).join(",")}`);
+  showSamples().catch(() => {});
+}
+
+function chooseClass(panel) {
+  evidence.checked = true;
+  find("#strength-field").hidden = false;
+  panel.refreshEvidence();
+}
+
+function takeImage(blob, name) {
+  given = { blob, name: name || "image", address: showPreview(blob) };
+  for (const panel of panels) panel.take(given);
+}
+
+function takePicture(blob, name) {
+  showMode("picture");
+  say("");
+  takeImage(blob, name);
+  if (matchMedia("(max-width: 55.9rem)").matches) { // where the answers stand below
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    find(".answers").scrollIntoView({ behavior });
+  }
+}
+
+let samplesOf = "";
+
+async function showSamples() {
+  const name = panels[0].model;
+  if (!name || name === samplesOf) return;
+  samplesOf = name;
+  const files = await api.listSamples(name);
+  find("#samples").replaceChildren(...files.slice(0, 8).map((file, place) => {
+    const image = element("img");
+    image.src = api.sampleAddress(name, file);
+    image.alt = `Sample ${place + 1}`;
+    const button = element("button", "", image);
+    button.type = "button";
+    button.addEventListener("click", async () => {
+      const blob = await fetch(image.src).then((response) => response.blob(), () => null);
+      if (blob) takePicture(blob, file);
+      else say("The server can't be reached. Is it still running?", true);
+    });
+    return button;
+  }));
+  find("#samples").hidden = !files.length;
+}
+
+function showMode(mode) {
+  find(`#modes input[value=${mode}]`).checked = true;
+  find("#drop").hidden = mode === "draw";
+  find("#draw").hidden = mode !== "draw";
+}
 
 function say(text, bad = false) {
-  status.textContent = text;
-  status.classList.toggle("bad", bad);
+  service.textContent = text;
+  service.classList.toggle("bad", bad);
 }
 
-async function request(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error("The server can't be reached. Is it still running?");
+async function readModels() {
+  const all = await api.listModels();
+  models = all.filter((model) => model.state === "loaded");
+  const refused = all.filter((model) => model.state === "refused").map((model) => model.name);
+  const loading = all.filter((model) => model.state === "loading").map((model) => model.name);
+  find("#modes").hidden = !models.some((model) => model.versions.some((version) => version.input?.channels === 1));
+  if (!models.length) {
+    say(loading.length ? "Models are loading…" : "No model is loaded: see “models” for the reasons.", !loading.length);
+  } else {
+    say([
+      loading.length ? `Still loading: ${loading.join(", ")}.` : "",
+      refused.length ? `Refused: ${refused.join(", ")} (see “models” for the reasons).` : "",
+    ].join(" ").trim());
+    const there = remembered.filter((name) => names().includes(name));
+    if (panels.length) {
+      for (const panel of panels) panel.offer(names(), panel.model);
+      arrangePanels();
+    } else if (!remembered.some((name) => loading.includes(name))) {
+      for (const name of (there.length ? there : names()).slice(0, there.length ? MOST_PANELS : 1)) addPanel(name);
+    }
   }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail ?? `The server answered ${response.status}.`);
-  return body;
+  if (loading.length) setTimeout(start, 1000);
 }
 
-async function listModels() {
-  const { models } = await request("models");
-  const loaded = models.filter((entry) => entry.state === "loaded");
-  model.replaceChildren(...loaded.map((entry) => new Option(entry.name, entry.name)));
-  const refused = models.filter((entry) => entry.state === "refused").map((entry) => entry.name);
-  const loading = models.some((entry) => entry.state === "loading");
-  if (loading) setTimeout(() => listModels().catch(fail), 1000);
-  if (loaded.length) say(refused.length ? `Ready. Refused: ${refused.join(", ")} (see models).` : "Ready.");
-  else say(loading ? "Models are loading…" : "No model is loaded: see models for the reasons.", !loading);
+async function start() {
+  try {
+    await readModels();
+  } catch (error) {
+    say(error.message, true);
+    if (error.status === 401) find("#key-form").hidden = false;
+    else setTimeout(start, 2000); // a server that comes up later is found without a reload
+  }
 }
 
-async function classify() {
-  if (!image || !model.value) return;
-  const number = ++asked;
-  say("Looking…");
-  const answer = await request(`predict/${encodeURIComponent(model.value)}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/octet-stream" },
-    body: image,
-  });
-  if (number !== asked) return;
-  say(`${answer.model}, version ${answer.version}`);
-  show(answer);
-}
-
-function show({ predictions, timing: spent }) {
-  classes.replaceChildren(...predictions[0].classes.map(({ label, probability }) => {
-    const item = document.createElement("li");
-    const [bar, name, share] = ["bar", "name", "share"].map((kind) => {
-      const span = document.createElement("span");
-      span.className = kind;
-      return span;
-    });
-    bar.style.width = `${probability * 100}%`;
-    name.textContent = label;
-    share.textContent = `${(probability * 100).toFixed(1)} %`;
-    item.append(bar, name, share);
-    return item;
-  }));
-  timing.textContent =
-    `decode ${spent.decode_ms.toFixed(1)} ms · queue ${spent.queue_ms.toFixed(1)} ms · network ${spent.infer_ms.toFixed(1)} ms`;
-}
-
-function fail(error) {
-  classes.replaceChildren();
-  timing.textContent = "";
-  say(error.message, true);
-}
-
-function take(given) {
-  if (!given) return;
-  image = given;
-  URL.revokeObjectURL(preview.src);
-  preview.src = URL.createObjectURL(given);
-  preview.hidden = false;
-  hint.hidden = true;
-  classify().catch(fail);
-}
-
-preview.addEventListener("load", () => preview.classList.toggle("tiny", preview.naturalWidth < 100));
-preview.addEventListener("error", () => { preview.hidden = true; hint.hidden = false; });
-file.addEventListener("change", () => take(file.files[0]));
-model.addEventListener("change", () => classify().catch(fail));
-drop.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") file.click(); });
-for (const kind of ["dragover", "dragleave", "drop"]) {
-  drop.addEventListener(kind, (event) => {
-    event.preventDefault();
-    drop.classList.toggle("over", kind === "dragover");
-  });
-}
-drop.addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
-document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
-
-listModels().catch(fail);
+watchInput(takePicture, (words) => say(words, true));
+watchDrawing(takeImage);
+find("#modes").addEventListener("change", (event) => showMode(event.target.value));
+compare.addEventListener("click", () => {
+  const unused = names().find((name) => !panels.some((panel) => panel.model === name));
+  addPanel(unused).picker.focus();
+});
+evidence.addEventListener("change", () => {
+  find("#strength-field").hidden = !evidence.checked;
+  for (const panel of panels) panel.refreshEvidence();
+});
+strength.addEventListener("input", () => { for (const panel of panels) panel.setStrength(strength.value); });
+coverage.addEventListener("change", () => { for (const panel of panels) panel.refresh(); });
+find("#key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  api.useKey(find("#key").value);
+  start();
+  for (const panel of panels) panel.refresh();
+});
+start();

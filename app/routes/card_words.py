@@ -1,0 +1,66 @@
+"""What a card's figures mean, in words: its data, how far to trust its numbers, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.card import ModelCard
+
+
+def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
+    if (training := card.training) is None:
+        yield "Trained on", f"not recorded here: the weights are {card.network.weights}"
+        return
+    yield "Trained on", f"{training.images:,} images of {training.dataset}"
+    yield "Chosen on", f"{training.validation_images:,} validation images"
+    yield "Training", f"{training.epochs} epochs, seed {training.seed}, {training.seconds:,.0f} s, {training.backend}"
+    yield "Recipe", ", ".join(f"{name} {value}" for name, value in training.recipe.items())
+
+
+def describe_trust(card: ModelCard) -> Iterator[tuple[str, str]]:
+    if (evaluation := card.evaluation) is None:
+        yield "Measured on", "nothing: its accuracy is unproven"
+    else:
+        yield "Measured on", f"{evaluation.images:,} images of {evaluation.dataset} ({evaluation.split})"
+        yield "Top-1", f"{evaluation.top1:.2%}"
+        yield "Top-5", f"{evaluation.top5:.2%}"
+        yield "Calibration error", f"{evaluation.ece:.2%} (ECE, 15 bins)"
+    if (calibration := card.calibration) is not None:
+        yield (
+            "Calibrated on",
+            f"{calibration.images:,} images of {calibration.dataset}, temperature {calibration.temperature:g}: "
+            f"error {calibration.ece_before:.2%} before, {calibration.ece_after:.2%} after",
+        )
+    if (quantiles := card.score_quantiles) is not None:
+        yield (
+            "Label sets",
+            f"for a coverage of {quantiles.coverage[0]:.0%} to {quantiles.coverage[-1]:.1%}, "
+            f"from {quantiles.images:,} validation images",
+        )
+
+
+def describe_limits(card: ModelCard) -> list[str]:
+    limits = [
+        f"It answers with one of its {len(card.labels):,} labels, whatever the image shows."
+        if not card.multilabel
+        else "Its probabilities are one a label and don't sum to 1."
+    ]
+    if card.evaluation is None:
+        limits.append("Its accuracy was never measured on labeled images.")
+    elif card.evaluation.images < 1000:
+        limits.append(f"Its accuracy was measured on only {card.evaluation.images:,} images: some tenths are luck.")
+    if card.calibration is None:
+        limits.append("Its probabilities were not calibrated: read them as an order, not as frequencies.")
+    elif card.calibration.images < 1000:
+        limits.append(f"Its calibration rests on only {card.calibration.images:,} images.")
+    if card.score_quantiles is None:
+        limits.append("It can't give label sets (coverage): it was exported without validation images.")
+    if not (card.energy and card.distribution and card.distribution.energy):
+        limits.append("It can't warn of images unlike its training set.")
+    if not card.features:
+        limits.append("Its explanations take many runs (occlusion): it has no global pooling.")
+    if card.proof.fitted_random_weights:
+        limits.append("Its weights are random: it shows speed, not skill.")
+    if card.precision != "fp32":
+        limits.append(f"Its arithmetic is {card.precision}: probabilities differ slightly from the fp32 model's.")
+    return limits

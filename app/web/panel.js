@@ -1,0 +1,185 @@
+// One model's answer: the class Panel owns an <article> and everything in it.
+
+import * as api from "./api.js";
+import { showClasses } from "./bars.js";
+import { showCalls } from "./calls.js";
+import { paintEvidence, placeFrame } from "./evidence.js";
+import { describeModel, describeReliability, describeSet } from "./trust.js";
+import { showWaterfall } from "./waterfall.js";
+
+const TINY = 100; // pixels: such an image is enlarged, with its pixels to be seen
+const template = document.querySelector("#panel");
+
+export class Panel {
+  #find;
+  #options;
+  #onChoose;
+  #given = null; // { blob, name, address } of the image
+  #answer = null;
+  #index = null; // of the class to explain; null for the most probable
+  #report = Promise.resolve({ files: [], metrics: null });
+  #canCover = false;
+  #running = new AbortController();
+
+  /** `options()` gives the page's { evidence, strength, coverage }; `onChoose()` is told when a class was pressed. */
+  constructor(options, { onModel, onRemove, onChoose }) {
+    this.article = template.content.cloneNode(true).firstElementChild;
+    this.#find = (selector) => this.article.querySelector(selector);
+    this.#options = options;
+    this.#onChoose = onChoose;
+    this.picker = this.#find(".model");
+    this.picker.addEventListener("change", () => { this.#readCard(); onModel(); this.#restart(); });
+    this.#find(".remove").addEventListener("click", () => onRemove(this));
+    const shown = this.#find(".looked img");
+    shown.addEventListener("load", () => shown.classList.toggle("tiny", shown.naturalWidth < TINY));
+    shown.addEventListener("error", () => { this.#find(".looked").hidden = true; }); // a type that browsers can't show
+  }
+
+  get model() {
+    return this.picker.value;
+  }
+
+  set removable(can) {
+    this.#find(".remove").hidden = !can;
+  }
+
+  offer(names, chosen) {
+    const before = this.model;
+    this.picker.replaceChildren(...names.map((name) => new Option(name, name)));
+    this.picker.value = names.includes(chosen) ? chosen : names[0];
+    this.article.setAttribute("aria-label", `Answer of ${this.model}`);
+    if (this.model !== before) this.#readCard();
+  }
+
+  /** Classify an image, given as { blob, name, address }. */
+  take(given) {
+    this.#given = given;
+    this.#restart();
+  }
+
+  #restart() {
+    this.#index = null;
+    return this.refresh();
+  }
+
+  /** Ask everything again, with the page's options as they are now. */
+  async refresh() {
+    this.article.setAttribute("aria-label", `Answer of ${this.model}`);
+    if (!this.#given || !this.model) return;
+    const signal = this.#begin();
+    const { coverage } = this.#options();
+    this.#say("Looking…");
+    try {
+      const asked = this.#canCover ? coverage : "";
+      this.#answer = { ...(await api.predict(this.model, this.#given.blob, asked, signal)), coverage: asked };
+      this.#say("");
+      await this.#showAnswer();
+      await Promise.all([this.#showInput(signal), this.refreshEvidence(signal)]);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Show or hide where the network looked. */
+  async refreshEvidence(signal = this.#begin()) {
+    if (!this.#answer) return;
+    const { evidence, strength } = this.#options();
+    const [{ classes }] = this.#answer.predictions;
+    const frame = this.#find(".frame");
+    const chosen = evidence ? this.#index ?? classes[0].index : null;
+    showClasses(this.#find(".classes"), classes, chosen, (index) => { this.#index = index; this.#onChoose(this); });
+    this.#showCalls();
+    frame.hidden = !evidence;
+    frame.firstElementChild.style.opacity = strength;
+    this.#find(".looked figcaption").textContent = "Your image";
+    if (!evidence) return;
+    try {
+      this.#find(".looked figcaption").textContent = "Looking for the evidence…";
+      const found = await api.explain(this.model, this.#given.blob, chosen, signal);
+      placeFrame(frame, found.rectangle);
+      paintEvidence(frame.firstElementChild, found.map);
+      this.#find(".looked figcaption").textContent = `Evidence for ${found.class.label} (${found.method})`;
+    } catch (error) {
+      frame.hidden = true;
+      if (error.name !== "AbortError") this.#find(".looked figcaption").textContent = error.message;
+    }
+  }
+
+  setStrength(strength) {
+    this.#find(".frame").firstElementChild.style.opacity = strength;
+  }
+
+  #begin() {
+    this.#running.abort();
+    this.#running = new AbortController();
+    return this.#running.signal;
+  }
+
+  async #showAnswer() {
+    const [prediction] = this.#answer.predictions;
+    const warning = this.#find(".warning");
+    warning.hidden = !prediction.warning;
+    warning.textContent = prediction.warning ?? "";
+    showClasses(this.#find(".classes"), prediction.classes, null, (index) => { this.#index = index; this.#onChoose(this); });
+    const set = this.#find(".set");
+    set.hidden = !prediction.set;
+    if (prediction.set) set.textContent = describeSet(prediction.set, Number(this.#answer.coverage));
+    showWaterfall(this.#find(".waterfall tbody"), this.#answer);
+    this.#showCalls();
+    this.#find(".looked").hidden = false;
+    this.#find(".looked img").src = this.#given.address;
+    this.#find(".answer").hidden = false;
+    const { metrics } = await this.#report;
+    this.#find(".trust").textContent = describeReliability(prediction.classes[0].probability, metrics);
+  }
+
+  async #showInput(signal) {
+    const image = this.#find(".seen img");
+    const blob = await api.viewInput(this.model, this.#given.blob, signal);
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(blob);
+    await image.decode().catch(() => {});
+    image.classList.toggle("tiny", image.naturalWidth < TINY);
+  }
+
+  #showCalls() {
+    const { evidence } = this.#options();
+    showCalls(this.#find(".calls"), {
+      model: this.model, fileName: this.#given.name, coverage: this.#answer.coverage, index: this.#index, explained: evidence,
+    });
+  }
+
+  async #readCard() {
+    const name = this.model;
+    this.#report = api.readReport(name).catch(() => ({ files: [], metrics: null }));
+    try {
+      const [{ versions }, { files }] = await Promise.all([api.readModel(name), this.#report]);
+      const loaded = versions.find((version) => version.card);
+      if (name !== this.model || !loaded) return;
+      const { line, rows } = describeModel(loaded);
+      this.#canCover = Boolean(loaded.card.score_quantiles);
+      this.#find(".about").textContent = line;
+      this.#find(".card-summary dl").replaceChildren(...rows);
+      this.#find(".card-link").href = `models/${encodeURIComponent(name)}/card`;
+      const confusion = this.#find(".confusion");
+      confusion.hidden = !files.includes("confusion.png");
+      if (!confusion.hidden) confusion.src = api.reportAddress(name, "confusion.png");
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #say(text, bad = false) {
+    const status = this.#find(".head ~ .status");
+    status.textContent = text;
+    status.classList.toggle("bad", bad);
+  }
+
+  #fail(error) {
+    if (error.name === "AbortError") return; // a newer request took over
+    this.#answer = null;
+    this.#find(".answer").hidden = true;
+    this.#say(error.message, true);
+    if (error.status === 401) document.querySelector("#key-form").hidden = false;
+  }
+}

@@ -1,0 +1,46 @@
+// How far to trust an answer, in sentences: measured reliability, the conformal set, the card in short.
+
+import { count, element, percent } from "./format.js";
+
+/** What happened on the test set when the network was as sure as this. `metrics` is report/metrics.json or null. */
+export function describeReliability(probability, metrics) {
+  if (!metrics?.reliability) return "How often it is right when it is this sure was never measured.";
+  const bins = metrics.reliability;
+  const bin = bins.findLast((candidate) => probability >= candidate.from - 1e-9);
+  const width = 1 / 15; // as Guo et al. 2017 and the export stage have it
+  if (!bin || probability > bin.from + width + 1e-9) return "On no test image was it as sure as this.";
+  const images = Math.round(bin.share * metrics.evaluation.images);
+  const range = `${(bin.from * 100).toFixed(0)} to ${((bin.from + width) * 100).toFixed(0)} %`;
+  return `When it was this sure (${range}) it was right ${percent(bin.accuracy)} of the time, ` +
+    `on ${count(images)} of ${count(metrics.evaluation.images)} test images.`;
+}
+
+export function describeSet(set, coverage) {
+  const times = Math.round(coverage * 100);
+  if (!set.length) return `No class is probable enough to belong to a set that is right ${times} times in 100: doubt this answer.`;
+  const shown = set.slice(0, 12).map((entry) => entry.label).join(", ");
+  const more = set.length > 12 ? ` and ${set.length - 12} more` : "";
+  return `Right ${times} times in 100: ${shown}${more}.`;
+}
+
+/** One line about a loaded version, and the rows of its summary. */
+export function describeModel({ device, card }) {
+  const { evaluation, network, image, calibration, proof, license } = card;
+  const kind = image.channels === 1 ? "gray" : "color";
+  const line = [
+    network.name,
+    evaluation ? `${percent(evaluation.top1)} right on ${count(evaluation.images)} images of ${evaluation.dataset}` : "accuracy unproven",
+    `${image.width} × ${image.height} ${kind}`,
+    device,
+  ].join(" · ");
+  const rows = [
+    ["Paper", network.paper],
+    ["Parameters", count(network.parameters)],
+    ["Input", `${image.width} × ${image.height} ${kind}, ${image.fit}, ${image.resize}`],
+    ["Top-1, top-5", evaluation && `${percent(evaluation.top1, 2)}, ${percent(evaluation.top5, 2)}`],
+    ["Calibration error", evaluation && `${percent(evaluation.ece, 2)}${calibration ? `, temperature ${calibration.temperature}` : ""}`],
+    ["Equal to Keras", `within ${proof.max_abs_difference.toExponential(1)} on ${count(proof.images)} images`],
+    ["License", license],
+  ];
+  return { line, rows: rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]) };
+}
