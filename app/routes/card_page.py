@@ -51,8 +51,10 @@ def render_card(model: LoadedModel) -> str:
 
 
 def _describe_network(card: ModelCard) -> str:
-    by = f"{card.network.paper} ({card.network.year})" if card.network.year else card.network.paper
-    return f"{card.network.name}, {len(card.labels):,} classes" + (f". {by}." if by else ".")
+    paper, year = card.network.paper, card.network.year
+    if year and str(year) not in paper:
+        paper = f"{paper} ({year})"
+    return f"{card.network.name}, {len(card.labels):,} classes. " + (f"{paper}." if paper else "")
 
 
 def _network_rows(card: ModelCard) -> Rows:

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { watchDrawing } from "./draw.js";
-import { element } from "./format.js";
+import { beginSentence, element } from "./format.js";
 import { showPreview, watchInput } from "./input.js";
 import { Panel } from "./panel.js";
 
@@ -104,7 +104,7 @@ function showMode(mode) {
 }
 
 function say(text, bad = false) {
-  service.textContent = text;
+  service.textContent = beginSentence(text);
   service.classList.toggle("bad", bad);
 }
 

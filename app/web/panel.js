@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { showClasses } from "./bars.js";
 import { showCalls } from "./calls.js";
 import { paintEvidence, placeFrame } from "./evidence.js";
+import { beginSentence } from "./format.js";
 import { describeModel, describeReliability, describeSet } from "./trust.js";
 import { showWaterfall } from "./waterfall.js";
 
@@ -101,7 +102,7 @@ export class Panel {
       this.#find(".looked figcaption").textContent = `Evidence for ${found.class.label} (${found.method})`;
     } catch (error) {
       frame.hidden = true;
-      if (error.name !== "AbortError") this.#find(".looked figcaption").textContent = error.message;
+      if (error.name !== "AbortError") this.#find(".looked figcaption").textContent = beginSentence(error.message);
     }
   }
 
@@ -119,7 +120,7 @@ export class Panel {
     const [prediction] = this.#answer.predictions;
     const warning = this.#find(".warning");
     warning.hidden = !prediction.warning;
-    warning.textContent = prediction.warning ?? "";
+    warning.textContent = beginSentence(prediction.warning ?? "");
     showClasses(this.#find(".classes"), prediction.classes, null, (index) => { this.#index = index; this.#onChoose(this); });
     const set = this.#find(".set");
     set.hidden = !prediction.set;
@@ -179,7 +180,7 @@ export class Panel {
     if (error.name === "AbortError") return; // a newer request took over
     this.#answer = null;
     this.#find(".answer").hidden = true;
-    this.#say(error.message, true);
+    this.#say(beginSentence(error.message), true);
     if (error.status === 401) document.querySelector("#key-form").hidden = false;
   }
 }

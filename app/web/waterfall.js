@@ -11,7 +11,7 @@ export function showWaterfall(body, { timing, served, roundTrip }) {
     ["queue", timing.queue_ms],
     [timing.batch_size > 1 ? `network (batch of ${timing.batch_size})` : "network", timing.infer_ms],
     ["HTTP", http],
-    ["browser and transfer", Math.max(0, whole - inside - http)],
+    ["transfer", Math.max(0, whole - inside - http)],
   ];
   let begin = 0;
   body.replaceChildren(...stages.map(([name, ms]) => {
