@@ -1,0 +1,41 @@
+"""`convserve serve` in a process of its own, as a user starts it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+
+
+class RunningServer:
+    """A ready server; `wait_for` reads its log until a line matches."""
+
+    def __init__(self, *flags: str, port: int = 0) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "app", "serve", "--port", str(port), *flags], stderr=subprocess.PIPE, text=True
+        )
+        self.lines: list[str] = []
+        self.port = int(self.wait_for(r"at http://127\.0\.0\.1:(\d+)").group(1))
+        self.wait_for(r"INFO ready$")
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if match := re.search(pattern, line.rstrip()):
+                return match
+        raise AssertionError(f"the server ended without saying {pattern}: {''.join(self.lines)}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it and give back its exit status."""
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=60)
+        self.lines.append(rest)
+        return self.process.returncode
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
