@@ -10,7 +10,7 @@ from selenium.webdriver.chrome.service import Service
 
 from app.card import Distribution, Evaluation, ScoreQuantiles
 from artifacts import LABELS, make_artifact
-from page import Page
+from browser_page import Page
 from pooled import make_pooled_artifact
 from running_server import RunningServer
 

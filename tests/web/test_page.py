@@ -6,7 +6,7 @@ import axe_core_python
 import pytest
 
 from artifacts import gray_image
-from page import Page
+from browser_page import Page
 from pooled import square_image
 from running_server import RunningServer
 

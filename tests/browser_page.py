@@ -20,7 +20,8 @@ const [text, name] = arguments;
 const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const data = new DataTransfer();
 if (name) data.items.add(new File([bytes], name));
-document.querySelector("#drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+document.querySelector("#drop").dispatchEvent(event);
 """
 
 
