@@ -2,7 +2,7 @@
 framework.
 
 ConvserveError
-├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, RowFailed
+├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, RowFailed
 ├── Unauthorized 401
 ├── ManagementOff 403
 ├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownPath
@@ -58,6 +58,10 @@ class BadForm(BadRequest):
     code, title = "bad_form", "The form can't be read"
 
 
+class BadTensor(BadRequest):
+    code, title = "bad_tensor", "The tensor can't be read"
+
+
 class RowFailed(BadRequest):
     """The model itself can't process an image that decoded well, alone in its batch."""
 
@@ -66,6 +70,9 @@ class RowFailed(BadRequest):
 
 class Unauthorized(ConvserveError):
     status, code, title = 401, "unauthorized", "An API key is needed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 class ManagementOff(ConvserveError):

@@ -2,51 +2,97 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from app.catalog import Catalog
+from app.control import Control, LocalControl, watch
 from app.decoding import Decoder
-from app.routes import explain, health, models, pages, predict, version_files
+from app.routes import (
+    docs,
+    explain,
+    health,
+    metrics,
+    models,
+    pages,
+    predict,
+    v1,
+    v2,
+    v2_infer,
+    v2_repository,
+    v2_statistics,
+    version_files,
+)
+from app.routes.documents import build_openapi
 from app.routes.envelope import Envelope
+from app.routes.keys import check_predict_key
 from app.routes.problems import add_handlers
 from app.routes.services import Services
 from app.settings import Settings, count_cores, load_settings
 
+_DESCRIPTION = """Encoded images in, classes out. Every error is `application/problem+json` and says what to do.
 
-def create_app(settings: Settings | None = None, catalog: Catalog | None = None) -> FastAPI:
+`POST /predict/{model}` is the service's own form; `/v2` is the Open Inference Protocol, which Triton's and
+KServe's clients speak; `/v1` is TensorFlow Serving's form."""
+
+
+def create_app(
+    settings: Settings | None = None, catalog: Catalog | None = None, control: Control | None = None
+) -> FastAPI:
     """The service as an ASGI app. Without settings they come from the environment (`uvicorn --factory`
-    calls it so).
+    calls it so); without `control` it is a whole one-process service, otherwise one of several workers.
 
     Models load in the background once the app has started; /health/ready says when they serve.
     """
     settings = settings or load_settings()
     catalog = catalog or Catalog(settings)
+    watched = control is None and settings.poll_s > 0
+    control = control or LocalControl(catalog)
     decoder = Decoder(settings.decode_threads or count_cores(), settings.limits)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         catalog.start()
+        watching = asyncio.create_task(watch(catalog.find_changes, control, settings.poll_s)) if watched else None
         try:
             yield
         finally:
+            if watching is not None:
+                watching.cancel()
             await catalog.close()
             decoder.close()
 
     app = FastAPI(
         title="convserve",
         summary="Image classification with convolutional networks",
+        description=_DESCRIPTION,
         version=version("convserve"),
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
+        root_path=settings.root_path,
     )
-    app.state.services = Services(settings, catalog, decoder)
-    app.add_middleware(Envelope)
+    app.state.services = Services(settings, catalog, control, decoder)
+    if settings.cors_origins:
+        exposed = ["Retry-After", "Server-Timing", "X-Request-ID", "Inference-Header-Content-Length"]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=exposed,
+        )
+    app.add_middleware(Envelope, metrics=catalog.metrics, access_log=settings.access_log)
     add_handlers(app)
-    for router in (predict.router, explain.router, models.router, version_files.router, health.router, pages.router):
-        app.include_router(router)
+    app.include_router(predict.router)
+    app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
+    for module in (models, version_files, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
+        app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
+    app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]
     return app

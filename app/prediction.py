@@ -15,6 +15,7 @@ from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
 from app.images import Pixels
 from app.model import LoadedModel
 from app.session import Scores
+from app.tracing import trace_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,11 @@ class Prediction:
     timing: Timing
 
 
-async def predict(model: LoadedModel, image: Encoded, places: Places[Pixels, Scores], decoder: Decoder) -> Prediction:
-    """Decode one image and run it in one of the reserved `places`, before their deadline.
+async def predict(
+    model: LoadedModel, image: Encoded | Pixels, places: Places[Pixels, Scores], decoder: Decoder
+) -> Prediction:
+    """Decode one image and run it in one of the reserved `places`, before their deadline. An image that is
+    pixels already, uint8 [height, width, channels] as the card has them, runs as it is.
 
     Raises what decoding and Places.run raise, RowFailed for probabilities that aren't finite,
     DeadlineExceeded.
@@ -51,7 +55,7 @@ async def predict(model: LoadedModel, image: Encoded, places: Places[Pixels, Sco
     start = time.perf_counter()
     try:
         async with asyncio.timeout_at(places.deadline):
-            pixels = await decoder.decode(image, model.card.image)
+            pixels = image if isinstance(image, np.ndarray) else await decoder.decode(image, model.card.image)
             decoded = time.perf_counter()
             result = await places.run(pixels)
     except TimeoutError as error:
@@ -60,6 +64,8 @@ async def predict(model: LoadedModel, image: Encoded, places: Places[Pixels, Sco
         ) from error
     if not np.isfinite(result.output.probabilities).all():
         raise RowFailed("the network's probabilities for this image are not finite")
+    model.meters.record_image(result.output.probabilities, decoded - start, result.queue_s, result.infer_s)
+    trace_stages(decoded - start, result.queue_s, result.infer_s)
     timing = Timing((decoded - start) * 1e3, result.queue_s * 1e3, result.infer_s * 1e3, result.batch_size)
     return Prediction(result.output, timing)
 

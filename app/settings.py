@@ -23,6 +23,7 @@ from app.images import Limits
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
 Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?$")]
+KeyHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
 
@@ -82,6 +83,17 @@ class Settings(BaseSettings):
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of one image, read from its header")
     max_images: int = Field(64, ge=1, description="images in one request")
 
+    header_timeout_s: float = Field(10, gt=0, description="seconds for the header of a request, from its first byte")
+    body_timeout_s: float = Field(60, gt=0, description="seconds for the body of a request, from its header")
+    keep_alive_s: int = Field(5, ge=0, description="seconds that an idle connection stays open")
+
+    api_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may predict (convserve key); none: anybody")
+    admin_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may load and unload; none: nobody")
+    cors_origins: list[str] = Field([], description="origins whose pages may call, such as https://example.org")
+    root_path: str = Field("", description="path that a proxy puts in front, such as /images")
+
+    access_log: bool = Field(False, description="log every request")
+    log_format: Annotated[str, Field(pattern="^(text|json)$")] = Field("text", description="text or json")
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
         "info", description="debug, info, warning or error"
     )

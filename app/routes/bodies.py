@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from starlette.requests import Request
 
 from app.decoding import Decoder, Encoded
 from app.errors import BadJson, EmptyBody, UnsupportedType
+from app.routes.json_body import parse_json
 from app.routes.multipart import FormReader, too_many_images
 from app.routes.reading import image_limit, read_body, request_limit, stream_body
 from app.settings import Settings
 
 _SHAPE = 'send {"images": ["<base64>", ...]}'
-# JSON of this form has a comma or two for each image and two brackets; more is not worth parsing, and could be
-# blown up into a hundred times its size in memory.
+# JSON of this form has a comma or two for each image, and two brackets.
 _SPARE_MARKS = 64
 
 
@@ -44,14 +41,13 @@ def parse_json_images(body: bytes, max_images: int) -> list[Encoded]:
 
     Raises BadJson, and TooManyImages before it parses what can't be right.
     """
-    if body.count(b",") > 2 * max_images + _SPARE_MARKS:
-        raise too_many_images(max_images)
-    if body.count(b"[") + body.count(b"{") > _SPARE_MARKS:
-        raise BadJson(f"the JSON is nested too deeply or holds other things than images: {_SHAPE}")
-    try:
-        parsed: Any = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadJson(f"the body is not JSON ({error}): {_SHAPE}") from error
+    parsed = parse_json(
+        body,
+        _SHAPE,
+        most_brackets=_SPARE_MARKS,
+        most_commas=2 * max_images + _SPARE_MARKS,
+        too_many=too_many_images(max_images),
+    )
     images = parsed.get("images") if isinstance(parsed, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
         raise BadJson(f"the JSON has no list of texts under the key images: {_SHAPE}")

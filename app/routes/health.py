@@ -21,6 +21,6 @@ async def ready(services: ServicesDep) -> dict[str, str]:
     """Every model was tried, those required are loaded, and at least one serves; 503 with the reason
     otherwise.
     """
-    if reason := services.catalog.explain_unready():
+    if reason := await services.control.explain_unready():
         raise Unavailable(reason)
     return {"status": "ready"}

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.errors import ConvserveError, InvalidParameter
 from app.familiarity import explain_unfamiliar
 from app.model import LoadedModel
-from app.prediction import Class, Prediction, Timing, check_top_k, find_score, label_set, predict, top_classes
-from app.routes.answers import PredictAnswer, Problem
+from app.prediction import Class, Prediction, check_top_k, find_score, label_set, top_classes
+from app.routes.answers import PredictAnswer
 from app.routes.bodies import read_images
-from app.routes.disconnect import run_while_connected
+from app.routes.documents import describe_errors
 from app.routes.encoding import encode_json
+from app.routes.keys import check_predict_key
+from app.routes.running import choose_model, longest_timing, name_stages, run_images
 from app.routes.services import Services, ServicesDep
 
-router = APIRouter(tags=["predict"])
+router = APIRouter(tags=["predict"], dependencies=[Depends(check_predict_key)])
 
 IMAGES = {
     "required": True,
@@ -43,22 +45,7 @@ IMAGES = {
         },
     },
 }
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": text,
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
-    for status, text in {
-        400: "The image or body can't be read",
-        404: "No such model or version, or it was refused",
-        413: "Too many bytes, pixels, images or rows",
-        415: "Unsupported type",
-        422: "Bad parameter",
-        429: "The queue is full, or the wait would be longer than the deadline",
-        503: "The model is loading, the server is shutting down, or the device failed",
-        504: "The deadline passed",
-    }.items()
-}
+ERRORS = describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
 
 
 class PredictOptions(BaseModel):
@@ -110,32 +97,25 @@ async def predict_with_default_model(
 
 async def _answer(name: str | None, options: PredictOptions, request: Request, services: Services) -> Response:
     # What can be refused is refused before the body is read.
-    model = services.catalog.resolve(name, options.version)
+    model = choose_model(request, services, name, options.version)
     top_k = check_top_k(model, options.top_k)
     score = None if options.coverage is None else find_score(model, options.coverage)
     timeout_s = find_timeout(model, options.timeout_ms)
     model.batcher.check_room(1)
     images = await read_images(request, services.settings, services.decoder)
-    # Asked again: the model may have been replaced while the body came in.
-    model = services.catalog.resolve(name, options.version)
-    with model.batcher.reserve(len(images), asyncio.get_running_loop().time() + timeout_s) as places:
-        work = [predict(model, image, places, services.decoder) for image in images]
-        outcomes = await run_while_connected(request, _gather(work))
+    model = choose_model(request, services, name, options.version)
+    outcomes = await run_images(request, services, model, images, timeout_s)
     failures = [outcome for outcome in outcomes if isinstance(outcome, ConvserveError)]
     if len(failures) == len(outcomes):
         raise failures[0]
-    body, timing = _translate(model, outcomes, top_k, score)
-    stages = f"decode;dur={timing.decode_ms:.2f}, queue;dur={timing.queue_ms:.2f}, infer;dur={timing.infer_ms:.2f}"
-    return Response(encode_json(body), media_type="application/json", headers={"Server-Timing": stages})
-
-
-async def _gather(work: Sequence[Coroutine[Any, Any, Prediction]]) -> list[Prediction | ConvserveError]:
-    """Each image's prediction or its own error; an error that isn't one of ours ends the request."""
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, ConvserveError):
-            raise outcome
-    return outcomes  # type: ignore[return-value]
+    timing = longest_timing(outcomes)
+    body = {
+        "model": model.name,
+        "version": model.version,
+        "predictions": [_translate_one(model, outcome, top_k, score) for outcome in outcomes],
+        "timing": asdict(timing),
+    }
+    return Response(encode_json(body), media_type="application/json", headers=name_stages(timing))
 
 
 def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
@@ -148,30 +128,6 @@ def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
             "only shorten it"
         )
     return timeout_ms / 1e3
-
-
-def _translate(
-    model: LoadedModel, outcomes: Sequence[Prediction | ConvserveError], top_k: int, score: float | None
-) -> tuple[dict[str, Any], Timing]:
-    timings = [outcome.timing for outcome in outcomes if isinstance(outcome, Prediction)]
-    longest = Timing(
-        round(max(timing.decode_ms for timing in timings), 3),
-        round(max(timing.queue_ms for timing in timings), 3),
-        round(max(timing.infer_ms for timing in timings), 3),
-        max(timing.batch_size for timing in timings),
-    )
-    body = {
-        "model": model.name,
-        "version": model.version,
-        "predictions": [_translate_one(model, outcome, top_k, score) for outcome in outcomes],
-        "timing": {
-            "decode_ms": longest.decode_ms,
-            "queue_ms": longest.queue_ms,
-            "infer_ms": longest.infer_ms,
-            "batch_size": longest.batch_size,
-        },
-    }
-    return body, longest
 
 
 def _translate_one(

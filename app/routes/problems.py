@@ -34,6 +34,7 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def problem_response(request: Request, error: ConvserveError) -> Response:
+    request.state.error_code = error.code
     body = problem(error, instance=request.url.path, request_id=request.state.request_id)
     return Response(encode_json(body), error.status, error.headers, media_type=MEDIA_TYPE)
 

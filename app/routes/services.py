@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from app.catalog import Catalog
+from app.control import Control
 from app.decoding import Decoder
 from app.settings import Settings
 
@@ -16,6 +17,7 @@ from app.settings import Settings
 class Services:
     settings: Settings
     catalog: Catalog
+    control: Control
     decoder: Decoder
 
 
