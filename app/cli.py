@@ -1,4 +1,4 @@
-"""The command convserve: serve, predict, models. One clear line for an error, exit status 2 for a wrong use."""
+"""The command convserve: serve, predict, models, bench. One clear line for an error, exit status 2 for a wrong use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from pydantic_settings import SettingsError
 
 from app.settings import Settings, load_settings
 
-USAGE = """usage: convserve serve | predict | models [options]
+USAGE = """usage: convserve serve | predict | models | bench [options]
 
   serve     answer HTTP requests from the models of a repository
   predict   classify images or whole folders, by a running service or from a repository
   models    list the models of a service or a repository
+  bench     how fast a model runs at each batch size on this machine
 
 convserve COMMAND --help says more."""
 
@@ -32,7 +33,7 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 where something failed, 2 for a wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"serve": _serve, "predict": _predict, "models": _models}
+    commands = {"serve": _serve, "predict": _predict, "models": _models, "bench": _bench}
     name = arguments[0] if arguments else ""
     if name in ("-h", "--help"):
         print(USAGE)
@@ -80,7 +81,10 @@ def _predict(arguments: list[str]) -> int:
     parser.add_argument("images", metavar="IMAGE|FOLDER", type=Path, nargs="+")
     parser.add_argument("--top-k", type=int, metavar="K", help="classes an image (default: 5)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the best class of each image to a CSV file")
+    parser.add_argument("--explain", type=Path, metavar="PNG", help="draw where the network looked (one image only)")
     given = parser.parse_args(arguments)
+    if given.explain and (len(given.images) > 1 or given.images[0].is_dir()):
+        raise UsageError("--explain draws one image: name one file, no folder")
     from app.commands import predict_images
 
     return _run(
@@ -92,6 +96,7 @@ def _predict(arguments: list[str]) -> int:
             top_k=given.top_k,
             as_json=given.json,
             csv_file=given.csv,
+            picture=given.explain,
         )
     )
 
@@ -101,6 +106,30 @@ def _models(arguments: list[str]) -> int:
     from app.commands import show_models
 
     return _run(show_models(url=given.url, repository=given.repository, as_json=given.json))
+
+
+def _bench(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="convserve bench", description="Measure a model at each batch size, in this process and without HTTP."
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--repository", type=Path, metavar="DIR", help="where the model is (default: ./repository)")
+    parser.add_argument("--version", type=int, metavar="N", help="default: the newest")
+    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time a batch size (default: 1)")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="draw images a second over the batch size")
+    given = parser.parse_args(arguments)
+    from app.bench import run_bench
+    from app.errors import ArtifactError
+
+    flags = [f"--{name}={value}" for name in ("repository", "device") if (value := getattr(given, name))]
+    settings = read_settings(flags, None)
+    try:
+        print(run_bench(settings, given.model, version=given.version, plot=given.plot, seconds=given.seconds))
+    except (ArtifactError, OSError) as error:
+        print(f"convserve: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:

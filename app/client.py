@@ -38,16 +38,33 @@ async def connect(url: str | None, repository: Path | None, load: list[str]) -> 
 
 async def fetch(client: httpx2.AsyncClient, method: str, path: str, **options: Any) -> dict[str, Any]:
     """The JSON answer. Raises RequestFailed with the service's own words, or saying that it can't be reached."""
+    return _read_json(client, await _send(client, method, path, **options))
+
+
+async def fetch_picture(client: httpx2.AsyncClient, path: str, **options: Any) -> bytes:
+    """The PNG that the service answers to a POST. Raises RequestFailed as `fetch` does."""
+    headers = {"Accept": "image/png", **options.pop("headers", {})}
+    response = await _send(client, "POST", path, headers=headers, **options)
+    if response.headers.get("content-type") != "image/png":
+        raise RequestFailed(f"{client.base_url} answered without a picture: is it convserve?")
+    return response.content
+
+
+async def _send(client: httpx2.AsyncClient, method: str, path: str, **options: Any) -> httpx2.Response:
     try:
         response = await client.request(method, path, **options)
     except httpx2.TransportError as error:
         raise RequestFailed(f"{client.base_url} can't be reached ({error}): is the service running?") from error
+    if response.is_error:
+        raise RequestFailed(_read_json(client, response).get("detail", f"status {response.status_code}"))
+    return response
+
+
+def _read_json(client: httpx2.AsyncClient, response: httpx2.Response) -> dict[str, Any]:
     try:
         body: dict[str, Any] = response.json()
     except ValueError as error:
         raise RequestFailed(
             f"{client.base_url} answered {response.status_code} without JSON: is it convserve?"
         ) from error
-    if response.is_error:
-        raise RequestFailed(body.get("detail", f"status {response.status_code}"))
     return body

@@ -12,11 +12,12 @@ from typing import Any
 
 import httpx2
 
-from app.client import RequestFailed, connect, fetch
+from app.client import RequestFailed, connect, fetch, fetch_picture
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 # Enough to fill batches, few enough to leave places in the queue for others.
 _AT_ONCE = 16
+_BYTES = {"Content-Type": "application/octet-stream"}
 
 
 async def predict_images(
@@ -28,10 +29,12 @@ async def predict_images(
     top_k: int | None,
     as_json: bool,
     csv_file: Path | None,
+    picture: Path | None = None,
 ) -> int:
     """Classify files, and the images of folders.
 
-    Prints a table or JSON lines, or fills `csv_file`; 1 where any failed.
+    Prints a table or JSON lines, or fills `csv_file`; 1 where any failed. `picture` gets the first file with the
+    evidence for its class laid over it.
     """
     files = list(find_images(paths))
     options = {} if top_k is None else {"top_k": top_k}
@@ -46,6 +49,9 @@ async def predict_images(
                 print(json.dumps({"file": str(file), **answer}))
             else:
                 _print_answer(file, answer)
+        if picture is not None and not failed:
+            content = files[0].read_bytes()
+            picture.write_bytes(await fetch_picture(client, f"/explain/{model}", content=content, headers=_BYTES))
     return 1 if failed else 0
 
 
@@ -93,8 +99,7 @@ async def _post_all(
     async def post(file: Path) -> dict[str, Any]:
         try:
             content = file.read_bytes()
-            headers = {"Content-Type": "application/octet-stream"}
-            return await fetch(client, "POST", path, content=content, params=options, headers=headers)
+            return await fetch(client, "POST", path, content=content, params=options, headers=_BYTES)
         except RequestFailed as error:
             return {"error": str(error)}
         except OSError as error:

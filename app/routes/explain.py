@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -125,5 +124,6 @@ def _translate(model: LoadedModel, explanation: Explanation) -> dict[str, Any]:
             "probability": float(f"{explanation.probability:.7g}"),
         },
         "rectangle": {name: round(share, 6) for name, share in explanation.seen.rectangle._asdict().items()},
-        "map": np.round(explanation.map.astype(float), 4).tolist(),
+        # Significant digits, not decimals: the order of weak places is told too.
+        "map": [[float(f"{level:.4g}") for level in row] for row in explanation.map.tolist()],
     }

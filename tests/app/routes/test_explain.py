@@ -58,6 +58,22 @@ def test_a_network_without_pooling_is_explained_by_occlusion(client: TestClient)
     assert min(row, column) >= 2  # of 5 x 5 cells
 
 
+def test_occlusion_peaks_inside_a_known_object(repository: Path, open_client: Any) -> None:
+    make_pooled_artifact(repository, "covered", features=False)  # as if it had no pooling
+    client = open_client(repository=repository)
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        left, top = generator.integers(0, 64 - 20, 2)
+        box = (int(left), int(top), int(left) + 20, int(top) + 20)
+        found = explain(client, "covered", square_image("red", box))
+        assert found["method"] == "occlusion sensitivity"
+        cells = np.array(found["map"])
+        row, column = np.unravel_index(cells.argmax(), cells.shape)
+        x, y = (64 * (place + 0.5) / len(cells) for place in (column, row))
+        assert box[0] <= x < box[2]
+        assert box[1] <= y < box[3]
+
+
 def test_the_rectangle_says_which_part_of_the_image_was_seen(repository: Path, open_client: Any) -> None:
     policy = ImagePolicy(height=32, width=32, channels=3, fit="crop", crop_fraction=1.0)
     make_pooled_artifact(repository, "cropped", image=policy)
