@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+from export.arguments import FITS, PREPROCESSING, RESIZES, add_shared, positive, size
+from export.conversion import add_convert
 from export.errors import ExportError, UsageError
-
-HEADS = ("auto", "softmax", "logits", "sigmoid", "multilabel")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,81 +40,42 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders (default: runs)")
     build.add_argument("--name", help="the model's name in the repository (default: NETWORK-DATASET)")
     build.add_argument("--if-missing", action="store_true", help="do nothing where the repository has the model")
-    _add(build, _build, repository=True, data=True, seed=True)
+    add_shared(build, _build, repository=True, data=True, seed=True)
 
     train = commands.add_parser("train", help="train a network into a run folder; the same command resumes it")
-    train.add_argument("network", help="a name from `convserve-export networks`")
-    train.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist")
-    train.add_argument("--epochs", type=_positive, help="instead of the recipe's")
+    train.add_argument("network", metavar="NETWORK|FILE.keras", help="a name from `networks`, or a file to fine-tune")
+    train.add_argument("--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders")
+    train.add_argument("--weights", metavar="imagenet|FILE", help="begin with these weights; the head is made new")
+    train.add_argument("--freeze", action="store_true", help="train only what is new")
+    train.add_argument("--preprocessing", choices=PREPROCESSING, help="how a file's pixels were prepared")
+    train.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
+    train.add_argument("--fit", choices=FITS, help="how photos become that size (default: crop)")
+    train.add_argument("--resize", choices=RESIZES, help="with what filter (default: antialias)")
+    train.add_argument("--epochs", type=positive, help="instead of the recipe's")
+    train.add_argument("--batch-size", type=positive, help="instead of the recipe's")
+    train.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    train.add_argument("--skip-damaged", action="store_true", help="leave out images that can't be decoded")
+    train.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
+    train.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
     train.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET)")
-    _add(train, _train, data=True, seed=True)
+    add_shared(train, _train, data=True, seed=True)
 
-    convert = commands.add_parser(
-        "convert",
-        help="convert a run folder or a Keras file, prove it, publish it",
-        description="Convert a finished run folder, or your own .keras or .h5 file, to ONNX; prove that nothing "
-        "changed; publish it into a repository.",
-    )
-    convert.add_argument("source", type=Path, metavar="RUN|FILE", help="a run folder, or a .keras or .h5 file")
-    convert.add_argument("--name", help="the model's name in the repository (needed for a file)")
-    _add_image_options(convert)
-    _add(convert, _convert, repository=True, data=True)
+    add_convert(commands)
 
     evaluate = commands.add_parser("evaluate", help="accuracy of an artifact through the serving decoder")
     evaluate.add_argument("model", help="NAME or NAME/VERSION")
     evaluate.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist, photos")
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
-    _add(evaluate, _evaluate, repository=True, data=True)
+    add_shared(evaluate, _evaluate, repository=True, data=True)
 
     verify = commands.add_parser("verify", help="the proof of an artifact again, on this machine")
     verify.add_argument("model", help="NAME or NAME/VERSION")
-    _add(verify, _verify, repository=True)
+    add_shared(verify, _verify, repository=True)
 
     networks = commands.add_parser("networks", help="the networks that can be trained")
     networks.add_argument("--json", action="store_true", help="print the table as JSON")
-    _add(networks, _networks)
+    add_shared(networks, _networks)
     return parser
-
-
-def _add(
-    parser: argparse.ArgumentParser, run: object, *, repository: bool = False, data: bool = False, seed: bool = False
-) -> None:
-    """The options that several commands share, and what the command does."""
-    parser.set_defaults(run=run)
-    if repository:
-        parser.add_argument("--repository", type=Path, required=True, help="folder of the served models")
-    if data:
-        parser.add_argument(
-            "--data-dir",
-            type=Path,
-            default=os.environ.get("CONVSERVE_DATA_DIR"),
-            help="folder that holds the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
-        )
-    if seed:
-        parser.add_argument("--seed", type=int, default=0, help="of the split, the weights and the order (default: 0)")
-
-
-def _add_image_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "image options (for files; a run knows its own)",
-        "How the network was fed when it was trained. keras.utils.image_dataset_from_directory: --resize bilinear "
-        "--fit stretch. load_img, ImageDataGenerator, flow_from_directory: --resize nearest --fit stretch. "
-        "torchvision and most published ImageNet accuracies: --resize antialias --fit crop.",
-    )
-    group.add_argument(
-        "--labels", metavar="FILE|imagenet", help="one name a line, synset lines, a class_index JSON, or imagenet"
-    )
-    group.add_argument("--preprocessing", choices=("caffe", "tf", "torch", "unit", "none"), help="the pixel arithmetic")
-    group.add_argument("--size", type=_size, metavar="HxW", help="where the network reads images of any size")
-    group.add_argument("--fit", choices=("stretch", "crop", "content"), default="stretch")
-    group.add_argument("--crop-fraction", type=float, default=0.875, metavar="F")
-    group.add_argument("--resize", choices=("antialias", "bilinear", "nearest"), default="antialias")
-    group.add_argument("--reduced-decode", action="store_true", help="decode large JPEGs at 1/2, 1/4 or 1/8")
-    group.add_argument("--polarity", choices=("light-on-dark", "dark-on-light", "any"), default="any")
-    group.add_argument("--head", choices=HEADS, default="auto", help="what the last layer gives (default: auto)")
-    images = group.add_mutually_exclusive_group()
-    images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
-    images.add_argument("--dataset", metavar="D", help="a data set for the proof and the accuracy")
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -157,52 +118,14 @@ def _build_one(options: argparse.Namespace, title: str, name: str) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from dataclasses import replace
-
-    from export.datasets import load_dataset
-    from export.networks import check_network
     from export.progress import say
-    from export.recipes import default_recipe
+    from export.train_command import choose_start
     from export.training import train
 
-    check_network(options.network)
-    recipe = default_recipe(options.network, options.dataset)
-    if options.epochs:
-        recipe = replace(recipe, epochs=options.epochs)
+    recipe, dataset, start = choose_start(options)
     folder = options.out or Path("runs") / recipe.model_name
-    train(recipe, load_dataset(options.dataset, options.data_dir), folder, seed=options.seed, data_dir=options.data_dir)
+    train(recipe, dataset, folder, start=start, seed=options.seed, data_dir=options.data_dir)
     say(f"next: convserve-export convert {folder} --repository repository")
-
-
-def _convert(options: argparse.Namespace) -> None:
-    from export.labels import read_labels
-    from export.pipeline import convert
-    from export.pretrained import ImageOptions, load_file, load_run
-
-    path: Path = options.source
-    if path.is_dir():
-        convert(load_run(path, options.name, options.data_dir), options.repository)
-        return
-    if path.suffix not in (".keras", ".h5") or not path.exists():
-        raise UsageError(f"{path} is neither a run folder nor a .keras or .h5 file that exists")
-    if options.labels is None:
-        raise UsageError(f"--labels is missing: name {path.name}'s classes with a file of one name a line, or imagenet")
-    if options.name is None:
-        raise UsageError("--name is missing: it becomes the model's address, /predict/NAME")
-    image = ImageOptions(
-        labels=options.labels,
-        preprocessing=options.preprocessing,
-        size=options.size,
-        fit=options.fit,
-        crop_fraction=options.crop_fraction,
-        resize=options.resize,
-        polarity=options.polarity,
-        reduced_decode=options.reduced_decode,
-        head=None if options.head == "auto" else options.head,
-        images=options.images,
-        dataset=options.dataset,
-    )
-    convert(load_file(path, image, read_labels(options.labels), options.name, options.data_dir), options.repository)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -239,17 +162,3 @@ def _networks(options: argparse.Namespace) -> None:
         print(json.dumps(network_rows(), indent=1))
     else:
         print_networks()
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    try:
-        return _positive(height), _positive(width)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HxW, such as 224x224") from error

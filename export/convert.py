@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import keras
-import numpy as np
 import onnx
 
 from export.errors import ConversionError
 from export.grouped import true_grouped_convolutions
+from export.source import Network, only_output
+from export.tf2onnx_at_work import tf2onnx_at_work
 from models.depth import deep_recursion
 
 # 18 and up add transposes around global pooling or fail in tf2onnx 1.17.
@@ -21,10 +20,11 @@ OPSET = 17
 INPUT = "pixels"
 
 
-def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx.ModelProto:
-    """Convert a Keras model in inference mode.
+def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int | None = None) -> onnx.ModelProto:
+    """Convert a Keras model or a SavedModel in inference mode.
 
-    The result has one input `pixels` float32 [batch, h, w, c], one output [batch, classes], and every weight inside.
+    The result has one input `pixels` float32 [batch, h, w, c], one output float32 [batch, classes], and every weight
+    inside. `batch` is for networks that take no other number of rows.
     Raises ConversionError where the model holds an operation that ONNX can't express.
     """
     if keras.backend.backend() != "tensorflow":
@@ -35,14 +35,18 @@ def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx
     import tensorflow as tf
     import tf2onnx
 
-    signature = [tf.TensorSpec([None, *input_shape], tf.float32, name=INPUT)]
-    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature)
+    signature = [tf.TensorSpec([batch, *input_shape], tf.float32, name=INPUT)]
+    function = tf.function(
+        lambda pixels: tf.cast(only_output(model(pixels, training=False)), tf.float32), input_signature=signature
+    )
     try:
-        with true_grouped_convolutions(), deep_recursion(), _numpy_1_names(), _quiet_tf2onnx() as complaints:
+        with true_grouped_convolutions(), deep_recursion(), tf2onnx_at_work() as complaints:
             # "large model" keeps weights out of the protobuf while tf2onnx rewrites it: 2.5 times less work.
             converted, storage = tf2onnx.convert.from_function(
                 function, input_signature=signature, opset=OPSET, large_model=True
             )
+    except ConversionError:
+        raise
     except Exception as error:  # tf2onnx and TensorFlow raise errors of many kinds for what they can't trace
         raise ConversionError(f"{model.name} can't be converted to ONNX: {_first_line(error)}") from error
     if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
@@ -55,7 +59,9 @@ def keras_to_onnx(model: keras.Model, input_shape: tuple[int, int, int]) -> onnx
         raise ConversionError(
             f"{model.name} reads tensors from outside itself ({extra}): make them weights or constants"
         )
-    _name_batch(converted)
+    if batch is None:
+        _name_batch(converted)
+    del converted.graph.value_info[:]
     return converted
 
 
@@ -84,41 +90,6 @@ def _inline_captures(model: onnx.ModelProto, captures: Iterable[tuple[Any, Any]]
 def _name_batch(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del model.graph.value_info[:]
-
-
-@contextlib.contextmanager
-def _numpy_1_names() -> Iterator[None]:
-    """tf2onnx 1.17 still calls np.product, which NumPy 2 removed."""
-    if hasattr(np, "product"):
-        yield
-        return
-    np.product = np.prod
-    try:
-        yield
-    finally:
-        del np.product
-
-
-@contextlib.contextmanager
-def _quiet_tf2onnx() -> Iterator[list[str]]:
-    """Keep tf2onnx's log out of the terminal and collect its errors."""
-    complaints: list[str] = []
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.ERROR:
-                complaints.append(record.getMessage().splitlines()[0])
-
-    logger = logging.getLogger("tf2onnx")
-    handler, propagate = Collect(), logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield complaints
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
 
 
 def _first_line(error: Exception) -> str:

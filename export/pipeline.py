@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import shutil
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,20 +16,32 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from app.card import Evaluation, ModelCard, Proof
+from app.card import ModelCard, Proof
 from export import verify
 from export.artifact import Contents, Golden, publish
-from export.convert import keras_to_onnx
-from export.errors import UsageError
+from export.batch import fixed_batch, free_batch
+from export.errors import ConversionError, UsageError
 from export.evaluation import evaluate, write_report
-from export.graph import FinishedGraph, Head, finish_graph, output_width, read_head
+from export.graph import FinishedGraph, Layout, finish_graph
+from export.head import Head, output_width, read_head
 from export.progress import Progress, say
 from export.samples import decode_samples
 from export.source import Source
 
 GOLDEN_IMAGES = 8
 CHUNK = 64
+MAX_BATCH = 32
 TOOLS = ("convserve", "keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A graph that was proved, before it is published."""
+
+    card: ModelCard
+    graph: FinishedGraph
+    expected: npt.NDArray[np.float64]  # [n, classes]: the untouched network's, for every proof image
+    probabilities: npt.NDArray[np.float32]  # [n, classes]: the graph's
 
 
 def convert(source: Source, repository: Path) -> Path:
@@ -35,52 +49,113 @@ def convert(source: Source, repository: Path) -> Path:
 
     Raises ConversionError, ProofError or PublishError; then nothing has been published.
     """
+    from export.convert import keras_to_onnx  # here, so that an ONNX file is published without TensorFlow
+
     say(f"converting {source.name} ({source.network.parameters:,} parameters) to ONNX")
-    network = keras_to_onnx(source.model, source.image.shape)
+    network = keras_to_onnx(source.model, source.image.shape, source.max_batch)
+    return publish_network(source, network, repository)
+
+
+def publish_network(
+    source: Source,
+    network: onnx.ModelProto,
+    repository: Path,
+    *,
+    layout: Layout = "nhwc",
+) -> Path:
+    """Finish the graph of a bare network in ONNX, prove it against `source.model`, measure and publish it."""
     head = _choose_head(source, network)
     _check_labels(source, output_width(network))
-    graph = finish_graph(
-        network,
-        policy=source.image,
-        preprocessing=source.preprocessing,
-        head=head,
-        temperature=source.temperature,
-    )
+    graph, batch = _finish(source, network, head, layout)
     session = verify.open_session(graph.model.SerializeToString())
-    expected, outputs = _run_both(source, head, session)
-    proof = verify.compare(expected, outputs.probabilities, source=source.images.source)
+    expected, outputs = _run_both(source, head, session, batch)
+    proof = verify.compare(
+        expected,
+        outputs.probabilities,
+        source=source.images.source,
+        batch_sizes=verify.batch_sizes(batch),
+        fitted_random_weights=source.fitted_random_weights,
+    )
     say(
         f"proved on {proof.images:,} images ({proof.source}): max |p - p'| {proof.max_abs_difference:.1e}, "
         f"relative log difference {proof.max_log_difference:.1e}, equal top-1 {proof.top1_agreement:.2%}"
     )
+    card = _write_card(source, head, graph, proof, batch)
+    made = Made(card, graph, expected, outputs.probabilities)
+    return _publish(source, made, repository)
+
+
+def _publish(source: Source, made: Made, repository: Path) -> Path:
+    """Measure accuracy where classes are known, write the report, and move everything into the repository."""
     labels = source.images.samples.labels
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary) / "report"
-        evaluation = None
+        card = made.card
         if source.images.dataset is not None:
-            evaluation = evaluate(outputs.probabilities, labels, source.images.dataset)
-            write_report(report, outputs.probabilities, labels, source.labels, evaluation)
+            evaluation = evaluate(made.probabilities, labels, source.images.dataset)
+            write_report(report, made.probabilities, labels, source.labels, evaluation)
             say(f"{evaluation.top1:.2%} of {evaluation.images:,} {evaluation.dataset} test images right")
+            card = card.model_copy(update={"evaluation": evaluation})
         else:
             say("accuracy unproven: no labeled images were given (--dataset)")
         if source.report is not None and (curves := source.report / "curves.png").exists():
             report.mkdir(exist_ok=True)
             shutil.copy(curves, report)
-        chosen = choose_golden(labels, outputs.probabilities)
+        chosen = choose_golden(labels, made.probabilities)
         contents = Contents(
-            card=_write_card(source, head, graph, proof, evaluation),
-            model=graph.model,
+            card=card,
+            model=made.graph.model,
             golden=Golden(
                 [source.images.samples.encoded(index) for index in chosen],
-                expected[chosen].astype(np.float32),
-                outputs.probabilities[chosen],
+                made.expected[chosen].astype(np.float32),
+                made.probabilities[chosen],
             ),
-            classifier=graph.classifier,
+            classifier=made.graph.classifier,
             report=report if report.exists() else None,
         )
         folder = publish(contents, repository)
     say(f"published {folder}")
     return folder
+
+
+def _finish(source: Source, network: onnx.ModelProto, head: Head, layout: Layout) -> tuple[FinishedGraph, int | None]:
+    """The finished graph, and its batch size where that can't be freed."""
+
+    def finish(bare: onnx.ModelProto, rows: int | None) -> FinishedGraph:
+        return finish_graph(
+            bare,
+            policy=source.image,
+            preprocessing=source.preprocessing,
+            head=head,
+            temperature=source.temperature,
+            layout=layout,
+            batch=rows,
+        )
+
+    batch = fixed_batch(network)
+    if batch is None:
+        return finish(network, None), None
+    kept = finish(network, batch)
+    with contextlib.suppress(ConversionError):
+        freed = finish(free_batch(network), None)
+        if _agree(source, kept, freed):
+            say(f"the network was made for batches of {batch}: freed, 1 and 7 rows give the same answers")
+            return freed, None
+    say(f"the network is bound to batches of {batch}: the card's max_batch keeps it")
+    return kept, batch
+
+
+def _agree(source: Source, kept: FinishedGraph, freed: FinishedGraph) -> bool:
+    """Whether a graph with any batch gives 1 and 7 rows what the fixed one gives them."""
+    rows = np.arange(7) % len(source.images.samples)
+    pixels = decode_samples(source.images.samples, rows, source.image)
+    before = verify.run_graph(verify.open_session(kept.model.SerializeToString()), pixels, 1).probabilities
+    try:
+        session = verify.open_session(freed.model.SerializeToString())
+        after = [verify.run_graph(session, pixels, size).probabilities for size in verify.BATCH_SIZES]
+    except Exception:  # ONNX Runtime raises errors of many kinds for shapes that don't fit
+        return False
+    return all(part.shape == before.shape and np.abs(part - before).max() <= 1e-5 for part in after)
 
 
 def _choose_head(source: Source, network: onnx.ModelProto) -> Head:
@@ -90,8 +165,8 @@ def _choose_head(source: Source, network: onnx.ModelProto) -> Head:
     read = read_head(network)
     if read is not None:
         return read
-    some = source.images.samples.pixels(np.arange(min(4, len(source.images.samples))), source.image)
-    outputs = verify.keras_outputs(source.model, some, source.preprocessing)
+    some = decode_samples(source.images.samples, range(min(4, len(source.images.samples))), source.image)
+    outputs = verify.network_outputs(source.model, some, source.preprocessing, source.max_batch or 4, source.prepare)
     return "softmax" if verify.looks_like_probabilities(outputs) else "logits"
 
 
@@ -105,19 +180,21 @@ def _check_labels(source: Source, width: int) -> None:
 
 
 def _run_both(
-    source: Source, head: Head, session: onnxruntime.InferenceSession
+    source: Source, head: Head, session: onnxruntime.InferenceSession, batch: int | None
 ) -> tuple[npt.NDArray[np.float64], verify.GraphOutputs]:
-    """Keras' probabilities and the graph's outputs for every proof image, through the serving decoder."""
+    """The untouched network's probabilities and the graph's outputs for every proof image, by the serving decoder."""
     samples = source.images.samples
     expected, probabilities, energies = [], [], []
     with Progress("proof", len(samples)) as progress:
         for start in range(0, len(samples), CHUNK):
             pixels = decode_samples(samples, range(start, min(start + CHUNK, len(samples))), source.image)
             if start == 0:
-                verify.check_batches(session, pixels)
-            raw = verify.keras_outputs(source.model, pixels, source.preprocessing, CHUNK)
+                verify.check_batches(session, pixels, verify.batch_sizes(batch))
+            raw = verify.network_outputs(
+                source.model, pixels, source.preprocessing, source.max_batch or CHUNK, source.prepare
+            )
             expected.append(verify.probabilities_from(raw, head, source.temperature))
-            part = verify.run_graph(session, pixels, CHUNK)
+            part = verify.run_graph(session, pixels, batch or CHUNK)
             probabilities.append(part.probabilities)
             energies.append(part.energy)
             progress.advance(len(pixels))
@@ -134,9 +211,7 @@ def choose_golden(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.f
     return chosen + others[: max(0, min(GOLDEN_IMAGES, len(known)) - len(chosen))]
 
 
-def _write_card(
-    source: Source, head: Head, graph: FinishedGraph, proof: Proof, evaluation: Evaluation | None
-) -> ModelCard:
+def _write_card(source: Source, head: Head, graph: FinishedGraph, proof: Proof, batch: int | None) -> ModelCard:
     return ModelCard(
         name=source.name,
         version=1,
@@ -149,8 +224,8 @@ def _write_card(
         head=head,
         energy=graph.energy,
         features=graph.classifier is not None,
+        max_batch=batch or MAX_BATCH,
         training=source.training,
-        evaluation=evaluation,
         calibration=source.calibration,
         score_quantiles=source.score_quantiles,
         distribution=source.distribution,

@@ -1,42 +1,75 @@
-"""Networks that are there already, as sources to convert: a finished run, or somebody's own Keras file."""
+"""Networks that are there already, as sources to convert: whatever word `convert` is given, found out what it is."""
 
 from __future__ import annotations
 
-import zipfile
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from app.card import ImagePolicy, NetworkInfo, Preprocessing
+from app.card import NetworkInfo, Preprocessing
+from export.applications import APPLICATIONS
 from export.datasets import load_dataset
-from export.errors import ConversionError, DataError, UsageError
-from export.graph import Head
+from export.errors import DataError, UsageError
+from export.image_options import ImageOptions
+from export.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
+from export.labels import read_labels
+from export.named_networks import load_application, load_network
+from export.outcome import count_parameters
 from export.preprocessing import preset
+from export.progress import say
+from export.proof_images import choose_images
 from export.run import KERAS_FILE, read_run
-from export.samples import BytesSamples, FileSamples
+from export.savedmodel import MARKER, SavedModel
 from export.source import ProofImages, Source
-from export.training import count_parameters
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+from models import NETWORKS
 
 
 @dataclass(frozen=True)
-class ImageOptions:
-    """What only the user knows of a foreign network: the IMAGE OPTIONS of the command line."""
+class LoadOptions:
+    """How to open what `convert` is given."""
 
-    labels: str
-    preprocessing: str | None = None
-    size: tuple[int, int] | None = None
-    fit: str = "stretch"
-    crop_fraction: float = 0.875
-    resize: str = "antialias"
-    polarity: str = "any"
-    reduced_decode: bool = False
-    head: Head | None = None
-    images: Path | None = None
-    dataset: str | None = None
+    weights: str | None = None
+    """imagenet, or a file; for networks by name."""
+    signature: str | None = None
+    code: Path | None = None
+    unsafe: bool = False
+
+
+def find_source(
+    word: str,
+    *,
+    name: str | None = None,
+    image: ImageOptions | None = None,
+    load: LoadOptions | None = None,
+    data_dir: Path | None = None,
+) -> Source:
+    """The source that `word` names: a run folder, a SavedModel folder, a Keras file, or a network by its name.
+
+    Raises UsageError where it is none of these, or naming the option that is missing or doesn't belong there.
+    """
+    image, load = image or ImageOptions(), load or LoadOptions()
+    path = Path(word)
+    by_name = not path.exists() and (word in NETWORKS or word in APPLICATIONS)
+    if load.weights is not None and not by_name:
+        raise UsageError(f"--weights is for networks by name, {word} has its own weights: leave it out")
+    if (path / MARKER).is_file() or (path.suffix in SUFFIXES and path.is_file()):
+        return load_file(path, image, _need_labels(image, path.name), _need_name(name), data_dir, load)
+    if path.is_dir():
+        return load_run(path, name, data_dir)
+    if word in APPLICATIONS and (load.weights == "imagenet" or word not in NETWORKS):
+        return load_application(word, name, image, load.weights, data_dir)
+    if word in NETWORKS:
+        return load_network(word, name, image, load.weights, data_dir)
+    if path.suffix == ".onnx":
+        raise UsageError(f"{word}: ONNX files come in by another command, `convserve-export adopt {word}`")
+    near = difflib.get_close_matches(word, [*NETWORKS, *APPLICATIONS], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UsageError(
+        f"{word} is neither a run folder nor a .keras or .h5 file or SavedModel folder that exists, "
+        f"nor the name of a network{hint}"
+    )
 
 
 def load_run(folder: Path, name: str | None, data_dir: Path | None) -> Source:
@@ -48,13 +81,13 @@ def load_run(folder: Path, name: str | None, data_dir: Path | None) -> Source:
     dataset = load_dataset(run.dataset, data_dir or (Path(run.data_dir) if run.data_dir else None))
     return Source(
         name=name or run.model_name,
-        model=_load_keras(file),
+        model=load_keras_file(file),
         network=run.network,
         labels=run.labels,
         image=run.image,
         preprocessing=run.preprocessing,
         head="logits",
-        images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name),
+        images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name, dataset.train),
         license=run.license,
         training=run.training,
         calibration=run.calibration,
@@ -70,135 +103,62 @@ def load_file(
     labels: tuple[str, ...],
     name: str,
     data_dir: Path | None,
+    load: LoadOptions | None = None,
 ) -> Source:
-    """Somebody's own .keras or .h5 file. Raises UsageError or ConversionError naming the option that helps."""
-    model = _load_keras(file)
-    height, width, channels = read_input_shape(model, options.size)
-    policy = ImagePolicy(
-        height=height,
-        width=width,
-        channels=channels,  # type: ignore[arg-type]
-        fit=options.fit,  # type: ignore[arg-type]
-        crop_fraction=options.crop_fraction,
-        resize=options.resize,  # type: ignore[arg-type]
-        polarity=options.polarity,  # type: ignore[arg-type]
-        reduced_decode=options.reduced_decode,
-    )
-    info = NetworkInfo(name=model.name, origin="keras-file", parameters=count_parameters(model), weights=file.name)
+    """Somebody's own .keras or .h5 file or SavedModel folder. Raises an ExportError naming the option that helps."""
+    load = load or LoadOptions()
+    model: keras.Model | SavedModel
+    if (file / MARKER).is_file():
+        model = SavedModel(file, load.signature)
+        shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
+    else:
+        if load.signature is not None:
+            raise UsageError(f"--signature is for SavedModel folders, {file} is a Keras file: leave it out")
+        model = load_keras_file(file, load.code, unsafe=load.unsafe)
+        shape, parameters, inside = (
+            read_input_shape(model, options.size),
+            count_parameters(model),
+            prepares_pixels(model),
+        )
+        batch = model.input_shape[0] if getattr(model, "inputs", None) else None
     return Source(
         name=name,
         model=model,
-        network=info,
+        network=NetworkInfo(
+            name=model.name,
+            origin="savedmodel" if isinstance(model, SavedModel) else "keras-file",
+            parameters=parameters,
+            weights=file.name,
+        ),
         labels=labels,
-        image=policy,
-        preprocessing=_choose_preprocessing(model, options.preprocessing, channels),
+        image=options.policy(shape),
+        preprocessing=_choose_preprocessing(options.preprocessing, shape[2], inside),
         head=options.head,
-        images=_choose_images(options, channels, data_dir),
+        images=choose_images(options, labels, shape[2], data_dir),
         license="not stated",
+        max_batch=batch,
     )
 
 
-def read_input_shape(model: keras.Model, size: tuple[int, int] | None) -> tuple[int, int, int]:
-    """Height, width and channels that a model reads. Raises ConversionError where it doesn't read images."""
-    shapes = [tuple(tensor.shape) for tensor in model.inputs] if model.inputs else []
-    if len(shapes) != 1 or len(shapes[0]) != 4:
-        raise ConversionError(
-            f"{model.name} has inputs {shapes or 'of unknown shape'}: "
-            "an image classifier has one, [batch, height, width, channels]"
-        )
-    _, height, width, channels = shapes[0]
-    if channels not in (1, 3):
-        raise ConversionError(
-            f"{model.name} reads {channels} channels: only gray (1) and RGB (3), channels last, can be served"
-        )
-    if size is not None:
-        if (height or size[0], width or size[1]) != size:
-            raise UsageError(f"--size {size[0]}x{size[1]}: {model.name} reads {height}x{width} and no other size")
-        height, width = size
-    if height is None or width is None:
-        raise UsageError(f"{model.name} reads images of any size: say the one to serve with --size HxW")
-    return height, width, channels
-
-
-def _load_keras(file: Path) -> keras.Model:
-    import models  # noqa: F401  the layers that our own definitions registered
-
-    try:
-        model = keras.models.load_model(file, compile=False)
-    except Exception as error:  # Keras raises errors of many kinds for files that it can't open
-        raise ConversionError(_explain_load_error(file, error)) from error
-    if not isinstance(model, keras.Model):
-        raise ConversionError(f"{file} holds a {type(model).__name__}, not a Keras model")
-    return model
-
-
-def _explain_load_error(file: Path, error: Exception) -> str:
-    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if not file.exists():
-        return f"{file} does not exist"
-    if file.suffix == ".keras" and not zipfile.is_zipfile(file):
-        return f"{file} is no Keras file (no zip archive): save the model again with model.save('{file.stem}.keras')"
-    if "Lambda" in text:
-        return f"{file} holds a Lambda layer, which runs code from the file: replace it by Keras layers and save again"
-    if "locate class" in str(error) or "custom" in str(error).lower():
-        return f"{file} needs the definition of a custom layer or model that it does not contain ({text})"
-    return f"{file} can't be loaded: {text}"
-
-
-def _choose_preprocessing(model: keras.Model, name: str | None, channels: int) -> Preprocessing:
+def _choose_preprocessing(name: str | None, channels: int, inside: bool) -> Preprocessing:
     """What the user says; `none` where the model begins with Rescaling or Normalization itself."""
-    inside = [layer.name for layer in model.layers if type(layer).__name__ in ("Rescaling", "Normalization")]
-    if name is not None:
-        return preset(name, channels)
-    if inside:
-        return preset("none", channels)
-    raise UsageError(
-        "say how this network's pixels were prepared with --preprocessing tf|caffe|torch|unit|none "
-        "(keras.applications' modes; unit is x/255, none leaves 0..255): a wrong guess would answer, but wrongly"
-    )
+    if name is None and not inside:
+        raise UsageError(
+            "say how this network's pixels were prepared with --preprocessing tf|caffe|torch|unit|none "
+            "(keras.applications' modes; unit is x/255, none leaves 0..255): a wrong guess would answer, but wrongly"
+        )
+    if name not in (None, "none") and inside:
+        say(f"the model begins with Rescaling or Normalization itself; --preprocessing {name} comes before it")
+    return preset(name or "none", channels)
 
 
-def _choose_images(options: ImageOptions, channels: int, data_dir: Path | None) -> ProofImages:
-    if options.dataset is not None:
-        dataset = load_dataset(options.dataset, data_dir)
-        return ProofImages(dataset.test, f"{dataset.name} test set", dataset.name)
-    if options.images is not None:
-        files = sorted(path for path in options.images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        if not files:
-            raise DataError(f"--images {options.images}: no image files there ({', '.join(IMAGE_SUFFIXES)})")
-        return ProofImages(FileSamples(files, np.full(len(files), -1)), f"{len(files)} images of the user", None)
-    return bundled_images(channels)
+def _need_labels(options: ImageOptions, file: str) -> tuple[str, ...]:
+    if options.labels is None:
+        raise UsageError(f"--labels is missing: name {file}'s classes with a file of one name a line, or imagenet")
+    return read_labels(options.labels)
 
 
-def bundled_images(channels: int) -> ProofImages:
-    """Real images that scikit-learn bundles: two photos and crops of them, or digits for gray inputs."""
-    if channels == 1:
-        digits = load_dataset("digits", None).test
-        files = [digits.encoded(index) for index in range(16)]
-        return ProofImages(BytesSamples(files), "16 digits bundled with scikit-learn", None)
-    return ProofImages(
-        BytesSamples(list(_photo_crops())), "two photos bundled with scikit-learn and crops of them", None
-    )
-
-
-def _photo_crops() -> list[tuple[bytes, str]]:
-    import io
-
-    from PIL import Image
-    from sklearn.datasets import load_sample_images
-
-    files = []
-    for photo in load_sample_images().images:
-        whole = Image.fromarray(photo)
-        width, height = whole.size
-        boxes = [(0, 0, width, height)]
-        boxes += [
-            (left, top, left + width // 2, top + height // 2)
-            for left in (0, width // 4, width // 2)
-            for top in (0, height // 2)
-        ]
-        for box in boxes:
-            buffer = io.BytesIO()
-            whole.crop(box).save(buffer, "JPEG", quality=92)
-            files.append((buffer.getvalue(), ".jpg"))
-    return files
+def _need_name(name: str | None) -> str:
+    if name is None:
+        raise UsageError("--name is missing: it becomes the model's address, /predict/NAME")
+    return name

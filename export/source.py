@@ -1,11 +1,14 @@
-"""What can be converted, whatever it came from: a Keras model with all that its artifact's card will say of it."""
+"""What can be converted, whatever it came from: a network with all that its artifact's card will say of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-import keras
+import numpy as np
+import numpy.typing as npt
 
 from app.card import (
     Calibration,
@@ -16,8 +19,32 @@ from app.card import (
     ScoreQuantiles,
     Training,
 )
-from export.graph import Head
+from app.images import Pixels
+from export.errors import ConversionError
+from export.head import Head
+from export.preprocessing import reference
 from export.samples import Samples
+
+
+class Network(Protocol):
+    """The network as it came, which the proof runs beside the graph: a keras.Model, a SavedModel or an ONNX file."""
+
+    name: str
+
+    def __call__(self, pixels: npt.NDArray[np.float32], /, *, training: bool = False) -> Any:
+        """Prepared float32 [n, height, width, channels] to outputs [n, k], an array of any framework."""
+        ...
+
+
+def only_output(outputs: Any) -> Any:
+    """The tensor in a dict or list of one. Raises ConversionError where a network gives several."""
+    while isinstance(outputs, dict | list | tuple):
+        if len(outputs) != 1:
+            raise ConversionError(
+                f"the network has {len(outputs)} outputs: a classifier has one, detection networks can't be served"
+            )
+        (outputs,) = outputs.values() if isinstance(outputs, dict) else outputs
+    return outputs
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,8 @@ class ProofImages:
     """For people: `mnist test set`."""
     dataset: str | None
     """The data set's name where labels are known."""
+    calibration: Samples | None = None
+    """What int8 takes its ranges from: the data set's training images, or the user's own; None: there are none."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +65,7 @@ class Source:
     """A network on its way to an artifact."""
 
     name: str
-    model: keras.Model
+    model: Network
     network: NetworkInfo
     labels: tuple[str, ...]
     image: ImagePolicy
@@ -45,13 +74,18 @@ class Source:
     """None: read it from the last activation."""
     images: ProofImages
     license: str
+    fitted_random_weights: bool = False
+    """Whether the weights are random and were fitted to the proof images (export/random_weights.py)."""
     training: Training | None = None
     calibration: Calibration | None = None
     score_quantiles: ScoreQuantiles | None = None
     distribution: Distribution | None = None
     report: Path | None = None
     """A training's report folder, whose curves the artifact takes along."""
-    notes: list[str] = field(default_factory=list)
+    max_batch: int | None = None
+    """The one batch size that the network can run, where it is fixed."""
+    prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference
+    """The proof's own pixel arithmetic, in NumPy."""
 
     @property
     def temperature(self) -> float:

@@ -1,11 +1,13 @@
-"""The proof: the untouched Keras model, fed by NumPy, beside the finished graph in ONNX Runtime, on the same images."""
+"""The proof: the untouched network, fed by NumPy, beside the finished graph in ONNX Runtime, on the same images.
+
+Knows no Keras: the network is called, whatever it is, so that an ONNX file is proved without TensorFlow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
@@ -14,8 +16,9 @@ from app.card import Preprocessing, Proof
 from app.images import Pixels
 from export.calibration import Floats, softmax
 from export.errors import ProofError
-from export.graph import Head
+from export.head import Head
 from export.preprocessing import reference
+from export.source import Network, only_output
 
 ABS_TOLERANCE = 1e-4
 LOG_TOLERANCE = 1e-3
@@ -49,13 +52,19 @@ def run_graph(session: onnxruntime.InferenceSession, pixels: Pixels, batch_size:
     return GraphOutputs(joined["probabilities"], joined.get("energy"))
 
 
-def keras_outputs(model: keras.Model, pixels: Pixels, preprocessing: Preprocessing, batch_size: int = 32) -> Floats:
-    """What the untouched model gives: float32 [n, outputs], pixels prepared by NumPy."""
+def network_outputs(
+    model: Network,
+    pixels: Pixels,
+    preprocessing: Preprocessing,
+    batch_size: int = 32,
+    prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference,
+) -> Floats:
+    """What the untouched network gives: float32 [n, outputs], pixels prepared by NumPy."""
     parts = [
-        keras.ops.convert_to_numpy(model(reference(pixels[start : start + batch_size], preprocessing), training=False))
+        np.asarray(only_output(model(prepare(pixels[start : start + batch_size], preprocessing), training=False)))
         for start in range(0, len(pixels), batch_size)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts).astype(np.float32)
 
 
 def probabilities_from(outputs: Floats, head: Head, temperature: float = 1.0) -> Floats:
@@ -148,6 +157,11 @@ def _refuse_beyond(what: str, values: Floats, tolerance: float) -> None:
             f"the graph differs from Keras: {what} = {values.max():.3g} at image {image}, class {label}; "
             f"the tolerance is {tolerance:g}. Nothing was published"
         )
+
+
+def batch_sizes(fixed: int | None) -> tuple[int, ...]:
+    """The batch sizes to try: 1 and 7, or 1 and the most that a graph with a fixed batch takes."""
+    return BATCH_SIZES if fixed is None else tuple(sorted({1, fixed}))
 
 
 def check_batches(session: onnxruntime.InferenceSession, pixels: Pixels, sizes: Sequence[int] = BATCH_SIZES) -> None:

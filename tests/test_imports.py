@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # Only these may import tensorflow; every other module of the export stage runs on any Keras backend.
-TENSORFLOW = {"export/convert.py", "export/grouped.py", "export/pretrained.py"}
+TENSORFLOW = {"export/convert.py", "export/grouped.py", "export/savedmodel.py", "export/tf2onnx_at_work.py"}
 HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "scipy", "matplotlib"}
 
 

@@ -12,7 +12,8 @@ from app.card import ImagePolicy
 from export import verify
 from export.convert import keras_to_onnx
 from export.errors import ConversionError
-from export.graph import Head, finish_graph, output_width, read_head
+from export.graph import finish_graph
+from export.head import Head, output_width, read_head
 from export.preprocessing import preset, reference
 from export.source import Source
 
@@ -50,7 +51,7 @@ def test_every_head_gives_the_probabilities_that_numpy_computes(case: str, tempe
     finished = finish_graph(converted, policy=POLICY, preprocessing=pixels, head=head, temperature=temperature)
     assert finished.energy == has_energy
     outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), PIXELS)
-    raw = verify.keras_outputs(model, PIXELS, pixels)
+    raw = verify.network_outputs(model, PIXELS, pixels)
     np.testing.assert_allclose(outputs.probabilities, verify.probabilities_from(raw, head, temperature), atol=1e-6)
     softmaxes = [node for node in finished.model.graph.node if node.op_type == "Softmax"]
     assert len(softmaxes) == (0 if head == "multilabel" else 1)
@@ -68,7 +69,7 @@ def test_probabilities_of_unknown_making_are_left_as_they_are() -> None:
     assert not finished.energy
     outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), PIXELS)
     assert outputs.energy is None
-    raw = verify.keras_outputs(model, PIXELS, preset("unit", 3))
+    raw = verify.network_outputs(model, PIXELS, preset("unit", 3))
     np.testing.assert_allclose(outputs.probabilities, verify.probabilities_from(raw, "softmax", 2.0), atol=1e-6)
 
 
@@ -79,7 +80,7 @@ def test_energy_is_the_log_sum_exp_of_what_the_softmax_sees(color_source: Source
     )
     pixels = color_source.images.samples.pixels(np.arange(5), color_source.image)
     outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), pixels)
-    logits = verify.keras_outputs(color_source.model, pixels, color_source.preprocessing) / 1.5
+    logits = verify.network_outputs(color_source.model, pixels, color_source.preprocessing) / 1.5
     np.testing.assert_allclose(outputs.energy, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5)
 
 
@@ -96,7 +97,7 @@ def test_features_and_classifier_rebuild_the_logits_without_another_node(color_s
     (features,) = session.run(["features"], {"image": pixels})
     assert features.shape == (5, 8, 4, 4)
     logits = features.mean(axis=(2, 3)) @ finished.classifier.weights + finished.classifier.bias
-    raw = verify.keras_outputs(color_source.model, pixels, color_source.preprocessing)
+    raw = verify.network_outputs(color_source.model, pixels, color_source.preprocessing)
     np.testing.assert_allclose(logits, raw, rtol=1e-4, atol=1e-5)
 
 
@@ -146,7 +147,7 @@ def test_dynamic_flattening_becomes_flatten() -> None:
     assert "Flatten" in kinds
     assert not kinds & {"Shape", "Concat", "Slice", "Gather"}
     outputs = verify.run_graph(verify.open_session(graph.SerializeToString()), PIXELS)
-    raw = verify.keras_outputs(model, PIXELS, preset("unit", 3))
+    raw = verify.network_outputs(model, PIXELS, preset("unit", 3))
     np.testing.assert_allclose(outputs.probabilities, verify.probabilities_from(raw, "logits"), atol=1e-6)
 
 

@@ -13,7 +13,8 @@ from app.card import Preprocessing, Proof
 from export import verify
 from export.convert import keras_to_onnx
 from export.errors import ProofError
-from export.graph import Head, finish_graph
+from export.graph import finish_graph
+from export.head import Head
 from export.preprocessing import preset
 from export.source import Source
 
@@ -27,7 +28,7 @@ def graph_of(source: Source, preprocessing: Preprocessing | None = None, head: H
 
 def prove(source: Source, graph: onnx.ModelProto) -> Proof:
     pixels = source.images.samples.pixels(np.arange(len(source.images.samples)), source.image)
-    expected = verify.probabilities_from(verify.keras_outputs(source.model, pixels, source.preprocessing), "logits")
+    expected = verify.probabilities_from(verify.network_outputs(source.model, pixels, source.preprocessing), "logits")
     actual = verify.run_graph(verify.open_session(graph.SerializeToString()), pixels)
     return verify.compare(expected, actual.probabilities, source="color blobs")
 

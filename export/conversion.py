@@ -1,0 +1,67 @@
+"""The commands that bring a network into a repository: their words, and what each calls."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.arguments import add_image_options, add_shared
+
+if TYPE_CHECKING:
+    from export.image_options import ImageOptions
+
+
+def add_convert(commands: Any) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="convert a run, a Keras file, a SavedModel or a network by name; prove it, publish it",
+        description="Convert a network to ONNX; prove that nothing changed; publish it into a repository. "
+        "RUN is a finished training. FILE is your own .keras or .h5 file or SavedModel folder: say --labels, --name "
+        "and how its pixels were prepared. NETWORK is a name from `convserve-export networks` or of keras.applications "
+        "(mobilenet_v2, convnext_tiny, ...): without --weights it gets random ones, fitted to the proof images.",
+    )
+    parser.add_argument("source", metavar="RUN|FILE|NETWORK", help="what to convert")
+    parser.add_argument("--name", help="the model's name in the repository (needed for a file)")
+    parser.add_argument(
+        "--weights",
+        metavar="imagenet|FILE",
+        help="for a NETWORK: imagenet is keras.applications' own network with its weights; a file fills the one named",
+    )
+    parser.add_argument("--signature", metavar="NAME", help="of a SavedModel (default: serving_default)")
+    parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of custom layers; it is executed")
+    parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    add_image_options(parser)
+    add_shared(parser, _convert, repository=True, data=True)
+
+
+def read_image_options(options: argparse.Namespace) -> ImageOptions:
+    from export.image_options import ImageOptions
+
+    return ImageOptions(
+        labels=options.labels,
+        preprocessing=options.preprocessing,
+        size=options.size,
+        fit=options.fit,
+        crop_fraction=options.crop_fraction,
+        resize=options.resize,
+        polarity=options.polarity,
+        reduced_decode=options.reduced_decode,
+        head=None if options.head == "auto" else options.head,
+        images=options.images,
+        dataset=options.dataset,
+    )
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from export.pipeline import convert
+    from export.pretrained import LoadOptions, find_source
+
+    source = find_source(
+        options.source,
+        name=options.name,
+        image=read_image_options(options),
+        load=LoadOptions(options.weights, options.signature, options.code, options.unsafe),
+        data_dir=options.data_dir,
+    )
+    convert(source, options.repository)

@@ -1,0 +1,40 @@
+"""What only the user knows of a network that was trained elsewhere: the IMAGE OPTIONS of `convert` and `adopt`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.card import ImagePolicy
+from export.head import Head
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """None means: not said. Networks known by name then take what they were made for, files the default."""
+
+    labels: str | None = None
+    preprocessing: str | None = None
+    size: tuple[int, int] | None = None
+    fit: str | None = None
+    crop_fraction: float | None = None
+    resize: str | None = None
+    polarity: str | None = None
+    reduced_decode: bool = False
+    head: Head | None = None
+    images: Path | None = None
+    dataset: str | None = None
+
+    def policy(self, shape: tuple[int, int, int], fit: str = "stretch", crop_fraction: float = 0.875) -> ImagePolicy:
+        """The image policy of a network that reads `shape` (height, width, channels), or the defaults."""
+        height, width, channels = shape
+        return ImagePolicy(
+            height=height,
+            width=width,
+            channels=channels,  # type: ignore[arg-type]
+            fit=self.fit or fit,  # type: ignore[arg-type]
+            crop_fraction=self.crop_fraction or crop_fraction,
+            resize=self.resize or "antialias",  # type: ignore[arg-type]
+            polarity=self.polarity or "any",  # type: ignore[arg-type]
+            reduced_decode=self.reduced_decode,
+        )

@@ -1,0 +1,94 @@
+"""Fitting a network without trained weights to real activations, so that a proof on it can find errors.
+
+As they come, random networks are almost uniform: a BGR swap moves ResNet50's probabilities by 5e-5, VGG16's by 1e-6.
+And a He-initialized resnet1001 with fresh statistics overflows in inference mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from export.calibration import softmax
+from export.errors import ConversionError
+from export.grouped import true_grouped_convolutions
+from models.depth import deep_recursion
+
+WANTED = (0.2, 0.95)
+# Low in that range: what rounding does to logits grows with the factor, and deep random networks are chaotic (an input
+# changed by 1e-6 moves resnet101's logits by 1e-3). A BGR swap still moves probabilities by 0.05 and more.
+AIM = 0.25
+
+
+def fit_random_weights(model: keras.Model, prepared: npt.NDArray[np.float32]) -> None:
+    """Give every batch normalization the statistics of `prepared` [n, h, w, c], then scale the last layer.
+
+    Afterwards the median top-1 probability lies in 0.2..0.95. Raises ConversionError where no factor does that, or
+    where the network doesn't end in a dense layer.
+    """
+    last = _last_dense(model)
+    with true_grouped_convolutions(), deep_recursion():
+        _fit_statistics(model, prepared)
+        outputs = keras.ops.convert_to_numpy(model(prepared, training=False))
+    values = np.asarray(outputs, np.float64)
+    if last.activation is keras.activations.softmax:  # the logits, up to a number a row, which a softmax ignores
+        values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
+    factor = _find_factor(values)
+    last.set_weights([weight * factor for weight in last.get_weights()])
+
+
+def walk_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Every layer in the order of the definition; models inside are walked, not given."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from walk_layers(layer)
+        else:
+            yield layer
+
+
+def _fit_statistics(model: keras.Model, prepared: npt.NDArray[np.float32]) -> None:
+    """One pass in training mode with momentum 0: each moving mean and variance becomes that of this batch."""
+    normalizations = [layer for layer in walk_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    if not normalizations:
+        return
+    momenta = [layer.momentum for layer in normalizations]
+    for layer in normalizations:
+        layer.momentum = 0.0
+    try:
+        model(prepared, training=True)
+    finally:
+        for layer, momentum in zip(normalizations, momenta, strict=True):
+            layer.momentum = momentum
+
+
+def _last_dense(model: keras.Model) -> keras.layers.Dense:
+    dense = [layer for layer in walk_layers(model) if isinstance(layer, keras.layers.Dense)]
+    if not dense or dense[-1].activation not in (keras.activations.linear, keras.activations.softmax):
+        raise ConversionError(
+            f"{model.name} doesn't end in a dense layer of logits or softmax: random weights can't be fitted, "
+            "give --weights"
+        )
+    return dense[-1]
+
+
+def _find_factor(logits: npt.NDArray[np.float64]) -> float:
+    """The factor on logits [n, classes] that brings the median top-1 probability to AIM, by bisection."""
+
+    def median(exponent: float) -> float:
+        return float(np.median(softmax(logits * 10.0**exponent).max(axis=1)))
+
+    low, high = -30.0, 30.0
+    if not np.isfinite(logits).all():
+        raise ConversionError("random weights overflow: there are outputs that are not finite; give --weights")
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if median(middle) < AIM else (low, middle)
+    if not WANTED[0] <= median(high) <= WANTED[1]:
+        raise ConversionError(
+            f"the random network gives every class the same output (median top-1 {median(high):.3f} at any scale): "
+            "a proof on it would prove nothing, give --weights"
+        )
+    return float(10.0**high)
