@@ -25,6 +25,7 @@ class RunningServer:
             self.lines.append(line)
             if match := re.search(pattern, line.rstrip()):
                 return match
+        self.end()
         raise AssertionError(f"the server ended without saying {pattern}: {''.join(self.lines)}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
