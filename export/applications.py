@@ -6,6 +6,7 @@ The names are its functions' in snake case: mobilenet_v2 is keras.applications.M
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,17 +173,21 @@ def load_weights(model: keras.Model, file: Path) -> None:
     if not file.is_file():
         raise UsageError(f"--weights {file}: there is no such file (or say --weights imagenet)")
     try:
-        model.load_weights(file)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.load_weights(file)
     except Exception as error:  # Keras raises errors of many kinds for weights that don't fit
-        raise UsageError(f"--weights {file} don't fit {model.name}: {_explain_misfit(model, str(error))}") from error
+        raise UsageError(f"--weights {file} don't fit {model.name}: {_explain_misfit(str(error))}") from error
+    if left := [str(warning.message) for warning in caught if "retain" in str(warning.message)]:
+        raise UsageError(f"--weights {file} fill only a part of {model.name}: {left[0].splitlines()[0]}")
 
 
-def _explain_misfit(model: keras.Model, text: str) -> str:
+def _explain_misfit(text: str) -> str:
     shapes = re.findall(r"\((?:\d+, ?)*\d+,?\)", text)
-    if len(shapes) >= 2 and "shape" in text:
-        named = re.search(r"name[= ']+([\w/]+)", text)
-        where = f" at {named[1]}" if named else ""
-        return f"shapes {shapes[0]} and {shapes[1]}{where} differ (other classes or another input? --labels, --size)"
+    if len(shapes) >= 2 and "shape" in text.lower():
+        named = re.search(r"(?:path=|for weight )([\w/]+)", text)
+        where = f"{named[1]} is" if named else "a weight is"
+        return f"{where} {shapes[0]}, in the file {shapes[1]} (other classes or another input? --labels, --size)"
     return next((line.strip() for line in text.splitlines() if line.strip()), "the file can't be read")
 
 
