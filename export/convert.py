@@ -12,7 +12,7 @@ import onnx
 from export.errors import ConversionError
 from export.grouped import true_grouped_convolutions
 from export.source import Network, only_output
-from export.tf2onnx_at_work import tf2onnx_at_work
+from export.tf2onnx_at_work import tf2onnx_at_work, write_erfc
 from models.depth import deep_recursion
 
 # 18 and up add transposes around global pooling or fail in tf2onnx 1.17.
@@ -43,7 +43,11 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
         with true_grouped_convolutions(), deep_recursion(), tf2onnx_at_work() as complaints:
             # "large model" keeps weights out of the protobuf while tf2onnx rewrites it: 2.5 times less work.
             converted, storage = tf2onnx.convert.from_function(
-                function, input_signature=signature, opset=OPSET, large_model=True
+                function,
+                input_signature=signature,
+                opset=OPSET,
+                large_model=True,
+                custom_op_handlers={"Erfc": (write_erfc, [])},
             )
     except ConversionError:
         raise

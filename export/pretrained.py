@@ -60,6 +60,8 @@ def find_source(
         return load_run(path, name, data_dir)
     if word in APPLICATIONS and (load.weights == "imagenet" or word not in NETWORKS):
         return load_application(word, name, image, load.weights, data_dir)
+    if word in NETWORKS and load.weights == "imagenet":
+        raise UsageError(f"there are no ImageNet weights of {word}: {', '.join(APPLICATIONS)} have them")
     if word in NETWORKS:
         return load_network(word, name, image, load.weights, data_dir)
     if path.suffix == ".onnx":

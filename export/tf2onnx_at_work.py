@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import onnx
 
 
 @contextlib.contextmanager
@@ -15,6 +16,16 @@ def tf2onnx_at_work() -> Iterator[list[str]]:
     """Inside the block tf2onnx can convert; gives the list that its errors are collected in."""
     with _numpy_1_names(), _constants_left_alone(), _quiet() as complaints:
         yield complaints
+
+
+def write_erfc(graph: Any, node: Any, name: str, arguments: Any) -> None:
+    """Erfc, in which TensorFlow writes an exact GELU, as 1 - Erf: ONNX has no other. A tf2onnx custom_op_handler."""
+    shapes, types = node.output_shapes, node.output_dtypes
+    (source,), (output,) = node.input, node.output
+    one = graph.make_const(f"{node.name}/one", np.ones((), onnx.helper.tensor_dtype_to_np_dtype(types[0])))
+    graph.remove_node(node.name)
+    erf = graph.make_node("Erf", [source], shapes=shapes, dtypes=types)
+    graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=[output], shapes=shapes, dtypes=types)
 
 
 @contextlib.contextmanager
