@@ -110,6 +110,209 @@ def test_a_detection_network_is_refused(tmp_path: Path, labels: str, capsys: pyt
     assert "detection and segmentation" in capsys.readouterr().err
 
 
+DEFINITIONS = """
+import pathlib
+import keras
+from keras import layers
+
+pathlib.Path(__file__).with_name("executed").touch()
+
+class Twice(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+class Pets(keras.Model):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.first = layers.Conv2D(4, 3, activation="relu")
+        self.pool = layers.GlobalAveragePooling2D()
+        self.last = layers.Dense(3)
+
+    def call(self, x):
+        return self.last(self.pool(self.first(x)))
+"""
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> Path:
+    path = tmp_path / "pets_layers.py"
+    path.write_text(DEFINITIONS)
+    return path
+
+
+def last_error(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("convserve-export:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def save_with(definitions: Path, file: Path, kind: str) -> keras.Model:
+    """A model with a custom layer, or a subclassed one, as its author's own process would save it."""
+    from export.keras_file import execute_definitions
+
+    names = execute_definitions(definitions)
+    (definitions.parent / "executed").unlink()
+    keras.utils.set_random_seed(0)
+    if kind == "subclassed":
+        model = names["Pets"](name="pets")
+        model(np.zeros((1, 20, 20, 3), np.float32))
+    else:
+        model = small_network(layers.Dense(3), inside=(names["Twice"](),))
+    model.save(file)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["layer", "subclassed"])
+def test_custom_definitions_come_from_the_file_named_and_are_executed_only_then(
+    tmp_path: Path, labels: str, definitions: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_with(definitions, tmp_path / "pets.keras", kind)
+    options = ["--labels", labels, "--preprocessing", "unit"]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 1
+    assert "--code FILE.py" in last_error(capsys)
+    assert not (tmp_path / "executed").exists()
+    assert convert(tmp_path / "pets.keras", tmp_path, *options, "--code", str(definitions)) == 0
+    assert (tmp_path / "executed").exists()
+    assert read_card(tmp_path / "repository/mine/1").network.parameters == model.count_params()
+
+
+def test_a_definition_file_that_lacks_the_class_or_fails_is_named(
+    tmp_path: Path, labels: str, definitions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_with(definitions, tmp_path / "pets.keras", "subclassed")
+    definitions.write_text("x = 1")
+    options = ["--labels", labels, "--preprocessing", "unit", "--code", str(definitions)]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 1
+    assert "Pets" in (error := last_error(capsys))
+    assert "doesn't define it" in error
+    definitions.write_text("1 / 0")
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 2
+    assert "ZeroDivisionError" in last_error(capsys)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_lambda_layers_run_only_when_trusted(
+    tmp_path: Path, labels: str, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"pets{suffix}"
+    small_network(layers.Dense(3), inside=(layers.Lambda(lambda x: x / 255),)).save(file)
+    options = ["--labels", labels, "--preprocessing", "none"]
+    assert convert(file, tmp_path, *options) == 1
+    assert "--unsafe" in last_error(capsys)
+    assert convert(file, tmp_path, *options, "--unsafe") == 0
+
+
+def test_preprocessing_of_a_model_inside_the_model_is_found(tmp_path: Path, labels: str) -> None:
+    inputs = keras.Input((20, 20, 3))
+    inner = keras.Sequential([keras.Input((20, 20, 3)), layers.Rescaling(1 / 127.5, -1), layers.Conv2D(4, 3)])
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(inner(inputs))))
+    model.save(tmp_path / "pets.keras")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels) == 0
+    assert read_card(tmp_path / "repository/mine/1").preprocessing.name == "none"
+
+
+def test_rescaling_behind_the_first_convolution_is_no_preprocessing(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_network(layers.Rescaling(2.0), layers.Dense(3)).save(tmp_path / "pets.keras")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels) == 2
+    assert "--preprocessing" in last_error(capsys)
+
+
+def test_a_network_trained_in_mixed_precision_is_served_in_float32(tmp_path: Path, labels: str) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = small_network(layers.BatchNormalization(), layers.Dense(3, activation="softmax"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save(tmp_path / "pets.keras")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+    card = read_card(tmp_path / "repository/mine/1")
+    assert card.proof.max_abs_difference < 1e-5
+    assert card.head == "softmax"
+
+
+def test_multi_label_outputs_are_kept_as_they_are(tmp_path: Path, labels: str) -> None:
+    small_network(layers.Dense(3, activation="sigmoid")).save(tmp_path / "pets.keras")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+    assert read_card(tmp_path / "repository/mine/1").multilabel
+
+
+def test_a_network_of_any_size_is_given_one(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    last = [layers.GlobalAveragePooling2D(), layers.Dense(3)]
+    keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3), *last]).save(tmp_path / "pets.keras")
+    options = ["--labels", labels, "--preprocessing", "unit"]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 2
+    assert "--size HxW" in last_error(capsys)
+    assert convert(tmp_path / "pets.keras", tmp_path, *options, "--size", "24x32") == 0
+    assert read_card(tmp_path / "repository/mine/1").image.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("batch", [None, 1, 4])
+def test_a_savedmodel_is_served_whatever_batch_it_was_made_for(tmp_path: Path, labels: str, batch: int | None) -> None:
+    import tensorflow as tf
+
+    model = small_network(layers.Dense(3, activation="softmax"))
+    signature = [tf.TensorSpec([batch, 20, 20, 3], tf.float32, name="photos")]
+    function = tf.function(lambda photos: {"scores": model(photos)}, input_signature=signature)
+    module = tf.Module()
+    module.model = model
+    tf.saved_model.save(module, str(tmp_path / "pets"), signatures={"scoring": function})
+    options = ["--labels", labels, "--preprocessing", "unit"]
+    assert convert(tmp_path / "pets", tmp_path, *options) == 2  # no serving_default
+    assert convert(tmp_path / "pets", tmp_path, *options, "--signature", "scoring") == 0
+    card = read_card(tmp_path / "repository/mine/1")
+    assert (card.network.origin, card.head, card.max_batch) == ("savedmodel", "softmax", 32)
+    assert card.network.parameters == model.count_params()
+
+
+def test_an_unknown_signature_names_those_that_exist(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_network(layers.Dense(3)).export(tmp_path / "pets", verbose=False)
+    options = ["--labels", labels, "--preprocessing", "unit"]
+    assert convert(tmp_path / "pets", tmp_path, *options, "--signature", "nothing") == 2
+    assert "serving_default" in last_error(capsys)
+    assert convert(tmp_path / "pets", tmp_path, *options) == 0
+
+
+def test_a_detection_savedmodel_with_several_outputs_is_refused(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = keras.Input((20, 20, 3))
+    x = layers.Flatten()(inputs)
+    keras.Model(inputs, {"boxes": layers.Dense(4)(x), "scores": layers.Dense(2)(x)}).export(
+        tmp_path / "boxes", verbose=False
+    )
+    assert convert(tmp_path / "boxes", tmp_path, "--labels", labels, "--preprocessing", "unit") == 1
+    assert "2 outputs (boxes, scores)" in last_error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["pets.keras", "--weights", "imagenet"], "--weights is for networks by name"),
+        (["pets.keras", "--signature", "x", "--labels", "LABELS", "--name", "a"], "--signature is for SavedModel"),
+        (["model.onnx"], "convserve-export adopt model.onnx"),
+        (["mobilenet_v4"], "did you mean mobilenet_v"),
+    ],
+)
+def test_words_that_do_not_belong_together_are_said(
+    tmp_path: Path,
+    labels: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small_network(layers.Dense(3)).save("pets.keras")
+    words = [labels if word == "LABELS" else word for word in words]
+    assert main(["convert", *words, "--repository", "repository"]) == 2
+    assert complaint in last_error(capsys)
+
+
 @pytest.mark.data
 def test_the_real_mobilenet_recognizes_the_real_photos(mobilenet_file: Path, data_dir: Path, tmp_path: Path) -> None:
     options = ["--labels", "imagenet", "--preprocessing", "tf", "--fit", "crop"]
