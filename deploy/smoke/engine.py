@@ -1,0 +1,54 @@
+"""The container engine as a command, and a check that prints what it found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE = os.environ.get("DOCKER", "docker")
+PROJECT = "convserve-smoke"
+
+_started = time.monotonic()
+
+
+class Failed(Exception):
+    """A promise that isn't kept."""
+
+
+def engine(*words: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the engine; standard error comes with standard output, in order."""
+    return subprocess.run(
+        [ENGINE, *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def compose(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return engine("compose", "--project-name", PROJECT, *words, **environment)
+
+
+def need(result: subprocess.CompletedProcess[str]) -> str:
+    """The output of a command that has to work."""
+    if result.returncode:
+        raise Failed(f"{' '.join(result.args)} ended with {result.returncode}:\n{result.stdout[-3000:]}")
+    return result.stdout.strip()
+
+
+def check(fact: str, holds: bool, found: object = "") -> None:
+    """Print a fact that holds; raise Failed with what was found where it doesn't."""
+    if not holds:
+        raise Failed(f"{fact}: not so: {found}")
+    say(f"ok: {fact}")
+
+
+def say(text: str) -> None:
+    print(f"smoke {time.monotonic() - _started:4.0f}s: {text}", file=sys.stderr, flush=True)

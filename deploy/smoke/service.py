@@ -1,0 +1,85 @@
+"""The good road: up, a digit's answer, the container's walls, a second up, an orderly stop."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import time
+
+from deploy.smoke.engine import Failed, check, compose, engine, need, say
+
+MODEL = "lenet5-digits"
+
+# A ring, as one writes a zero; drawn by the image's own Pillow, so that this machine needs none.
+DRAW = """
+import base64, io
+from PIL import Image, ImageDraw
+image = Image.new("L", (120, 160), "white")
+ImageDraw.Draw(image).ellipse((25, 20, 95, 140), outline="black", width=16)
+buffer = io.BytesIO()
+image.save(buffer, "PNG")
+print(base64.b64encode(buffer.getvalue()).decode())
+"""
+
+
+def check_service(port: int) -> None:
+    """Everything that `docker compose up` promises; leaves the service stopped."""
+    need(compose("up", "--detach", PORT=str(port)))
+    say("docker compose up returned")
+    container = need(compose("ps", "--quiet", "serve"))
+    check("the service is healthy when up returns", _state(container, ".State.Health.Status") == "healthy")
+    answer = post(port, f"/predict/{MODEL}", _draw_zero())
+    best = answer["predictions"][0]["classes"][0]
+    check("a drawn zero is a 0", best["label"] == "0", best)
+    _check_walls(container)
+    _check_second_up(port)
+    began = time.monotonic()
+    need(compose("stop", "serve"))
+    check("SIGTERM ends the service with status 0", _state(container, ".State.ExitCode") == "0")
+    check("it stops within its grace period", time.monotonic() - began < 40)
+
+
+def post(port: int, path: str, image: bytes) -> dict:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", path, image, {"Content-Type": "image/png"})
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != 200:
+        raise Failed(f"POST {path}: {response.status} {body[:500]!r}")
+    return json.loads(body)
+
+
+def _draw_zero() -> bytes:
+    return base64.b64decode(need(compose("exec", "-T", "serve", "python", "-c", DRAW)))
+
+
+def _check_walls(container: str) -> None:
+    def inside(script: str) -> tuple[int, str]:
+        result = engine("exec", container, "sh", "-c", script)
+        return result.returncode, result.stdout.strip()
+
+    check("it runs as user 10001", inside("id -u")[1] == "10001")
+    processes = inside("cat /proc/[0-9]*/status | awk '/^Uid:/ {print $2}' | sort -u")[1]
+    check("no process inside belongs to root", processes == "10001", processes)
+    check("the root file system is read-only", inside("touch /x")[0] != 0)
+    check("the repository is read-only", inside("touch /repository/x")[0] != 0)
+    check("/tmp is writable", inside("touch /tmp/x")[0] == 0)
+    capabilities = inside("grep CapEff /proc/self/status")[1].split()[-1]
+    check("it has no capability", int(capabilities, 16) == 0, capabilities)
+    check("it can gain no privilege", inside("grep NoNewPrivs /proc/self/status")[1].split()[-1] == "1")
+    check("there is no compiler", inside("command -v gcc cc g++ clang")[1] == "")
+    check("there is no TensorFlow", inside("python -c 'import tensorflow'")[0] != 0)
+    check("there is no pip in the environment", inside("python -m pip --version")[0] != 0)
+
+
+def _check_second_up(port: int) -> None:
+    began = time.monotonic()
+    need(compose("up", "--detach", PORT=str(port)))
+    last = need(compose("logs", "--no-log-prefix", "export")).splitlines()[-1]
+    check("a second up exports nothing", f"has {MODEL} already" in last, last)
+    say(f"the second up took {time.monotonic() - began:.1f} s")
+
+
+def _state(container: str, field: str) -> str:
+    return need(engine("inspect", "--format", f"{{{{{field}}}}}", container))
