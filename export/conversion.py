@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.arguments import add_image_options, add_shared
+from export.arguments import add_image_options, add_shared, channels
 
 if TYPE_CHECKING:
     from export.image_options import ImageOptions
@@ -33,6 +33,23 @@ def add_convert(commands: Any) -> None:
     parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
     add_image_options(parser)
     add_shared(parser, _convert, repository=True, data=True)
+
+
+def add_adopt(commands: Any) -> None:
+    parser = commands.add_parser(
+        "adopt",
+        help="take somebody's ONNX classifier into a repository, with pixel arithmetic and softmax put inside",
+        description="Adopt an ONNX file: float32 images in (NCHW or NHWC, any opset from 11, fixed or dynamic batch), "
+        "logits or probabilities out. The arithmetic on pixels, the layout and the softmax are put into its graph, and "
+        "the result is proved against the untouched file. Say --labels, and the arithmetic by --mean and --std or by "
+        "--preprocessing.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="external data is looked for beside it")
+    parser.add_argument("--name", help="the model's name in the repository (default: the file's)")
+    parser.add_argument("--mean", type=channels, metavar="R,G,B", help="of the pixels, in units of 0..1")
+    parser.add_argument("--std", type=channels, metavar="R,G,B", help="their deviation, in units of 0..1")
+    add_image_options(parser)
+    add_shared(parser, _adopt, repository=True, data=True)
 
 
 def read_image_options(options: argparse.Namespace) -> ImageOptions:
@@ -65,3 +82,17 @@ def _convert(options: argparse.Namespace) -> None:
         data_dir=options.data_dir,
     )
     convert(source, options.repository)
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from export.adopt import adopt
+
+    adopt(
+        options.file,
+        read_image_options(options),
+        options.repository,
+        name=options.name,
+        mean=options.mean,
+        std=options.std,
+        data_dir=options.data_dir,
+    )

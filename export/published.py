@@ -63,7 +63,7 @@ def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
         for start in range(0, len(samples), CHUNK):
             indices = range(start, min(start + CHUNK, len(samples)))
             pixels = decode_samples(samples, indices, card.image)
-            parts.append(verify.run_graph(session, pixels, CHUNK).probabilities)
+            parts.append(verify.run_graph(session, pixels, card.max_batch).probabilities)
             progress.advance(len(indices))
     return evaluate(np.concatenate(parts), samples.labels, dataset.name)
 
@@ -87,11 +87,12 @@ def verify_published(published: Published) -> Proof:
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     pixels = np.stack([decode_image(image, card.image) for image in images])
     session = verify.open_session(data)
-    verify.check_batches(session, pixels)
+    verify.check_batches(session, pixels, card.proof.batch_sizes)
     return verify.compare(
         expected,
-        verify.run_graph(session, pixels).probabilities,
+        verify.run_graph(session, pixels, card.max_batch).probabilities,
         source="golden images",
+        batch_sizes=card.proof.batch_sizes,
         abs_tolerance=card.proof.abs_tolerance,
         log_tolerance=card.proof.log_tolerance,
     )

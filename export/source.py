@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.card import (
+    NAME_PATTERN,
     Calibration,
     Distribution,
     ImagePolicy,
@@ -20,7 +22,7 @@ from app.card import (
     Training,
 )
 from app.images import Pixels
-from export.errors import ConversionError
+from export.errors import ConversionError, UsageError
 from export.head import Head
 from export.preprocessing import reference
 from export.samples import Samples
@@ -86,6 +88,13 @@ class Source:
     """The one batch size that the network can run, where it is fixed."""
     prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference
     """The proof's own pixel arithmetic, in NumPy."""
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(NAME_PATTERN, self.name) is None:
+            raise UsageError(
+                f"--name {self.name!r}: a model's name is part of an address, /predict/NAME: "
+                "letters, digits, dots, dashes and underscores, at most 64"
+            )
 
     @property
     def temperature(self) -> float:

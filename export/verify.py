@@ -38,7 +38,7 @@ def open_session(graph: bytes | str, threads: int = 0) -> onnxruntime.InferenceS
     """A CPU session over a serialized graph or a file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised, too
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
