@@ -1,9 +1,12 @@
-"""The command convserve: serve, predict, models, bench. One clear line for an error, exit status 2 for a wrong use."""
+"""The command convserve: serve, predict, models, bench, key. One clear line for an error, exit status 2 for a wrong
+use.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 import tomllib
@@ -14,14 +17,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.settings import Settings, load_settings
+from app.settings import Settings, find_sources, load_settings
 
-USAGE = """usage: convserve serve | predict | models | bench [options]
+USAGE = """usage: convserve serve | predict | models | bench | key [options]
 
   serve     answer HTTP requests from the models of a repository
   predict   classify images or whole folders, by a running service or from a repository
   models    list the models of a service or a repository
   bench     how fast a model runs at each batch size on this machine
+  key       make an API key and the hash that the settings api_keys and admin_keys take
 
 convserve COMMAND --help says more."""
 
@@ -33,7 +37,7 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 where something failed, 2 for a wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"serve": _serve, "predict": _predict, "models": _models, "bench": _bench}
+    commands = {"serve": _serve, "predict": _predict, "models": _models, "key": _key, "bench": _bench}
     name = arguments[0] if arguments else ""
     if name in ("-h", "--help"):
         print(USAGE)
@@ -51,27 +55,60 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: list[str]) -> int:
-    file = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    file.add_argument("--settings", type=Path)
-    known, flags = file.parse_known_args(arguments)
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--settings", type=Path)
+    own.add_argument("--show-settings", action="store_true")
+    known, flags = own.parse_known_args(arguments)
     if "-h" in flags or "--help" in flags:
         print(
             "--settings FILE.toml reads settings from a file; the environment (CONVSERVE_NAME) and flags go before it\n"
+            "--show-settings prints every setting with its source and ends\n"
         )
     settings = read_settings(flags, known.settings)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    if known.show_settings:
+        return _show_settings(settings, find_sources(flags, known.settings))
     # Imported late: --help and usage errors answer without loading the server.
+    from app.logs import set_up_logging
     from app.main import create_app
     from app.server import address_of, open_socket, serve
+    from app.supervisor import serve_with_workers
+
+    set_up_logging(settings.log_level, settings.log_format)
+
+    def reread() -> Settings:
+        return read_settings(flags, known.settings)
 
     try:
         listener = open_socket(settings.host, settings.port)
     except OSError as error:
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
     print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
-    serve(create_app(settings), settings, listener)
+    if settings.workers == 1:
+        serve(create_app(settings), settings, listener, reread)
+        return 0
+    port = listener.getsockname()[1]
+    listener.close()  # it proved the address free; each worker has a socket of its own there
+    with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
+        return serve_with_workers(settings, port, reread)
+
+
+def _show_settings(settings: Settings, sources: dict[str, str]) -> int:
+    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in settings.model_dump(mode="json").items()]
+    wide, long = max(len(name) for name, _ in rows), max(min(len(value), 40) for _, value in rows)
+    for name, value in rows:
+        print(f"{name:<{wide}}  {value:<{long}}  {sources[name]}")
+    return 0
+
+
+def _key(arguments: list[str]) -> int:
+    argparse.ArgumentParser(
+        prog="convserve key", description="Make an API key; the server's settings hold only its hash."
+    ).parse_args(arguments)
+    from app.keys import hash_key, make_key
+
+    key = make_key()
+    print(f"key   {key}\nhash  {hash_key(key)}")
+    print("the key is for the client, the hash for api_keys or admin_keys", file=sys.stderr)
     return 0
 
 

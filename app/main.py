@@ -32,6 +32,7 @@ from app.routes.documents import build_openapi
 from app.routes.envelope import Envelope
 from app.routes.keys import check_predict_key
 from app.routes.problems import add_handlers
+from app.routes.proxy import RootPath
 from app.routes.services import Services
 from app.settings import Settings, count_cores, load_settings
 
@@ -75,7 +76,6 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
-        root_path=settings.root_path,
     )
     app.state.services = Services(settings, catalog, control, decoder)
     if settings.cors_origins:
@@ -87,6 +87,8 @@ def create_app(
             allow_headers=["*"],
             expose_headers=exposed,
         )
+    if settings.root_path:
+        app.add_middleware(RootPath, root=settings.root_path)
     app.add_middleware(Envelope, metrics=catalog.metrics, access_log=settings.access_log)
     add_handlers(app)
     app.include_router(predict.router)

@@ -6,10 +6,11 @@ are summed element by element.
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from app.drift import render_drift
 
@@ -29,7 +30,7 @@ class Family:
     help: str
     labels: Labels
     bounds: tuple[float, ...] = ()
-    merge: Callable[[float, float], float] = float.__add__
+    merge: Callable[[float, float], float] = operator.add
 
 
 _VERSION = ("model", "version")
@@ -138,6 +139,16 @@ def keep_counts(snapshot: Snapshot) -> Snapshot:
         for name, series in snapshot.items()
         if FAMILIES[name].kind in ("counter", "histogram") or name in ("failures", "batches", "last_inference_ms")
     }
+
+
+def write_snapshot(snapshot: Snapshot) -> dict[str, list[Any]]:
+    """A snapshot as JSON holds it."""
+    return {family: [[list(labels), values] for labels, values in s.items()] for family, s in snapshot.items()}
+
+
+def read_snapshot(written: dict[str, list[Any]]) -> Snapshot:
+    """What `write_snapshot` wrote."""
+    return {family: {tuple(labels): values for labels, values in series} for family, series in written.items()}
 
 
 def render(snapshot: Snapshot) -> str:

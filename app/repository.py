@@ -43,6 +43,10 @@ class Repository:
         self._tried[name] = self._read_fingerprints(name)
         return available if self._versions == "latest" else choose_versions(available, self._versions)
 
+    def looked_at(self) -> list[str]:
+        """Models that a look has found."""
+        return list(self._tried)
+
     def strictly(self, wanted: list[int]) -> list[int]:
         """Of what `look` gave, the versions that must load: for `latest` the newest alone."""
         return wanted[-1:] if self._versions == "latest" else wanted

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
 
+from app.errors import ConvserveError
+from app.metrics import Metrics
+from app.protocol import DeadlineProtocol, Deadlines
 from app.settings import Settings
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STOP = (signal.SIGINT, signal.SIGTERM)
 
 
 class DrainingServer(uvicorn.Server):
@@ -22,28 +27,40 @@ class DrainingServer(uvicorn.Server):
     uvicorn's own raises the signal again at the end, which makes an orderly end look like a killed one.
     """
 
+    def __init__(self, config: uvicorn.Config, on_hangup: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._on_hangup = on_hangup
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in _STOP:
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in (*_STOP, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens at host:port; port 0 takes a free one. Raises OSError where it can't be had."""
+def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket at host:port; port 0 takes a free one. Raises OSError where it can't be had.
+
+    A `shared` one is one of several at this port, among which the kernel spreads connections; it listens
+    only once a server takes it, because connections to it would wait from then on.
+    """
     family, _, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     # With its protocol named: asyncio sets TCP_NODELAY only on sockets that say they are TCP, and without it every
     # answer waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, protocol or socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(2048)
+        if not shared:
+            listener.listen(2048)
     except OSError:
         listener.close()
         raise
@@ -56,16 +73,48 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
-    """Answer on `listener` until told to stop."""
+def make_server(
+    app: FastAPI, settings: Settings, metrics: Metrics, on_hangup: Callable[[], None] = lambda: None
+) -> DrainingServer:
+    """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP."""
+    _allow_many_connections()
+
+    def count(error: ConvserveError) -> None:
+        metrics.add("convserve_requests_total", "", str(error.status))
+        metrics.add("convserve_rejections_total", "", error.code)
+
+    protocol = functools.partial(
+        DeadlineProtocol,
+        deadlines=Deadlines(settings.header_timeout_s, settings.body_timeout_s),
+        on_refusal=count,
+    )
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=protocol,  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        backlog=2048,
     )
-    DrainingServer(config).run(sockets=[listener])
+    return DrainingServer(config, on_hangup)
+
+
+def serve(app: FastAPI, settings: Settings, listener: socket.socket, reread: Callable[[], Settings]) -> None:
+    """Answer on `listener` until told to stop. SIGHUP reads the aliases again, by `reread`."""
+    catalog = app.state.services.catalog
+
+    def reload_aliases() -> None:
+        catalog.aliases = reread().aliases
+
+    make_server(app, settings, catalog.metrics, reload_aliases).run(sockets=[listener])
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit on open files, often 1,024, to the hard one: every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

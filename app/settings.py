@@ -59,8 +59,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")
-    threads: int = Field(0, ge=0, description="threads of one CPU session; 0 means one a core")
-    decode_threads: int = Field(0, ge=0, description="threads that decode images; 0 means one a core")
+    workers: int = Field(1, ge=0, description="processes that serve; 0 means one a core")
+    threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
+    decode_threads: int = Field(0, ge=0, description="threads that decode images; 0 shares the cores among the workers")
 
     load: list[str] = Field([], description="names of the models to load; none named loads all")
     require: list[str] = Field([], description="names that must load before the server is ready")
@@ -127,7 +128,7 @@ class Settings(BaseSettings):
         return Limits(max_image_bytes=self.max_image_bytes, max_pixels=self.max_pixels)
 
 
-def load_settings(flags: Sequence[str] = (), file: Path | None = None) -> Settings:
+def load_settings(flags: Sequence[str] = (), file: Path | None = None, *, environment: bool = True) -> Settings:
     """Settings from command line flags, the environment and a TOML file, in this order of precedence.
 
     Raises pydantic's ValidationError, pydantic_settings' SettingsError, or OSError and ValueError for the
@@ -139,13 +140,30 @@ def load_settings(flags: Sequence[str] = (), file: Path | None = None) -> Settin
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            above = super().settings_customise_sources(settings_cls, *sources, **named)
-            if file is None:
-                return above
-            file.stat()  # a missing file would be ignored silently
-            return (*above, TomlConfigSettingsSource(settings_cls, file))
+            init, *above = super().settings_customise_sources(settings_cls, *sources, **named)
+            found = [init, *above] if environment else [init]
+            if file is not None:
+                file.stat()  # a missing file would be ignored silently
+                found.append(TomlConfigSettingsSource(settings_cls, file))
+            return tuple(found)
 
     return Sourced(_cli_parse_args=list(flags), _cli_prog_name="convserve serve")
+
+
+def find_sources(flags: Sequence[str] = (), file: Path | None = None) -> dict[str, str]:
+    """Where `load_settings` takes each setting from: flag, environment, the file's name, or default.
+
+    For `aliases` and `model`, whose entries may come from several places, the one that goes first.
+    """
+    by_source = {
+        "flag": load_settings(flags, environment=False),
+        "environment": load_settings(),
+        str(file): load_settings((), file, environment=False),
+    }
+    return {
+        name: next((source for source, found in by_source.items() if name in found.model_fields_set), "default")
+        for name in Settings.model_fields
+    }
 
 
 def count_cores() -> int:

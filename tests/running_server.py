@@ -17,7 +17,7 @@ class RunningServer:
         )
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at http://127\.0\.0\.1:(\d+)").group(1))
-        self.wait_for(r"INFO ready$")
+        self.wait_for(r"INFO ready$" if "--workers" not in flags else r"INFO \d+ workers: all ready$")
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         assert self.process.stderr is not None

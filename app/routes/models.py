@@ -21,7 +21,8 @@ router = APIRouter(tags=["models"])
 @router.get("/models")
 async def list_models(services: ServicesDep) -> dict[str, Any]:
     """Every model with its versions and their state, with the reason where one was refused."""
-    return {"models": [_describe(services.catalog, name) for name in services.catalog.names()]}
+    models = [_describe(services.catalog, name) for name in services.catalog.names()]
+    return {"models": models, "aliases": services.catalog.aliases}
 
 
 @router.get("/models/{model}")

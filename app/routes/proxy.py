@@ -1,0 +1,21 @@
+"""RootPath: the service below a path of a proxy, which may have cut that path off or not."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class RootPath:
+    """ASGI middleware: tells the app, in ASGI's own terms, that it lives at `root`."""
+
+    def __init__(self, app: ASGIApp, root: str) -> None:
+        self.app = app
+        self._root = "/" + root.strip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path != self._root and not path.startswith(self._root + "/"):
+                path = self._root + path  # ASGI wants the whole path, root_path included
+            scope = {**scope, "root_path": self._root, "path": path}
+        await self.app(scope, receive, send)

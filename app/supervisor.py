@@ -1,0 +1,263 @@
+"""Supervisor: several worker processes as one service. Starts, replaces and drains them; what concerns all of them
+(load, unload, readiness, metrics) comes here and reaches every one, or none.
+
+Serves no request itself: each worker has its own socket at the same port, among which the kernel spreads
+connections, its own event loop and its own sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from app.channel import Channel, open_channel
+from app.control import watch
+from app.errors import ArtifactError, ConvserveError, WorkerFailed
+from app.metrics import Snapshot, keep_counts, merge, read_snapshot, write_snapshot
+from app.repository import Repository
+from app.settings import Settings, count_cores
+
+log = logging.getLogger(__name__)
+
+# A worker that ends sooner than this after its start may end so again: each time it is waited for longer.
+_SOON_S = 10.0
+_LONGEST_PAUSE_S = 30.0
+# What a worker's own drain may take beyond its timeout before it is killed.
+_PATIENCE_S = 10.0
+
+
+class Worker:
+    """One place among the workers: the process that holds it now, and how far that process is."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.process: Process | None = None
+        self.channel: Channel | None = None
+        self.replaces = False
+        self.tried = False
+        self.last_snapshot: Snapshot | None = None
+
+
+class Supervisor:
+    """Control over all workers: the same interface that a lone process has over itself."""
+
+    def __init__(self, settings: Settings, port: int, reread: Callable[[], Settings]) -> None:
+        count = settings.workers or count_cores()
+        self._settings = settings
+        self._job = _share(settings, count, port).model_dump(mode="json")
+        self._reread = reread
+        self._aliases = dict(settings.aliases)
+        self._unloaded: set[str] = set()
+        self._workers = [Worker(number) for number in range(count)]
+        self._repository = Repository(settings)
+        self._ended: Snapshot = {}  # counts of workers that are no more
+        self._restarts = 0
+        self._changing = asyncio.Lock()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Keep the workers running until SIGTERM or SIGINT, then drain them. The exit status: 0 after a clean end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        hangups: set[asyncio.Task[None]] = set()
+        loop.add_signal_handler(signal.SIGHUP, lambda: hangups.add(asyncio.create_task(self._reload_aliases())))
+        keeping = [asyncio.create_task(self._keep(worker)) for worker in self._workers]
+        if self._settings.poll_s:
+            self._look_at_all()
+            keeping.append(asyncio.create_task(watch(self._find_changes, self, self._settings.poll_s)))
+        await self._stopping.wait()
+        statuses = await asyncio.gather(*(self._drain(worker) for worker in self._workers))
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+        return 0 if not any(statuses) else 1
+
+    async def load(self, name: str) -> None:
+        async with self._changing:
+            self._repository.look(name)
+            workers = self._reachable()
+            failures = await _ask_all(workers, "prepare", name=name)
+            refusals = [failure for failure in failures if not isinstance(failure, WorkerFailed)]
+            if refusals or len(failures) == len(workers):
+                await _ask_all(workers, "abort", name=name)
+                raise (refusals or failures)[0]
+            self._unloaded.discard(name)
+            # A worker that ended meanwhile is replaced by one that loads what is on disk now.
+            await _ask_all(workers, "commit", name=name)
+
+    async def unload(self, name: str) -> None:
+        async with self._changing:
+            failures = await _ask_all(self._reachable(), "unload", name=name)
+            for failure in failures:
+                if not isinstance(failure, WorkerFailed):
+                    raise failure
+            self._unloaded.add(name)
+
+    async def forget(self, name: str) -> None:
+        async with self._changing:
+            self._repository.look(name)
+            await _ask_all(self._reachable(), "forget", name=name)
+
+    async def explain_unready(self) -> str:
+        if self._stopping.is_set():
+            return "the server is shutting down"
+        for worker in self._workers:
+            if worker.channel is None or not worker.tried:
+                return f"worker {worker.number + 1} of {len(self._workers)} is starting"
+            try:
+                if reason := await worker.channel.call("explain_unready"):
+                    return f"worker {worker.number + 1} of {len(self._workers)}: {reason}"
+            except WorkerFailed:
+                return f"worker {worker.number + 1} of {len(self._workers)} has ended and is being replaced"
+        return ""
+
+    async def snapshot(self) -> Snapshot:
+        workers = self._reachable()
+        found = await asyncio.gather(*(_ask(worker, "snapshot") for worker in workers), return_exceptions=True)
+        for worker, answer in zip(workers, found, strict=True):
+            if not isinstance(answer, BaseException):
+                worker.last_snapshot = read_snapshot(answer)
+        merged = merge([self._ended, *(worker.last_snapshot or {} for worker in workers)])
+        merged["convserve_worker_restarts_total"][()] = [float(self._restarts)]
+        merged["convserve_ready"][()] = [float(not await self.explain_unready())]
+        return merged
+
+    async def _keep(self, worker: Worker) -> None:
+        """Start the worker, and again whenever it ends unasked."""
+        loop, in_vain = asyncio.get_running_loop(), 0
+        while not self._stopping.is_set():
+            started = loop.time()
+            status = await self._run_once(worker)
+            if self._stopping.is_set():
+                return
+            self._restarts += 1
+            in_vain = in_vain + 1 if loop.time() - started < _SOON_S else 0
+            pause = min(_LONGEST_PAUSE_S, 0.5 * 2**in_vain) if in_vain > 1 else 0.0
+            log.error("worker %d ended with status %s: replaced in %.1f s", worker.number + 1, status, pause)
+            await asyncio.sleep(pause)
+            worker.replaces = True
+
+    async def _run_once(self, worker: Worker) -> int:
+        """One process from its start to its end; its exit status."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            worker.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "app.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
+            )
+        channel = await open_channel(ours, self._handlers(worker, lambda: channel))
+        await channel.run()  # ends with the process
+        worker.channel, worker.tried = None, False
+        if worker.last_snapshot is not None:
+            self._ended = merge([self._ended, keep_counts(worker.last_snapshot)])
+            worker.last_snapshot = None
+        return await worker.process.wait()
+
+    def _handlers(self, worker: Worker, channel: Callable[[], Channel]) -> dict[str, Callable[..., Any]]:
+        async def start() -> dict[str, Any]:
+            worker.channel = channel()
+            return {
+                "settings": self._job,
+                "aliases": self._aliases,
+                "unloaded": sorted(self._unloaded),
+                "replaces": worker.replaces,
+            }
+
+        async def tried() -> None:
+            worker.tried = True
+            if all(other.tried for other in self._workers):
+                reason = await self.explain_unready()
+                log.info("%d workers: %s", len(self._workers), f"not ready: {reason}" if reason else "all ready")
+
+        async def snapshot() -> Any:
+            return write_snapshot(await self.snapshot())
+
+        return {
+            "start": start,
+            "tried": tried,
+            "load": self.load,
+            "unload": self.unload,
+            "forget": self.forget,
+            "explain_unready": self.explain_unready,
+            "snapshot": snapshot,
+        }
+
+    async def _drain(self, worker: Worker) -> int:
+        """Tell a worker to finish what it accepted, and wait; its exit status."""
+        process = worker.process
+        if process is None:
+            return 0
+        try:
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(self._settings.drain_timeout_s + _PATIENCE_S):
+                return await process.wait()
+        except ProcessLookupError:
+            return 0  # it was just being replaced
+        except TimeoutError:
+            log.error("worker %d didn't finish in time and is killed", worker.number + 1)
+            process.kill()
+            return await process.wait()
+
+    def _reachable(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.channel is not None]
+
+    async def _reload_aliases(self) -> None:
+        self._aliases = dict(self._reread().aliases)
+        await _ask_all(self._reachable(), "set_aliases", aliases=self._aliases)
+
+    def _find_changes(self) -> tuple[list[str], list[str]]:
+        return self._repository.find_changes(self._repository.looked_at(), self._unloaded)
+
+    def _look_at_all(self) -> None:
+        """Remember what the repository looks like, as the workers load it now."""
+        try:
+            names = self._repository.names()
+        except ArtifactError:
+            return  # the workers say so
+        for name in names:
+            self._repository.look(name)
+
+
+def serve_with_workers(settings: Settings, port: int, reread: Callable[[], Settings]) -> int:
+    """Run the supervisor; the exit status."""
+
+    async def run() -> int:
+        return await Supervisor(settings, port, reread).run()
+
+    return asyncio.run(run())
+
+
+async def _ask(worker: Worker, method: str, **arguments: Any) -> Any:
+    if worker.channel is None:
+        raise WorkerFailed("the worker has ended")
+    return await worker.channel.call(method, **arguments)
+
+
+async def _ask_all(workers: Iterable[Worker], method: str, **arguments: Any) -> list[ConvserveError]:
+    """Call every worker; the errors of those that failed."""
+    answers = await asyncio.gather(*(_ask(worker, method, **arguments) for worker in workers), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, ConvserveError):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, ConvserveError)]
+
+
+def _share(settings: Settings, count: int, port: int) -> Settings:
+    """The settings of one of `count` workers: an equal part of the cores and of the memory budget."""
+    cores = max(1, count_cores() // count)
+    return settings.model_copy(
+        update={
+            "port": port,
+            "threads": settings.threads or cores,
+            "decode_threads": settings.decode_threads or cores,
+            "memory_budget": settings.memory_budget // count,
+        }
+    )

@@ -1,0 +1,42 @@
+"""What `convserve serve --show-settings` and `convserve key` print."""
+
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.keys import hash_key
+from app.settings import find_sources
+
+
+def test_each_setting_is_shown_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('port = 1\nmax_images = 3\nhost = "::1"\n')
+    monkeypatch.setenv("CONVSERVE_PORT", "2")
+    monkeypatch.setenv("CONVSERVE_HOST", "0.0.0.0")
+    assert main(["serve", "--settings", str(file), "--port", "3", "--show-settings"]) == 0
+    shown = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert shown["port"] == ["3", "flag"]
+    assert shown["host"] == ['"0.0.0.0"', "environment"]
+    assert shown["max_images"] == ["3", str(file)]
+    assert shown["max_pixels"] == ["50000000", "default"]
+
+
+def test_without_a_file_everything_else_is_a_default() -> None:
+    assert set(find_sources().values()) == {"default"}
+
+
+def test_a_key_is_printed_with_the_hash_that_settings_take(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["key"]) == 0
+    key, hashed = (line.split()[1] for line in capsys.readouterr().out.splitlines())
+    assert hash_key(key) == hashed
+
+
+@pytest.mark.parametrize("flags", [["--api-keys", "plain text"], ["--aliases", "{"], ["--memory-budget", "-1"]])
+def test_a_key_itself_is_no_setting_and_neither_is_nonsense(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", *flags]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
