@@ -14,12 +14,17 @@ from app.card import ModelCard
 _PLACE, SHARE = 1, 0.01
 
 
+def find_least_energy(card: ModelCard) -> float | None:
+    """The energy below which an image is strange; None where the card has no figures."""
+    if card.distribution is None or len(card.distribution.energy) <= _PLACE:
+        return None
+    return card.distribution.energy[_PLACE]
+
+
 def explain_unfamiliar(card: ModelCard, energy: float | None) -> str | None:
     """A warning in words for an energy lower than all but 1 % of the validation images'; None where there is none."""
-    if energy is None or card.distribution is None or len(card.distribution.energy) <= _PLACE:
-        return None
-    least = card.distribution.energy[_PLACE]
-    if energy >= least:
+    least = find_least_energy(card)
+    if energy is None or least is None or energy >= least:
         return None
     return (
         f"the image looks unlike those that {card.name} was trained on: its energy is {energy:.2f}, "

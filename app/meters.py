@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from app.card import ModelCard
 from app.drift import RecentCounts
+from app.familiarity import find_least_energy
 from app.metrics import Histogram, Metrics
 
 _BINS = 10
@@ -33,6 +34,9 @@ class ModelMeters:
         self._classes: dict[int, list[float]] = {}
         self._recent_classes = RecentCounts(metrics.series("recent_classes", *labels, width=len(card.labels)))
         self._recent_confidence = RecentCounts(metrics.series("recent_confidence", *labels, width=_BINS))
+        self._least_energy = find_least_energy(card)
+        if self._least_energy is not None:
+            self._unfamiliar = metrics.series("convserve_unfamiliar_images_total", *labels)
         if (expected := card.distribution) is not None:
             metrics.series("expected_classes", *labels, width=len(card.labels))[:] = expected.classes
             metrics.series("expected_confidence", *labels, width=_BINS)[:] = expected.confidence
@@ -46,7 +50,12 @@ class ModelMeters:
         batches[1] += seconds
 
     def record_image(
-        self, probabilities: npt.NDArray[np.float32], decode_s: float, queue_s: float, infer_s: float
+        self,
+        probabilities: npt.NDArray[np.float32],
+        energy: float | None,
+        decode_s: float,
+        queue_s: float,
+        infer_s: float,
     ) -> None:
         """One image that got its prediction; `probabilities` are [classes]."""
         self._decode.observe(decode_s)
@@ -60,6 +69,8 @@ class ModelMeters:
         self._confidence.observe(confidence)
         self._recent_classes.add(top)
         self._recent_confidence.add(min(_BINS - 1, max(0, int(confidence * _BINS))))
+        if energy is not None and self._least_energy is not None:
+            self._unfamiliar[0] += energy < self._least_energy
 
     def record_failure(self, seconds: float) -> None:
         """One request to this version that got an error."""

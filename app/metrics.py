@@ -46,6 +46,9 @@ FAMILIES: dict[str, Family] = {
         "histogram", "Time of one image in a stage: decode, queue, infer.", (*_VERSION, "stage"), _SECONDS
     ),
     "convserve_images_total": Family("counter", "Images predicted.", _VERSION),
+    "convserve_unfamiliar_images_total": Family(
+        "counter", "Images with less energy than 99 % of the validation images.", _VERSION
+    ),
     "convserve_batch_rows": Family("histogram", "Rows in a batch.", _VERSION, (1, 2, 4, 8, 16, 32, 64, 128)),
     "convserve_busy_seconds_total": Family("counter", "Time that sessions spent running batches.", _VERSION),
     "convserve_queue_rows": Family("gauge", "Rows that hold a place in the queue, decoding included.", _VERSION),

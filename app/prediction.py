@@ -64,7 +64,9 @@ async def predict(
         ) from error
     if not np.isfinite(result.output.probabilities).all():
         raise RowFailed("the network's probabilities for this image are not finite")
-    model.meters.record_image(result.output.probabilities, decoded - start, result.queue_s, result.infer_s)
+    model.meters.record_image(
+        result.output.probabilities, result.output.energy, decoded - start, result.queue_s, result.infer_s
+    )
     trace_stages(decoded - start, result.queue_s, result.infer_s)
     timing = Timing((decoded - start) * 1e3, result.queue_s * 1e3, result.infer_s * 1e3, result.batch_size)
     return Prediction(result.output, timing)

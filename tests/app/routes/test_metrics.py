@@ -75,6 +75,18 @@ def test_drift_is_the_distance_from_the_card_s_distribution(
     assert read_metrics(client)['convserve_confidence_drift{model="tiny",version="1"}'] >= 0
 
 
+def test_images_unlike_the_training_set_are_counted(tmp_path: Path, open_client: Callable[..., TestClient]) -> None:
+    distribution = Distribution(images=50, classes=(0.2,) * 5, confidence=(0.1,) * 10, energy=(50.0,) * 9)
+    make_artifact(tmp_path, distribution=distribution)  # gray level 0 has energy 0, level 255 about 130
+    client = open_client(repository=tmp_path)
+    warnings = [
+        "warning" in client.post("/predict/tiny", content=gray_image(level)).json()["predictions"][0]
+        for level in (0, 255, 0)
+    ]
+    assert warnings == [True, False, True]
+    assert read_metrics(client)['convserve_unfamiliar_images_total{model="tiny",version="1"}'] == 2
+
+
 def test_counts_go_on_over_a_reload(repository: Path, open_client: Callable[..., TestClient]) -> None:
     client = open_client(repository=repository)
     assert client.portal is not None
