@@ -164,6 +164,24 @@ class Replay(Part):
     cuda: float = 2e-3
 
 
+class PrecisionReport(Part):
+    """A model of fewer bits beside its fp32 parent: what it costs in accuracy and gives in speed."""
+
+    budget: Probability
+    """How far `measure` was allowed to fall: 0.005 is half a point."""
+    measure: Literal["accuracy", "agreement"]
+    """Top-1 accuracy on the evaluation set; where classes aren't known, the share of equal top-1 with fp32."""
+    images: int
+    fp32_top1: Probability
+    top1: Probability
+    max_abs_difference: float
+    """Largest |p - p'| to the fp32 graph."""
+    batch_size: int
+    fp32_ms: float
+    ms: float
+    """Median time of one batch on the CPU that made the artifact, measured by turns with fp32."""
+
+
 class ModelCard(Part):
     """card.json of one version of one model."""
 
@@ -179,6 +197,7 @@ class ModelCard(Part):
     head: Literal["softmax", "logits", "sigmoid", "multilabel"]
     """What the network's own last layer gave."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision_report: PrecisionReport | None = None
     energy: bool
     """Whether the graph has the `energy` output; else the largest probability is the score."""
     features: bool

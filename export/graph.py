@@ -24,6 +24,7 @@ from export.head import Head, head_nodes, output_width
 Layout = Literal["nhwc", "nchw"]
 
 INPUT = "image"
+OURS = ("around/", "pixels/", "head/", "batch/")
 RESERVED = (INPUT, "probabilities", "energy", "features")
 
 
@@ -78,12 +79,32 @@ def finish_graph(
         nodes = pad_rows(graph, nodes, batch)
     graph.node.extend(nodes)
     drop_unused(graph)
+    _name_nodes(graph)
     finished.producer_name = "convserve"
     try:
         onnx.checker.check_model(finished, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"the converted graph is not valid ONNX: {error}") from error
     return FinishedGraph(finished, energy, classifier)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Every node a name of its own: tools that lower the precision know nodes by nothing else.
+
+    Ours are those before and behind the network; they give tensors that are called pixels/, head/, batch/ or an output.
+    """
+    outputs = {output.name for output in graph.output} - {"features"}
+    for index, node in enumerate(graph.node):
+        ours = node.output[0] in outputs or node.output[0].startswith(OURS)
+        if ours or node.name.startswith(OURS):
+            node.name = f"{OURS[0]}{index}_{node.op_type}"
+        else:
+            node.name = f"network/{index}_{node.op_type}"
+
+
+def our_nodes(model: onnx.ModelProto) -> list[str]:
+    """The names of the nodes that finish_graph put around a network."""
+    return [node.name for node in model.graph.node if node.name.startswith(OURS)]
 
 
 def _pixel_nodes(

@@ -64,3 +64,22 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(constants)
+
+
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put every node behind those that it reads, as ONNX demands and not every tool leaves it."""
+    makers = {name: position for position, node in enumerate(graph.node) for name in node.output}
+    waiting = [{makers[name] for name in node.input if name in makers} for node in graph.node]
+    readers: dict[int, list[int]] = {}
+    for position, needed in enumerate(waiting):
+        for maker in needed:
+            readers.setdefault(maker, []).append(position)
+    ready = [position for position, needed in enumerate(waiting) if not needed]
+    for position in ready:  # grows while it is walked
+        for reader in readers.get(position, ()):
+            waiting[reader].discard(position)
+            if not waiting[reader]:
+                ready.append(reader)
+    nodes = [graph.node[position] for position in ready]
+    del graph.node[:]
+    graph.node.extend(nodes)

@@ -7,7 +7,6 @@ import importlib.metadata
 import platform
 import shutil
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from export.errors import ConversionError, UsageError
 from export.evaluation import evaluate, write_report
 from export.graph import FinishedGraph, Layout, finish_graph
 from export.head import Head, output_width, read_head
+from export.precision import Made, Precision, lower_precision
 from export.progress import Progress, say
 from export.samples import decode_samples
 from export.source import Source
@@ -34,26 +34,19 @@ MAX_BATCH = 32
 TOOLS = ("convserve", "keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime", "numpy", "pillow")
 
 
-@dataclass(frozen=True)
-class Made:
-    """A graph that was proved, before it is published."""
-
-    card: ModelCard
-    graph: FinishedGraph
-    expected: npt.NDArray[np.float64]  # [n, classes]: the untouched network's, for every proof image
-    probabilities: npt.NDArray[np.float32]  # [n, classes]: the graph's
-
-
-def convert(source: Source, repository: Path) -> Path:
+def convert(source: Source, repository: Path, precision: Precision = "fp32") -> Path:
     """Convert, prove on every proof image, measure, and publish. Returns the version's folder.
 
-    Raises ConversionError, ProofError or PublishError; then nothing has been published.
+    Raises ConversionError, ProofError or PublishError; then nothing has been published. `fp16` and `int8` are models of
+    their own, `<name>-fp16` and `<name>-int8`, published where they are nearly as accurate.
     """
+    if precision == "int8" and source.images.calibration is None:
+        raise UsageError("int8 takes the ranges of activations from real images: name some with --dataset or --images")
     from export.convert import keras_to_onnx  # here, so that an ONNX file is published without TensorFlow
 
     say(f"converting {source.name} ({source.network.parameters:,} parameters) to ONNX")
     network = keras_to_onnx(source.model, source.image.shape, source.max_batch)
-    return publish_network(source, network, repository)
+    return publish_network(source, network, repository, precision=precision)
 
 
 def publish_network(
@@ -62,6 +55,7 @@ def publish_network(
     repository: Path,
     *,
     layout: Layout = "nhwc",
+    precision: Precision = "fp32",
 ) -> Path:
     """Finish the graph of a bare network in ONNX, prove it against `source.model`, measure and publish it."""
     head = _choose_head(source, network)
@@ -82,6 +76,8 @@ def publish_network(
     )
     card = _write_card(source, head, graph, proof, batch)
     made = Made(card, graph, expected, outputs.probabilities)
+    if precision != "fp32":
+        made = lower_precision(source, made, precision)
     return _publish(source, made, repository)
 
 

@@ -26,6 +26,9 @@ LEAST_PROBABILITY = 1e-6
 BATCH_SIZES = (1, 7)
 
 
+Session = onnxruntime.InferenceSession
+
+
 @dataclass(frozen=True)
 class GraphOutputs:
     """What the graph gives for n images."""
@@ -120,16 +123,7 @@ def compare(
     """
     expected = np.asarray(keras_probabilities, np.float64)
     actual = np.asarray(graph_probabilities, np.float64)
-    if expected.shape != actual.shape:
-        raise ProofError(f"Keras gives {expected.shape}, the graph {actual.shape}")
-    for side, values in (("Keras", expected), ("the graph", actual)):
-        if not np.isfinite(values).all():
-            raise ProofError(f"{side} gives {np.count_nonzero(~np.isfinite(values)):,} values that are not finite")
-    difference = np.abs(expected - actual)
-    likely = expected >= LEAST_PROBABILITY
-    logs = np.log(np.where(likely, expected, 1))
-    floor = np.finfo(np.float64).tiny
-    log_difference = np.where(likely, np.abs(logs - np.log(np.maximum(actual, floor))) / np.maximum(1, np.abs(logs)), 0)
+    difference, log_difference = measure_differences(expected, actual)
     _refuse_beyond("|p - p'|", difference, abs_tolerance)
     _refuse_beyond("|ln p - ln p'| / max(1, |ln p|)", log_difference, log_tolerance)
     top = np.sort(expected, axis=1)
@@ -148,6 +142,23 @@ def compare(
         log_tolerance=log_tolerance,
         fitted_random_weights=fitted_random_weights,
     )
+
+
+def measure_differences(expected: Floats, actual: Floats) -> tuple[Floats, Floats]:
+    """|p - p'| and |ln p - ln p'| / max(1, |ln p|), the latter 0 where p < 1e-6; both [n, classes].
+
+    Raises ProofError where the shapes differ or a value is not finite.
+    """
+    if expected.shape != actual.shape:
+        raise ProofError(f"Keras gives {expected.shape}, the graph {actual.shape}")
+    for side, values in (("Keras", expected), ("the graph", actual)):
+        if not np.isfinite(values).all():
+            raise ProofError(f"{side} gives {np.count_nonzero(~np.isfinite(values)):,} values that are not finite")
+    likely = expected >= LEAST_PROBABILITY
+    logs = np.log(np.where(likely, expected, 1))
+    floor = np.finfo(np.float64).tiny
+    log_difference = np.where(likely, np.abs(logs - np.log(np.maximum(actual, floor))) / np.maximum(1, np.abs(logs)), 0)
+    return np.abs(expected - actual), log_difference
 
 
 def _refuse_beyond(what: str, values: Floats, tolerance: float) -> None:
