@@ -18,7 +18,8 @@ router = APIRouter(include_in_schema=False)
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>convserve {version}: every address</title><link rel="stylesheet" href="{root}/web/style.css"></head>
+<meta name="color-scheme" content="light dark"><title>convserve {version}: every address</title>
+<link rel="icon" href="{root}/web/icon.svg"><link rel="stylesheet" href="{root}/web/style.css"></head>
 <body><main class="card"><p><a href="{root}/">convserve</a> · <a href="{root}/openapi.json">openapi.json</a></p>
 <h1>Every address</h1>
 <p>{description}</p>
