@@ -28,7 +28,7 @@ from app.routes import (
     v2_statistics,
     version_files,
 )
-from app.routes.documents import build_openapi
+from app.routes.documents import build_openapi, describe_errors
 from app.routes.envelope import Envelope
 from app.routes.keys import check_predict_key
 from app.routes.problems import add_handlers
@@ -93,7 +93,8 @@ def create_app(
     add_handlers(app)
     app.include_router(predict.router)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
-    for module in (models, version_files, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
+    app.include_router(version_files.router, responses=describe_errors(404, 422, 503))
+    for module in (models, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
     app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.errors import Unavailable
+from app.routes.documents import describe_errors
 from app.routes.services import ServicesDep
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -16,7 +17,7 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/ready")
+@router.get("/ready", responses=describe_errors(503))
 async def ready(services: ServicesDep) -> dict[str, str]:
     """Every model was tried, those required are loaded, and at least one serves; 503 with the reason
     otherwise.

@@ -12,10 +12,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from app.catalog import Catalog
 from app.loading import Version
 from app.routes.card_page import render_card
+from app.routes.documents import describe_errors
 from app.routes.pages import PAGE_HEADERS
 from app.routes.services import ServicesDep
 
 router = APIRouter(tags=["models"])
+
+
+_CARD: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "text/html": {"schema": {"type": "string"}}}},
+    **describe_errors(404, 422, 503),
+}
 
 
 @router.get("/models")
@@ -25,7 +32,7 @@ async def list_models(services: ServicesDep) -> dict[str, Any]:
     return {"models": models, "aliases": services.catalog.aliases}
 
 
-@router.get("/models/{model}")
+@router.get("/models/{model}", responses=describe_errors(404))
 async def show_model(model: str, services: ServicesDep) -> dict[str, Any]:
     """One model: its versions and, for those loaded, the device, the measured times and the card."""
     described = _describe(services.catalog, model)
@@ -35,7 +42,7 @@ async def show_model(model: str, services: ServicesDep) -> dict[str, Any]:
     return described
 
 
-@router.get("/models/{model}/card", response_model=None)
+@router.get("/models/{model}/card", response_model=None, responses=_CARD)
 async def show_card(
     model: str, request: Request, services: ServicesDep, version: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
@@ -50,7 +57,7 @@ async def show_card(
 def _describe(catalog: Catalog, name: str) -> dict[str, Any]:
     versions = catalog.versions(name)
     states = {version.state for version in versions} or {"refused"}
-    state = next(state for state in ("loaded", "loading", "refused") if state in states)
+    state = next(state for state in ("loaded", "loading", "refused", "unloaded") if state in states)
     described: dict[str, Any] = {
         "name": name,
         "state": state,

@@ -72,21 +72,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{model}", responses=describe_errors(404))
-async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
-    """The versions of a model and their state."""
-    return {"model_version_status": [_describe(version) for version in services.catalog.versions(model)]}
-
-
-@router.get("/{model}/versions/{version}", responses=describe_errors(404, 422))
-async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep) -> dict[str, Any]:
-    """The state of one version."""
-    found = [known for known in services.catalog.versions(model) if known.number == version]
-    if not found:
-        services.catalog.resolve(model, version)  # raises and says which there are
-    return {"model_version_status": [_describe(known) for known in found]}
-
-
+# Before the routes below: {model} there would match these addresses too, and name GET as the only method.
 @router.post(
     "/{model}:predict",
     response_class=Response,
@@ -111,6 +97,21 @@ async def predict_v1_with_version(
 ) -> Response:
     """Classify with one version."""
     return await _answer(model, version, request, services)
+
+
+@router.get("/{model}", responses=describe_errors(404))
+async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
+    """The versions of a model and their state."""
+    return {"model_version_status": [_describe(version) for version in services.catalog.versions(model)]}
+
+
+@router.get("/{model}/versions/{version}", responses=describe_errors(404, 422))
+async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep) -> dict[str, Any]:
+    """The state of one version."""
+    found = [known for known in services.catalog.versions(model) if known.number == version]
+    if not found:
+        services.catalog.resolve(model, version)  # raises and says which there are
+    return {"model_version_status": [_describe(known) for known in found]}
 
 
 async def _answer(name: str, version: int | None, request: Request, services: Services) -> Response:

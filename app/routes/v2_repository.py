@@ -35,7 +35,16 @@ def _describe_body(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 _INDEX = _describe_body({"ready": {"type": "boolean", "description": "Only what serves."}})
-_CHANGE = _describe_body({"parameters": {"type": "object", "description": "Nothing can be configured here."}})
+_CHANGE = _describe_body(
+    {
+        "parameters": {
+            "type": "object",
+            "properties": {"unload_dependents": {"type": "boolean"}},
+            "additionalProperties": False,
+            "description": "Nothing can be configured here.",
+        }
+    }
+)
 
 
 @router.post("/index", openapi_extra=_INDEX)
@@ -82,9 +91,11 @@ async def _read_object(request: Request) -> dict[str, Any]:
 
 
 def _refuse_parameters(asked: dict[str, Any]) -> None:
-    parameters = asked.get("parameters") or {}
+    parameters = asked.get("parameters", {})
     if not isinstance(parameters, dict):
         raise BadJson("parameters is no object")
+    if not isinstance(parameters.get("unload_dependents", False), bool):
+        raise InvalidParameter("unload_dependents is neither true nor false")
     given = sorted(parameters.keys() - {"unload_dependents"})
     if given:
         raise InvalidParameter(

@@ -1,19 +1,15 @@
 """The HTTP/1.1 of the server itself, over real sockets: deadlines, limits, pipelining, what isn't HTTP."""
 
-import asyncio
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.main import create_app
-from app.server import make_server, open_socket
 from app.settings import Settings
 from artifacts import gray_image
+from threaded_server import serve_in_thread
 
 WHITE = gray_image(255)
 HEAD = (
@@ -22,37 +18,9 @@ HEAD = (
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@contextmanager
-def running(repository: Path, **settings: float) -> Iterator[int]:
-    """A server on a socket, in a thread of this process; gives its port."""
-    made = Settings(repository=repository, **settings)  # type: ignore[arg-type]
-    app = create_app(made)
-    server = make_server(app, made, app.state.services.catalog.metrics)
-    listener = open_socket("127.0.0.1", 0)
-    ready = threading.Event()
-
-    async def serve() -> None:
-        async def tell() -> None:
-            await app.state.services.catalog.wait_until_tried()
-            ready.set()
-
-        telling = asyncio.create_task(tell())
-        await server._serve([listener])  # without the signals, which belong to the main thread
-        await telling
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(30)
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture
 def serve(repository: Path) -> Callable[..., object]:
-    return lambda **settings: running(repository, **settings)
+    return lambda **settings: serve_in_thread(Settings(repository=repository, **settings))
 
 
 def connect(port: int) -> socket.socket:

@@ -1,7 +1,6 @@
 """The Open Inference Protocol by tritonclient, unmodified, over a real socket: what Triton's users run."""
 
 import base64
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-import uvicorn
 from fastapi.testclient import TestClient
 from tritonclient.utils import InferenceServerException
 
 from app.keys import hash_key
-from app.main import create_app
-from app.server import open_socket
 from app.settings import Settings
 from artifacts import LABELS, gray_image, make_artifact
+from threaded_server import serve_in_thread
 
 ADMIN = "an admin key"
 AS_ADMIN = {"Authorization": f"Bearer {ADMIN}"}
@@ -29,24 +26,14 @@ def address(repository: Path) -> Iterator[str]:
     """A service on a socket, in a thread of this process."""
     make_artifact(repository, version=2)
     settings = Settings(repository=repository, versions="all", admin_keys=[hash_key(ADMIN)], max_images=40)
-    app = create_app(settings)
-    listener = open_socket("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", log_config=None, lifespan="on"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    host, port = listener.getsockname()
-    try:
-        yield f"{host}:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serve_in_thread(settings) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
 def client(address: str) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(address) as client:
-        while not client.is_server_ready():
-            pass
+        assert client.is_server_ready()
         yield client
 
 
