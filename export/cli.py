@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from export.arguments import FITS, PREPROCESSING, RESIZES, add_shared, positive, size
-from export.conversion import add_adopt, add_convert
+from export.conversion import add_adopt, add_convert, add_time
 from export.errors import ExportError, UsageError
 
 
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_convert(commands)
     add_adopt(commands)
+    add_time(commands)
 
     evaluate = commands.add_parser("evaluate", help="accuracy of an artifact through the serving decoder")
     evaluate.add_argument("model", help="NAME or NAME/VERSION")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.arguments import PRECISIONS, add_image_options, add_shared, channels
+from export.arguments import PRECISIONS, add_image_options, add_shared, channels, positive, size
 
 if TYPE_CHECKING:
     from export.image_options import ImageOptions
@@ -59,6 +59,23 @@ def add_adopt(commands: Any) -> None:
     add_shared(parser, _adopt, repository=True, data=True)
 
 
+def add_time(commands: Any) -> None:
+    parser = commands.add_parser(
+        "time",
+        help="forward timing as in the series: Keras beside ONNX Runtime",
+        description="Time the forward pass: 10 burn-in batches, then the measured ones, Keras and ONNX Runtime by "
+        "turns in one run, mean +/- deviation a batch as a table and a plot.",
+    )
+    parser.add_argument("source", metavar="NETWORK|RUN|FILE", help="a network by name gets random weights")
+    parser.add_argument("--batch-size", type=positive, default=32, metavar="N", help="default: 32")
+    parser.add_argument("--batches", type=positive, default=100, metavar="N", help="measured ones (default: 100)")
+    parser.add_argument("--size", type=size, metavar="HxW", help="another input size")
+    parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of custom layers; it is executed")
+    parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="default: time-NETWORK.png")
+    add_shared(parser, _time)
+
+
 def read_image_options(options: argparse.Namespace) -> ImageOptions:
     from export.image_options import ImageOptions
 
@@ -103,3 +120,18 @@ def _adopt(options: argparse.Namespace) -> None:
         std=options.std,
         data_dir=options.data_dir,
     )
+
+
+def _time(options: argparse.Namespace) -> None:
+    from export.forward_timing import time_network
+
+    timing = time_network(
+        options.source,
+        batch_size=options.batch_size,
+        batches=options.batches,
+        size=options.size,
+        code=options.code,
+        unsafe=options.unsafe,
+        plot=options.plot or Path(f"time-{Path(options.source).stem}.png"),
+    )
+    print(timing.table())

@@ -79,3 +79,18 @@ def draw_reliability(rows: list[tuple[float, float, float, float]], ece: float, 
         lower.bar(lefts, [share for *_, share in rows], width, align="edge", color=MUTED, edgecolor="white")
         lower.set(xlabel="confidence", ylabel="share", xlim=(0, 1))
         figure.savefig(path, dpi=120)
+
+
+def draw_timing(milliseconds: dict[str, list[float]], title: str, path: Path) -> None:
+    """Each batch's time as a dot, every candidate in its color, its mean as a line with the number beside it."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for (name, times), color in zip(milliseconds.items(), (BLUE, ORANGE), strict=False):
+            mean, deviation = float(np.mean(times)), float(np.std(times))
+            axes.plot(range(1, len(times) + 1), times, ".", color=color, markersize=4)
+            axes.axhline(mean, color=color, linewidth=1, label=f"{name}: {mean:,.1f} +/- {deviation:,.1f} ms")
+        axes.set(xlabel="batch", ylabel="ms a batch", title=title, ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+        figure.savefig(path, dpi=120)

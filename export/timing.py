@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import onnxruntime
 
 from app.images import Pixels
 
+BURN_IN = 10
 
-def compare_speed(
-    sessions: Sequence[onnxruntime.InferenceSession], pixels: Pixels, runs: int = 11, warm_up: int = 2
-) -> list[float]:
-    """The median milliseconds of one batch in each session, run by turns."""
-    seconds: list[list[float]] = [[] for _ in sessions]
-    for run in range(warm_up + runs):
-        for session, times in zip(sessions, seconds, strict=True):
+
+def time_by_turns(
+    candidates: Mapping[str, Callable[[], object]],
+    batches: int,
+    burn_in: int = BURN_IN,
+    after_each: Callable[[], None] = lambda: None,
+) -> dict[str, list[float]]:
+    """Milliseconds of each of `batches` calls of every candidate, after `burn_in` that don't count."""
+    milliseconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(burn_in + batches):
+        for name, call in candidates.items():
             start = time.perf_counter()
-            session.run(["probabilities"], {"image": pixels})
-            if run >= warm_up:
-                times.append(time.perf_counter() - start)
-    return [1000 * statistics.median(times) for times in seconds]
+            call()
+            if turn >= burn_in:
+                milliseconds[name].append(1000 * (time.perf_counter() - start))
+        after_each()
+    return milliseconds
+
+
+def compare_speed(sessions: Sequence[onnxruntime.InferenceSession], pixels: Pixels, batches: int = 11) -> list[float]:
+    """The median milliseconds of one batch of uint8 [n, h, w, c] in each session."""
+    candidates = {
+        str(index): lambda session=session: session.run(["probabilities"], {"image": pixels})
+        for index, session in enumerate(sessions)
+    }
+    return [statistics.median(times) for times in time_by_turns(candidates, batches, burn_in=2).values()]
