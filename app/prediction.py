@@ -107,9 +107,12 @@ def top_classes(model: LoadedModel, probabilities: npt.NDArray[np.float32], coun
 
 
 def label_set(model: LoadedModel, probabilities: npt.NDArray[np.float32], score: float) -> list[Class]:
-    """Every class with probability >= 1 - score, best first (Sadinle et al. 2019)."""
+    """Every class with probability >= 1 - score, best first (Sadinle et al. 2019), and always the best one.
+
+    An empty set would help nobody, and coverage is a lower bound.
+    """
     count = int(np.count_nonzero(probabilities >= np.float32(1 - score)))
-    return top_classes(model, probabilities, count)
+    return top_classes(model, probabilities, max(count, 1))
 
 
 def _class(model: LoadedModel, probabilities: npt.NDArray[np.float32], index: int) -> Class:

@@ -89,6 +89,15 @@ def test_coverage_adds_the_label_set(tmp_path: Path, open_client: Callable[..., 
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
 
 
+def test_the_label_set_always_holds_the_most_probable_class(
+    tmp_path: Path, open_client: Callable[..., TestClient]
+) -> None:
+    make_artifact(tmp_path, score_quantiles=ScoreQuantiles(images=100, coverage=(0.9,), score=(0.0,)))
+    client = open_client(repository=tmp_path)
+    (prediction,) = client.post("/predict/tiny?coverage=0.9", content=gray_image(100)).json()["predictions"]
+    assert [entry["label"] for entry in prediction["set"]] == [prediction["classes"][0]["label"]]
+
+
 def test_coverage_of_a_model_without_quantiles_is_refused(client: TestClient) -> None:
     response = client.post("/predict/tiny?coverage=0.95", content=WHITE)
     assert response.status_code == 422
