@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from app.card import ImagePolicy, ModelCard, PrecisionReport, Proof, Replay
-from app.images import Pixels
+from app.card import ModelCard, PrecisionReport, Proof, Replay
 from export import verify
-from export.errors import ConversionError, ProofError
-from export.graph import FinishedGraph, our_nodes
-from export.graph_edits import sort_nodes
+from export.errors import ProofError
+from export.graph import FinishedGraph
+from export.half import to_fp16
 from export.progress import Progress, say
-from export.samples import Samples, decode_samples
+from export.quantization import to_int8
+from export.samples import decode_samples
 from export.source import Source
 from export.timing import compare_speed
 
@@ -29,8 +25,6 @@ Precision = Literal["fp32", "fp16", "int8"]
 BUDGET = 0.005
 # The server may differ by this factor from what was measured here.
 SLACK = 3
-CALIBRATION_IMAGES = 256
-CALIBRATION_BATCH = 16
 TIMED_BATCH = 8
 CHUNK = 64
 
@@ -53,7 +47,7 @@ def lower_precision(source: Source, made: Made, precision: Precision) -> Made:
     """
     say(f"lowering the precision to {precision}")
     model = made.graph.model
-    lowered = to_fp16(model) if precision == "fp16" else to_int8(model, source)
+    lowered = _lower(source, model, precision)
     session = verify.open_session(lowered.SerializeToString())
     probabilities = _run(session, source, made.card.max_batch)
     report = _judge(source, made, probabilities, precision)
@@ -79,65 +73,11 @@ def lower_precision(source: Source, made: Made, precision: Precision) -> Made:
     return Made(card, FinishedGraph(lowered, made.graph.energy, made.graph.classifier), made.expected, probabilities)
 
 
-def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The network's own nodes in float16; pixel arithmetic and head, where fp16 would cost accuracy, in float32."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # weights below 6e-8 become that
-        lowered: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=our_nodes(model))
-    del lowered.graph.value_info[:]
-    sort_nodes(lowered.graph)
-    onnx.checker.check_model(lowered, full_check=True)
-    return lowered
-
-
-def to_int8(model: onnx.ModelProto, source: Source) -> onnx.ModelProto:
-    """Quantize and dequantize around the network's nodes: uint8 activations, int8 weights a channel (U8S8).
-
-    Ranges are those of up to 256 of the source's calibration images. Raises ConversionError where ONNX Runtime can't.
-    """
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    assert source.images.calibration is not None
-    with tempfile.TemporaryDirectory() as folder:
-        whole, folded, quantized = (Path(folder) / name for name in ("fp32.onnx", "folded.onnx", "int8.onnx"))
-        onnx.save(model, whole)
-        try:
-            quant_pre_process(str(whole), str(folded), skip_symbolic_shape=True)  # folds batch normalization
-            quantize_static(
-                folded,
-                quantized,
-                _CalibrationImages(source.images.calibration, source.image),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                nodes_to_exclude=our_nodes(onnx.load(folded)),
-            )
-        except Exception as error:  # the tools raise errors of many kinds for nodes that they don't know
-            raise ConversionError(f"{source.name} can't be quantized: {error}") from error
-        return onnx.load(quantized)
-
-
-class _CalibrationImages:
-    """Batches of uint8 images, evenly taken from all: onnxruntime.quantization's CalibrationDataReader."""
-
-    def __init__(self, samples: Samples, policy: ImagePolicy) -> None:
-        count = min(len(samples), CALIBRATION_IMAGES)
-        self._indices = np.linspace(0, len(samples) - 1, count).astype(int)
-        self._batches = self._decode(samples, policy)
-
-    def get_next(self) -> dict[str, Pixels] | None:
-        return next(self._batches, None)
-
-    def _decode(self, samples: Samples, policy: ImagePolicy) -> Iterator[dict[str, Pixels]]:
-        with Progress("calibration", len(self._indices)) as progress:
-            for start in range(0, len(self._indices), CALIBRATION_BATCH):
-                chosen = self._indices[start : start + CALIBRATION_BATCH]
-                yield {"image": decode_samples(samples, chosen, policy)}
-                progress.advance(len(chosen))
+def _lower(source: Source, model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    if precision == "fp16":
+        return to_fp16(model)
+    assert source.images.calibration is not None  # export.pipeline.convert has seen to it
+    return to_int8(model, source.images.calibration, source.image)
 
 
 def _run(session: verify.Session, source: Source, max_batch: int) -> npt.NDArray[np.float32]:

@@ -99,3 +99,13 @@ def test_an_int8_model_is_replayed_and_served(built: Path, tmp_path: Path) -> No
         image = next((tmp_path / "lenet5-digits-int8/1/golden").glob("*.png")).read_bytes()
         answer = client.post("/predict/lenet5-digits-int8", content=image, headers={"Content-Type": "image/png"})
         assert answer.status_code == 200
+
+
+def test_fp16_leaves_pixel_arithmetic_and_head_in_float32(color_source: Source, tmp_path: Path) -> None:
+    graph = onnx.load(convert(color_source, tmp_path, "fp16") / "model.onnx").graph
+    casts = [node for node in graph.node if node.op_type == "Cast"]
+    # uint8 to float32; into float16; the logits and the features back out of it
+    assert len(casts) == 4
+    makers = {node.output[0]: node.op_type for node in graph.node}
+    assert makers["probabilities"] == "Softmax"
+    assert makers["energy"] == "ReduceLogSumExp"
