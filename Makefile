@@ -1,4 +1,4 @@
-# serve, test, check, format, bench: the only commands a newcomer needs. HOST=, PORT=, REPOSITORY= are honored.
+# serve and test are all that a newcomer needs; the rest is for developers. HOST=, PORT=, REPOSITORY= are honored.
 
 PYTHON     ?= python3
 HOST       ?= 127.0.0.1
