@@ -105,7 +105,7 @@ async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
     return {"model_version_status": [_describe(version) for version in services.catalog.versions(model)]}
 
 
-@router.get("/{model}/versions/{version}", responses=describe_errors(404, 422))
+@router.get("/{model}/versions/{version:int}", responses=describe_errors(404, 422))
 async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep) -> dict[str, Any]:
     """The state of one version."""
     found = [known for known in services.catalog.versions(model) if known.number == version]

@@ -1,0 +1,66 @@
+"""A small HTTP/1.1 client: one connection, requests one after another; what is right is for the caller to judge."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    chunked: bool = False
+
+    def encode(self) -> bytes:
+        """The bytes on the wire. Headers go as they are: what can't be sent mustn't be in them."""
+        lines = [f"POST {self.path} HTTP/1.1", "Host: bench", *(f"{n}: {v}" for n, v in self.headers.items())]
+        if not self.chunked:
+            return "\r\n".join([*lines, f"Content-Length: {len(self.body)}", "", ""]).encode("latin-1") + self.body
+        half = len(self.body) // 2
+        pieces = [f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in (self.body[:half], self.body[half:]) if p]
+        head = "\r\n".join([*lines, "Transfer-Encoding: chunked", "", ""]).encode("latin-1")
+        return head + b"".join(pieces) + b"0\r\n\r\n"
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connection:
+    """Opens itself at the first request, and again after the server closed it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, request: Request) -> Answer:
+        """Raises ConnectionError or IncompleteReadError where the server goes away."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        try:
+            writer.write(request.encode())
+            answer = await _read(reader)
+        except BaseException:
+            self.close()
+            raise
+        if answer.headers.get("connection") == "close":
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+async def _read(reader: asyncio.StreamReader) -> Answer:
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return Answer(int(first.split()[1]), headers, await reader.readexactly(int(headers.get("content-length", "0"))))

@@ -1,0 +1,103 @@
+"""python -m bench.fuzz --cases 10000: mutated requests, seeded; every answer must be 200, a problem of 4xx, 503 or 504.
+
+Then the service must still be right, and its memory back to within 10 % of what sound requests had brought it to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections import Counter
+from random import Random
+
+from bench.client import Answer, Connection, Request
+from bench.mutations import mutate, sound_requests
+from bench.service import read_memory, running, stop
+
+_CONNECTIONS = 8
+_MOST_GROWTH = 1.10
+
+
+def find_fault(answer: Answer) -> str:
+    """What is wrong with an answer to a mutated request; empty where nothing is."""
+    if answer.status >= 500 and answer.status not in (503, 504):
+        return f"status {answer.status}"
+    if answer.status >= 400:
+        if answer.headers.get("content-type") != "application/problem+json":
+            return f"status {answer.status} as {answer.headers.get('content-type')}"
+        if json.loads(answer.body)["status"] != answer.status:
+            return "a problem with another status than its answer"
+    if "x-request-id" not in answer.headers:
+        return "no X-Request-ID"
+    return ""
+
+
+async def fuzz(port: int, cases: int, seed: int) -> tuple[Counter[int], list[str]]:
+    """Send `cases` mutated requests; statuses, and what was wrong."""
+    random, sound = Random(seed), sound_requests()
+    requests = iter([mutate(sound, random) for _ in range(cases)])
+    statuses: Counter[int] = Counter()
+    faults: list[str] = []
+
+    async def send() -> None:
+        connection = Connection(port)
+        for request in requests:
+            try:
+                answer = await connection.send(request)
+            except (ConnectionError, asyncio.IncompleteReadError) as error:
+                faults.append(f"{type(error).__name__}: {_show(request)}")
+                continue
+            statuses[answer.status] += 1
+            if fault := find_fault(answer):
+                faults.append(f"{fault}: {_show(request)}")
+            if statuses.total() % 500 == 0:
+                print(f"\r{statuses.total():,} of {cases:,}", end="", file=sys.stderr, flush=True)
+        connection.close()
+
+    await asyncio.gather(*(send() for _ in range(_CONNECTIONS)))
+    print(file=sys.stderr)
+    return statuses, faults
+
+
+async def check_sound(port: int, times: int) -> list[str]:
+    """Send what must be answered with 200."""
+    connection = Connection(port)
+    faults = []
+    for _ in range(times):
+        for request in sound_requests():
+            if (answer := await connection.send(request)).status != 200:
+                faults.append(f"{answer.status} to a sound request: {_show(request)}: {answer.body[:200]!r}")
+    connection.close()
+    return faults
+
+
+def _show(request: Request) -> str:
+    return f"{request.path} {request.headers} {len(request.body)} bytes {request.body[:60]!r}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with running() as server:
+        faults = asyncio.run(check_sound(server.port, 20))
+        before = read_memory(server.process.pid)
+        statuses, found = asyncio.run(fuzz(server.port, given.cases, given.seed))
+        faults += found + asyncio.run(check_sound(server.port, 1))
+        after = read_memory(server.process.pid)
+        status = stop(server)
+    print("statuses: " + ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items())))
+    print(f"memory: {before:.0f} MB before, {after:.0f} MB after ({after / before - 1:+.1%}); exit status {status}")
+    if after > before * _MOST_GROWTH:
+        faults.append(f"memory grew by {after / before - 1:.1%}")
+    for fault in faults[:20]:
+        print(f"FAULT {fault}")
+    print("passed" if not faults and status == 0 else f"failed: {len(faults)} faults")
+    return 0 if not faults and status == 0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
