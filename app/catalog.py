@@ -1,8 +1,8 @@
-"""Catalog: which models and versions are served, loading or refused. One owner of that state: the event loop.
+"""Catalog: loads, reloads and unloads the models of a repository. One owner of that state: the event loop.
 
-One folder that can't be served never stops the others: it is kept with the reason, for /models and for
-whoever asks for it. A load has two steps, so that several processes can change together or not at all:
-`prepare` loads beside what serves, `commit` swaps and drains the old, `abort` drops the new.
+One folder that can't be served never stops the others. A load has two steps, so that several processes can
+change together or not at all: `prepare` loads beside what serves, `commit` swaps and drains the old, `abort`
+drops the new.
 """
 
 from __future__ import annotations
@@ -17,19 +17,13 @@ from typing import Any
 from app.errors import (
     ArtifactError,
     DeviceFailed,
-    Draining,
-    Loading,
     LoadRefused,
-    ModelRefused,
-    ModelUnloaded,
-    UnknownModel,
-    UnknownVersion,
 )
 from app.loading import Load, Loader, State, Version
-from app.metrics import Labels, Metrics
+from app.metrics import Metrics
 from app.model import LoadedModel, load_model
-from app.repository import Repository
 from app.settings import Settings
+from app.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -42,26 +36,18 @@ class Change:
     fresh: dict[int, Version]
 
 
-class Catalog:
+class Catalog(Shelf):
     """The models of one repository. `start` begins to load them, `close` drains and drops them."""
 
     def __init__(self, settings: Settings, load: Load = load_model, metrics: Metrics | None = None) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self.metrics = metrics or Metrics()
         self.metrics.observe_with(self._observe)
-        self._models: dict[str, dict[int, Version]] = {}
-        self._refusals: dict[str, str] = {}  # of whole models: no version could even be tried
-        self._repository = Repository(settings)
         self._unloaded: set[str] = set()  # by hand: nothing but a load by hand brings them back
         self._draining: list[LoadedModel] = []
-        self._problem = ""  # of the whole repository
         self._started = False
-        self._tried = asyncio.Event()
-        self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loader = Loader(settings, load, self.metrics, lambda: [*self._loaded(), *self._draining])
-        self.aliases: dict[str, str] = dict(settings.aliases)
-        """Other names of models: alias -> model or model/version. An alias goes before a model of its name."""
 
     def start(self, unloaded: Collection[str] = ()) -> None:
         """Read the repository and load what the settings ask for, in the background; nothing where it was
@@ -90,57 +76,6 @@ class Catalog:
         """Wait until nothing is being loaded or drained."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    def explain_unready(self) -> str:
-        """Why the server isn't ready; empty where it is."""
-        if self._closing:
-            return "the server is shutting down"
-        if not self._tried.is_set():
-            return "models are loading"
-        missing = [name for name in self._settings.require if not self._serving(name)]
-        if missing:
-            return f"required models are not loaded: {', '.join(missing)}"
-        if not any(self._serving(name) for name in self._models):
-            return self._problem or f"no model of the repository {self._settings.repository} is loaded"
-        return ""
-
-    def names(self) -> list[str]:
-        """Every model, whatever its state."""
-        return sorted(self._models.keys() | self._refusals.keys())
-
-    def versions(self, name: str) -> list[Version]:
-        """The versions of a model or alias, newest first. Raises UnknownModel."""
-        name, _ = self._follow(name)
-        return sorted(self._models.get(name, {}).values(), key=lambda version: -version.number)
-
-    def refusal(self, name: str) -> str:
-        """Why no version of a model could even be tried; empty otherwise."""
-        return self._refusals.get(name, "")
-
-    def resolve(self, name: str | None = None, version: int | None = None) -> LoadedModel:
-        """The model to predict with: the newest loaded version unless `version` or the alias names one;
-        without a name, the default model.
-
-        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining.
-        """
-        if self._closing:
-            raise Draining("the server is shutting down: try again")
-        name, pinned = self._follow(name or self._default_name())
-        version = version or pinned
-        versions = self._models.get(name, {})
-        if version is not None and version not in versions:
-            raise UnknownVersion(self._explain_unknown_version(name, version))
-        candidates = [versions[version]] if version is not None else self.versions(name)
-        for candidate in candidates:
-            if candidate.model is not None:
-                return candidate.model
-        states = {candidate.state for candidate in candidates}
-        if "loading" in states:
-            raise Loading(f"{name} is being loaded: try again in a moment")
-        if "unloaded" in states:
-            raise ModelUnloaded(f"{name} was unloaded: POST /v2/repository/models/{name}/load brings it back")
-        reasons = [candidate.reason for candidate in candidates] or [self._refusals.get(name, "no version")]
-        raise ModelRefused(f"{name} was refused: {reasons[0]}")
 
     async def load(self, name: str) -> None:
         """Load what the repository holds of a model now, swap, and drain the old: also a reload.
@@ -291,52 +226,3 @@ class Catalog:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _loaded(self) -> list[LoadedModel]:
-        return [v.model for versions in self._models.values() for v in versions.values() if v.model is not None]
-
-    def _serving(self, name: str) -> bool:
-        return any(version.model is not None for version in self._models.get(name, {}).values())
-
-    def _follow(self, name: str) -> tuple[str, int | None]:
-        """The model that a name or alias means, and the version that the alias pins. Raises UnknownModel."""
-        name, _, pinned = self.aliases.get(name, name).partition("/")
-        self._check_known(name)
-        return name, int(pinned) if pinned else None
-
-    def _default_name(self) -> str:
-        if self._settings.default_model:
-            return self._settings.default_model
-        if len(self._models) == 1:
-            return next(iter(self._models))
-        raise UnknownModel(
-            f"no model is named and the setting default_model is empty: POST to /predict/MODEL; {self._known()}"
-        )
-
-    def _check_known(self, name: str) -> None:
-        if name not in self._models and name not in self._refusals:
-            raise UnknownModel(f"there is no model {name[:80]!r}; {self._known()}")
-
-    def _known(self) -> str:
-        names = [*self.names(), *self.aliases]
-        return f"there are {', '.join(names[:50])}" if names else self._problem or "the repository is empty"
-
-    def _explain_unknown_version(self, name: str, version: int) -> str:
-        loaded = ", ".join(str(known.number) for known in self.versions(name)) or "none"
-        if self._repository.holds(name, version):
-            return (
-                f"{name} version {version} is in the repository but the setting "
-                f"versions={self._settings.versions} "
-                f"doesn't load it; tried: {loaded}"
-            )
-        return f"{name} has no version {version}; there are: {loaded}"
-
-    def _observe(self) -> Iterable[tuple[str, Labels, list[float]]]:
-        """Gauges of what is loaded."""
-        for model in self._loaded():
-            labels = (model.name, str(model.version))
-            kinds = (model.device.kind, model.card.precision, model.card.network.name)
-            yield "convserve_queue_rows", labels, [model.batcher.queue_rows]
-            yield "convserve_queue_limit_rows", labels, [model.batcher.max_queue_rows]
-            yield "convserve_model_memory_bytes", labels, [model.memory_bytes]
-            yield "convserve_sessions", (*labels, *kinds), [len(model.devices)]

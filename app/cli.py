@@ -75,8 +75,12 @@ def _serve(arguments: list[str]) -> int:
 
     set_up_logging(settings.log_level, settings.log_format)
 
-    def reread() -> Settings:
-        return read_settings(flags, known.settings)
+    def read_aliases() -> dict[str, str] | None:
+        try:
+            return read_settings(flags, known.settings).aliases
+        except UsageError as error:
+            logging.getLogger(__name__).error("the aliases stay as they are: %s", error)
+            return None
 
     try:
         listener = open_socket(settings.host, settings.port)
@@ -84,12 +88,12 @@ def _serve(arguments: list[str]) -> int:
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
     print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
     if settings.workers == 1:
-        serve(create_app(settings), settings, listener, reread)
+        serve(create_app(settings), settings, listener, read_aliases)
         return 0
     port = listener.getsockname()[1]
     listener.close()  # it proved the address free; each worker has a socket of its own there
     with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
-        return serve_with_workers(settings, port, reread)
+        return serve_with_workers(settings, port, read_aliases)
 
 
 def _show_settings(settings: Settings, sources: dict[str, str]) -> int:

@@ -103,14 +103,17 @@ def make_server(
     return DrainingServer(config, on_hangup)
 
 
-def serve(app: FastAPI, settings: Settings, listener: socket.socket, reread: Callable[[], Settings]) -> None:
-    """Answer on `listener` until told to stop. SIGHUP reads the aliases again, by `reread`."""
+def serve(
+    app: FastAPI, settings: Settings, listener: socket.socket, read_aliases: Callable[[], dict[str, str] | None]
+) -> None:
+    """Answer on `listener` until told to stop. At SIGHUP the aliases become what `read_aliases` gives, if anything."""
     catalog = app.state.services.catalog
 
-    def reload_aliases() -> None:
-        catalog.aliases = reread().aliases
+    def change_aliases() -> None:
+        if (aliases := read_aliases()) is not None:
+            catalog.aliases = aliases
 
-    make_server(app, settings, catalog.metrics, reload_aliases).run(sockets=[listener])
+    make_server(app, settings, catalog.metrics, change_aliases).run(sockets=[listener])
 
 
 def _allow_many_connections() -> None:

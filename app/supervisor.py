@@ -14,6 +14,7 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from app.channel import Channel, open_channel
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 # A worker that ends sooner than this after its start may end so again: each time it is waited for longer.
 _SOON_S = 10.0
 _LONGEST_PAUSE_S = 30.0
+# A worker that takes longer to say how it is stands still.
+_ANSWER_S = 5.0
 # What a worker's own drain may take beyond its timeout before it is killed.
 _PATIENCE_S = 10.0
 
@@ -47,11 +50,11 @@ class Worker:
 class Supervisor:
     """Control over all workers: the same interface that a lone process has over itself."""
 
-    def __init__(self, settings: Settings, port: int, reread: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, port: int, read_aliases: Callable[[], dict[str, str] | None]) -> None:
         count = settings.workers or count_cores()
         self._settings = settings
         self._job = _share(settings, count, port).model_dump(mode="json")
-        self._reread = reread
+        self._read_aliases = read_aliases
         self._aliases = dict(settings.aliases)
         self._unloaded: set[str] = set()
         self._workers = [Worker(number) for number in range(count)]
@@ -60,15 +63,16 @@ class Supervisor:
         self._restarts = 0
         self._changing = asyncio.Lock()
         self._stopping = asyncio.Event()
+        self._hung_up = asyncio.Event()
 
     async def run(self) -> int:
         """Keep the workers running until SIGTERM or SIGINT, then drain them. The exit status: 0 after a clean end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        hangups: set[asyncio.Task[None]] = set()
-        loop.add_signal_handler(signal.SIGHUP, lambda: hangups.add(asyncio.create_task(self._reload_aliases())))
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
         keeping = [asyncio.create_task(self._keep(worker)) for worker in self._workers]
+        keeping.append(asyncio.create_task(self._reload_aliases()))
         if self._settings.poll_s:
             self._look_at_all()
             keeping.append(asyncio.create_task(watch(self._find_changes, self, self._settings.poll_s)))
@@ -109,25 +113,32 @@ class Supervisor:
         if self._stopping.is_set():
             return "the server is shutting down"
         for worker in self._workers:
-            if worker.channel is None or not worker.tried:
-                return f"worker {worker.number + 1} of {len(self._workers)} is starting"
+            title = f"worker {worker.number + 1} of {len(self._workers)}"
+            if not worker.tried:
+                return f"{title} is starting"
             try:
-                if reason := await worker.channel.call("explain_unready"):
-                    return f"worker {worker.number + 1} of {len(self._workers)}: {reason}"
+                async with asyncio.timeout(_ANSWER_S):
+                    if reason := await _ask(worker, "explain_unready"):
+                        return f"{title}: {reason}"
             except WorkerFailed:
-                return f"worker {worker.number + 1} of {len(self._workers)} has ended and is being replaced"
+                return f"{title} has ended and is being replaced"
+            except TimeoutError:
+                return f"{title} doesn't answer"
         return ""
 
     async def snapshot(self) -> Snapshot:
         workers = self._reachable()
-        found = await asyncio.gather(*(_ask(worker, "snapshot") for worker in workers), return_exceptions=True)
-        for worker, answer in zip(workers, found, strict=True):
-            if not isinstance(answer, BaseException):
-                worker.last_snapshot = read_snapshot(answer)
+        await asyncio.gather(*(self._take_snapshot(worker) for worker in workers))
         merged = merge([self._ended, *(worker.last_snapshot or {} for worker in workers)])
         merged["convserve_worker_restarts_total"][()] = [float(self._restarts)]
         merged["convserve_ready"][()] = [float(not await self.explain_unready())]
         return merged
+
+    async def _take_snapshot(self, worker: Worker) -> None:
+        """Keep the worker's last one where it has ended or stands still: counts must never go back."""
+        with suppress(WorkerFailed, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                worker.last_snapshot = read_snapshot(await _ask(worker, "snapshot"))
 
     async def _keep(self, worker: Worker) -> None:
         """Start the worker, and again whenever it ends unasked."""
@@ -210,8 +221,14 @@ class Supervisor:
         return [worker for worker in self._workers if worker.channel is not None]
 
     async def _reload_aliases(self) -> None:
-        self._aliases = dict(self._reread().aliases)
-        await _ask_all(self._reachable(), "set_aliases", aliases=self._aliases)
+        while await self._hung_up.wait():
+            self._hung_up.clear()
+            await self._change_aliases()
+
+    async def _change_aliases(self) -> None:
+        if (aliases := self._read_aliases()) is not None:
+            self._aliases = aliases
+            await _ask_all(self._reachable(), "set_aliases", aliases=aliases)
 
     def _find_changes(self) -> tuple[list[str], list[str]]:
         return self._repository.find_changes(self._repository.looked_at(), self._unloaded)
@@ -226,11 +243,11 @@ class Supervisor:
             self._repository.look(name)
 
 
-def serve_with_workers(settings: Settings, port: int, reread: Callable[[], Settings]) -> int:
+def serve_with_workers(settings: Settings, port: int, read_aliases: Callable[[], dict[str, str] | None]) -> int:
     """Run the supervisor; the exit status."""
 
     async def run() -> int:
-        return await Supervisor(settings, port, reread).run()
+        return await Supervisor(settings, port, read_aliases).run()
 
     return asyncio.run(run())
 

@@ -89,5 +89,6 @@ def _describe_version(version: Version) -> dict[str, Any]:
             "ms_of_batch": {str(rows): round(s * 1e3, 3) for rows, s in model.seconds_of_batch.items()},
             "golden_difference": model.replay_difference,
             "load_s": round(model.load_s, 3),
+            "memory_bytes": model.memory_bytes,
         }
     return described
