@@ -33,6 +33,7 @@ class Storm:
     without_retry_after: int = 0
     lost: int = 0
     memory_mb: float = 0.0
+    busy_s: float = 0.0
 
     def record(self, status: int, milliseconds: float, retry_after: bool) -> None:
         self.statuses[status] += 1
@@ -43,7 +44,7 @@ class Storm:
             self.without_retry_after += not retry_after
 
 
-async def measure_capacity(port: int, seconds: float, connections: int = 32) -> float:
+async def measure_capacity(port: int, seconds: float, connections: int = QUEUE_ROWS) -> float:
     """Answers a second while the queue never runs dry and never fills."""
     done = 0
     start = time.perf_counter()
@@ -96,6 +97,16 @@ async def overload(port: int, pid: int, rate: float, seconds: float) -> Storm:
     return storm
 
 
+async def read_busy_seconds(port: int) -> float:
+    """How long the session has been running batches, by the service's own count."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+    text = (await reader.read()).decode()
+    writer.close()
+    lines = [line for line in text.splitlines() if line.startswith("convserve_busy_seconds_total{")]
+    return float(lines[0].split()[-1]) if lines else 0.0
+
+
 async def time_recovery(port: int) -> float:
     """Seconds until a request after the storm is answered with 200."""
     connection, start = Connection(port), time.perf_counter()
@@ -110,11 +121,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--layers", type=int, default=20, help="convolutions of the slow model")
     given = parser.parse_args()
-    with running("--max-queue-rows", str(QUEUE_ROWS), slow_layers=given.layers) as server:
+    # Connections that idle between two requests must not be closed just as they are used again.
+    flags = ("--max-queue-rows", str(QUEUE_ROWS), "--keep-alive-s", "120")
+    with running(*flags, slow_layers=given.layers) as server:
         asyncio.run(measure_capacity(server.port, 1.0))
         before = read_memory(server.process.pid)
         capacity = asyncio.run(measure_capacity(server.port, max(5.0, given.seconds / 5)))
+        busy = asyncio.run(read_busy_seconds(server.port))
         storm = asyncio.run(overload(server.port, server.process.pid, TIMES * capacity, given.seconds))
+        storm.busy_s = asyncio.run(read_busy_seconds(server.port)) - busy
         recovery = asyncio.run(time_recovery(server.port))
         after = asyncio.run(measure_capacity(server.port, max(5.0, given.seconds / 5)))
         status = stop(server)
@@ -131,6 +146,8 @@ def report(capacity: float, after: float, storm: Storm, before: float, recovery:
     print(f"capacity       {capacity:8.1f} images/s unloaded, {after:.1f} after the storm")
     print(f"offered        {storm.statuses.total() / storm.seconds:8.1f} requests/s for {storm.seconds:.0f} s")
     print(f"completed      {completed:8.1f} images/s, {completed / reference:.1%} of capacity")
+    # Beside a noisy neighbor capacity moves; how busy the session was doesn't.
+    print(f"session busy   {storm.busy_s / storm.seconds:8.1%} of the storm")
     print(f"refused (429)  {storm.statuses[429]:8,} in {refused:.1f} ms (median)")
     if storm.answer_ms:
         p50, p99 = statistics.median(storm.answer_ms), sorted(storm.answer_ms)[int(len(storm.answer_ms) * 0.99)]
