@@ -10,13 +10,17 @@ RUNTIME    ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN       := .venv/bin
 INSTALLED := .venv/installed-$(RUNTIME)
 
-.PHONY: help install serve test check format examples constraints clean
+.PHONY: help install serve test check format examples constraints clean cluster test-cluster image smoke sbom audit
 
 help:
 	@echo "make serve    install, train and convert the embedded default, serve it on http://$(HOST):$(PORT)"
 	@echo "make test     install, run everything that needs no GPU and no outside network"
 	@echo "make check    lint, format and types, as CI does"
 	@echo "make format   mend what the linter can mend"
+	@echo "make cluster  the same service under Ray Serve, on this machine (docs/cluster.md)"
+	@echo "make image    container images, and their sizes"
+	@echo "make smoke    build the images, docker compose up, post a digit, check, tear down"
+	@echo "make sbom     what the serve image is made of, as CycloneDX; make audit: known vulnerabilities"
 	@echo "make examples digit.png and photo.jpg, for the README's commands"
 
 install: $(INSTALLED)
@@ -56,5 +60,54 @@ constraints: $(INSTALLED)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate \
 	  --no-emit-index-url --upgrade pyproject.toml -o constraints.txt
 
+# Ray brings a hundred packages that nothing else here needs: an environment of its own.
+RAY_BIN   := .venv-ray/bin
+RAY_READY := .venv-ray/installed-$(RUNTIME)
+# What Ray's documentation recommends for throughput: HAProxy in front, requests straight to the replicas.
+RAY_TUNED := RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1
+CLUSTER   ?= deploy/cluster.yaml
+
+$(RAY_READY): pyproject.toml constraints.txt
+	@echo "== installing Ray into .venv-ray (runtime: $(RUNTIME))"
+	@$(PYTHON) -m venv --clear .venv-ray
+	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray,test]' onnx
+	@touch $@
+
+cluster: $(RAY_READY) $(INSTALLED)
+	@$(BIN)/convserve-export build quickstart --if-missing --repository $(REPOSITORY)
+	@$(RAY_BIN)/python -m deploy.check_cluster $(CLUSTER)
+	@echo "== starting Ray and the service   (Ctrl-C stops both)"
+	@exec env $(RAY_TUNED) $(RAY_BIN)/serve run $(CLUSTER)
+
+test-cluster: $(RAY_READY)
+	$(RAY_BIN)/pytest -s tests/deploy/test_ray_cluster.py tests/deploy/test_cluster_file.py
+
+VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LABELS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
+
+image:
+	docker build --target serve --build-arg RUNTIME=$(RUNTIME) $(LABELS) -t convserve:$(RUNTIME) .
+	docker build --target export $(LABELS) -t convserve-export .
+	@$(PYTHON) -m deploy.image_sizes convserve:$(RUNTIME) convserve-export
+
+smoke:
+	$(PYTHON) -m deploy.smoke
+
+# What the serve image holds, and nothing else: listed from an environment made as the image's is.
+sbom: build/audit/ready
+	@rm -rf build/serve && $(PYTHON) -m venv --without-pip build/serve
+	@build/audit/bin/pip --python build/serve install --disable-pip-version-check -q -c constraints.txt '.[$(RUNTIME)]'
+	@build/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom-$(RUNTIME).json build/serve
+	@echo "wrote build/sbom-$(RUNTIME).json"
+
+audit: build/audit/ready
+	@build/audit/bin/python -m deploy.audit constraints.txt
+
+build/audit/ready: Makefile
+	@$(PYTHON) -m venv --clear build/audit
+	@build/audit/bin/pip install --disable-pip-version-check -q 'cyclonedx-bom>=7' 'pip-audit>=2.10'
+	@touch $@
+
 clean:
-	rm -rf .venv runs $(REPOSITORY) build *.egg-info
+	rm -rf .venv .venv-ray runs $(REPOSITORY) build *.egg-info

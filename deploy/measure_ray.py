@@ -1,0 +1,143 @@
+"""What the Ray layer costs: the same model on one core, plain and under Ray Serve, in one run.
+
+    python -m deploy.measure_ray --repository repository --model lenet5-digits
+
+Both services run at once and are loaded in turn, so that a noisy machine is equally noisy to both. Prints requests
+a second, the median and 99th percentile, and the processor time that the servers spent on a request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import yaml
+
+from deploy.load import Load
+from deploy.ports import free_port
+
+TUNED = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+# Processes that inherited this variable belong to a service: Ray's don't stay children of the one that was started.
+MARK = "CONVSERVE_MEASURED_AS"
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repository", type=Path, default=Path("repository"))
+    parser.add_argument("--model", default="lenet5-digits")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    golden = given.repository / given.model
+    image = next(path for path in sorted(golden.glob("*/golden/*")) if path.suffix != ".npz").read_bytes()
+    with plain(given.repository) as plain_port, under_ray(given.repository, given.model) as ray_port:
+        ports = {"plain": plain_port, "ray": ray_port}
+        for port in ports.values():
+            wait_until_ready(port)
+        print(f"{given.model}, one core a service, {given.rounds} rounds of {given.seconds:g} s, medians")
+        print(f"{'connections':>11} {'':>6} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8}")
+        for connections in given.connections:
+            rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in ports}
+            for _ in range(given.rounds):
+                for name, port in ports.items():
+                    rows[name].append(measure(name, port, given.model, image, connections, given.seconds))
+            for name, measured in rows.items():
+                rate, p50, p99, cpu = (statistics.median(column) for column in zip(*measured, strict=True))
+                print(f"{connections:>11} {name:>6} {rate:>8,.0f} {p50:>8.2f} {p99:>8.2f} {cpu:>8.2f}", flush=True)
+
+
+def measure(name: str, port: int, model: str, image: bytes, connections: int, seconds: float) -> tuple[float, ...]:
+    """Requests a second, p50 and p99 in ms, processor ms a request."""
+    before = processor_seconds(name)
+    answers = asyncio.run(Load(port, f"/predict/{model}", image, connections).run(seconds))
+    spent = processor_seconds(name) - before
+    if bad := [answer.status for answer in answers if answer.status != 200]:
+        raise SystemExit(f"{name}: {len(bad)} of {len(answers)} requests failed: {set(bad)}")
+    times = sorted((answer.ended - answer.began) * 1e3 for answer in answers)
+    return len(times) / seconds, times[len(times) // 2], times[len(times) * 99 // 100], spent * 1e3 / len(times)
+
+
+@contextmanager
+def plain(repository: Path) -> Iterator[int]:
+    port = free_port()
+    flags = [f"--repository={repository}", f"--port={port}", "--threads=1", "--decode-threads=1"]
+    with service("plain", [sys.executable, "-m", "app", "serve", *flags]):
+        yield port
+
+
+@contextmanager
+def under_ray(repository: Path, model: str) -> Iterator[int]:
+    plan = yaml.safe_load((Path(__file__).parent / "cluster.yaml").read_text())
+    port = plan["http_options"]["port"] = free_port()
+    (application,) = plan["applications"]
+    application["args"] |= {"repository": str(repository.absolute()), "models": [model]}
+    (deployment,) = application["deployments"]
+    deployment["autoscaling_config"]["max_replicas"] = 1
+    ports = {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("METRICS", "STATS")}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(plan, file)
+        file.flush()
+        run = [str(Path(sys.executable).parent / "serve"), "run", file.name]
+        with service("ray", run, **TUNED, **ports):
+            yield port
+
+
+@contextmanager
+def service(name: str, command: list[str], **environment: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment, MARK: name},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(90)
+
+
+def wait_until_ready(port: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise SystemExit(f"nothing was ready on port {port} after 120 s")
+
+
+def processor_seconds(name: str) -> float:
+    """Time that all processes of a service have spent, user and system."""
+    mark = f"{MARK}={name}\0".encode()
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes():
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                total += int(fields[11]) + int(fields[12])
+        except OSError:
+            continue  # it ended meanwhile
+    return total / TICK
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from deploy_files import ROOT, read_yaml
+
+from app.drift import _METRICS as DRIFT
+from app.metrics import FAMILIES, render
+
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "convserve.json").read_text())
+
+
+def our_metrics() -> set[str]:
+    """Every name that /metrics can hold."""
+    names = set(DRIFT)
+    for name, family in FAMILIES.items():
+        if family.kind == "histogram":
+            names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")}
+        elif family.kind != "internal":
+            names.add(name)
+    return names
+
+
+def expressions() -> list[str]:
+    shown = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    asked = [variable["query"]["query"] for variable in DASHBOARD["templating"]["list"]]
+    rules = [rule["expr"] for group in read_yaml("deploy/prometheus/rules.yml")["groups"] for rule in group["rules"]]
+    return [*shown, *asked, *rules]
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_dashboard_and_alerts_ask_for_metrics_that_exist(expression: str) -> None:
+    assert set(re.findall(r"convserve_\w+", expression)) <= our_metrics()
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_dashboard_and_alerts_ask_by_labels_that_exist(expression: str) -> None:
+    labels = {label for family in FAMILIES.values() for label in family.labels} | {"le", "instance", "job"}
+    named = re.findall(r"by \(([^)]*)\)", expression) + re.findall(r"\{(\w+)=", expression)
+    assert {label.strip() for group in named for label in group.split(",")} <= labels
+
+
+def test_an_empty_service_has_metrics_to_show() -> None:
+    assert render({}).endswith("\n")
+
+
+def test_every_panel_has_a_place_of_its_own() -> None:
+    taken = [
+        (x, y)
+        for grid in (panel["gridPos"] for panel in DASHBOARD["panels"])
+        for x in range(grid["x"], grid["x"] + grid["w"])
+        for y in range(grid["y"], grid["y"] + grid["h"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24
+
+
+def test_the_dashboard_reads_the_provisioned_data_source() -> None:
+    (source,) = read_yaml("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {source["uid"]}
+
+
+@pytest.mark.parametrize(
+    "words", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")], ids=["config", "rules"]
+)
+def test_prometheus_itself_accepts(words: tuple[str, ...]) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool isn't installed (Debian's package prometheus has it)")
+    result = subprocess.run(["promtool", *words], cwd=PROMETHEUS, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
