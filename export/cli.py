@@ -135,7 +135,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from export.published import evaluate_published, open_published
 
     published = open_published(options.repository, options.model)
-    result = evaluate_published(published, load_dataset(options.dataset, options.data_dir))
+    trained_on = published.card.training.dataset if published.card.training is not None else None
+    seen = trained_on == str(Path(options.dataset).resolve())
+    result = evaluate_published(published, load_dataset(options.dataset, options.data_dir, seen=seen))
     if options.json:
         print(result.model_dump_json())
         return

@@ -59,22 +59,23 @@ class DataSet:
         return Path(self.name).name
 
 
-def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False) -> DataSet:
+def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False, seen: bool = True) -> DataSet:
     """The data set called `name`, or the folder of class folders that it names.
 
+    A folder without a split of its own is split; where the network has not `seen` any of it, all of it is for the test.
     Raises UsageError for an unknown name, DataError where its files can't be had.
     """
     if name in DATASETS:
         return DATASETS[name](data_dir)
     if (folder := Path(name)).is_dir():
-        return _load_folder(folder, skip_damaged)
+        return _load_folder(folder, skip_damaged, seen)
     near = difflib.get_close_matches(name, DATASETS, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise UsageError(f"unknown data set {name!r}{hint}: there are {', '.join(DATASETS)}, or a folder of class folders")
 
 
-def _load_folder(folder: Path, skip_damaged: bool) -> DataSet:
-    labels, train, test, split = read_class_folders(folder, skip_damaged=skip_damaged)
+def _load_folder(folder: Path, skip_damaged: bool, seen: bool) -> DataSet:
+    labels, train, test, split = read_class_folders(folder, skip_damaged=skip_damaged, seen=seen)
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
     return DataSet(str(folder.resolve()), labels, policy, train, test, "not stated", any_size=True, split=split)
 

@@ -28,9 +28,11 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_class_folders(
-    folder: Path, *, check: bool = True, skip_damaged: bool = False
+    folder: Path, *, skip_damaged: bool = False, seen: bool = True
 ) -> tuple[tuple[str, ...], FileSamples, FileSamples, str]:
     """Class names, training and test samples of a folder of class folders, and how it was split.
+
+    Where there is no split and the network has not `seen` any of these images, all of them are test samples.
 
     Raises DataError for fewer than two classes, a class without images, or (unless `skip_damaged`) images that can't
     be decoded: it lists them.
@@ -44,17 +46,18 @@ def read_class_folders(
         tested = [file for file, out in zip(files, held_out, strict=True) if out]
     else:
         trained, tested = _label(train, labels), _label(own, labels)
-    if check:
-        damaged = _find_damaged([path for path, _ in trained + tested])
-        if damaged and not skip_damaged:
-            raise DataError(
-                f"{len(damaged)} images of {folder} can't be decoded: {_list(damaged)}. "
-                "Remove them, or leave them out with --skip-damaged"
-            )
-        if damaged:
-            say(f"left out {len(damaged)} damaged images: {_list(damaged)}")
-        trained = [file for file in trained if file[0] not in damaged]
-        tested = [file for file in tested if file[0] not in damaged]
+    damaged = _find_damaged([path for path, _ in trained + tested])
+    if damaged and not skip_damaged:
+        raise DataError(
+            f"{len(damaged)} images of {folder} can't be decoded: {_list(damaged)}. "
+            "Remove them, or leave them out with --skip-damaged"
+        )
+    if damaged:
+        say(f"left out {len(damaged)} damaged images: {_list(damaged)}")
+    trained = [file for file in trained if file[0] not in damaged]
+    tested = [file for file in tested if file[0] not in damaged]
+    if own is None and not seen:
+        return labels, _samples(trained), _samples(trained + tested), "all of it to test on"
     if not tested:
         raise DataError(f"{folder} has too few images to hold some back for the test: add images, or a test/ folder")
     split = "the folder's own" if own else f"{TEST_SHARE:.0%} to test on, by a hash of the file name"

@@ -32,7 +32,7 @@ def choose_images(options: ImageOptions, labels: tuple[str, ...], channels: int,
 
 
 def dataset_images(name: str, labels: tuple[str, ...], data_dir: Path | None) -> ProofImages:
-    dataset = load_dataset(name, data_dir)
+    dataset = load_dataset(name, data_dir, seen=False)
     known = dataset.labels == labels
     if not known:
         say(

@@ -40,6 +40,13 @@ def test_a_split_is_made_by_the_names_and_stays_when_images_are_added(tmp_path: 
     assert before <= set(read_class_folders(tmp_path)[2].paths)
 
 
+def test_a_folder_that_the_network_never_saw_is_all_for_the_test(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(tmp_path / name, 20)
+    assert len(load_dataset(str(tmp_path), None, seen=False).test) == 40
+    assert len(load_dataset(str(tmp_path), None).test) < 40
+
+
 def test_the_folders_own_split_is_kept(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("val", 2)):
         for name in ("cat", "dog"):
