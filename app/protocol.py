@@ -17,6 +17,8 @@ from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLar
 from app.routes.encoding import encode_json
 
 _MOST_HEADER_BYTES = 64_000
+# From a deadline to its execution: a turn of the loop at least.
+_LAST_LOOK_S = 0.05
 # How long an idle connection stays open once the server stops: a request may already be on its way.
 _GRACE_S = 0.2
 
@@ -107,8 +109,12 @@ class DeadlineProtocol(HttpToolsProtocol):
             seconds = self._deadlines.header_s if self._phase == _HEADER else self._deadlines.body_s
             self._timer = self.loop.call_later(seconds, self._time_out)
 
-    def _time_out(self) -> None:
+    def _time_out(self, last: bool = False) -> None:
         self._timer = None
+        if not last:
+            # Where the loop is behind, timers run before what has already arrived is read: read first.
+            self._timer = self.loop.call_later(_LAST_LOOK_S, self._time_out, True)
+            return
         if not self._requests:  # a browser's spare connection: nobody would read an answer
             self.transport.close()
             return

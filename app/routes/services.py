@@ -21,7 +21,7 @@ class Services:
     decoder: Decoder
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # async: FastAPI sends plain functions through a thread
     return cast(Services, request.app.state.services)
 
 
