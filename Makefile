@@ -70,7 +70,7 @@ CLUSTER   ?= deploy/cluster.yaml
 $(RAY_READY): pyproject.toml constraints.txt
 	@echo "== installing Ray into .venv-ray (runtime: $(RUNTIME))"
 	@$(PYTHON) -m venv --clear .venv-ray
-	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray,test]' onnx
+	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray]' onnx pytest
 	@touch $@
 
 cluster: $(RAY_READY) $(INSTALLED)
