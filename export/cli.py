@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from export.arguments import FITS, PREPROCESSING, RESIZES, add_shared, positive, size
 from export.conversion import add_adopt, add_convert, add_time
 from export.errors import ExportError, UsageError
+from export.quiet import load_keras
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for a failure, 2 for usage, 130 after Ctrl-C."""
-    # TensorFlow's start-up chatter would bury the progress.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -101,6 +99,7 @@ def _build_one(options: argparse.Namespace, title: str, name: str) -> None:
     from export.recipes import find_recipe
 
     say(f"{title}: loading TensorFlow and the data")
+    load_keras()
     from export.datasets import load_dataset
     from export.pipeline import convert
     from export.pretrained import load_run
@@ -120,6 +119,7 @@ def _build_one(options: argparse.Namespace, title: str, name: str) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    load_keras()
     from export.progress import say
     from export.train_command import choose_start
     from export.training import train
@@ -160,6 +160,7 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _networks(options: argparse.Namespace) -> None:
+    load_keras()
     from export.networks import network_rows, print_networks
 
     if options.json:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.arguments import PRECISIONS, add_image_options, add_shared, channels, positive, size
+from export.quiet import load_keras
 
 if TYPE_CHECKING:
     from export.image_options import ImageOptions
@@ -95,6 +96,7 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    load_keras()
     from export.pipeline import convert
     from export.pretrained import LoadOptions, find_source
 
@@ -123,6 +125,7 @@ def _adopt(options: argparse.Namespace) -> None:
 
 
 def _time(options: argparse.Namespace) -> None:
+    load_keras()
     from export.forward_timing import time_network
 
     timing = time_network(

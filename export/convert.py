@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,7 +30,6 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
         raise ConversionError(
             f"conversion needs Keras on TensorFlow, it runs on {keras.backend.backend()}: unset KERAS_BACKEND"
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
     import tf2onnx
 
