@@ -57,7 +57,7 @@ def test_the_small_form_of_every_network_is_proved(name: str) -> None:
         raw = verify.network_outputs(model, pixels, prepared)
     expected = verify.probabilities_from(raw, "logits")
     proof = verify.compare(expected, verify.run_graph(session, pixels).probabilities, source="")
-    assert proof.max_abs_difference <= 1e-4
+    assert proof.max_abs_difference <= 5e-5  # half the tolerance, or another machine's order of summation might fail it
     assert 0.2 <= np.median(expected.max(axis=1)) <= 0.95
 
 
