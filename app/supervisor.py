@@ -10,19 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
-import sys
-from asyncio.subprocess import Process
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from app.channel import Channel, open_channel
+from app.channel import Handlers
 from app.control import watch
-from app.errors import ArtifactError, ConvserveError, WorkerFailed
+from app.errors import ArtifactError, WorkerFailed
 from app.metrics import Snapshot, keep_counts, merge, read_snapshot, write_snapshot
 from app.repository import Repository
 from app.settings import Settings, count_cores
+from app.worker_handle import WorkerHandle, ask_all
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +29,6 @@ _SOON_S = 10.0
 _LONGEST_PAUSE_S = 30.0
 # A worker that takes longer to say how it is stands still.
 _ANSWER_S = 5.0
-# What a worker's own drain may take beyond its timeout before it is killed.
-_PATIENCE_S = 10.0
-
-
-class Worker:
-    """One place among the workers: the process that holds it now, and how far that process is."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.process: Process | None = None
-        self.channel: Channel | None = None
-        self.replaces = False
-        self.tried = False
-        self.last_snapshot: Snapshot | None = None
 
 
 class Supervisor:
@@ -57,7 +41,7 @@ class Supervisor:
         self._read_aliases = read_aliases
         self._aliases = dict(settings.aliases)
         self._unloaded: set[str] = set()
-        self._workers = [Worker(number) for number in range(count)]
+        self._workers = [WorkerHandle(number) for number in range(count)]
         self._repository = Repository(settings)
         self._ended: Snapshot = {}  # counts of workers that are no more
         self._restarts = 0
@@ -77,7 +61,7 @@ class Supervisor:
             self._look_at_all()
             keeping.append(asyncio.create_task(watch(self._find_changes, self, self._settings.poll_s)))
         await self._stopping.wait()
-        statuses = await asyncio.gather(*(self._drain(worker) for worker in self._workers))
+        statuses = await asyncio.gather(*(worker.drain(self._settings.drain_timeout_s) for worker in self._workers))
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
@@ -87,18 +71,18 @@ class Supervisor:
         async with self._changing:
             self._repository.look(name)
             workers = self._reachable()
-            failures = await _ask_all(workers, "prepare", name=name)
+            failures = await ask_all(workers, "prepare", name=name)
             refusals = [failure for failure in failures if not isinstance(failure, WorkerFailed)]
             if refusals or len(failures) == len(workers):
-                await _ask_all(workers, "abort", name=name)
+                await ask_all(workers, "abort", name=name)
                 raise (refusals or failures)[0]
             self._unloaded.discard(name)
             # A worker that ended meanwhile is replaced by one that loads what is on disk now.
-            await _ask_all(workers, "commit", name=name)
+            await ask_all(workers, "commit", name=name)
 
     async def unload(self, name: str) -> None:
         async with self._changing:
-            failures = await _ask_all(self._reachable(), "unload", name=name)
+            failures = await ask_all(self._reachable(), "unload", name=name)
             for failure in failures:
                 if not isinstance(failure, WorkerFailed):
                     raise failure
@@ -107,7 +91,7 @@ class Supervisor:
     async def forget(self, name: str) -> None:
         async with self._changing:
             self._repository.look(name)
-            await _ask_all(self._reachable(), "forget", name=name)
+            await ask_all(self._reachable(), "forget", name=name)
 
     async def explain_unready(self) -> str:
         if self._stopping.is_set():
@@ -118,7 +102,7 @@ class Supervisor:
                 return f"{title} is starting"
             try:
                 async with asyncio.timeout(_ANSWER_S):
-                    if reason := await _ask(worker, "explain_unready"):
+                    if reason := await worker.ask("explain_unready"):
                         return f"{title}: {reason}"
             except WorkerFailed:
                 return f"{title} has ended and is being replaced"
@@ -134,18 +118,21 @@ class Supervisor:
         merged["convserve_ready"][()] = [float(not await self.explain_unready())]
         return merged
 
-    async def _take_snapshot(self, worker: Worker) -> None:
+    async def _take_snapshot(self, worker: WorkerHandle) -> None:
         """Keep the worker's last one where it has ended or stands still: counts must never go back."""
         with suppress(WorkerFailed, TimeoutError):
             async with asyncio.timeout(_ANSWER_S):
-                worker.last_snapshot = read_snapshot(await _ask(worker, "snapshot"))
+                worker.last_snapshot = read_snapshot(await worker.ask("snapshot"))
 
-    async def _keep(self, worker: Worker) -> None:
+    async def _keep(self, worker: WorkerHandle) -> None:
         """Start the worker, and again whenever it ends unasked."""
         loop, in_vain = asyncio.get_running_loop(), 0
         while not self._stopping.is_set():
             started = loop.time()
-            status = await self._run_once(worker)
+            status = await worker.run(self._handlers(worker))
+            if worker.last_snapshot is not None:
+                self._ended = merge([self._ended, keep_counts(worker.last_snapshot)])
+                worker.last_snapshot = None
             if self._stopping.is_set():
                 return
             self._restarts += 1
@@ -155,26 +142,8 @@ class Supervisor:
             await asyncio.sleep(pause)
             worker.replaces = True
 
-    async def _run_once(self, worker: Worker) -> int:
-        """One process from its start to its end; its exit status."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            worker.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "app.worker", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
-            )
-        channel = await open_channel(ours, self._handlers(worker, lambda: channel))
-        await channel.run()  # ends with the process
-        worker.channel, worker.tried = None, False
-        if worker.last_snapshot is not None:
-            self._ended = merge([self._ended, keep_counts(worker.last_snapshot)])
-            worker.last_snapshot = None
-        return await worker.process.wait()
-
-    def _handlers(self, worker: Worker, channel: Callable[[], Channel]) -> dict[str, Callable[..., Any]]:
+    def _handlers(self, worker: WorkerHandle) -> Handlers:
         async def start() -> dict[str, Any]:
-            worker.channel = channel()
             return {
                 "settings": self._job,
                 "aliases": self._aliases,
@@ -201,23 +170,7 @@ class Supervisor:
             "snapshot": snapshot,
         }
 
-    async def _drain(self, worker: Worker) -> int:
-        """Tell a worker to finish what it accepted, and wait; its exit status."""
-        process = worker.process
-        if process is None:
-            return 0
-        try:
-            process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(self._settings.drain_timeout_s + _PATIENCE_S):
-                return await process.wait()
-        except ProcessLookupError:
-            return 0  # it was just being replaced
-        except TimeoutError:
-            log.error("worker %d didn't finish in time and is killed", worker.number + 1)
-            process.kill()
-            return await process.wait()
-
-    def _reachable(self) -> list[Worker]:
+    def _reachable(self) -> list[WorkerHandle]:
         return [worker for worker in self._workers if worker.channel is not None]
 
     async def _reload_aliases(self) -> None:
@@ -228,7 +181,7 @@ class Supervisor:
     async def _change_aliases(self) -> None:
         if (aliases := self._read_aliases()) is not None:
             self._aliases = aliases
-            await _ask_all(self._reachable(), "set_aliases", aliases=aliases)
+            await ask_all(self._reachable(), "set_aliases", aliases=aliases)
 
     def _find_changes(self) -> tuple[list[str], list[str]]:
         return self._repository.find_changes(self._repository.looked_at(), self._unloaded)
@@ -250,21 +203,6 @@ def serve_with_workers(settings: Settings, port: int, read_aliases: Callable[[],
         return await Supervisor(settings, port, read_aliases).run()
 
     return asyncio.run(run())
-
-
-async def _ask(worker: Worker, method: str, **arguments: Any) -> Any:
-    if worker.channel is None:
-        raise WorkerFailed("the worker has ended")
-    return await worker.channel.call(method, **arguments)
-
-
-async def _ask_all(workers: Iterable[Worker], method: str, **arguments: Any) -> list[ConvserveError]:
-    """Call every worker; the errors of those that failed."""
-    answers = await asyncio.gather(*(_ask(worker, method, **arguments) for worker in workers), return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, ConvserveError):
-            raise answer
-    return [answer for answer in answers if isinstance(answer, ConvserveError)]
 
 
 def _share(settings: Settings, count: int, port: int) -> Settings:
