@@ -1,4 +1,4 @@
-"""WorkerHandle: one place among the workers, as the supervisor sees it: the process that holds it now, and calls to it."""
+"""WorkerHandle: one place among the workers, as the supervisor sees it: the process that holds it, and calls to it."""
 
 from __future__ import annotations
 
