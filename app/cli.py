@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from app.errors import DeviceUnavailable
 from app.settings import Settings, find_sources, load_settings
 
 USAGE = """usage: convserve serve | predict | models | bench | key [options]
@@ -82,6 +83,7 @@ def _serve(arguments: list[str]) -> int:
             logging.getLogger(__name__).error("the aliases stay as they are: %s", error)
             return None
 
+    _check_device(settings)
     try:
         listener = open_socket(settings.host, settings.port)
     except OSError as error:
@@ -94,6 +96,23 @@ def _serve(arguments: list[str]) -> int:
     listener.close()  # it proved the address free; each worker has a socket of its own there
     with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
         return serve_with_workers(settings, port, read_aliases)
+
+
+def _check_device(settings: Settings) -> None:
+    """A server that was told to use CUDA doesn't start without it. Raises UsageError."""
+    if not settings.device.startswith("cuda"):
+        return
+    import onnxruntime
+
+    from app.devices import choose_devices
+
+    try:
+        choose_devices(settings.device, onnxruntime)
+    except DeviceUnavailable as error:
+        raise UsageError(
+            f"device {settings.device} can't be had: {error.detail}; install an NVIDIA driver and the gpu extra instead "
+            "of the cpu extra, or serve with --device cpu"
+        ) from error
 
 
 def _show_settings(settings: Settings, sources: dict[str, str]) -> int:

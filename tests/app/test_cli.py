@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,17 @@ def test_an_unknown_model_is_told_in_the_service_s_own_words(
 ) -> None:
     assert main(["predict", "other", str(folder / "black.png"), "--repository", str(repository)]) == 1
     assert "other" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a GPU")
+def test_a_server_told_to_use_cuda_does_not_start_without_it(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--repository", str(repository), "--device", "cuda", "--port", "0"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "device cuda can't be had" in error
+    assert "--device cpu" in error
 
 
 def test_a_service_that_cannot_be_reached_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
