@@ -68,6 +68,7 @@ def _serve(arguments: list[str]) -> int:
     settings = read_settings(flags, known.settings)
     if known.show_settings:
         return _show_settings(settings, find_sources(flags, known.settings))
+    _check_device(settings)
     # Imported late: --help and usage errors answer without loading the server.
     from app.logs import set_up_logging
     from app.main import create_app
@@ -83,7 +84,6 @@ def _serve(arguments: list[str]) -> int:
             logging.getLogger(__name__).error("the aliases stay as they are: %s", error)
             return None
 
-    _check_device(settings)
     try:
         listener = open_socket(settings.host, settings.port)
     except OSError as error:
@@ -110,8 +110,8 @@ def _check_device(settings: Settings) -> None:
         choose_devices(settings.device, onnxruntime)
     except DeviceUnavailable as error:
         raise UsageError(
-            f"device {settings.device} can't be had: {error.detail}; install an NVIDIA driver and the gpu extra instead "
-            "of the cpu extra, or serve with --device cpu"
+            f"device {settings.device} can't be had: {error.detail}; install an NVIDIA driver and the gpu extra "
+            "instead of the cpu extra, or serve with --device cpu"
         ) from error
 
 
