@@ -122,7 +122,8 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=20, help="convolutions of the slow model")
     given = parser.parse_args()
     # Connections that idle between two requests must not be closed just as they are used again.
-    flags = ("--max-queue-rows", str(QUEUE_ROWS), "--keep-alive-s", "120")
+    # One thread for the session: the generator needs a core of its own, or it would take what it measures.
+    flags = ("--max-queue-rows", str(QUEUE_ROWS), "--keep-alive-s", "120", "--threads", "1")
     with running(*flags, slow_layers=given.layers) as server:
         asyncio.run(measure_capacity(server.port, 1.0))
         before = read_memory(server.process.pid)
