@@ -27,7 +27,11 @@ import yaml
 from deploy.load import Load
 from deploy.ports import free_port
 
-TUNED = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+TUNED = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+}
 # Processes that inherited this variable belong to a service: Ray's don't stay children of the one that was started.
 MARK = "CONVSERVE_MEASURED_AS"
 TICK = os.sysconf("SC_CLK_TCK")
