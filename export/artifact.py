@@ -65,6 +65,16 @@ def publish(contents: Contents, repository: Path) -> Path:
         raise PublishError(f"{repository}: {error.strerror or error}: nothing was published") from error
 
 
+def check_writable(repository: Path) -> None:
+    """Raise PublishError now rather than after a long training, where nothing could be published into `repository`."""
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        with _temporary_folder(repository, "probe"):
+            pass
+    except OSError as error:
+        raise PublishError(f"{repository}: {error.strerror or error}: nothing can be published there") from error
+
+
 def published_versions(home: Path) -> list[int]:
     """The version numbers in a model's folder, rising; none where it doesn't exist."""
     if not home.is_dir():

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    from export.artifact import published_versions
+    from export.artifact import check_writable, published_versions
     from export.progress import say
     from export.recipes import find_recipe
 
@@ -91,6 +91,7 @@ def _build(options: argparse.Namespace) -> None:
         if options.if_missing and published_versions(options.repository / name):
             say(f"{options.repository} has {name} already")
             continue
+        check_writable(options.repository)
         _build_one(options, title, name)
 
 

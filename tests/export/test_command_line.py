@@ -54,6 +54,16 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path, capsys: pytest.Capture
     assert "is no run folder: it has no run.json" in capsys.readouterr().err
 
 
+def test_a_repository_that_cannot_be_written_is_said_before_any_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["build", "quickstart", "--repository", str(tmp_path / "file/repository"), "--runs", str(tmp_path / "runs")]
+    assert main(words) == 1
+    assert "nothing can be published there" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_ctrl_c_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
