@@ -87,7 +87,7 @@ def draw_timing(milliseconds: dict[str, list[float]], title: str, path: Path) ->
         figure = Figure(figsize=(7, 3.6), layout="constrained")
         axes = figure.subplots()
         for (name, times), color in zip(milliseconds.items(), (BLUE, ORANGE), strict=False):
-            mean, deviation = float(np.mean(times)), float(np.std(times))
+            mean, deviation = float(np.mean(times)), float(np.std(times, ddof=min(1, len(times) - 1)))
             axes.plot(range(1, len(times) + 1), times, ".", color=color, markersize=4)
             axes.axhline(mean, color=color, linewidth=1, label=f"{name}: {mean:,.1f} +/- {deviation:,.1f} ms")
         axes.set(xlabel="batch", ylabel="ms a batch", title=title, ylim=(0, None))
