@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401 
 
 from app.card import ImagePolicy
 from app.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
+from app.plain_images import decode_plain, find_plain
 
 # Pillow's own guard warns at one limit and raises at another; ours is checked from the header, before any decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -29,6 +31,9 @@ Pixels = npt.NDArray[np.uint8]
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _EXCHANGED = 5  # from this orientation on, width and height are
+
+# Up to here an image is decoded sooner than a thread has woken up.
+SMALL_PIXELS = 64 * 64
 
 # An image whose gray levels lie closer together than this holds no ink.
 LEAST_CONTRAST = 32
@@ -71,7 +76,15 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
 
     Raises EmptyBody, ImageTooLarge, TooManyPixels, UnsupportedType or UndecodableImage; each names the remedy.
     """
+    if (pixels := _decode_ready(data, policy, limits or Limits())) is not None:
+        return pixels
     return fit_image(open_image(data, limits, policy), policy)[0]
+
+
+def is_small(data: bytes) -> bool:
+    """Whether decoding takes so little (tens of microseconds) that handing it to a thread would take longer."""
+    plain = find_plain(data)
+    return plain is not None and plain.pixels <= SMALL_PIXELS
 
 
 def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolicy | None = None) -> Opened:
@@ -88,6 +101,11 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
             f"the image has {len(data):,} bytes, the limit (max_image_bytes) is {limits.max_image_bytes:,}: "
             "send a smaller one or raise the limit"
         )
+    plain = find_plain(data)
+    if plain is not None and not (reduce_for is not None and reduce_for.reduced_decode):
+        _check_pixels(plain.width, plain.height, limits)
+        if (pixels := decode_plain(data, plain)) is not None:
+            return Opened(Image.fromarray(pixels), plain.width, plain.height)
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -95,11 +113,7 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
     except Exception as error:  # Pillow's parsers raise errors of many kinds on damaged headers
         raise UndecodableImage(f"the header of the image is damaged ({error}): send the file again, whole") from error
     width, height = image.size
-    if width * height > limits.max_pixels:
-        raise TooManyPixels(
-            f"the image has {width}x{height} = {width * height:,} pixels, the limit (max_pixels) is "
-            f"{limits.max_pixels:,}: scale it down or raise the limit"
-        )
+    _check_pixels(width, height, limits)
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
         factor = 1
@@ -120,6 +134,25 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
         ) from error
 
 
+def _check_pixels(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise TooManyPixels(
+            f"the image has {width}x{height} = {width * height:,} pixels, the limit (max_pixels) is "
+            f"{limits.max_pixels:,}: scale it down or raise the limit"
+        )
+
+
+def _decode_ready(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
+    """The pixels of a plain image that is already as the network wants it; None for any other."""
+    if policy.fit != "stretch" or policy.polarity != "any" or len(data) > limits.max_image_bytes:
+        return None
+    plain = find_plain(data)
+    if plain is None or (plain.height, plain.width, plain.channels) != policy.shape or plain.pixels > limits.max_pixels:
+        return None
+    pixels = decode_plain(data, plain)
+    return None if pixels is None else pixels.reshape(policy.shape)
+
+
 def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
     """Fit a plain (L or RGB) image to the network: uint8 [height, width, channels]."""
     return fit_image(Opened(image, *image.size), policy)[0]
@@ -128,7 +161,7 @@ def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
 def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
     """What `apply_policy` gives, and the part of the image that it shows."""
     image = opened.image.convert("L" if policy.channels == 1 else "RGB")
-    if policy.polarity != "any" and _is_light(_background(image)) != (policy.polarity == "dark-on-light"):
+    if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)
     frame = find_frame(Opened(image, opened.width, opened.height), policy)
     return _resize(image, frame, policy).reshape(policy.shape), frame
@@ -162,16 +195,15 @@ def _content_frame(image: Image.Image, policy: ImagePolicy) -> Frame:
     Whole pixels, so that an image that already has its place is left alone instead of being blurred.
     """
     width, height = image.size
-    gray = image if image.mode == "L" else image.convert("L")
-    background = _background(gray)
-    low, high = cast(tuple[int, int], gray.getextrema())
+    levels = _gray_levels(image)
+    background = _background(levels)
+    low, high = int(levels.min()), int(levels.max())
     departure = max(background - low, high - background)
     if departure < LEAST_CONTRAST:
         return Frame(0, 0, width, height)
-    threshold = INK_SHARE * departure
-    box = gray.point([255 * (abs(level - background) > threshold) for level in range(256)]).getbbox()
-    assert box is not None  # the extreme level itself is ink
-    left, top, right, bottom = box
+    ink = _ink_levels(background, INK_SHARE * departure)[levels]  # never nowhere: the extreme level itself is ink
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
     used = 1 - 2 * policy.margin
     scale = max((right - left) / (used * policy.width), (bottom - top) / (used * policy.height))
     across, down = max(1, round(scale * policy.width)), max(1, round(scale * policy.height))
@@ -221,11 +253,23 @@ def _taps(
     return first, second, (center - floor).astype(np.float32)
 
 
-def _background(image: Image.Image) -> int:
-    """The median gray level of the border pixels."""
-    gray = np.asarray(image if image.mode == "L" else image.convert("L"))
-    border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
-    return int(np.median(border))
+def _gray_levels(image: Image.Image) -> Pixels:
+    """[height, width]"""
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
+
+
+@lru_cache(maxsize=1024)
+def _ink_levels(background: int, threshold: float) -> npt.NDArray[np.bool_]:
+    """For each of the 256 gray levels whether it is ink."""
+    return np.abs(np.arange(256) - background) > threshold
+
+
+def _background(levels: Pixels) -> int:
+    """The median gray level of the border pixels of [height, width]."""
+    edges = (levels[0], levels[-1], levels[1:-1, 0], levels[1:-1, -1])
+    border = sorted(b"".join([edge.tobytes() for edge in edges]))  # for so few values sooner than np.median
+    middle = len(border) // 2
+    return border[middle] if len(border) % 2 else (border[middle - 1] + border[middle]) // 2
 
 
 def _is_light(level: int) -> bool:
