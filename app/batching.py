@@ -2,7 +2,7 @@
 
 Knows no HTTP and no ONNX: a runner is any function from a list of rows to as many results.
 
-A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own future.
+A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own callback.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Self
+from typing import Generic, Self, TypeVar
 
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, TooManyRows
 from app.isolation import Out, Outcome, Row, Runner, run_isolated
 from app.pace import Pace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,12 @@ class Result(Generic[Out]):
 
 
 @dataclass(slots=True, eq=False)
-class _Entry(Generic[Row, Out]):
+class Entry(Generic[Row, Out]):
+    """One submitted row."""
+
     row: Row
-    future: asyncio.Future[Result[Out]]
+    settle: Callable[[Result[Out] | Exception], None] | None
+    """Called once, in the event loop, with the row's result or its failure; None once it was, or isn't wanted."""
     submitted: float
     """By time.perf_counter, since uvloop's clock has milliseconds only; the deadline is by the loop's clock."""
     deadline: float
@@ -56,6 +61,9 @@ class Batcher(Generic[Row, Out]):
     An idle runner starts at once with the rows that wait; while all are busy rows gather, up to
     `max_batch_size`. With `max_wait_s` an idle runner waits that long for a full batch, counted from the
     first row.
+
+    Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's
+    waking. All rows that one turn of the loop brings then travel together.
     """
 
     def __init__(
@@ -65,6 +73,7 @@ class Batcher(Generic[Row, Out]):
         max_batch_size: int,
         max_queue_rows: int,
         max_wait_s: float = 0.0,
+        inline: bool = False,
         pace: Pace | None = None,
         on_batch: Callable[[int, float], None] = lambda rows, seconds: None,
         on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
@@ -72,11 +81,12 @@ class Batcher(Generic[Row, Out]):
         self.max_batch_size = max_batch_size
         self.max_queue_rows = max_queue_rows
         self.max_wait_s = max_wait_s
+        self.inline = inline
         self._pace = pace or Pace()
         self._on_batch = on_batch
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Entry[Row, Out]] = deque()
+        self._queue: deque[Entry[Row, Out]] = deque()
         self._reserved = 0  # promised to requests that are still decoding
         self._running = 0  # rows inside runners
         self._lanes = [_Lane(runner, ThreadPoolExecutor(1, "runner")) for runner in runners]
@@ -152,21 +162,23 @@ class Batcher(Generic[Row, Out]):
         for lane in self._lanes:
             lane.thread.shutdown(wait=False)
 
-    def _submit(self, row: Row, deadline: float) -> _Entry[Row, Out]:
-        entry: _Entry[Row, Out] = _Entry(row, self._loop.create_future(), time.perf_counter(), deadline)
+    def _submit(self, entry: Entry[Row, Out]) -> None:
         self._reserved -= 1
         if self._failure is not None:
-            entry.future.set_exception(_copy(self._failure))
+            self._loop.call_soon(self._settle, entry, _copy(self._failure))
             self._check_empty()
+            return
+        self._queue.append(entry)
+        if self.inline and len(self._queue) >= self.max_batch_size:
+            self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
-            self._queue.append(entry)
             self._pump_soon()
-        return entry
 
-    def _abandon(self, entry: _Entry[Row, Out]) -> None:
+    def _abandon(self, entry: Entry[Row, Out]) -> None:
         """Free the place of a row whose request went away while it waited; one that runs already runs to its
         end.
         """
+        entry.settle = None
         if entry in self._queue:
             self._queue.remove(entry)
             self._check_empty()
@@ -185,7 +197,9 @@ class Batcher(Generic[Row, Out]):
             self._pumping = self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        self._pumping = None
+        if self._pumping is not None:
+            self._pumping.cancel()
+            self._pumping = None
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -201,50 +215,65 @@ class Batcher(Generic[Row, Out]):
                 self._start(self._idle.pop(), batch)
         self._check_empty()
 
-    def _take_batch(self) -> list[_Entry[Row, Out]]:
-        batch: list[_Entry[Row, Out]] = []
+    def _take_batch(self) -> list[Entry[Row, Out]]:
+        batch: list[Entry[Row, Out]] = []
         while self._queue and len(batch) < self.max_batch_size:
             entry = self._queue.popleft()
             if self._is_wanted(entry):
                 batch.append(entry)
         return batch
 
-    def _is_wanted(self, entry: _Entry[Row, Out]) -> bool:
-        if entry.future.done():  # canceled
+    def _is_wanted(self, entry: Entry[Row, Out]) -> bool:
+        if entry.settle is None:
             return False
         if entry.deadline <= self._loop.time():
-            entry.future.set_exception(DeadlineExceeded("the deadline passed while the image waited in the queue"))
+            self._settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
             return False
         return True
 
-    def _start(self, lane: _Lane[Row, Out], batch: list[_Entry[Row, Out]]) -> None:
+    def _settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
+        """Tell whoever waits for a row. What goes wrong there must not reach the other rows of the batch."""
+        settle, entry.settle = entry.settle, None
+        if settle is None:
+            return
+        try:
+            settle(outcome)
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
+
+    def _start(self, lane: _Lane[Row, Out], batch: list[Entry[Row, Out]]) -> None:
         self._running += len(batch)
         started = time.perf_counter()
-        work = self._loop.run_in_executor(lane.thread, run_isolated, lane.runner, [entry.row for entry in batch])
-        work.add_done_callback(lambda done: self._finish(lane, batch, started, done.result()))
+        rows = [entry.row for entry in batch]
+        if self.inline:
+            self._finish(lane, batch, started, run_isolated(lane.runner, rows))
+            return
+
+        def finish(done: asyncio.Future[Outcome[Out]]) -> None:
+            self._finish(lane, batch, started, done.result())
+            self._pump()
+
+        self._loop.run_in_executor(lane.thread, run_isolated, lane.runner, rows).add_done_callback(finish)
 
     def _finish(
-        self, lane: _Lane[Row, Out], batch: list[_Entry[Row, Out]], started: float, outcome: Outcome[Out]
+        self, lane: _Lane[Row, Out], batch: list[Entry[Row, Out]], started: float, outcome: Outcome[Out]
     ) -> None:
         size = len(batch)
         self._running -= size
         self._idle.append(lane)
         self._on_batch(size, outcome.seconds)
-        for place, entry in enumerate(batch):
-            if entry.future.done():
-                continue
-            if place in outcome.outputs:
-                queued = started - entry.submitted
-                entry.future.set_result(Result(outcome.outputs[place], queued, outcome.seconds, size))
-            elif outcome.device_failure is not None:
-                entry.future.set_exception(_copy(outcome.device_failure))
-            else:
-                entry.future.set_exception(outcome.failures[place])
         if len(outcome.outputs) == size:
             self._pace.record(size, outcome.seconds)
+        for place, entry in enumerate(batch):
+            if place in outcome.outputs:
+                queued = started - entry.submitted
+                self._settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
+            elif outcome.device_failure is not None:
+                self._settle(entry, _copy(outcome.device_failure))
+            else:
+                self._settle(entry, outcome.failures[place])
         if outcome.device_failure is not None and self._failure is None:
             self._fail(outcome.device_failure)
-        self._pump()
 
     def _fail(self, failure: DeviceFailed) -> None:
         """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model
@@ -252,9 +281,7 @@ class Batcher(Generic[Row, Out]):
         """
         self._failure = failure
         while self._queue:
-            entry = self._queue.popleft()
-            if not entry.future.done():
-                entry.future.set_exception(_copy(failure))
+            self._settle(self._queue.popleft(), _copy(failure))
         self._on_device_failure(failure)
 
 
@@ -266,20 +293,38 @@ class Places(Generic[Row, Out]):
         self._left = rows
         self.deadline = deadline
 
-    async def run(self, row: Row) -> Result[Out]:
-        """Submit one decoded row and wait for its result. Cancel the wait and the row leaves the queue unrun.
-
-        Raises RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
+    def submit(self, row: Row, settle: Callable[[Result[Out] | Exception], None]) -> Entry[Row, Out]:
+        """Queue one decoded row. `settle` is called once, in the event loop, perhaps before this returns: with its
+        result, or with RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
         """
         if not self._left:
             raise ValueError("more rows were submitted than reserved")
         self._left -= 1
-        entry = self._batcher._submit(row, self.deadline)
+        entry = Entry(row, settle, time.perf_counter(), self.deadline)
+        self._batcher._submit(entry)
+        return entry
+
+    def abandon(self, entry: Entry[Row, Out]) -> None:
+        """Let a submitted row go: it leaves the queue unrun, and nobody is told."""
+        self._batcher._abandon(entry)
+
+    async def run(self, row: Row) -> Result[Out]:
+        """Submit one decoded row and wait for its result. Cancel the wait and the row leaves the queue unrun.
+
+        Raises what `submit` tells.
+        """
+        future: asyncio.Future[Result[Out]] = asyncio.get_running_loop().create_future()
+        entry = self.submit(row, lambda outcome: resolve(future, outcome))
         try:
-            return await entry.future
+            return await future
         except asyncio.CancelledError:
-            self._batcher._abandon(entry)
+            self.abandon(entry)
             raise
+
+    def release(self) -> None:
+        """Give back the places that weren't used."""
+        self._batcher._release(self._left)
+        self._left = 0
 
     def __enter__(self) -> Self:
         return self
@@ -287,8 +332,17 @@ class Places(Generic[Row, Out]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._batcher._release(self._left)
-        self._left = 0
+        self.release()
+
+
+def resolve(future: asyncio.Future[T], outcome: T | Exception) -> None:
+    """End a future that may have been canceled meanwhile."""
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _copy(failure: DeviceFailed) -> DeviceFailed:

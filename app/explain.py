@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from app.activation import map_activation
@@ -81,7 +80,7 @@ async def _explain(
         pooled = model.classifier is not None
         result = await places.run(seen.pixels.view(Observed) if pooled else seen.pixels)
     scores = result.output
-    if not np.isfinite(scores.probabilities).all():
+    if not scores.is_finite:
         raise RowFailed("the network's probabilities for this image are not finite")
     chosen = int(scores.probabilities.argmax()) if index is None else index
     method: Method = "class activation map" if pooled else "occlusion sensitivity"

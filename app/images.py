@@ -34,6 +34,7 @@ _EXCHANGED = 5  # from this orientation on, width and height are
 
 # Up to here an image is decoded sooner than a thread has woken up.
 SMALL_PIXELS = 64 * 64
+SMALL_BYTES = 65_536  # it may hold other things than pixels
 
 # An image whose gray levels lie closer together than this holds no ink.
 LEAST_CONTRAST = 32
@@ -81,8 +82,10 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
     return fit_image(open_image(data, limits, policy), policy)[0]
 
 
-def is_small(data: bytes) -> bool:
+def is_small(data: bytes, policy: ImagePolicy) -> bool:
     """Whether decoding takes so little (tens of microseconds) that handing it to a thread would take longer."""
+    if len(data) > SMALL_BYTES or policy.width * policy.height > SMALL_PIXELS:
+        return False
     plain = find_plain(data)
     return plain is not None and plain.pixels <= SMALL_PIXELS
 

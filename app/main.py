@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.catalog import Catalog
 from app.control import Control, LocalControl, watch
 from app.decoding import Decoder
+from app.journal import Journal
 from app.routes import (
     docs,
     explain,
@@ -77,7 +78,8 @@ def create_app(
         docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
     )
-    app.state.services = Services(settings, catalog, control, decoder)
+    journal = Journal(catalog.metrics, settings.access_log)
+    app.state.services = Services(settings, catalog, control, decoder, journal)
     if settings.cors_origins:
         exposed = ["Retry-After", "Server-Timing", "X-Request-ID", "Inference-Header-Content-Length"]
         app.add_middleware(
@@ -89,7 +91,7 @@ def create_app(
         )
     if settings.root_path:
         app.add_middleware(RootPath, root=settings.root_path)
-    app.add_middleware(Envelope, metrics=catalog.metrics, access_log=settings.access_log)
+    app.add_middleware(Envelope, journal=journal)
     add_handlers(app)
     app.include_router(predict.router)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-import numpy.typing as npt
-
 from app.card import ModelCard
 from app.drift import RecentCounts
 from app.familiarity import find_least_energy
 from app.metrics import Histogram, Metrics
+from app.session import Scores
 
 _BINS = 10
 
@@ -49,28 +47,20 @@ class ModelMeters:
         batches[0] += 1
         batches[1] += seconds
 
-    def record_image(
-        self,
-        probabilities: npt.NDArray[np.float32],
-        energy: float | None,
-        decode_s: float,
-        queue_s: float,
-        infer_s: float,
-    ) -> None:
-        """One image that got its prediction; `probabilities` are [classes]."""
+    def record_image(self, scores: Scores, decode_s: float, queue_s: float, infer_s: float) -> None:
+        """One image that got its prediction."""
         self._decode.observe(decode_s)
         self._queue.observe(queue_s)
         self._infer.observe(infer_s)
         self._images[0] += 1
         self._last[0] = time.time() * 1e3
-        top = int(probabilities.argmax())
-        confidence = float(probabilities[top])
+        top, confidence = scores.top[0]
         self._count_class(top)
         self._confidence.observe(confidence)
         self._recent_classes.add(top)
         self._recent_confidence.add(min(_BINS - 1, max(0, int(confidence * _BINS))))
-        if energy is not None and self._least_energy is not None:
-            self._unfamiliar[0] += energy < self._least_energy
+        if scores.energy is not None and self._least_energy is not None:
+            self._unfamiliar[0] += scores.energy < self._least_energy
 
     def record_failure(self, seconds: float) -> None:
         """One request to this version that got an error."""

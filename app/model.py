@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,14 @@ from app.images import Pixels
 from app.memory import measure_memory
 from app.meters import ModelMeters
 from app.metrics import Metrics
-from app.pace import Pace
+from app.pace import Pace, choose_batch_size
 from app.session import OnnxSession, Scores
 from app.settings import Settings, count_cores
 
 log = logging.getLogger(__name__)
+
+# A network whose largest batch takes less runs on the event loop: handing it to a thread would take as long.
+INLINE_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class LoadedModel:
     """Where the version stands: its golden images and its report are served from there."""
     card: ModelCard
     devices: tuple[ChosenDevice, ...]
+    max_batch_size: int
+    """What card and settings allow; the batcher's own is what this device gains from, measured."""
     batcher: Batcher[Pixels, Scores]
     timeout_s: float
     seconds_of_batch: dict[int, float]
@@ -74,6 +81,14 @@ class LoadedModel:
     @property
     def version(self) -> int:
         return self.card.version
+
+    @cached_property
+    def class_prefixes(self) -> list[str]:
+        """How the JSON object of each class begins, up to its probability: an answer then only adds numbers."""
+        return [
+            f'{{"label":{json.dumps(label, ensure_ascii=False)},"index":{index},"probability":'
+            for index, label in enumerate(self.card.labels)
+        ]
 
     @property
     def device(self) -> ChosenDevice:
@@ -144,9 +159,11 @@ async def load_model(
     """
     ready = await asyncio.to_thread(prepare_session, folder, settings, runtime)
     meters = ModelMeters(metrics or Metrics(), ready.card)
+    largest = ready.sessions[0].max_batch_size
     batcher: Batcher[Pixels, Scores] = Batcher(
         [session.run for session in ready.sessions],
-        max_batch_size=ready.sessions[0].max_batch_size,
+        max_batch_size=choose_batch_size(ready.seconds_of_batch, largest),
+        inline=not ready.sessions[0].device.is_cuda and ready.seconds_of_batch.get(largest, INLINE_S) < INLINE_S,
         max_queue_rows=settings.max_queue_rows,
         max_wait_s=settings.max_wait_ms / 1e3,
         pace=Pace(ready.seconds_of_batch),
@@ -157,6 +174,7 @@ async def load_model(
         folder,
         ready.card,
         tuple(session.device for session in ready.sessions),
+        largest,
         batcher,
         settings.timeout_ms / 1e3,
         ready.seconds_of_batch,

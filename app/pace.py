@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import ceil
+
+# What a batch costs beside its run: the way to a thread and back.
+_HANDING_OVER_S = 1e-4
+# Past the batch size at which so much of the time goes into rows, larger ones only make everybody wait longer.
+_GOOD_SHARE = 0.97
+
 # The weight of the newest batch: about the last ten count, so one slow batch neither rules nor is forgotten.
 _NEWEST = 0.2
 
@@ -35,6 +43,29 @@ class Pace:
         # In proportion to the rows when scaling up; a smaller batch may cost as much as the nearest known
         # one.
         return self._seconds[nearest] * max(1.0, 2.0 ** (group - nearest))
+
+
+def choose_batch_size(measured: Mapping[int, float], largest: int) -> int:
+    """The rows from which on batches gain nothing, at most `largest`.
+
+    A batch of n takes a + b n seconds, fitted to those measured (rows to seconds). Batches share a, but each row
+    waits for the whole batch: where a is small, as for a large network on a CPU, small batches are as fast and
+    answer sooner.
+    """
+    if len(measured) < 2:
+        return largest
+    rows, seconds = list(measured), list(measured.values())
+    # By relative error: the largest batch would rule otherwise.
+    weights = [1 / second**2 for second in seconds]
+    total = sum(weights)
+    mean_n = sum(w * n for w, n in zip(weights, rows, strict=True)) / total
+    mean_t = sum(w * t for w, t in zip(weights, seconds, strict=True)) / total
+    spread = sum(w * (n - mean_n) ** 2 for w, n in zip(weights, rows, strict=True))
+    slope = sum(w * (n - mean_n) * (t - mean_t) for w, n, t in zip(weights, rows, seconds, strict=True)) / spread
+    if slope <= 0:
+        return largest
+    fixed = max(0.0, mean_t - slope * mean_n) + _HANDING_OVER_S
+    return min(largest, max(1, ceil(_GOOD_SHARE / (1 - _GOOD_SHARE) * fixed / slope)))
 
 
 def _group(rows: int) -> int:

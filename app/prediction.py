@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from app.batching import Places
+from app.batching import Entry, Places, Result, resolve
 from app.decoding import Decoder, Encoded
-from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
+from app.errors import ConvserveError, DeadlineExceeded, InvalidParameter, RowFailed
 from app.images import Pixels
 from app.model import LoadedModel
-from app.session import Scores
+from app.session import TOP, Scores
 from app.tracing import trace_stages
 
 
@@ -43,33 +43,111 @@ class Prediction:
     timing: Timing
 
 
+class Attempt:
+    """One image on its way to its prediction: decoded, then run in one of the reserved `places`, before their
+    deadline. An image that is pixels already, uint8 [height, width, channels] as the card has them, runs as it is.
+
+    `settle` is called once, in the event loop, perhaps before the constructor returns: with the prediction, or with
+    what decoding raises, what Places.submit tells, RowFailed for probabilities that aren't finite, or DeadlineExceeded.
+    """
+
+    __slots__ = ("_decoded", "_decoding", "_entry", "_model", "_places", "_settle", "_start", "_timer")
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        image: Encoded | Pixels,
+        places: Places[Pixels, Scores],
+        decoder: Decoder,
+        settle: Callable[[Prediction | Exception], None],
+    ) -> None:
+        self._model = model
+        self._places = places
+        self._settle: Callable[[Prediction | Exception], None] | None = settle
+        self._decoding: asyncio.Future[Pixels] | None = None
+        self._entry: Entry[Pixels, Scores] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._start = self._decoded = time.perf_counter()
+        try:
+            pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image)
+        except ConvserveError as error:
+            self._end(error)
+            return
+        if isinstance(pixels, asyncio.Future):
+            self._decoding = pixels
+            pixels.add_done_callback(self._take_pixels)
+        else:
+            self._submit(pixels)
+            if model.batcher.inline:  # answered in the loop's next turn at the latest
+                return
+        if self._settle is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(places.deadline, self._expire)
+
+    def abandon(self) -> None:
+        """Nobody waits any more: what hasn't begun is not done."""
+        self._settle = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._decoding is not None:
+            self._decoding.cancel()
+        if self._entry is not None:
+            self._places.abandon(self._entry)
+
+    def _take_pixels(self, decoding: asyncio.Future[Pixels]) -> None:
+        if decoding.cancelled() or self._settle is None:
+            return
+        error = decoding.exception()
+        if error is None:
+            self._submit(decoding.result())
+        else:
+            self._end(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def _submit(self, pixels: Pixels) -> None:
+        self._decoded = time.perf_counter()
+        self._entry = self._places.submit(pixels, self._take_result)
+
+    def _take_result(self, result: Result[Scores] | Exception) -> None:
+        if isinstance(result, Exception):
+            self._end(result)
+            return
+        scores, decode_s = result.output, self._decoded - self._start
+        if not scores.is_finite:
+            self._end(RowFailed("the network's probabilities for this image are not finite"))
+            return
+        self._model.meters.record_image(scores, decode_s, result.queue_s, result.infer_s)
+        timing = Timing(decode_s * 1e3, result.queue_s * 1e3, result.infer_s * 1e3, result.batch_size)
+        self._end(Prediction(scores, timing))
+
+    def _expire(self) -> None:
+        settle = self._settle
+        self.abandon()
+        if settle is not None:
+            waited = time.perf_counter() - self._start
+            settle(DeadlineExceeded(f"no answer within {waited * 1e3:,.0f} ms: the deadline (timeout_ms) passed"))
+
+    def _end(self, outcome: Prediction | Exception) -> None:
+        settle, self._settle = self._settle, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if settle is not None:
+            settle(outcome)
+
+
 async def predict(
     model: LoadedModel, image: Encoded | Pixels, places: Places[Pixels, Scores], decoder: Decoder
 ) -> Prediction:
-    """Decode one image and run it in one of the reserved `places`, before their deadline. An image that is
-    pixels already, uint8 [height, width, channels] as the card has them, runs as it is.
-
-    Raises what decoding and Places.run raise, RowFailed for probabilities that aren't finite,
-    DeadlineExceeded.
-    """
-    start = time.perf_counter()
+    """An Attempt to wait for. Raises what it tells; canceled, it is abandoned."""
+    future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+    attempt = Attempt(model, image, places, decoder, lambda outcome: resolve(future, outcome))
     try:
-        async with asyncio.timeout_at(places.deadline):
-            pixels = image if isinstance(image, np.ndarray) else await decoder.decode(image, model.card.image)
-            decoded = time.perf_counter()
-            result = await places.run(pixels)
-    except TimeoutError as error:
-        raise DeadlineExceeded(
-            f"no answer within {(time.perf_counter() - start) * 1e3:,.0f} ms: the deadline (timeout_ms) passed"
-        ) from error
-    if not np.isfinite(result.output.probabilities).all():
-        raise RowFailed("the network's probabilities for this image are not finite")
-    model.meters.record_image(
-        result.output.probabilities, result.output.energy, decoded - start, result.queue_s, result.infer_s
-    )
-    trace_stages(decoded - start, result.queue_s, result.infer_s)
-    timing = Timing((decoded - start) * 1e3, result.queue_s * 1e3, result.infer_s * 1e3, result.batch_size)
-    return Prediction(result.output, timing)
+        prediction = await future
+    except asyncio.CancelledError:
+        attempt.abandon()
+        raise
+    timing = prediction.timing
+    trace_stages(timing.decode_ms / 1e3, timing.queue_ms / 1e3, timing.infer_ms / 1e3)
+    return prediction
 
 
 def check_top_k(model: LoadedModel, top_k: int | None) -> int:
@@ -79,7 +157,7 @@ def check_top_k(model: LoadedModel, top_k: int | None) -> int:
     """
     classes = len(model.card.labels)
     if top_k is None:
-        return min(5, classes)
+        return min(TOP, classes)
     if not 1 <= top_k <= classes:
         raise InvalidParameter(
             f"top_k is {top_k}, {model.name} has {classes} classes: give a number from 1 to {classes}"
@@ -100,21 +178,23 @@ def find_score(model: LoadedModel, coverage: float) -> float:
         raise InvalidParameter(f"{error}: ask for less") from error
 
 
-def top_classes(model: LoadedModel, probabilities: npt.NDArray[np.float32], count: int) -> list[Class]:
+def top_classes(model: LoadedModel, scores: Scores, count: int) -> list[Class]:
     """The `count` most probable classes, best first; equal ones in label order."""
-    order = np.argsort(-probabilities, kind="stable")[:count]
-    return [_class(model, probabilities, int(index)) for index in order]
+    labels = model.card.labels
+    return [Class(labels[index], index, probability) for index, probability in rank(scores, count)]
 
 
-def label_set(model: LoadedModel, probabilities: npt.NDArray[np.float32], score: float) -> list[Class]:
-    """Every class with probability >= 1 - score, best first (Sadinle et al. 2019), and always the best one.
+def rank(scores: Scores, count: int) -> Sequence[tuple[int, float]]:
+    """Index and probability of the `count` most probable classes, best first; equal ones in label order."""
+    if count <= len(scores.top):
+        return scores.top[:count]
+    best = np.argsort(-scores.probabilities, kind="stable")[:count]
+    return list(zip(best.tolist(), scores.probabilities[best].tolist(), strict=True))
+
+
+def count_set(scores: Scores, score: float) -> int:
+    """How many classes have probability >= 1 - score (Sadinle et al. 2019): the label set, always with the best one.
 
     An empty set would help nobody, and coverage is a lower bound.
     """
-    count = int(np.count_nonzero(probabilities >= np.float32(1 - score)))
-    return top_classes(model, probabilities, max(count, 1))
-
-
-def _class(model: LoadedModel, probabilities: npt.NDArray[np.float32], index: int) -> Class:
-    # Seven digits are all that a float32 holds; more would only make the answer longer.
-    return Class(model.card.labels[index], index, float(f"{probabilities[index]:.7g}"))
+    return max(1, int(np.count_nonzero(scores.probabilities >= np.float32(1 - score))))

@@ -32,6 +32,10 @@ _HEAVY = ("Conv", "MatMul", "Gemm")
 _CPU_WARM_UP_S = 0.5
 
 
+# Classes whose rank is found for every row: as many as an answer has unless asked.
+TOP = 5
+
+
 class Scores(NamedTuple):
     """What the network says of one image."""
 
@@ -41,6 +45,23 @@ class Scores(NamedTuple):
     """log-sum-exp of the logits; None where the graph doesn't give it."""
     features: npt.NDArray[np.float32] | None = None
     """[channels, h, w], what global pooling reads; None unless the row was `Observed`."""
+    top: Sequence[tuple[int, float]] = ()
+    """The few most probable classes, best first, equal ones in label order: index and probability. Found for a whole
+    batch at once, which costs little more than for one row.
+    """
+    is_finite: bool = True
+
+
+def score_rows(probabilities: npt.NDArray[np.float32], energies: npt.NDArray[np.float32] | None = None) -> list[Scores]:
+    """Scores of each row of [n, classes]; energies are [n]."""
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
+    indices, values = best.tolist(), np.take_along_axis(probabilities, best, 1).tolist()
+    energy: list[float | None] = [None] * len(probabilities) if energies is None else energies.tolist()
+    finite: list[bool] = np.asarray(np.isfinite(probabilities).all(axis=1)).tolist()
+    return [
+        Scores(row, energy[place], None, list(zip(indices[place], values[place], strict=True)), finite[place])
+        for place, row in enumerate(probabilities)
+    ]
 
 
 class Observed(np.ndarray):
@@ -103,9 +124,7 @@ class OnnxSession:
             if isinstance(error, MemoryError) or any(word in text.lower() for word in _DEVICE_WORDS):
                 raise DeviceFailed(f"{self.device.name} failed: the model is being loaded again") from error
             raise
-        probabilities = outputs[0]
-        energies = outputs[1].tolist() if "energy" in names else [None] * len(rows)
-        scores = [Scores(row, energy) for row, energy in zip(probabilities, energies, strict=True)]
+        scores = score_rows(outputs[0], outputs[1] if "energy" in names else None)
         if observed:
             for place, row in enumerate(rows):
                 if isinstance(row, Observed):

@@ -45,11 +45,19 @@ class FormReader:
 
     async def read(self, chunks: AsyncIterator[bytes]) -> list[bytes]:
         """The images of the form. Raises BadForm, TooManyImages, ImageTooLarge at the byte that shows it."""
+        async for chunk in chunks:
+            self.feed(chunk)
+        return self.finish()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises as `read` does."""
         try:
-            async for chunk in chunks:
-                self._parser.write(chunk)
+            self._parser.write(chunk)
         except FormParserError as error:
             raise BadForm(f"the form can't be read: {error}") from error
+
+    def finish(self) -> list[bytes]:
+        """The images, after the last byte. Raises BadForm for a form that goes on."""
         if not self._ended:
             raise BadForm("the form ends before its last boundary: send it again, whole")
         return [bytes(image) for image in self._images]

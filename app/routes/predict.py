@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.errors import ConvserveError, InvalidParameter
-from app.familiarity import explain_unfamiliar
 from app.model import LoadedModel
-from app.prediction import Class, Prediction, check_top_k, find_score, label_set, top_classes
+from app.prediction import check_top_k, find_score
 from app.routes.answers import PredictAnswer
 from app.routes.bodies import read_images
 from app.routes.documents import describe_errors
-from app.routes.encoding import encode_json
 from app.routes.keys import check_predict_key
+from app.routes.predict_body import write_answer
 from app.routes.running import choose_model, longest_timing, name_stages, run_images
 from app.routes.services import Services, ServicesDep
 
@@ -109,13 +106,8 @@ async def _answer(name: str | None, options: PredictOptions, request: Request, s
     if len(failures) == len(outcomes):
         raise failures[0]
     timing = longest_timing(outcomes)
-    body = {
-        "model": model.name,
-        "version": model.version,
-        "predictions": [_translate_one(model, outcome, top_k, score) for outcome in outcomes],
-        "timing": asdict(timing),
-    }
-    return Response(encode_json(body), media_type="application/json", headers=name_stages(timing))
+    body = write_answer(model, outcomes, timing, top_k, score)
+    return Response(body, media_type="application/json", headers=name_stages(timing))
 
 
 def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
@@ -128,21 +120,3 @@ def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
             "only shorten it"
         )
     return timeout_ms / 1e3
-
-
-def _translate_one(
-    model: LoadedModel, outcome: Prediction | ConvserveError, top_k: int, score: float | None
-) -> dict[str, Any]:
-    if isinstance(outcome, ConvserveError):
-        return {"error": {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}}
-    probabilities = outcome.scores.probabilities
-    answer: dict[str, Any] = {"classes": _translate_classes(top_classes(model, probabilities, top_k))}
-    if score is not None:
-        answer["set"] = _translate_classes(label_set(model, probabilities, score))
-    if (warning := explain_unfamiliar(model.card, outcome.scores.energy)) is not None:
-        answer["warning"] = warning
-    return answer
-
-
-def _translate_classes(classes: Sequence[Class]) -> list[dict[str, Any]]:
-    return [{"label": c.label, "index": c.index, "probability": c.probability} for c in classes]

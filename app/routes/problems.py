@@ -33,20 +33,28 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_validation)
 
 
+def write_problem(error: ConvserveError, path: str, request_id: str) -> bytes:
+    """The body that says `error`, about a request to `path`."""
+    return encode_json(problem(error, instance=path, request_id=request_id))
+
+
 def problem_response(request: Request, error: ConvserveError) -> Response:
     request.state.error_code = error.code
-    body = problem(error, instance=request.url.path, request_id=request.state.request_id)
-    return Response(encode_json(body), error.status, error.headers, media_type=MEDIA_TYPE)
+    body = write_problem(error, request.url.path, request.state.request_id)
+    return Response(body, error.status, error.headers, media_type=MEDIA_TYPE)
 
 
 def unexpected_response(request: Request, error: Exception) -> Response:
     """The answer to an error that nobody foresaw: the log gets the trace, the client a clean body with the
     request's id.
     """
-    log.error("request %s failed", request.state.request_id, exc_info=error)
-    return problem_response(
-        request, _Unexpected(f"an unexpected error; the server's log has it under {request.state.request_id}")
-    )
+    return problem_response(request, log_unexpected(error, request.state.request_id))
+
+
+def log_unexpected(error: Exception, request_id: str) -> ConvserveError:
+    """What to tell a client of an error that nobody foresaw, once the log has it."""
+    log.error("request %s failed", request_id, exc_info=error)
+    return _Unexpected(f"an unexpected error; the server's log has it under {request_id}")
 
 
 class _Unexpected(ConvserveError):

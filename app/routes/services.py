@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from app.catalog import Catalog
 from app.control import Control
 from app.decoding import Decoder
+from app.journal import Journal
 from app.settings import Settings
 
 
@@ -19,6 +20,7 @@ class Services:
     catalog: Catalog
     control: Control
     decoder: Decoder
+    journal: Journal
 
 
 async def _services(request: Request) -> Services:  # async: FastAPI sends plain functions through a thread

@@ -104,7 +104,7 @@ def _config(model: LoadedModel) -> dict[str, Any]:
         "name": model.name,
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
-        "max_batch_size": model.batcher.max_batch_size,
+        "max_batch_size": model.max_batch_size,
         "input": [
             {
                 "name": "image",

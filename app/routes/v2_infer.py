@@ -164,7 +164,7 @@ def _render_output(
         texts = [
             f"{entry.probability:f}:{entry.index}:{entry.label}"
             for prediction in predictions
-            for entry in top_classes(model, prediction.scores.probabilities, wanted.classes)
+            for entry in top_classes(model, prediction.scores, wanted.classes)
         ]
         shape, datatype = [len(predictions), wanted.classes], "BYTES"
         data, binary = texts, encode_bytes([text.encode() for text in texts]) if wanted.binary else b""
