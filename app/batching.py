@@ -126,7 +126,7 @@ class Batcher(Generic[Row, Out]):
                 f"the request has {rows} rows, the queue (max_queue_rows) holds {self.max_queue_rows}: "
                 "send fewer at once or raise the limit"
             )
-        if self.queue_rows + rows > self.max_queue_rows:
+        if len(self._queue) + self._reserved + rows > self.max_queue_rows:
             raise Overloaded(
                 f"{self.queue_rows} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
                 "taken, "
@@ -142,7 +142,8 @@ class Batcher(Generic[Row, Out]):
         beyond the deadline, Draining or DeviceFailed where nothing is accepted any more.
         """
         self.check_room(rows)
-        wait, left = self.expected_wait_s(), deadline - self._loop.time()
+        wait = 0.0 if self.inline else self.expected_wait_s()  # inline a row starts within the loop's turn
+        left = deadline - self._loop.time()
         if wait > left:
             raise Overloaded(
                 f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left) * 1e3:,.0f} "

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from app.card import ImagePolicy
 from app.errors import ImageTooLarge, UndecodableImage
-from app.images import Limits, Pixels, decode_image, is_small
+from app.images import Limits, Pixels, decode_image, decode_small
 
 Encoded = bytes | str
 """The bytes of an image file, or their base64 text (a data: URL too)."""
@@ -29,10 +29,10 @@ class Decoder:
 
     def start(self, image: Encoded, policy: ImagePolicy) -> Pixels | asyncio.Future[Pixels]:
         """uint8 [height, width, channels]: at once where that takes less than a thread's waking, from a thread
-        otherwise. Raises, or the future does, what `decode_image` raises.
+        otherwise. The future raises what `decode_image` raises.
         """
-        if isinstance(image, bytes) and is_small(image, policy):
-            return decode_image(image, policy, self.limits)
+        if isinstance(image, bytes) and (pixels := decode_small(image, policy, self.limits)) is not None:
+            return pixels
         return asyncio.get_running_loop().run_in_executor(self._threads, self._decode, image, policy)
 
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:

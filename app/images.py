@@ -77,17 +77,26 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
 
     Raises EmptyBody, ImageTooLarge, TooManyPixels, UnsupportedType or UndecodableImage; each names the remedy.
     """
-    if (pixels := _decode_ready(data, policy, limits or Limits())) is not None:
-        return pixels
     return fit_image(open_image(data, limits, policy), policy)[0]
 
 
-def is_small(data: bytes, policy: ImagePolicy) -> bool:
-    """Whether decoding takes so little (tens of microseconds) that handing it to a thread would take longer."""
-    if len(data) > SMALL_BYTES or policy.width * policy.height > SMALL_PIXELS:
-        return False
+def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
+    """What `decode_image` gives, where that takes so little (tens of microseconds) that handing it to a thread would
+    take longer; None for any other image. Raises as it does.
+    """
+    if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or policy.width * policy.height > SMALL_PIXELS:
+        return None
     plain = find_plain(data)
-    return plain is not None and plain.pixels <= SMALL_PIXELS
+    if plain is None or plain.pixels > min(SMALL_PIXELS, limits.max_pixels):
+        return None
+    if (pixels := decode_plain(data, plain)) is None:
+        return None
+    if (plain.height, plain.width, plain.channels) == policy.shape and (policy.fit, policy.polarity) == (
+        "stretch",
+        "any",
+    ):
+        return pixels.reshape(policy.shape)  # it is already as the network wants it
+    return fit_image(Opened(Image.fromarray(pixels), plain.width, plain.height), policy)[0]
 
 
 def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolicy | None = None) -> Opened:
@@ -143,17 +152,6 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
             f"the image has {width}x{height} = {width * height:,} pixels, the limit (max_pixels) is "
             f"{limits.max_pixels:,}: scale it down or raise the limit"
         )
-
-
-def _decode_ready(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
-    """The pixels of a plain image that is already as the network wants it; None for any other."""
-    if policy.fit != "stretch" or policy.polarity != "any" or len(data) > limits.max_image_bytes:
-        return None
-    plain = find_plain(data)
-    if plain is None or (plain.height, plain.width, plain.channels) != policy.shape or plain.pixels > limits.max_pixels:
-        return None
-    pixels = decode_plain(data, plain)
-    return None if pixels is None else pixels.reshape(policy.shape)
 
 
 def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:

@@ -34,7 +34,7 @@ from app.settings import Settings, count_cores
 log = logging.getLogger(__name__)
 
 # A network whose largest batch takes less runs on the event loop: handing it to a thread would take as long.
-INLINE_S = 0.002
+INLINE_S = 0.004
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.batching import Entry, Places, Result, resolve
 from app.decoding import Decoder, Encoded
-from app.errors import ConvserveError, DeadlineExceeded, InvalidParameter, RowFailed
+from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
 from app.images import Pixels
 from app.model import LoadedModel
 from app.session import TOP, Scores
@@ -68,11 +68,7 @@ class Attempt:
         self._entry: Entry[Pixels, Scores] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._start = self._decoded = time.perf_counter()
-        try:
-            pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image)
-        except ConvserveError as error:
-            self._end(error)
-            return
+        pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image)
         if isinstance(pixels, asyncio.Future):
             self._decoding = pixels
             pixels.add_done_callback(self._take_pixels)

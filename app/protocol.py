@@ -1,5 +1,5 @@
-"""DeadlineProtocol: uvicorn's HTTP/1.1 with what it lacks: deadlines for header and body, a limit on the header,
-problem+json for what isn't HTTP, and a drain that loses no request.
+"""ServiceProtocol: uvicorn's HTTP/1.1 with what it lacks: deadlines for header and body, a limit on the header,
+problem+json for what isn't HTTP, a drain that loses no request, and the hot road beside the app.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLarge, problem
+from app.hot_road import HotCycle, HotRoad, Plan
 from app.routes.encoding import encode_json
 
 _MOST_HEADER_BYTES = 64_000
@@ -33,15 +34,21 @@ class Deadlines:
     body_s: float
 
 
-class DeadlineProtocol(HttpToolsProtocol):
+class ServiceProtocol(HttpToolsProtocol):
     """One connection. A client that is slower than the deadlines gets 408 and loses its place."""
 
     def __init__(
-        self, *args: Any, deadlines: Deadlines, on_refusal: Callable[[ConvserveError], None], **kwargs: Any
+        self,
+        *args: Any,
+        deadlines: Deadlines,
+        on_refusal: Callable[[ConvserveError], None],
+        road: HotRoad | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._deadlines = deadlines
         self._on_refusal = on_refusal
+        self._road = road
         self._phase = _IDLE
         self._requests = 0  # begun on this connection
         self._header_bytes = 0
@@ -57,11 +64,15 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = _IDLE
         self._watch()
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.abandon()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        before = self._phase, self._requests
         super().data_received(data)
-        if self._phase == _HEADER and self.parser is not None:
+        # A header that began within these bytes, behind other requests maybe, is counted from the next ones on.
+        if self._phase == _HEADER and before == (_HEADER, self._requests) and self.parser is not None:
             self._header_bytes += len(data)
             if self._header_bytes > _MOST_HEADER_BYTES:
                 self._refuse(RequestTooLarge(f"the header has more than {_MOST_HEADER_BYTES:,} bytes, the limit"))
@@ -74,14 +85,48 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._header_bytes = 0
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
         self._phase = _BODY
-        if self._draining:
-            self.cycle.keep_alive = False
+        if (plan := self._find_plan()) is not None and self._road is not None:
+            keep_alive = self.parser.should_keep_alive() and not self._draining
+            self.cycle = HotCycle(self._road, plan, self, keep_alive)  # type: ignore[assignment]
+        else:
+            self._begin_general()
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.add_body(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
         self._phase = _IDLE
+        if not isinstance(self.cycle, HotCycle):
+            super().on_message_complete()
+        elif not self.cycle.response_complete and (body := self.cycle.finish_body()) is not None:
+            self.cycle = None
+            self._begin_general()
+            super().on_body(body)
+            super().on_message_complete()
+
+    @property
+    def default_lines(self) -> str:
+        """The header lines that every answer begins with."""
+        return "".join([f"{n.decode()}: {v.decode()}\r\n" for n, v in self.server_state.default_headers])
+
+    def _find_plan(self) -> Plan | None:
+        """How the hot road answers the request whose header is complete; None where it doesn't."""
+        if self._road is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return None
+        # Behind an unanswered request it waits its turn in uvicorn's queue; where the client doesn't read its answers,
+        # the app's next one waits for it.
+        if not self._is_answered() or self.flow.write_paused:
+            return None
+        return self._road.find_plan(self.url, self.headers)
+
+    def _begin_general(self) -> None:
+        super().on_headers_complete()
+        if self._draining:
+            self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         self._draining = True

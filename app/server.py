@@ -13,9 +13,11 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from app import tracing
 from app.errors import ConvserveError
+from app.hot_road import HotRoad
 from app.metrics import Metrics
-from app.protocol import DeadlineProtocol, Deadlines
+from app.protocol import Deadlines, ServiceProtocol
 from app.settings import Settings
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
@@ -74,9 +76,16 @@ def address_of(listener: socket.socket) -> str:
 
 
 def make_server(
-    app: FastAPI, settings: Settings, metrics: Metrics, on_hangup: Callable[[], None] = lambda: None
+    app: FastAPI,
+    settings: Settings,
+    metrics: Metrics,
+    on_hangup: Callable[[], None] = lambda: None,
+    *,
+    hot: bool = True,
 ) -> DrainingServer:
-    """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP."""
+    """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP. Without the `hot` road
+    every request goes to the app.
+    """
     _allow_many_connections()
 
     def count(error: ConvserveError) -> None:
@@ -84,9 +93,11 @@ def make_server(
         metrics.add("convserve_rejections_total", "", error.code)
 
     protocol = functools.partial(
-        DeadlineProtocol,
+        ServiceProtocol,
         deadlines=Deadlines(settings.header_timeout_s, settings.body_timeout_s),
         on_refusal=count,
+        # A recorded request is a span of the app's.
+        road=HotRoad(app.state.services) if hot and not tracing.is_on() else None,
     )
     config = uvicorn.Config(
         app,

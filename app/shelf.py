@@ -67,6 +67,10 @@ class Shelf:
         name, pinned = self._follow(name or self._default_name())
         version = version or pinned
         versions = self._models.get(name, {})
+        if version is None and len(versions) == 1:
+            (only,) = versions.values()
+            if only.model is not None:
+                return only.model
         if version is not None and version not in versions:
             raise UnknownVersion(self._explain_unknown_version(name, version))
         candidates = [versions[version]] if version is not None else self.versions(name)

@@ -19,6 +19,11 @@ except ImportError:  # its API comes with FastAPI from 0.120 on; without it ther
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 
+def is_on() -> bool:
+    """Whether anybody records spans."""
+    return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 def read_trace_id(traceparent: str) -> str:
     """The trace id of a W3C traceparent header; empty where it isn't one."""
     match = _TRACEPARENT.fullmatch(traceparent)
@@ -30,7 +35,7 @@ def read_trace_id(traceparent: str) -> str:
 @contextmanager
 def trace_request(name: str, headers: Mapping[str, str], attributes: Mapping[str, Any]) -> Iterator[Any]:
     """A server span around a request; gives the span, or None where nobody records."""
-    if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    if not is_on():
         yield None
         return
     context = propagate.extract(dict(headers))

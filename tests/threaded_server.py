@@ -7,17 +7,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.catalog import Catalog
 from app.main import create_app
 from app.server import make_server, open_socket
 from app.settings import Settings
 
 
 @contextmanager
-def serve_in_thread(settings: Settings) -> Iterator[int]:
-    """A server whose models were all tried; gives its port."""
-    app = create_app(settings)
+def serve_in_thread(settings: Settings, *, catalog: Catalog | None = None, hot: bool = True) -> Iterator[int]:
+    """A server whose models were all tried; gives its port. Without the `hot` road every request goes to the app."""
+    app = create_app(settings, catalog)
     catalog = app.state.services.catalog
-    server = make_server(app, settings, catalog.metrics)
+    server = make_server(app, settings, catalog.metrics, hot=hot)
     listener = open_socket("127.0.0.1", 0)
     tried = threading.Event()
 

@@ -107,7 +107,7 @@ async def _answer(name: str | None, options: PredictOptions, request: Request, s
         raise failures[0]
     timing = longest_timing(outcomes)
     body = write_answer(model, outcomes, timing, top_k, score)
-    return Response(body, media_type="application/json", headers=name_stages(timing))
+    return Response(body, media_type="application/json", headers={"Server-Timing": name_stages(timing)})
 
 
 def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:

@@ -51,10 +51,9 @@ def longest_timing(outcomes: Sequence[Prediction | ConvserveError]) -> Timing:
     )
 
 
-def name_stages(timing: Timing) -> dict[str, str]:
-    """The Server-Timing header of a prediction; the envelope adds the total."""
-    stages = f"decode;dur={timing.decode_ms:.2f}, queue;dur={timing.queue_ms:.2f}, infer;dur={timing.infer_ms:.2f}"
-    return {"Server-Timing": stages}
+def name_stages(timing: Timing) -> str:
+    """The Server-Timing header of a prediction, but for the total, which is known last."""
+    return f"decode;dur={timing.decode_ms:.2f}, queue;dur={timing.queue_ms:.2f}, infer;dur={timing.infer_ms:.2f}"
 
 
 async def _gather(work: Sequence[Coroutine[Any, Any, Prediction]]) -> list[Prediction | ConvserveError]:

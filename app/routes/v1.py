@@ -127,7 +127,7 @@ async def _answer(name: str, version: int | None, request: Request, services: Se
             outcome.detail = f"instance {place}: {outcome.detail}"
             raise outcome
         predictions.append(outcome.scores.probabilities.tolist())
-    headers = name_stages(longest_timing(outcomes))
+    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
     return Response(encode_json({"predictions": predictions}), media_type="application/json", headers=headers)
 
 

@@ -125,7 +125,7 @@ async def _answer(
     timeout_s = min(asked.timeout_us / 1e6 or model.timeout_s, model.timeout_s)
     outcomes = await run_images(request, services, model, asked.rows, timeout_s)
     predictions = _all_or_first_error(outcomes)
-    headers = name_stages(longest_timing(outcomes))
+    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
     return _render(model, asked, predictions, headers)
 
 

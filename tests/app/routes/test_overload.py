@@ -1,10 +1,8 @@
 """What a client sees of the queue: full, too slow, shutting down, gone. The model runs only when the test lets it."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +14,12 @@ from fastapi.testclient import TestClient
 from app.batching import Batcher
 from app.catalog import Catalog
 from app.errors import DeviceFailed
-from app.images import Pixels
 from app.main import create_app
-from app.model import LoadedModel, load_model
-from app.session import Scores
 from app.settings import Settings
 from artifacts import gray_image
+from gate import Gate
 
 WHITE = gray_image(255)
-
-
-class Gate:
-    """A loader whose models run their batches through a gate."""
-
-    def __init__(self) -> None:
-        self.open = threading.Event()
-        self.entered = threading.Semaphore(0)
-        self.error: Exception | None = None
-        self.batches: list[int] = []
-
-    async def load(self, folder: Path, settings: Settings, *, on_device_failure: Any, **options: Any) -> LoadedModel:
-        model = await load_model(folder, settings)
-        run = model.batcher._lanes[0].runner
-
-        def run_gated(rows: Sequence[Pixels]) -> Sequence[Scores]:
-            self.batches.append(len(rows))
-            self.entered.release()
-            assert self.open.wait(30)
-            if self.error is not None:
-                raise self.error
-            return run(rows)
-
-        batcher: Batcher[Pixels, Scores] = Batcher(
-            [run_gated],
-            max_batch_size=settings.max_batch_size,
-            max_queue_rows=settings.max_queue_rows,
-            on_device_failure=on_device_failure,
-        )
-        return replace(model, batcher=batcher)
 
 
 @pytest.fixture

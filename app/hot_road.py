@@ -1,0 +1,259 @@
+"""The hot road: POST /predict/MODEL with one whole image, answered by the HTTP protocol itself.
+
+A framework's generality costs ten times what a tiny network does. This road takes only requests that need none of it
+(`HotRoad.find_plan` says which) and gives, byte for byte, what the general road gives; everything else, and whatever
+turns out on the way to be something else, goes there. Decoding, batches, errors, counts and the answer's JSON are the
+same functions on both.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+
+from app.batching import Places
+from app.errors import ConvserveError
+from app.images import Pixels
+from app.keys import is_key
+from app.model import LoadedModel
+from app.prediction import Attempt, Prediction, check_top_k, find_score
+from app.routes.multipart import FormReader
+from app.routes.predict import PredictOptions, find_timeout
+from app.routes.predict_body import write_answer
+from app.routes.problems import MEDIA_TYPE, log_unexpected, write_problem
+from app.routes.running import longest_timing, name_stages
+from app.routes.services import Services
+from app.session import Scores
+
+if TYPE_CHECKING:
+    from app.protocol import ServiceProtocol
+
+_PATH = re.compile(r"/predict(?:/([A-Za-z0-9._~-]+))?")
+# Headers of requests that the general road understands better.
+_GENERAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"))
+# A form has its boundary and headers around the image.
+_FORM_BYTES = 4096
+_MOST_TARGETS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request's address asks for."""
+
+    path: str
+    model: str | None
+    options: PredictOptions
+
+
+@dataclass(slots=True)
+class Plan:
+    """A request that can be answered here, its body still to come."""
+
+    target: Target
+    model: LoadedModel
+    top_k: int
+    score: float | None
+    timeout_s: float
+    request_id: str
+    form: bytes
+    """The Content-Type of a form; empty where the body is the image."""
+    start: float
+
+
+class HotRoad:
+    """What the connections of one server share."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.journal = services.journal
+        self._settings = services.settings
+        self._root = f"/{services.settings.root_path.strip('/')}" if services.settings.root_path else ""
+        self._targets: dict[bytes, Target | None] = {}
+
+    def find_plan(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> Plan | None:
+        """How to answer a POST to `url`; None where the general road has to. Names of headers are lower case."""
+        target = self._targets[url] if url in self._targets else self._remember(url)
+        if target is None:
+            return None
+        fields = dict(headers)
+        if not _GENERAL.isdisjoint(fields) or not fields.get(b"content-length", b"").isdigit():
+            return None
+        kind = fields.get(b"content-type", b"application/octet-stream")
+        limit, form = self._settings.max_image_bytes, b""
+        if kind.startswith(b"multipart/form-data"):
+            limit, form = min(limit + _FORM_BYTES, self._settings.max_request_bytes), kind
+        elif not (kind.startswith(b"image/") or kind == b"application/octet-stream"):
+            return None
+        if int(fields[b"content-length"]) > limit or not self._may_predict(fields.get(b"authorization", b"")):
+            return None
+        options = target.options
+        try:
+            model = self.services.catalog.resolve(target.model, options.version)
+            model.batcher.check_room(1)
+            return Plan(
+                target,
+                model,
+                check_top_k(model, options.top_k),
+                None if options.coverage is None else find_score(model, options.coverage),
+                find_timeout(model, options.timeout_ms),
+                self.journal.find_id(fields.get(b"x-request-id", b"").decode("latin-1")),
+                form,
+                time.perf_counter(),
+            )
+        except ConvserveError:
+            return None  # the general road says it
+
+    def _remember(self, url: bytes) -> Target | None:
+        if len(self._targets) >= _MOST_TARGETS:
+            self._targets.clear()
+        self._targets[url] = target = _read_target(url, self._root)
+        return target
+
+    def _may_predict(self, authorization: bytes) -> bool:
+        if not (hashes := self._settings.api_keys):
+            return True
+        scheme, _, key = authorization.decode("latin-1").partition(" ")
+        return scheme.lower() == "bearer" and is_key(key, hashes)
+
+
+def _read_target(url: bytes, root: str) -> Target | None:
+    """What the address of a prediction asks for, with or without the `root` that a proxy may have cut off; None for
+    any other address, and for one that is wrong.
+    """
+    if not url.isascii():
+        return None
+    path, _, query = url.decode().partition("?")
+    path = path.removeprefix(root)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if (match := _PATH.fullmatch(path)) is None or len(pairs) != len(dict(pairs)):
+        return None
+    try:
+        return Target(root + path, match[1], PredictOptions.model_validate(dict(pairs)))
+    except ValidationError:
+        return None
+
+
+class _NoEvent:
+    """Nobody waits for this road's bodies."""
+
+    def set(self) -> None:
+        """As asyncio.Event has it."""
+
+
+_NO_EVENT = _NoEvent()
+
+
+class HotCycle:
+    """One request on the hot road, in the place where uvicorn has a RequestResponseCycle: it is driven by the same
+    attributes, so that what the protocol does with connections (order of pipelined requests, keep-alive, drain,
+    deadlines) holds on both roads alike.
+    """
+
+    __slots__ = (
+        *("_attempt", "_body", "_places", "_plan", "_protocol", "_road"),
+        *("disconnected", "keep_alive", "more_body", "response_complete", "response_started"),
+    )
+
+    body = b""  # for uvicorn: nothing of it has to be held back
+    message_event = _NO_EVENT
+
+    def __init__(self, road: HotRoad, plan: Plan, protocol: ServiceProtocol, keep_alive: bool) -> None:
+        self._road = road
+        self._plan = plan
+        self._protocol = protocol
+        self._body: list[bytes] = []
+        self._attempt: Attempt | None = None
+        self._places: Places[Pixels, Scores] | None = None
+        self.keep_alive = keep_alive
+        self.more_body = True
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+
+    def add_body(self, chunk: bytes) -> None:
+        self._body.append(chunk)
+
+    def finish_body(self) -> bytes | None:
+        """Begin the prediction, now that the body is whole. Gives it back where the general road has to go on."""
+        self.more_body = False
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        plan, services = self._plan, self._road.services
+        try:
+            image = self._read_form(body) if plan.form else body
+            if image is None:
+                return body
+            # Where the model was replaced while the body came in, this one accepts nothing any more.
+            self._places = plan.model.batcher.reserve(1, self._protocol.loop.time() + plan.timeout_s)
+        except ConvserveError:
+            return body
+        self._attempt = Attempt(plan.model, image, self._places, services.decoder, self._settle)
+        return None
+
+    def abandon(self) -> None:
+        """The client went away."""
+        if self.response_complete:
+            return
+        if self._attempt is not None:
+            self._attempt.abandon()
+        self._end(0, "")
+
+    def _read_form(self, body: bytes) -> bytes | None:
+        """The image of a form that holds just one; None otherwise. Raises as FormReader does."""
+        settings = self._road.services.settings
+        form = FormReader(
+            self._plan.form.decode("latin-1"), max_images=settings.max_images, max_image_bytes=settings.max_image_bytes
+        )
+        form.feed(body)
+        images = form.finish()
+        return images[0] if len(images) == 1 else None
+
+    def _settle(self, outcome: Prediction | Exception) -> None:
+        if self.response_complete:
+            return
+        plan, total = self._plan, f"total;dur={(time.perf_counter() - self._plan.start) * 1e3:.2f}"
+        # The lines in the order in which they come by the general road.
+        if isinstance(outcome, Prediction):
+            timing = longest_timing([outcome])
+            body = write_answer(plan.model, [outcome], timing, plan.top_k, plan.score)
+            self._write(
+                f"HTTP/1.1 200 OK\r\n{self._protocol.default_lines}server-timing: {name_stages(timing)}, {total}\r\n"
+                f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
+                f"x-request-id: {plan.request_id}\r\n",
+                body,
+            )
+            self._end(200, "")
+        else:
+            error = outcome if isinstance(outcome, ConvserveError) else log_unexpected(outcome, plan.request_id)
+            body = write_problem(error, plan.target.path, plan.request_id)
+            named = "".join([f"{name.lower()}: {value}\r\n" for name, value in error.headers.items()])
+            self._write(
+                f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{self._protocol.default_lines}{named}"
+                f"content-length: {len(body)}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+                f"x-request-id: {plan.request_id}\r\nserver-timing: {total}\r\n",
+                body,
+            )
+            self._end(error.status, error.code)
+
+    def _write(self, head: str, body: bytes) -> None:
+        """Both at once: two writes are two system calls, and often two packets."""
+        if not self._protocol.transport.is_closing():
+            end = "\r\n" if self.keep_alive else "connection: close\r\n\r\n"
+            self._protocol.transport.write((head + end).encode("latin-1") + body)
+
+    def _end(self, status: int, code: str) -> None:
+        plan = self._plan
+        self.response_started = self.response_complete = True
+        if self._places is not None:
+            self._places.release()
+        self._road.journal.record("POST", plan.target.path, status, time.perf_counter() - plan.start, plan.model, code)
+        if status:
+            if not self.keep_alive:
+                self._protocol.transport.close()
+            self._protocol.on_response_complete()
