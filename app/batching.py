@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, TooManyRows
 from app.isolation import Out, Outcome, Row, Runner, run_isolated
@@ -23,8 +23,7 @@ from app.pace import Pace
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Result(Generic[Out]):
+class Result(NamedTuple, Generic[Out]):
     """What one row got, and what it cost."""
 
     output: Out

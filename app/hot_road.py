@@ -27,7 +27,7 @@ from app.routes.multipart import FormReader
 from app.routes.predict import PredictOptions, find_timeout
 from app.routes.predict_body import write_answer
 from app.routes.problems import MEDIA_TYPE, log_unexpected, write_problem
-from app.routes.running import longest_timing, name_stages
+from app.routes.running import name_stages
 from app.routes.services import Services
 from app.session import Scores
 
@@ -75,6 +75,8 @@ class HotRoad:
         self._settings = services.settings
         self._root = f"/{services.settings.root_path.strip('/')}" if services.settings.root_path else ""
         self._targets: dict[bytes, Target | None] = {}
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_lines = ""
 
     def find_plan(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> Plan | None:
         """How to answer a POST to `url`; None where the general road has to. Names of headers are lower case."""
@@ -108,6 +110,13 @@ class HotRoad:
             )
         except ConvserveError:
             return None  # the general road says it
+
+    def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
+        """Header lines, written once as long as uvicorn keeps the list."""
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._default_lines = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
+        return self._default_lines
 
     def _remember(self, url: bytes) -> Target | None:
         if len(self._targets) >= _MOST_TARGETS:
@@ -220,7 +229,7 @@ class HotCycle:
         plan, total = self._plan, f"total;dur={(time.perf_counter() - self._plan.start) * 1e3:.2f}"
         # The lines in the order in which they come by the general road.
         if isinstance(outcome, Prediction):
-            timing = longest_timing([outcome])
+            timing = outcome.timing
             body = write_answer(plan.model, [outcome], timing, plan.top_k, plan.score)
             self._write(
                 f"HTTP/1.1 200 OK\r\n{self._protocol.default_lines}server-timing: {name_stages(timing)}, {total}\r\n"

@@ -77,12 +77,14 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
 
     Raises EmptyBody, ImageTooLarge, TooManyPixels, UnsupportedType or UndecodableImage; each names the remedy.
     """
+    if (pixels := decode_small(data, policy, limits or Limits())) is not None:
+        return pixels
     return fit_image(open_image(data, limits, policy), policy)[0]
 
 
 def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
     """What `decode_image` gives, where that takes so little (tens of microseconds) that handing it to a thread would
-    take longer; None for any other image. Raises as it does.
+    take longer; None for any other image, a damaged one included.
     """
     if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or policy.width * policy.height > SMALL_PIXELS:
         return None

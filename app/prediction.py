@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +28,7 @@ class Class:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """What one image cost: milliseconds in each stage, rows in its batch."""
 
     decode_ms: float
@@ -37,8 +37,7 @@ class Timing:
     batch_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     scores: Scores
     timing: Timing
 

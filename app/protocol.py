@@ -110,8 +110,9 @@ class ServiceProtocol(HttpToolsProtocol):
 
     @property
     def default_lines(self) -> str:
-        """The header lines that every answer begins with."""
-        return "".join([f"{n.decode()}: {v.decode()}\r\n" for n, v in self.server_state.default_headers])
+        """The header lines that every answer begins with: the date, which uvicorn renews every second."""
+        assert self._road is not None
+        return self._road.write_default_lines(self.server_state.default_headers)
 
     def _find_plan(self) -> Plan | None:
         """How the hot road answers the request whose header is complete; None where it doesn't."""

@@ -44,9 +44,9 @@ def longest_timing(outcomes: Sequence[Prediction | ConvserveError]) -> Timing:
     """Of several images the longest each; one of them at least has succeeded."""
     timings = [outcome.timing for outcome in outcomes if isinstance(outcome, Prediction)]
     return Timing(
-        round(max(timing.decode_ms for timing in timings), 3),
-        round(max(timing.queue_ms for timing in timings), 3),
-        round(max(timing.infer_ms for timing in timings), 3),
+        max(timing.decode_ms for timing in timings),
+        max(timing.queue_ms for timing in timings),
+        max(timing.infer_ms for timing in timings),
         max(timing.batch_size for timing in timings),
     )
 

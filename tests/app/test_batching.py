@@ -326,3 +326,81 @@ def test_more_rows_than_reserved_are_a_mistake_of_the_caller() -> None:
                 await places.run(2)
 
     asyncio.run(scene())
+
+
+def submit(batcher: Batcher[int, int], row: int, settled: list[Result[int] | Exception]) -> None:
+    batcher.reserve(1, FOREVER).submit(row, settled.append)
+
+
+def test_inline_all_rows_of_a_turn_travel_together_on_the_loop_itself() -> None:
+    async def scene() -> None:
+        threads: set[int] = set()
+        settled: list[Result[int] | Exception] = []
+
+        def runner(rows: Sequence[int]) -> list[int]:
+            threads.add(threading.get_ident())
+            return [2 * row for row in rows]
+
+        batcher = make_batcher(runner, inline=True)
+        for row in (1, 2, 3):
+            submit(batcher, row, settled)
+        assert settled == []
+        await turn_the_loop()
+        assert [(r.output, r.batch_size) for r in settled if isinstance(r, Result)] == [(2, 3), (4, 3), (6, 3)]
+        assert threads == {threading.get_ident()}
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_inline_more_rows_than_the_queue_holds_run_as_they_come() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, inline=True, max_queue_rows=5)
+        settled: list[Result[int] | Exception] = []
+        for row in range(10):
+            submit(batcher, row, settled)
+        await turn_the_loop()
+        assert [r.output for r in settled if isinstance(r, Result)] == [2 * row for row in range(10)]
+        assert runner.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
+    async def scene() -> None:
+        reported: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        batcher = make_batcher(GatedRunner(), inline=inline)
+        settled: list[Result[int] | Exception] = []
+        wrong = OSError("the answer can't be written")
+
+        def fail(_: Result[int] | Exception) -> None:
+            raise wrong
+
+        batcher.reserve(1, FOREVER).submit(1, fail)
+        submit(batcher, 2, settled)
+        while not settled:
+            await asyncio.sleep(0.001)
+        assert [r.output for r in settled if isinstance(r, Result)] == [4]
+        assert reported == [wrong]
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_an_abandoned_row_is_not_run(inline: bool) -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, inline=inline)
+        settled: list[Result[int] | Exception] = []
+        places = batcher.reserve(2, FOREVER)
+        places.abandon(places.submit(1, settled.append))
+        places.submit(2, settled.append)
+        await batcher.close()
+        assert runner.batches == [[2]]
+        assert len(settled) == 1
+
+    asyncio.run(scene())

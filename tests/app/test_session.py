@@ -6,7 +6,7 @@ import pytest
 from app.card import MODEL_FILE, read_card
 from app.devices import ChosenDevice
 from app.errors import ArtifactError, DeviceFailed, DeviceUnavailable
-from app.session import OnnxSession, batch_sizes
+from app.session import TOP, OnnxSession, batch_sizes, score_rows
 from artifacts import make_artifact, make_graph
 from fake_runtime import FakeRuntime
 
@@ -115,3 +115,14 @@ def test_errors_of_the_device_are_told_from_errors_of_a_row(tmp_path: Path) -> N
     runtime.run_error = RuntimeError("INVALID_ARGUMENT: bad row")
     with pytest.raises(RuntimeError, match="bad row"):
         session.run(rows_of(1))
+
+
+@pytest.mark.parametrize("classes", [2, 10, 32, 33, 1000])
+def test_the_top_is_ranked_alike_for_few_classes_and_many(classes: int) -> None:
+    rows = np.random.default_rng(classes).integers(0, 7, (6, classes)).astype(np.float32) / 7  # many equal ones
+    rows[4, 1], rows[5, 0] = np.nan, np.inf
+    for row, scores in zip(rows, score_rows(rows), strict=True):
+        assert scores.is_finite == bool(np.isfinite(row).all())
+        if scores.is_finite:
+            best = np.argsort(-row, kind="stable")[:TOP]
+            assert scores.top == [(int(index), float(row[index])) for index in best]
