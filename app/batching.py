@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import ceil
 from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeVar
 
@@ -61,6 +62,9 @@ class Batcher(Generic[Row, Out]):
     `max_batch_size`. With `max_wait_s` an idle runner waits that long for a full batch, counted from the
     first row.
 
+    A batch that has the machine to itself is run by `alone`, where there is one: over all cores, say, each of
+    which otherwise has a runner of its own. Idle runners share the rows that wait.
+
     Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's
     waking. All rows that one turn of the loop brings then travel together.
     """
@@ -73,6 +77,7 @@ class Batcher(Generic[Row, Out]):
         max_queue_rows: int,
         max_wait_s: float = 0.0,
         inline: bool = False,
+        alone: Runner[Row, Out] | None = None,
         pace: Pace | None = None,
         on_batch: Callable[[int, float], None] = lambda rows, seconds: None,
         on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
@@ -81,6 +86,7 @@ class Batcher(Generic[Row, Out]):
         self.max_queue_rows = max_queue_rows
         self.max_wait_s = max_wait_s
         self.inline = inline
+        self._alone = alone
         self._pace = pace or Pace()
         self._on_batch = on_batch
         self._on_device_failure = on_device_failure
@@ -211,13 +217,14 @@ class Batcher(Generic[Row, Out]):
             if len(self._queue) < self.max_batch_size and wait_s > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            if batch := self._take_batch():  # the head may have expired since it was looked at
+            share = ceil(len(self._queue) / len(self._idle))
+            if batch := self._take_batch(share):  # the head may have expired since it was looked at
                 self._start(self._idle.pop(), batch)
         self._check_empty()
 
-    def _take_batch(self) -> list[Entry[Row, Out]]:
+    def _take_batch(self, share: int) -> list[Entry[Row, Out]]:
         batch: list[Entry[Row, Out]] = []
-        while self._queue and len(batch) < self.max_batch_size:
+        while self._queue and len(batch) < min(share, self.max_batch_size):
             entry = self._queue.popleft()
             if self._is_wanted(entry):
                 batch.append(entry)
@@ -242,18 +249,19 @@ class Batcher(Generic[Row, Out]):
             self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
 
     def _start(self, lane: _Lane[Row, Out], batch: list[Entry[Row, Out]]) -> None:
+        runner = lane.runner if self._alone is None or self._running or self._queue else self._alone
         self._running += len(batch)
         started = time.perf_counter()
         rows = [entry.row for entry in batch]
         if self.inline:
-            self._finish(lane, batch, started, run_isolated(lane.runner, rows))
+            self._finish(lane, batch, started, run_isolated(runner, rows))
             return
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:
             self._finish(lane, batch, started, done.result())
             self._pump()
 
-        self._loop.run_in_executor(lane.thread, run_isolated, lane.runner, rows).add_done_callback(finish)
+        self._loop.run_in_executor(lane.thread, run_isolated, runner, rows).add_done_callback(finish)
 
     def _finish(
         self, lane: _Lane[Row, Out], batch: list[Entry[Row, Out]], started: float, outcome: Outcome[Out]

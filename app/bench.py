@@ -52,7 +52,7 @@ def load(settings: Settings, model: str, version: int | None = None) -> ReadySes
 
 def sweep(ready: ReadySession, seconds: float = 1.0) -> list[Speed]:
     """Speeds at batch sizes 1, 2, 4, ... and the largest, each measured for about `seconds`."""
-    session = ready.sessions[0]
+    session = ready.session
     generator = np.random.default_rng(0)
     speeds = []
     for size in batch_sizes(session.max_batch_size):
@@ -146,7 +146,7 @@ def run_bench(settings: Settings, model: str, *, version: int | None, plot: Path
     """Measure, write the plot where one is wanted, and give the text to print."""
     ready = load(settings, model, version)
     speeds = sweep(ready, seconds)
-    title = f"{ready.card.name} {ready.card.version}, {ready.card.precision}, on {ready.sessions[0].device.name}"
+    title = f"{ready.card.name} {ready.card.version}, {ready.card.precision}, on {ready.session.device.name}"
     if plot is not None:
         plot.write_text(draw_plot(title, speeds), encoding="utf-8")
     return f"{title}\n{write_table(speeds)}"

@@ -42,10 +42,14 @@ class ReadySession:
     """A session that passed every check, and what the checks measured."""
 
     card: ModelCard
-    sessions: list[OnnxSession]
-    """One a device, all fed from one queue."""
+    session: OnnxSession
+    """With the whole device to itself: on a CPU over all threads."""
+    lanes: list[OnnxSession]
+    """What runs side by side under load, fed from one queue: one session a GPU, or one thread a core."""
     classifier: Classifier | None
     seconds_of_batch: dict[int, float]
+    """Of `session`."""
+    seconds_in_lane: dict[int, float]
     replay_difference: float
     load_s: float
     memory_bytes: int
@@ -114,10 +118,19 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
     classifier = read_classifier(folder, card)
     devices = choose_devices(settings.device, runtime)
     before = [measure_memory(device) for device in devices]
-    sessions = [_open_session(folder, card, device, settings, runtime) for device in devices]
+    threads = settings.threads or count_cores()
+    on_gpu = devices[0].is_cuda
+    # On a CPU threads that share one image wait for each other: under load one thread an image does more.
+    lanes = [_open_session(folder, card, device, settings, threads if on_gpu else 1, runtime) for device in devices]
     try:
-        measured = [session.warm_up() for session in sessions]
-        difference = max(replay(folder, card, session) for session in sessions)
+        in_lane, *_ = [lane.warm_up() for lane in lanes]
+        difference = max(replay(folder, card, lane) for lane in lanes)
+        session, alone = lanes[0], in_lane
+        if threads > 1 and not on_gpu and not _is_tiny(session, in_lane):
+            session = _open_session(folder, card, devices[0], settings, threads, runtime)
+            alone = session.warm_up()
+            difference = max(difference, replay(folder, card, session))
+            lanes *= threads
     except ArtifactError:
         raise
     except Exception as error:
@@ -130,16 +143,23 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
         "%s version %d is ready on %s (%s) after %.2f s, golden difference %.1g, %.0f MB",
         *(card.name, card.version, name_devices(devices), devices[0].reason, took, difference, memory / 1e6),
     )
-    return ReadySession(card, sessions, classifier, measured[0], difference, took, memory)
+    return ReadySession(card, session, lanes, classifier, alone, in_lane, difference, took, memory)
 
 
-def _open_session(folder: Path, card: ModelCard, device: ChosenDevice, settings: Settings, runtime: Any) -> OnnxSession:
+def _is_tiny(session: OnnxSession, seconds_of_batch: dict[int, float]) -> bool:
+    """Whether even the largest batch is done sooner than it is worth handing it to another thread."""
+    return not session.device.is_cuda and seconds_of_batch.get(session.max_batch_size, INLINE_S) < INLINE_S
+
+
+def _open_session(
+    folder: Path, card: ModelCard, device: ChosenDevice, settings: Settings, threads: int, runtime: Any
+) -> OnnxSession:
     return OnnxSession(
         folder / MODEL_FILE,
         card,
         device,
         max_batch_size=min(card.max_batch, settings.max_batch_size),
-        threads=settings.threads or count_cores(),
+        threads=threads,
         runtime=runtime,
     )
 
@@ -159,21 +179,22 @@ async def load_model(
     """
     ready = await asyncio.to_thread(prepare_session, folder, settings, runtime)
     meters = ModelMeters(metrics or Metrics(), ready.card)
-    largest = ready.sessions[0].max_batch_size
+    largest = ready.session.max_batch_size
     batcher: Batcher[Pixels, Scores] = Batcher(
-        [session.run for session in ready.sessions],
-        max_batch_size=choose_batch_size(ready.seconds_of_batch, largest),
-        inline=not ready.sessions[0].device.is_cuda and ready.seconds_of_batch.get(largest, INLINE_S) < INLINE_S,
+        [lane.run for lane in ready.lanes],
+        max_batch_size=choose_batch_size(ready.seconds_in_lane, largest),
+        inline=_is_tiny(ready.session, ready.seconds_of_batch),
+        alone=None if ready.session in ready.lanes else ready.session.run,
         max_queue_rows=settings.max_queue_rows,
         max_wait_s=settings.max_wait_ms / 1e3,
-        pace=Pace(ready.seconds_of_batch),
+        pace=Pace(ready.seconds_in_lane),
         on_batch=meters.record_batch,
         on_device_failure=on_device_failure,
     )
     return LoadedModel(
         folder,
         ready.card,
-        tuple(session.device for session in ready.sessions),
+        tuple(dict.fromkeys(lane.device for lane in ready.lanes)),
         largest,
         batcher,
         settings.timeout_ms / 1e3,

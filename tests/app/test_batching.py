@@ -404,3 +404,35 @@ def test_an_abandoned_row_is_not_run(inline: bool) -> None:
         assert len(settled) == 1
 
     asyncio.run(scene())
+
+
+def test_idle_runners_share_the_rows_that_wait() -> None:
+    async def scene() -> None:
+        one, two = GatedRunner(), GatedRunner()
+        batcher = make_batcher(one, two)
+        assert outputs(await run_rows(batcher, [1, 2, 3])) == [2, 4, 6]
+        assert sorted(map(len, one.batches + two.batches)) == [1, 2]
+
+    asyncio.run(scene())
+
+
+def test_a_batch_that_is_alone_gets_the_whole_machine_and_others_a_part() -> None:
+    async def scene() -> None:
+        part, whole = GatedRunner(is_open=False), GatedRunner()
+        batcher = make_batcher(part, part, alone=whole, max_batch_size=1)
+        assert outputs(await run_rows(batcher, [1])) == [2]
+        assert (whole.batches, part.batches) == ([[1]], [])
+        whole.gate.clear()
+        first = start(batcher, 2)
+        await whole.wait_until_entered()
+        await whole.wait_until_entered()
+        second = start(batcher, 3)
+        await part.wait_until_entered()
+        part.gate.set()
+        whole.gate.set()
+        assert outputs(await first + await second) == [4, 6]
+        assert (whole.batches, part.batches) == ([[1], [2]], [[3]])
+        assert outputs(await run_rows(batcher, [4, 5])) == [8, 10]  # two at once: neither is alone
+        assert sorted(row for batch in part.batches for row in batch)[0] == 3
+
+    asyncio.run(scene())
