@@ -10,13 +10,14 @@ RUNTIME    ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN       := .venv/bin
 INSTALLED := .venv/installed-$(RUNTIME)
 
-.PHONY: help install serve test check format examples constraints clean cluster test-cluster image smoke sbom audit
+.PHONY: help install serve test check format bench examples constraints clean cluster test-cluster image smoke sbom audit
 
 help:
 	@echo "make serve    install, train and convert the embedded default, serve it on http://$(HOST):$(PORT)"
 	@echo "make test     install, run everything that needs no GPU and no outside network"
 	@echo "make check    lint, format and types, as CI does"
 	@echo "make format   mend what the linter can mend"
+	@echo "make bench    load the service with wrk, beside what this process does without it (BENCH=\"--peers all\": and other servers)"
 	@echo "make cluster  the same service under Ray Serve, on this machine (docs/cluster.md)"
 	@echo "make image    container images, and their sizes"
 	@echo "make smoke    build the images, docker compose up, post a digit, check, tear down"
@@ -50,6 +51,9 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m bench.load $(BENCH)
 
 examples: $(INSTALLED)
 	@$(BIN)/python docs/examples.py

@@ -30,7 +30,7 @@ _DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")
 _HEAVY = ("Conv", "MatMul", "Gemm")
 # Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from the largest
 # measured.
-_CPU_WARM_UP_S = 0.5
+_CPU_WARM_UP_S = 0.25
 _SHORT_S, _SHORT_RUNS = 0.01, 3
 
 
