@@ -13,7 +13,7 @@ import numpy.typing as npt
 from app.card import Training
 from export import plots
 from export.batches import Batches
-from export.calibration import calibrate, describe_distribution, log_sum_exp, score_quantiles, softmax
+from export.calibration import LEAST_IMAGES, calibrate, describe_distribution, log_sum_exp, score_quantiles, softmax
 from export.checkpoint import State
 from export.datasets import DataSet
 from export.evaluation import evaluate, write_report
@@ -36,7 +36,12 @@ def measure(
     assert dataset.train is not None
     seen, labels = _logits(model, run, dataset.train, validation), dataset.train.labels[validation]
     calibration = calibrate(seen, labels, f"{dataset.name} validation")
-    temperature = calibration.temperature
+    temperature = calibration.temperature if calibration is not None else 1.0
+    if calibration is None:
+        say(
+            f"only {len(labels)} validation images, {LEAST_IMAGES} are needed: probabilities stay uncalibrated "
+            "(temperature 1), and the card has no label sets and no warning of unfamiliar images; add training images"
+        )
     probabilities = softmax(_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
     evaluation = evaluate(probabilities, dataset.test.labels, dataset.name)
     write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)

@@ -32,6 +32,7 @@ def test_the_temperature_that_spoiled_the_logits_is_found(true: float) -> None:
 def test_calibration_lowers_the_error_and_keeps_the_classes() -> None:
     logits, labels = drawn(20_000)
     result = calibrate(logits * 3, labels, "made up")
+    assert result is not None
     assert result.ece_before > 0.1
     assert result.ece_after < 0.02
     assert (softmax(logits * 3, result.temperature).argmax(1) == logits.argmax(1)).all()
@@ -54,11 +55,18 @@ def test_conformal_sets_cover_what_they_promise() -> None:
 
 
 def test_a_coverage_that_few_images_cannot_promise_is_not_stored() -> None:
-    logits, labels = drawn(99)
+    logits, labels = drawn(199)
     quantiles = score_quantiles(softmax(logits), labels)
     assert quantiles is not None
-    assert max(quantiles.coverage) == 0.99
-    assert score_quantiles(softmax(logits[:3]), labels[:3]) is None
+    assert max(quantiles.coverage) == 0.995
+
+
+@pytest.mark.parametrize("count", [1, 8, 99])
+def test_figures_that_few_images_cannot_carry_are_left_out(count: int) -> None:
+    logits, labels = drawn(count)
+    assert calibrate(logits, labels, "made up") is None
+    assert score_quantiles(softmax(logits), labels) is None
+    assert describe_distribution(softmax(logits), log_sum_exp(logits)) is None
 
 
 def test_log_sum_exp_survives_large_logits() -> None:
@@ -68,6 +76,7 @@ def test_log_sum_exp_survives_large_logits() -> None:
 def test_the_distribution_sums_to_one() -> None:
     logits, _ = drawn(500)
     described = describe_distribution(softmax(logits), log_sum_exp(logits))
+    assert described is not None
     assert sum(described.classes) == pytest.approx(1)
     assert sum(described.confidence) == pytest.approx(1)
     assert list(described.energy) == sorted(described.energy)

@@ -67,7 +67,9 @@ def test_a_killed_training_goes_on_to_the_same_network(
     assert int(steps) == 3 * 5  # 288 images in batches of 64: the optimizer was resumed too
 
 
-def test_the_run_folder_holds_what_convert_needs(few_digits: DataSet, tmp_path: Path) -> None:
+def test_the_run_folder_holds_what_convert_needs(
+    few_digits: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     training.train(replace(RECIPE, epochs=1), few_digits, tmp_path, seed=0)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert {
@@ -85,7 +87,9 @@ def test_the_run_folder_holds_what_convert_needs(few_digits: DataSet, tmp_path: 
     assert run.network.parameters == 61_706
     source = load_run(tmp_path, None, None)
     assert source.name == "lenet5-digits"
-    assert source.temperature == run.calibration.temperature  # type: ignore[union-attr]
+    assert source.temperature == 1
+    assert (run.calibration, run.score_quantiles, run.distribution) == (None, None, None)
+    assert "only 32 validation images, 100 are needed" in capsys.readouterr().err
 
 
 def test_a_finished_training_is_left_alone(
