@@ -80,7 +80,14 @@ def load_run(folder: Path, name: str | None, data_dir: Path | None) -> Source:
     file = folder / KERAS_FILE
     if not file.exists():
         raise DataError(f"{folder}: this training is not finished (no {KERAS_FILE}): run the same train command again")
-    dataset = load_dataset(run.dataset, data_dir or (Path(run.data_dir) if run.data_dir else None))
+    # What is damaged in a folder was decided on before the training.
+    where = data_dir or (Path(run.data_dir) if run.data_dir else None)
+    dataset = load_dataset(run.dataset, where, skip_damaged=True)
+    if dataset.labels != run.labels:
+        raise DataError(
+            f"{run.dataset} has {len(dataset.labels)} classes now, other than the {len(run.labels)} that {folder} was "
+            "trained on: restore them, or train again into another folder"
+        )
     return Source(
         name=name or run.model_name,
         model=load_keras_file(file),

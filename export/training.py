@@ -25,6 +25,7 @@ from export.random_weights import walk_layers
 from export.recipes import Recipe
 from export.run import KERAS_FILE, Run, read_run, write_run
 from export.samples import Samples
+from export.split import hold_out
 from export.start import Start, start_network
 from models.depth import deep_recursion
 
@@ -50,7 +51,7 @@ def train(
         )
     keras.utils.set_random_seed(seed)
     start = start or start_network(recipe, dataset)
-    training, validation = _split(len(dataset.train), recipe.validation_share, seed)
+    training, validation = _split(dataset.train.labels, recipe.validation_share, seed)
     run = _plan(recipe, dataset, start, training, seed, data_dir)
     checkpoint = Checkpoint(folder / "checkpoint")
     state = _open_folder(folder, run, checkpoint)
@@ -69,11 +70,17 @@ def train(
     return run
 
 
-def _split(images: int, validation_share: float, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Indices to train and to validate on."""
-    order = np.random.default_rng(seed).permutation(images)
-    held_out = max(1, round(images * validation_share))
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+def _split(
+    labels: npt.NDArray[np.int64], validation_share: float, seed: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Indices to train and to validate on: a random share, of each class in proportion."""
+    images = len(labels)
+    draws = np.empty(images)
+    draws[np.random.default_rng(seed).permutation(images)] = np.arange(images) / images
+    held_out = hold_out(draws, labels, max(1, round(images * validation_share)) / images, leave=1)
+    if not held_out.any():
+        held_out[draws.argmin()] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _plan(

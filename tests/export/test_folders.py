@@ -68,11 +68,33 @@ def test_damaged_images_are_listed_and_left_out_only_when_told(tmp_path: Path) -
     assert len(train) + len(test) == 59
 
 
-def test_an_empty_class_is_named(tmp_path: Path) -> None:
-    fill(tmp_path / "cat", 3)
+def test_an_empty_class_and_damaged_images_are_listed_together_and_left_out_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path / "ant", 5)
+    fill(tmp_path / "cat", 5)
+    (tmp_path / "bee").mkdir()
     (tmp_path / "dog").mkdir()
-    with pytest.raises(DataError, match="no images in dog"):
+    (tmp_path / "dog/only.png").touch()
+    with pytest.raises(DataError, match=r"1 images .*dog/only\.png; no images in bee, dog.*--skip-damaged"):
         read_class_folders(tmp_path)
+    labels, train, test, _ = read_class_folders(tmp_path, skip_damaged=True)
+    assert labels == ("ant", "cat")
+    assert sorted([*train.labels, *test.labels]) == [0] * 5 + [1] * 5
+    assert "left out 2 classes without images: bee, dog" in capsys.readouterr().err
+    for path in (tmp_path / "cat").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="only 1 classes hold images"):
+        read_class_folders(tmp_path, skip_damaged=True)
+
+
+def test_every_class_of_a_small_folder_is_tested(tmp_path: Path) -> None:
+    names = [f"class{index}" for index in range(20)]
+    for name in names:
+        fill(tmp_path / name, 3)
+    _, train, test, _ = read_class_folders(tmp_path)
+    assert np.bincount(test.labels).tolist() == [1] * 20
+    assert np.bincount(train.labels).tolist() == [2] * 20
 
 
 def test_one_class_is_no_classifier(tmp_path: Path) -> None:

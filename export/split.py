@@ -1,0 +1,28 @@
+"""Which images are held back from training, class by class: no class goes without where it can be helped."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+
+def hold_out(
+    draws: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], share: float, *, leave: int
+) -> npt.NDArray[np.bool_]:
+    """Which of n images to hold out, by a draw in 0..1 for each: those below `share`, corrected within each class.
+
+    A class holds out at least half of its share and at least one image, at most one and a half of its share, and leaves
+    `leave` images (or, where it has no more than that, half of them). Correction takes the lowest draws. In classes of
+    hundreds of images nothing is corrected, so that an image's side doesn't depend on the others.
+    """
+    held_out = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = len(members)
+        most = min(max(1, round(1.5 * share * count)), max(count - leave, count // 2))
+        least = min(max(1, math.floor(0.5 * share * count)), most)
+        wanted = int(np.clip(np.count_nonzero(draws[members] < share), least, most))
+        held_out[members[np.argsort(draws[members], kind="stable")[:wanted]]] = True
+    return held_out

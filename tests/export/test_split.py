@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export.split import hold_out
+from export.training import _split
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_three_images_of_a_class_go_one_each_way(seed: int) -> None:
+    labels = np.repeat(np.arange(30), 3)
+    draws = np.random.default_rng(seed).random(len(labels))
+    tested = hold_out(draws, labels, 0.2, leave=2)
+    assert (np.bincount(labels[tested], minlength=30) == 1).all()
+    rest = labels[~tested]
+    training, validation = _split(rest, 0.1, seed)
+    assert (np.bincount(rest[training], minlength=30) == 1).all()
+    assert (np.bincount(rest[validation], minlength=30) == 1).all()
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(1, 0, 0), (2, 1, 1), (4, 1, 2), (10, 1, 3), (100, 10, 30)])
+def test_a_class_holds_out_about_its_share(count: int, least: int, most: int) -> None:
+    for seed in range(50):
+        draws = np.random.default_rng(seed).random(count)
+        assert least <= hold_out(draws, np.zeros(count, np.int64), 0.2, leave=2).sum() <= most
+
+
+def test_large_classes_are_split_by_their_draws_alone() -> None:
+    draws = np.random.default_rng(0).random(2000)
+    np.testing.assert_array_equal(hold_out(draws, np.arange(2000) % 4, 0.1, leave=1), draws < 0.1)
+
+
+def test_the_seed_makes_the_validation_images() -> None:
+    labels = np.arange(60) % 6
+    one, same, other = (_split(labels, 0.1, seed)[1].tolist() for seed in (1, 1, 2))
+    assert one == same != other
