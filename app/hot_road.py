@@ -1,7 +1,7 @@
 """The hot road: POST /predict/MODEL with one whole image, answered by the HTTP protocol itself.
 
 A framework's generality costs ten times what a tiny network does. This road takes only requests that need none of it
-(`HotRoad.find_plan` says which) and gives, byte for byte, what the general road gives; everything else, and whatever
+(`HotRoad.take` says which) and gives, byte for byte, what the general road gives; everything else, and whatever
 turns out on the way to be something else, goes there. Decoding, batches, errors, counts and the answer's JSON are the
 same functions on both.
 """
@@ -42,28 +42,25 @@ _FORM_BYTES = 4096
 _MOST_TARGETS = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
-    """What a request's address asks for."""
+    """What a request's address asks for, and what that means for the model that serves it at present."""
 
     path: str
-    model: str | None
+    name: str | None
     options: PredictOptions
+    model: LoadedModel | None = None
+    top_k: int = 0
+    score: float | None = None
+    timeout_s: float = 0.0
 
-
-@dataclass(slots=True)
-class Plan:
-    """A request that can be answered here, its body still to come."""
-
-    target: Target
-    model: LoadedModel
-    top_k: int
-    score: float | None
-    timeout_s: float
-    request_id: str
-    form: bytes
-    """The Content-Type of a form; empty where the body is the image."""
-    start: float
+    def aim(self, model: LoadedModel) -> None:
+        """Know `model` from now on. Raises ConvserveError where the options don't fit it."""
+        options = self.options
+        self.top_k = check_top_k(model, options.top_k)
+        self.score = None if options.coverage is None else find_score(model, options.coverage)
+        self.timeout_s = find_timeout(model, options.timeout_ms)
+        self.model = model
 
 
 class HotRoad:
@@ -78,8 +75,10 @@ class HotRoad:
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = ""
 
-    def find_plan(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> Plan | None:
-        """How to answer a POST to `url`; None where the general road has to. Names of headers are lower case."""
+    def take(self, url: bytes, headers: list[tuple[bytes, bytes]], protocol: ServiceProtocol) -> HotCycle | None:
+        """Begin to answer a POST to `url`, whose body is still to come; None where the general road has to. Names of
+        headers are lower case.
+        """
         target = self._targets[url] if url in self._targets else self._remember(url)
         if target is None:
             return None
@@ -94,22 +93,15 @@ class HotRoad:
             return None
         if int(fields[b"content-length"]) > limit or not self._may_predict(fields.get(b"authorization", b"")):
             return None
-        options = target.options
         try:
-            model = self.services.catalog.resolve(target.model, options.version)
+            model = self.services.catalog.resolve(target.name, target.options.version)
             model.batcher.check_room(1)
-            return Plan(
-                target,
-                model,
-                check_top_k(model, options.top_k),
-                None if options.coverage is None else find_score(model, options.coverage),
-                find_timeout(model, options.timeout_ms),
-                self.journal.find_id(fields.get(b"x-request-id", b"").decode("latin-1")),
-                form,
-                time.perf_counter(),
-            )
+            if model is not target.model:
+                target.aim(model)
         except ConvserveError:
             return None  # the general road says it
+        given_id = fields.get(b"x-request-id", b"").decode("latin-1")
+        return HotCycle(self, target, model, form, self.journal.find_id(given_id), protocol)
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """Header lines, written once as long as uvicorn keeps the list."""
@@ -165,21 +157,34 @@ class HotCycle:
     """
 
     __slots__ = (
-        *("_attempt", "_body", "_places", "_plan", "_protocol", "_road"),
+        *("_attempt", "_body", "_form", "_model", "_places", "_protocol", "_request_id", "_road", "_start", "_target"),
         *("disconnected", "keep_alive", "more_body", "response_complete", "response_started"),
     )
 
     body = b""  # for uvicorn: nothing of it has to be held back
     message_event = _NO_EVENT
 
-    def __init__(self, road: HotRoad, plan: Plan, protocol: ServiceProtocol, keep_alive: bool) -> None:
+    def __init__(
+        self,
+        road: HotRoad,
+        target: Target,
+        model: LoadedModel,
+        form: bytes,
+        request_id: str,
+        protocol: ServiceProtocol,
+    ) -> None:
+        """`form` is the Content-Type of a form; empty where the body is the image."""
+        self._start = time.perf_counter()
         self._road = road
-        self._plan = plan
+        self._target = target
+        self._model = model
+        self._form = form
+        self._request_id = request_id
         self._protocol = protocol
         self._body: list[bytes] = []
         self._attempt: Attempt | None = None
         self._places: Places[Pixels, Scores] | None = None
-        self.keep_alive = keep_alive
+        self.keep_alive = True
         self.more_body = True
         self.disconnected = False
         self.response_started = False
@@ -193,16 +198,16 @@ class HotCycle:
         self.more_body = False
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
-        plan, services = self._plan, self._road.services
+        batcher, loop = self._model.batcher, self._protocol.loop
         try:
-            image = self._read_form(body) if plan.form else body
+            image = self._read_form(body) if self._form else body
             if image is None:
                 return body
             # Where the model was replaced while the body came in, this one accepts nothing any more.
-            self._places = plan.model.batcher.reserve(1, self._protocol.loop.time() + plan.timeout_s)
+            self._places = batcher.reserve(1, loop.time() + self._target.timeout_s)
         except ConvserveError:
             return body
-        self._attempt = Attempt(plan.model, image, self._places, services.decoder, self._settle)
+        self._attempt = Attempt(self._model, image, self._places, self._road.services.decoder, self._settle)
         return None
 
     def abandon(self) -> None:
@@ -217,7 +222,7 @@ class HotCycle:
         """The image of a form that holds just one; None otherwise. Raises as FormReader does."""
         settings = self._road.services.settings
         form = FormReader(
-            self._plan.form.decode("latin-1"), max_images=settings.max_images, max_image_bytes=settings.max_image_bytes
+            self._form.decode("latin-1"), max_images=settings.max_images, max_image_bytes=settings.max_image_bytes
         )
         form.feed(body)
         images = form.finish()
@@ -226,26 +231,26 @@ class HotCycle:
     def _settle(self, outcome: Prediction | Exception) -> None:
         if self.response_complete:
             return
-        plan, total = self._plan, f"total;dur={(time.perf_counter() - self._plan.start) * 1e3:.2f}"
+        total = f"total;dur={(time.perf_counter() - self._start) * 1e3:.2f}"
         # The lines in the order in which they come by the general road.
         if isinstance(outcome, Prediction):
             timing = outcome.timing
-            body = write_answer(plan.model, [outcome], timing, plan.top_k, plan.score)
+            body = write_answer(self._model, [outcome], timing, self._target.top_k, self._target.score)
             self._write(
                 f"HTTP/1.1 200 OK\r\n{self._protocol.default_lines}server-timing: {name_stages(timing)}, {total}\r\n"
                 f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
-                f"x-request-id: {plan.request_id}\r\n",
+                f"x-request-id: {self._request_id}\r\n",
                 body,
             )
             self._end(200, "")
         else:
-            error = outcome if isinstance(outcome, ConvserveError) else log_unexpected(outcome, plan.request_id)
-            body = write_problem(error, plan.target.path, plan.request_id)
+            error = outcome if isinstance(outcome, ConvserveError) else log_unexpected(outcome, self._request_id)
+            body = write_problem(error, self._target.path, self._request_id)
             named = "".join([f"{name.lower()}: {value}\r\n" for name, value in error.headers.items()])
             self._write(
                 f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{self._protocol.default_lines}{named}"
                 f"content-length: {len(body)}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"x-request-id: {plan.request_id}\r\nserver-timing: {total}\r\n",
+                f"x-request-id: {self._request_id}\r\nserver-timing: {total}\r\n",
                 body,
             )
             self._end(error.status, error.code)
@@ -257,11 +262,11 @@ class HotCycle:
             self._protocol.transport.write((head + end).encode("latin-1") + body)
 
     def _end(self, status: int, code: str) -> None:
-        plan = self._plan
         self.response_started = self.response_complete = True
         if self._places is not None:
             self._places.release()
-        self._road.journal.record("POST", plan.target.path, status, time.perf_counter() - plan.start, plan.model, code)
+        seconds = time.perf_counter() - self._start
+        self._road.journal.record("POST", self._target.path, status, seconds, self._model, code)
         if status:
             if not self.keep_alive:
                 self._protocol.transport.close()

@@ -14,7 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLarge, problem
-from app.hot_road import HotCycle, HotRoad, Plan
+from app.hot_road import HotCycle, HotRoad
 from app.routes.encoding import encode_json
 
 _MOST_HEADER_BYTES = 64_000
@@ -55,6 +55,7 @@ class ServiceProtocol(HttpToolsProtocol):
         self._watched: tuple[str, int] = (_IDLE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
+        self._idle_since = 0.0  # by the loop's clock, while nothing is being asked
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -79,16 +80,19 @@ class ServiceProtocol(HttpToolsProtocol):
         self._watch()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        # What uvicorn makes here beside it, the app's scope, the hot road doesn't need: it comes in _begin_general.
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._phase = _HEADER
         self._requests += 1
         self._header_bytes = 0
 
     def on_headers_complete(self) -> None:
         self._phase = _BODY
-        if (plan := self._find_plan()) is not None and self._road is not None:
-            keep_alive = self.parser.should_keep_alive() and not self._draining
-            self.cycle = HotCycle(self._road, plan, self, keep_alive)  # type: ignore[assignment]
+        if (cycle := self._take_hot_road()) is not None:
+            cycle.keep_alive = self.parser.should_keep_alive() and not self._draining
+            self.cycle = cycle  # type: ignore[assignment]
         else:
             self._begin_general()
 
@@ -114,7 +118,7 @@ class ServiceProtocol(HttpToolsProtocol):
         assert self._road is not None
         return self._road.write_default_lines(self.server_state.default_headers)
 
-    def _find_plan(self) -> Plan | None:
+    def _take_hot_road(self) -> HotCycle | None:
         """How the hot road answers the request whose header is complete; None where it doesn't."""
         if self._road is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
@@ -122,12 +126,41 @@ class ServiceProtocol(HttpToolsProtocol):
         # the app's next one waits for it.
         if not self._is_answered() or self.flow.write_paused:
             return None
-        return self._road.find_plan(self.url, self.headers)
+        return self._road.take(self.url, self.headers, self)
 
     def _begin_general(self) -> None:
+        read = self.url, self.expect_100_continue, self.headers
+        super().on_message_begin()
+        self.url, self.expect_100_continue, self.headers = read
+        self.scope["headers"] = self.headers
         super().on_headers_complete()
         if self._draining:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but for the timer of idle connections: one that looks now and then instead of one a request."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        self.timeout_keep_alive_task = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0 or not self._is_answered() or self._phase != _IDLE:
+            wait = left if left > 0 else max(1.0, self.timeout_keep_alive)
+            self.timeout_keep_alive_task = self.loop.call_later(wait, self._look_whether_idle)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Called at every chunk: the timer looks for itself; only a lost connection ends it."""
+        if self.transport.is_closing():
+            super()._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
         self._draining = True
