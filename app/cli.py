@@ -71,9 +71,7 @@ def _serve(arguments: list[str]) -> int:
     _check_device(settings)
     # Imported late: --help and usage errors answer without loading the server.
     from app.logs import set_up_logging
-    from app.main import create_app
-    from app.server import address_of, open_socket, serve
-    from app.supervisor import serve_with_workers
+    from app.sockets import address_of, open_socket
 
     set_up_logging(settings.log_level, settings.log_format)
 
@@ -90,8 +88,13 @@ def _serve(arguments: list[str]) -> int:
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
     print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
     if settings.workers == 1:
+        from app.main import create_app
+        from app.server import serve
+
         serve(create_app(settings), settings, listener, read_aliases)
         return 0
+    from app.supervisor import serve_with_workers
+
     port = listener.getsockname()[1]
     listener.close()  # it proved the address free; each worker has a socket of its own there
     with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go

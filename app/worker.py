@@ -17,8 +17,9 @@ from app.control import observe_process
 from app.logs import set_up_logging
 from app.main import create_app
 from app.metrics import Snapshot, read_snapshot, write_snapshot
-from app.server import make_server, open_socket
+from app.server import make_server
 from app.settings import Settings
+from app.sockets import open_socket
 
 
 class SupervisedControl:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 from app.catalog import Catalog
 from app.main import create_app
-from app.server import make_server, open_socket
+from app.server import make_server
 from app.settings import Settings
+from app.sockets import open_socket
 
 
 @contextmanager
