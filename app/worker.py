@@ -93,7 +93,7 @@ async def work(end: socket.socket) -> None:
     server = make_server(app, settings, catalog.metrics)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
     catalog.start(job["unloaded"])
-    telling = asyncio.create_task(_tell_when_tried(catalog, channel))
+    telling = asyncio.create_task(_tell_when_ready(catalog, server, channel))
     if job["replaces"]:  # the others serve: take no connections before there is something to answer them with
         await catalog.wait_until_tried()
     await server.serve(sockets=[open_socket(settings.host, settings.port, shared=True)])
@@ -101,8 +101,11 @@ async def work(end: socket.socket) -> None:
     listening.cancel()
 
 
-async def _tell_when_tried(catalog: Catalog, channel: Channel) -> None:
+async def _tell_when_ready(catalog: Catalog, server: uvicorn.Server, channel: Channel) -> None:
+    """Say that every model was tried, once connections are taken, too."""
     await catalog.wait_until_tried()
+    while not server.started:
+        await asyncio.sleep(0.005)
     await channel.call("tried")
 
 
