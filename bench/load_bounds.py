@@ -1,0 +1,123 @@
+"""What must be reached, as ratios of one run; each bound is judged only where what it needs was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.measurements import ModelResult, Sample
+from bench.servers import OURS
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`text` says what was asked and what was found."""
+
+    text: str
+    held: bool
+
+
+def judge(results: Sequence[ModelResult]) -> list[Bound]:
+    """Every bound that can be judged, in the order of the models."""
+    by_name = {result.model: result for result in results}
+    bounds: list[Bound] = []
+    if lenet5 := by_name.get("lenet5"):
+        bounds += [*_beat_mosec(lenet5), *_cheap(lenet5)]
+    if resnet18 := by_name.get("resnet18"):
+        bounds += [*_beat(resnet18, "naive", 1, 1.0), *_near_limit(resnet18, [32])]
+    if resnet50 := by_name.get("resnet50"):
+        bounds += _near_limit(resnet50, [count for count in resnet50.connections() if count >= 2])
+        if int8 := by_name.get("resnet50-int8"):
+            bounds += _beat_best_fp32(int8, resnet50)
+    if mobilenet := by_name.get("mobilenet"):
+        bounds += _large_photos(mobilenet)
+    for result in results:
+        bounds += _every_model(result)
+    return bounds
+
+
+def write_bounds(bounds: Sequence[Bound]) -> str:
+    return "\n".join(f"{'ok    ' if bound.held else 'FAILED'} {bound.text}" for bound in bounds)
+
+
+def _beat_mosec(result: ModelResult) -> Iterator[Bound]:
+    yield from _beat(result, "mosec", 64, 1.5)
+    yield from _beat(result, "mosec-tuned", 64, 1.3)
+    for connections, times in ((32, 1.5), (8, 5.0)):
+        found = [result.median(name, connections) for name in ("mosec", "mosec-tuned")]
+        ours, theirs = result.median(OURS, connections), [sample for sample in found if sample is not None]
+        if ours and len(theirs) == 2:
+            yield _at_least(result, ours, max(theirs, key=lambda sample: sample.rate), times, "the better mosec")
+    yield from _beat(result, "naive", 1, 2.5)
+
+
+def _cheap(result: ModelResult) -> Iterator[Bound]:
+    if ours := result.median(OURS, 1):
+        yield _at_most(f"{result.model} p50 at 1 connection", ours.p50_ms, 0.3, "ms")
+    if ours := result.median(OURS, 64):
+        yield _at_most(f"{result.model} p99 at 64 connections", ours.p99_ms, 6, "ms")
+    for connections in (count for count in result.connections() if count >= 32):
+        if ours := result.median(OURS, connections):
+            yield _at_most(f"{result.model} server CPU a request at {connections}", ours.cpu_ms, 0.06, "ms")
+    if facts := result.servers.get(OURS):
+        yield _at_most(f"{result.model} ready after", facts.ready_s, 1.0, "s")
+        yield _at_most(f"{result.model} resident in the largest process", facts.largest_mb, 120, "MB")
+
+
+def _beat(result: ModelResult, peer: str, connections: int, times: float) -> Iterator[Bound]:
+    ours, theirs = result.median(OURS, connections), result.median(peer, connections)
+    if ours and theirs:
+        yield _at_least(result, ours, theirs, times, peer)
+
+
+def _at_least(result: ModelResult, ours: Sample, theirs: Sample, times: float, whom: str) -> Bound:
+    ratio = ours.rate / max(theirs.rate, 1e-9)
+    return Bound(
+        f"{result.model} at {ours.connections} connections >= {times:g} x {whom}: {ratio:.2f} x", ratio >= times
+    )
+
+
+def _at_most(what: str, value: float, most: float, unit: str) -> Bound:
+    return Bound(f"{what} <= {most:g} {unit}: {value:.3g} {unit}", value <= most)
+
+
+def _near_limit(result: ModelResult, counts: Sequence[int]) -> Iterator[Bound]:
+    limit = result.limit()
+    for connections in counts:
+        ours = result.median(OURS, connections)
+        if ours and limit:
+            share = ours.rate / limit.rate
+            text = f"{result.model} at {connections} connections >= 0.95 of the in-process limit: {share:.3f}"
+            yield Bound(text, share >= 0.95)
+
+
+def _beat_best_fp32(int8: ModelResult, fp32: ModelResult) -> Iterator[Bound]:
+    """The best peer at any number of connections against our best: none offers int8."""
+    ours = [sample for count in int8.connections() if (sample := int8.median(OURS, count))]
+    theirs = [sample for count in fp32.connections() if (sample := fp32.best_peer(count))]
+    if ours and theirs:
+        ratio = max(s.rate for s in ours) / max(s.rate for s in theirs)
+        yield Bound(f"resnet50 int8 >= 2.5 x the best peer: {ratio:.2f} x", ratio >= 2.5)
+
+
+def _large_photos(result: ModelResult) -> Iterator[Bound]:
+    for connections in result.connections():
+        yield from _beat(result, "naive", connections, 3.0)
+    if result.changed is not None:
+        yield _at_most("mobilenet answers changed by reduced decoding", result.changed, 1, "of the photos")
+
+
+def _every_model(result: ModelResult) -> Iterator[Bound]:
+    found = {count: sample for count in result.connections() if (sample := result.median(OURS, count))}
+    if 8 in found and 64 in found:
+        ratio = found[64].rate / max(found[8].rate, 1e-9)
+        yield Bound(f"{result.model} no slower at 64 connections than at 8: {ratio:.2f} x", ratio >= 1)
+    if 8 in found:
+        ratio = found[8].p99_ms / max(found[8].p50_ms, 1e-9)
+        yield Bound(f"{result.model} p99 at 8 connections < 3 x p50: {ratio:.2f} x", ratio < 3)
+    if not found:
+        yield Bound(f"{result.model} measured: it {result.failures.get(OURS, 'was not')}", False)
+        return
+    errors = sum(sample.errors for sample in found.values())
+    wrong = next((sample.wrong_answer for sample in found.values() if sample.wrong_answer), "")
+    yield Bound(f"{result.model} without errors: {errors:,}{f' ({wrong})' if wrong else ''}", errors == 0)

@@ -1,0 +1,128 @@
+"""The servers that ours is measured against: what each is made of, how it is started, how an image is sent to it.
+
+A peer's script runs in an environment of its own (bench/peers/environment.py) and imports nothing of convserve.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnxruntime
+
+from app.settings import count_cores
+from bench.ports import free_port
+from bench.shot import as_multipart
+
+# The same runtime for everybody.
+RUNTIME = f"onnxruntime=={onnxruntime.__version__}"
+IMAGES = ("numpy==2.4.6", "pillow==13.0.0", RUNTIME)
+
+
+# How an image travels: from its bytes and content type to a body and the body's content type.
+FORMS: dict[str, Callable[[bytes, str], tuple[bytes, str]]] = {
+    "raw": lambda image, content_type: (image, content_type),
+    "multipart": as_multipart,
+    "base64": lambda image, _: (_json({"image_data": _base64(image)}), "application/json"),
+    "v2": lambda image, _: (_json(_v2_request(_base64(image))), "application/json"),
+}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`command` may name {python} and {bin} of its environment, {scripts} (this folder), {work} (its working folder)
+    and {port}; `variables` of the environment {port}.
+    """
+
+    requirements: tuple[str, ...]
+    command: tuple[str, ...]
+    path: str
+    form: str = "raw"
+    """How the image travels: one of FORMS."""
+    environment: str = ""
+    """The name of the environment, where it is shared; empty for one of its own."""
+    variables: dict[str, str] = field(default_factory=dict)
+    freezes: bool = True
+    """Whether it may be stopped (SIGSTOP) while others are measured; otherwise it is started anew each round."""
+    prepare: Callable[[Path, int], None] | None = None
+    """Writes into its working folder, given the port."""
+    topk: bool = False
+    """Whether it needs the graph with its best five as outputs."""
+
+
+def sent_as(form: str, image: bytes, content_type: str) -> tuple[bytes, str]:
+    """The body that carries an image, and the body's content type."""
+    return FORMS[form](image, content_type)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _base64(image: bytes) -> str:
+    return base64.b64encode(image).decode()
+
+
+def _v2_request(text: str) -> dict[str, object]:
+    """A request of the Open Inference Protocol with one encoded image."""
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [text]}
+    return {"inputs": [{**tensor, "parameters": {"content_type": "base64"}}]}
+
+
+def _write_mlserver_settings(work: Path, port: int) -> None:
+    """A folder with one model. The wait for a batch is in seconds."""
+    settings = {"debug": False, "host": "127.0.0.1", "parallel_workers": count_cores()}
+    ports = dict(zip(("http_port", "grpc_port", "metrics_port"), (port, free_port(), free_port()), strict=True))
+    (work / "settings.json").write_text(json.dumps({**settings, **ports}))
+    model = {"name": "classifier", "implementation": "serve_mlserver.Classifier"}
+    (work / "model-settings.json").write_text(json.dumps({**model, "max_batch_size": 32, "max_batch_time": 0.005}))
+
+
+MOSEC = ("mosec==0.9.8", "opencv-python-headless==5.0.0.93", *IMAGES)
+
+PEERS: dict[str, Peer] = {
+    "naive": Peer(
+        ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "python-multipart==0.0.34", *IMAGES),
+        ("{python}", "{scripts}/serve_naive.py"),
+        "/predict",
+        form="multipart",
+    ),
+    "mosec": Peer(MOSEC, ("{python}", "{scripts}/serve_mosec.py"), "/inference", environment="mosec"),
+    "mosec-tuned": Peer(
+        MOSEC, ("{python}", "{scripts}/serve_mosec_tuned.py"), "/inference", environment="mosec", topk=True
+    ),
+    "litserve": Peer(
+        ("litserve==0.2.19", *IMAGES), ("{python}", "{scripts}/serve_litserve.py"), "/predict", form="base64"
+    ),
+    "bentoml": Peer(
+        ("bentoml==1.4.40", *IMAGES),
+        ("{bin}/bentoml", "serve", "serve_bentoml:Classifier", "--host=127.0.0.1", "--port={port}"),
+        "/predict",
+        form="multipart",
+    ),
+    "ray-serve": Peer(
+        ("ray[serve]==2.60.0", *IMAGES),
+        ("{python}", "{scripts}/serve_ray.py"),
+        "/predict",
+        # What its documentation recommends for throughput: HAProxy in front, requests straight to the replicas.
+        variables={
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        },
+        # Its parts would take a frozen cluster for a lost one.
+        freezes=False,
+    ),
+    "mlserver": Peer(
+        # Its workers can't start under later versions of uvloop.
+        ("mlserver==1.7.1", "uvloop==0.21.0", *IMAGES),
+        ("{bin}/mlserver", "start", "{work}"),
+        "/v2/models/classifier/infer",
+        form="v2",
+        prepare=_write_mlserver_settings,
+    ),
+}

@@ -1,0 +1,54 @@
+from measured import result
+
+from bench.load_bounds import judge, write_bounds
+
+FAST = {
+    "convserve": {1: 4000.0, 8: 30000.0, 32: 40000.0, 64: 42000.0},
+    "naive": {1: 1400.0},
+    "mosec": {8: 1000.0, 32: 9000.0, 64: 15000.0},
+    "mosec-tuned": {8: 2500.0, 32: 17000.0, 64: 40000.0},
+}
+
+
+def test_ratios_are_judged_against_each_peer() -> None:
+    held = {bound.text: bound.held for bound in judge([result("lenet5", FAST)])}
+    assert held["lenet5 at 64 connections >= 1.5 x mosec: 2.80 x"]
+    assert not held["lenet5 at 64 connections >= 1.3 x mosec-tuned: 1.05 x"]
+    assert held["lenet5 at 32 connections >= 1.5 x the better mosec: 2.35 x"]
+    assert held["lenet5 at 1 connections >= 2.5 x naive: 2.86 x"]
+    assert not held["lenet5 p50 at 1 connection <= 0.3 ms: 1 ms"]
+    assert held["lenet5 no slower at 64 connections than at 8: 1.40 x"]
+
+
+def test_what_was_not_run_is_not_judged() -> None:
+    texts = [bound.text for bound in judge([result("lenet5", {"convserve": {1: 4000.0}})])]
+    assert not [text for text in texts if "mosec" in text or "naive" in text or "64" in text]
+    assert judge([]) == []
+
+
+def test_networks_with_long_runs_are_held_to_the_in_process_limit() -> None:
+    found = judge([result("resnet50", {"convserve": {1: 15.0, 8: 24.0, 32: 20.0}}, limit=25.0)])
+    near = {bound.text: bound.held for bound in found if "limit" in bound.text}
+    assert list(near.values()) == [True, False]
+
+
+def test_int8_is_held_to_the_best_peer_of_fp32() -> None:
+    int8 = result("resnet50-int8", {"convserve": {8: 60.0}})
+    fp32 = result("resnet50", {"convserve": {8: 24.0}, "naive": {8: 20.0}, "mosec": {8: 22.0}})
+    assert "resnet50 int8 >= 2.5 x the best peer: 2.73 x" in [bound.text for bound in judge([fp32, int8])]
+
+
+def test_changed_answers_and_errors_fail() -> None:
+    found = result("mobilenet", {"convserve": {8: 60.0}, "naive": {8: 10.0}})
+    found.changed = 2
+    found.samples[0] = found.samples[0].__class__(**{**found.samples[0].__dict__, "errors": 3})
+    lines = write_bounds(judge([found])).splitlines()
+    assert lines[0].startswith("ok     mobilenet at 8 connections >= 3 x naive: 6.00 x")
+    assert lines[1].startswith("FAILED mobilenet answers changed by reduced decoding")
+    assert lines[-1] == "FAILED mobilenet without errors: 3"
+
+
+def test_a_service_that_did_not_start_fails_its_model() -> None:
+    found = result("lenet5", {"naive": {1: 1400.0}})
+    found.failures["convserve"] = "can't be started: it ended with status 1"
+    assert "FAILED lenet5 measured: it can't be started: it ended with status 1" in write_bounds(judge([found]))
