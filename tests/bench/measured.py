@@ -1,7 +1,7 @@
 """Measurements as the load benchmark would have taken them."""
 
-from bench.limit import Limit
-from bench.measurements import ModelResult, Sample, ServerFacts
+from bench.load.limit import Limit
+from bench.load.measurements import ModelResult, Sample, ServerFacts
 
 
 def sample(server: str, connections: int, rate: float, round: int = 0, **changed: object) -> Sample:

@@ -11,15 +11,15 @@ from PIL import Image
 
 from app.card import read_card
 from artifacts import gray_image, make_artifact, make_graph
-from bench.contest import stretch
-from bench.limit import find_top1, measure_ceiling, measure_loops
-from bench.load import describe_machine, parse_arguments
-from bench.load_images import digits, photos_500
-from bench.load_models import MODELS, Published
-from bench.peers.environment import EnvironmentFailed, make_environment
-from bench.peers.topk import append_topk
-from bench.servers import Launch, Server, StartFailed, peer_task
-from bench.shot import Shot
+from bench.load.__main__ import describe_machine, parse_arguments
+from bench.load.contest import stretch
+from bench.load.images import digits, photos_500
+from bench.load.limit import find_top1, measure_ceiling, measure_loops
+from bench.load.models import MODELS, Published
+from bench.load.peers.environment import EnvironmentFailed, make_environment
+from bench.load.peers.topk import append_topk
+from bench.load.servers import Launch, Server, StartFailed, peer_task
+from bench.load.shot import Shot
 
 
 @pytest.fixture

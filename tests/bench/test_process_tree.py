@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.process_tree import cpu_seconds, memory_mb, parse_stat, read_tree
+from bench.load.process_tree import cpu_seconds, memory_mb, parse_stat, read_tree
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from bench.peers import FORMS, PEERS, sent_as
-from bench.shot import find_top1
+from bench.load.peers import FORMS, PEERS, sent_as
+from bench.load.shot import find_top1
 
 
 @pytest.mark.parametrize(

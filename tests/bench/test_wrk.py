@@ -7,9 +7,9 @@ import pytest
 
 from app.settings import Settings
 from artifacts import gray_image, make_artifact
-from bench.open_loop import run_open_loop
-from bench.shot import Shot
-from bench.wrk import WrkFailed, command, parse, run_wrk
+from bench.load.open_loop import run_open_loop
+from bench.load.shot import Shot
+from bench.load.wrk import WrkFailed, command, parse, run_wrk
 from threaded_server import serve_in_thread
 
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="needs the load generator wrk")

@@ -7,17 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.settings import count_cores
-from bench.limit import find_top1
-from bench.load_models import LoadModel, Published
-from bench.peers import PEERS, sent_as
-from bench.peers.environment import make_environment
-from bench.peers.topk import append_topk
-from bench.servers import OURS, Launch, our_command, peer_task
-from bench.shot import Shot
+from bench.load.limit import find_top1
+from bench.load.models import LoadModel, Published
+from bench.load.peers import PEERS, sent_as
+from bench.load.peers.environment import make_environment
+from bench.load.peers.topk import append_topk
+from bench.load.servers import OURS, Launch, our_command, peer_task
+from bench.load.shot import Shot
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 SCRIPTS = Path(__file__).parent / "peers"
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # The first of a model's images are looked at for the one to post.
 _CANDIDATES = 24
 

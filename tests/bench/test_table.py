@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from measured import result, sample
 
-from bench.limit import Limit
-from bench.load_plot import draw, spread
-from bench.load_table import align, write_cost_of_content, write_model
-from bench.measurements import OpenSample, merge
-from bench.open_loop import OpenResult
+from bench.load.limit import Limit
+from bench.load.measurements import OpenSample, merge
+from bench.load.open_loop import OpenResult
+from bench.load.plot import draw, spread
+from bench.load.table import align, write_cost_of_content, write_model
 
 RATES = {"convserve": {1: 4000.0, 8: 30000.0}, "mosec": {1: 100.0, 8: 1000.0}}
 

@@ -18,16 +18,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.settings import count_cores
-from bench import limit
-from bench.contest import Plan, compete
-from bench.load_bounds import judge, write_bounds
-from bench.load_images import large_photos
-from bench.load_models import MODELS, LoadModel, publish
-from bench.load_plot import draw
-from bench.load_table import write_cost_of_content, write_model
-from bench.measurements import ModelResult
-from bench.peers import PEERS
-from bench.wrk import require_wrk
+from bench.load import limit
+from bench.load.bounds import judge, write_bounds
+from bench.load.contest import Plan, compete
+from bench.load.images import large_photos
+from bench.load.measurements import ModelResult
+from bench.load.models import MODELS, LoadModel, publish
+from bench.load.peers import PEERS
+from bench.load.plot import draw
+from bench.load.table import write_cost_of_content, write_model
+from bench.load.wrk import require_wrk
 from export.progress import format_seconds, say
 
 DEFAULT_MODELS = "lenet5,lenet5-content,resnet18,resnet50,resnet50-int8,mobilenet"

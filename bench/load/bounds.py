@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.measurements import ModelResult, Sample
-from bench.servers import OURS
+from bench.load.measurements import ModelResult, Sample
+from bench.load.servers import OURS
 
 
 @dataclass(frozen=True)

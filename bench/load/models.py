@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.card import MODEL_FILE, ModelCard, read_card
 from app.repository import list_versions
-from bench import load_images
+from bench.load import images
 from export.run import read_run, write_run
 
 RUN = "quickstart"
@@ -95,7 +95,7 @@ def _make_int8(folder: Path) -> None:
     """Quantized with two whole photos, on which random weights are surest: int8 must agree with fp32 on every image,
     and a conversion where it doesn't is tried again with other random weights.
     """
-    photos = load_images.whole_photos(folder / "images" / "whole")[0].parent
+    photos = images.whole_photos(folder / "images" / "whole")[0].parent
     words = ["convert", "resnet50", "--name", "resnet50", "--precision", "int8", "--images", str(photos)]
     for _ in range(_TRIES - 1):
         with suppress(subprocess.CalledProcessError):
@@ -112,18 +112,16 @@ def _make_mobilenet(folder: Path) -> None:
 MODELS: dict[str, LoadModel] = {
     model.name: model
     for model in (
-        LoadModel("lenet5", "28x28 gray PNG", _make_stretch, load_images.digits, workers=0),
-        LoadModel(
-            "lenet5-content", "28x28 gray PNG, fit content", _make_content, load_images.digits, workers=0, peers=()
-        ),
-        LoadModel("resnet18", "32x32 color PNG, small stem, random weights", _make_resnet18, load_images.small_crops),
-        LoadModel("resnet50", "500x375 JPEG, random weights", _make_resnet50, load_images.photos_500),
-        LoadModel("resnet50-int8", "500x375 JPEG, random weights, int8", _make_int8, load_images.photos_500, peers=()),
+        LoadModel("lenet5", "28x28 gray PNG", _make_stretch, images.digits, workers=0),
+        LoadModel("lenet5-content", "28x28 gray PNG, fit content", _make_content, images.digits, workers=0, peers=()),
+        LoadModel("resnet18", "32x32 color PNG, small stem, random weights", _make_resnet18, images.small_crops),
+        LoadModel("resnet50", "500x375 JPEG, random weights", _make_resnet50, images.photos_500),
+        LoadModel("resnet50-int8", "500x375 JPEG, random weights, int8", _make_int8, images.photos_500, peers=()),
         LoadModel(
             "mobilenet",
             "12-megapixel JPEG, reduced decode",
             _make_mobilenet,
-            load_images.large_photos,
+            images.large_photos,
             peers=("naive",),
             needs=("CONVSERVE_DATA_DIR", "CONVSERVE_WEIGHTS_DIR"),
         ),

@@ -20,7 +20,7 @@ from app.devices import choose_device
 from app.images import Pixels, decode_image
 from app.session import OnnxSession
 from app.settings import count_cores
-from bench.load_models import Published
+from bench.load.models import Published
 
 BATCH = 8
 # A part of a tiny network's ceiling is measured for so long.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from bench.measurements import ModelResult, Sample
-from bench.servers import OURS
+from bench.load.measurements import ModelResult, Sample
+from bench.load.servers import OURS
 
 
 def write_model(result: ModelResult) -> str:

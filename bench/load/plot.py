@@ -13,8 +13,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bench.measurements import ModelResult
-from bench.servers import OURS
+from bench.load.measurements import ModelResult
+from bench.load.servers import OURS
 
 INK, FAINT, OURS_COLOR, LIMIT_COLOR = "#1b232c", "#d8d9d4", "#1f6b58", "#8a6d1d"
 PEER_COLORS = ("#4c6a92", "#b0563c", "#7a5c8e", "#5f7f3a", "#a0527a", "#3f8a96", "#8c6a4a", "#68707a")

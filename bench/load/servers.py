@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.client import Answer, Connection, Request
-from bench.ports import free_port
-from bench.process_tree import cpu_seconds, memory_mb, signal_tree
-from bench.shot import Shot, find_top1
+from bench.load.ports import free_port
+from bench.load.process_tree import cpu_seconds, memory_mb, signal_tree
+from bench.load.shot import Shot, find_top1
 
 OURS = "convserve"
 _START_S = 180.0
@@ -172,5 +172,5 @@ def our_command(repository: Path, model: str, workers: int | None) -> Callable[[
 
 
 def peer_task(**values: object) -> dict[str, str]:
-    """What bench/peers/classifier.py reads."""
+    """What bench/load/peers/classifier.py reads."""
     return {"BENCH_PEER": json.dumps(values)}

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bench.limit import Limit
-from bench.open_loop import OpenResult
-from bench.servers import OURS
+from bench.load.limit import Limit
+from bench.load.open_loop import OpenResult
+from bench.load.servers import OURS
 
 
 @dataclass(frozen=True)

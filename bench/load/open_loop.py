@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.client import Connection, Request
-from bench.shot import Shot
+from bench.load.shot import Shot
 
 # Beyond this many requests under way the server is hopelessly behind.
 _MOST_UNDER_WAY = 2_000

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.shot import Shot
+from bench.load.shot import Shot
 
 SCRIPT = Path(__file__).with_name("load.lua")
 MARK = "wrk-result "

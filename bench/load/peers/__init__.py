@@ -1,6 +1,6 @@
 """The servers that ours is measured against: what each is made of, how it is started, how an image is sent to it.
 
-A peer's script runs in an environment of its own (bench/peers/environment.py) and imports nothing of convserve.
+A peer's script runs in an environment of its own (bench/load/peers/environment.py) and imports nothing of convserve.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 import onnxruntime
 
 from app.settings import count_cores
-from bench.ports import free_port
-from bench.shot import as_multipart
+from bench.load.ports import free_port
+from bench.load.shot import as_multipart
 
 # The same runtime for everybody.
 RUNTIME = f"onnxruntime=={onnxruntime.__version__}"

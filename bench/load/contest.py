@@ -11,15 +11,15 @@ from math import ceil
 from pathlib import Path
 
 from app.settings import count_cores
-from bench import constant_app, limit
-from bench.launches import ROOT, choose_image, our_launch, peer_launch
-from bench.load_models import LoadModel, Published
-from bench.measurements import ModelResult, OpenSample, Sample, ServerFacts
-from bench.open_loop import run_open_loop
-from bench.peers.environment import EnvironmentFailed
-from bench.servers import Launch, Server, StartFailed
-from bench.shot import Shot
-from bench.wrk import Result, WrkFailed, run_wrk
+from bench.load import constant_app, limit
+from bench.load.launches import ROOT, choose_image, our_launch, peer_launch
+from bench.load.measurements import ModelResult, OpenSample, Sample, ServerFacts
+from bench.load.models import LoadModel, Published
+from bench.load.open_loop import run_open_loop
+from bench.load.peers.environment import EnvironmentFailed
+from bench.load.servers import Launch, Server, StartFailed
+from bench.load.shot import Shot
+from bench.load.wrk import Result, WrkFailed, run_wrk
 
 # Seconds of load before each measured run, not counted.
 WARM_UP_S = 1
