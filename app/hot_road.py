@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
+from weakref import ReferenceType, ref
 
 from pydantic import ValidationError
 
@@ -49,7 +50,8 @@ class Target:
     path: str
     name: str | None
     options: PredictOptions
-    model: LoadedModel | None = None
+    model: ReferenceType[LoadedModel] | None = None
+    """Weak: an address that nobody asks for any more must not keep an unloaded model in memory."""
     top_k: int = 0
     score: float | None = None
     timeout_s: float = 0.0
@@ -60,7 +62,7 @@ class Target:
         self.top_k = check_top_k(model, options.top_k)
         self.score = None if options.coverage is None else find_score(model, options.coverage)
         self.timeout_s = find_timeout(model, options.timeout_ms)
-        self.model = model
+        self.model = ref(model)
 
 
 class HotRoad:
@@ -83,7 +85,9 @@ class HotRoad:
         if target is None:
             return None
         fields = dict(headers)
-        if not _GENERAL.isdisjoint(fields) or not fields.get(b"content-length", b"").isdigit():
+        if len(fields) != len(headers) or not _GENERAL.isdisjoint(fields):
+            return None
+        if not fields.get(b"content-length", b"").isdigit():
             return None
         kind = fields.get(b"content-type", b"application/octet-stream")
         limit, form = self._settings.max_image_bytes, b""
@@ -96,7 +100,7 @@ class HotRoad:
         try:
             model = self.services.catalog.resolve(target.name, target.options.version)
             model.batcher.check_room(1)
-            if model is not target.model:
+            if target.model is None or target.model() is not model:
                 target.aim(model)
         except ConvserveError:
             return None  # the general road says it

@@ -3,6 +3,7 @@
 What an answer measures (times, the date, the ids we give) is masked; nothing else is.
 """
 
+import gc
 import gzip
 import json
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -95,6 +97,7 @@ GENERAL: dict[str, bytes] = {
     "form that isn't one": post(kind="application/x-www-form-urlencoded"),
     "too many bytes": post(b"x" * 5_001),
     "too many bytes in a form": post_form(b"x" * 5_001),
+    "a header twice": post(more=ID + b"Accept: a/b\r\nAccept: c/d\r\n"),
     "compressed": post(gzip.compress(WHITE), more=ID + b"Content-Encoding: gzip\r\n"),
     "chunked": b"POST /predict/tiny HTTP/1.1\r\nHost: x\r\n" + ID + CHUNKED,
     "expectation": post(more=ID + b"Expect: 100-continue\r\n"),
@@ -330,3 +333,22 @@ def test_a_client_that_does_not_read_is_not_read_from(ports: tuple[int, int]) ->
             assert send_until_stuck(client, post() * 1000, 200_000_000) < 200_000_000
             client.settimeout(30)
             assert read_answer(client)[0] == 200
+
+
+def test_an_unloaded_model_is_not_kept_by_the_addresses_that_asked_for_it(repository: Path) -> None:
+    settings = Settings(repository=repository, admin_keys=[hash_key("cs-admin")])
+    catalog = Catalog(settings)
+    unload = (
+        b"POST /v2/repository/models/tiny/unload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer cs-admin\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+    with serve_in_thread(settings, catalog=catalog) as port:
+        assert converse(port, post(path="/predict/tiny?top_k=3") + LAST).startswith(b"HTTP/1.1 200")
+        old = ref(catalog.resolve("tiny"))
+        assert converse(port, unload + LAST).startswith(b"HTTP/1.1 200")
+
+        def is_gone() -> bool:
+            gc.collect()
+            return old() is None
+
+        wait_until(is_gone)
