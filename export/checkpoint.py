@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 from pydantic import BaseModel
 
-from export.run import replace_text
+from export.run import disk_in_a_line, half_written, replace_text
 
 
 class State(BaseModel):
@@ -40,11 +40,13 @@ class Checkpoint:
         return keras.models.load_model(self._file(epoch), compile=optimizer)
 
     def write(self, model: keras.Model, state: State) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / "part.keras"
-        model.save(part)
-        part.replace(self._file(state.epoch))
-        replace_text(self.folder / "state.json", json.dumps(state.model_dump(), indent=1) + "\n")
+        """Raises TrainingError where the disk refuses; then the checkpoint before is whole, and nothing else stays."""
+        with disk_in_a_line(self.folder.parent):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with half_written(self.folder / "part.keras") as part:
+                model.save(part)
+                part.replace(self._file(state.epoch))
+            replace_text(self.folder / "state.json", json.dumps(state.model_dump(), indent=1) + "\n")
         kept = {self._file(state.epoch), self._file(state.best_epoch)}
         for file in self.folder.glob("epoch-*.keras"):
             if file not in kept:

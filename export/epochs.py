@@ -38,16 +38,13 @@ class Epochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         loss = (logs or {})["loss"]
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} in epoch {self._epoch + 1}: lower the learning rate "
-                f"(it is {self.recipe.learning_rate:g}); the epochs before are kept"
-            )
+        self._refuse_unless_finite("loss", loss)
         assert self._progress is not None
         self._progress.advance(note=f"loss {loss:.4f},")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         row, state = _row(epoch + 1, logs or {}), self.state
+        self._refuse_unless_finite("validation loss", row["val_loss"])
         state.epoch, state.seconds = epoch + 1, state.seconds + time.monotonic() - self._began
         state.history.append(row)
         # Few validation images often tie in accuracy; the loss decides then.
@@ -65,6 +62,14 @@ class Epochs(keras.callbacks.Callback):
         if is_over(state, self.recipe) and state.epoch < self.recipe.epochs:
             say(f"  stopped: no better validation accuracy for {self.recipe.patience} epochs")
             self.model.stop_training = True
+
+    def _refuse_unless_finite(self, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the {what} became {loss} in epoch {self._epoch + 1}: lower the learning rate "
+                f"(it is {self.recipe.learning_rate:g}) with --learning-rate, into another folder (--out); "
+                "the epochs before are kept"
+            )
 
 
 def _row(epoch: int, logs: dict[str, float]) -> dict[str, float]:

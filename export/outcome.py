@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from export.batches import Batches
 from export.calibration import LEAST_IMAGES, calibrate, describe_distribution, log_sum_exp, score_quantiles, softmax
 from export.checkpoint import State
 from export.datasets import DataSet
+from export.errors import TrainingError
 from export.evaluation import evaluate, write_report
 from export.progress import say
 from export.recipes import Recipe
-from export.run import Run
+from export.run import Run, disk_in_a_line
 from export.samples import Samples
 
 
@@ -35,6 +37,7 @@ def measure(
     """The finished run of `model`, whose output is logits; `validation` indexes the data set's training images."""
     assert dataset.train is not None
     seen, labels = _logits(model, run, dataset.train, validation), dataset.train.labels[validation]
+    _warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
     calibration = calibrate(seen, labels, f"{dataset.name} validation")
     temperature = calibration.temperature if calibration is not None else 1.0
     if calibration is None:
@@ -44,8 +47,13 @@ def measure(
         )
     probabilities = softmax(_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
     evaluation = evaluate(probabilities, dataset.test.labels, dataset.name)
-    write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)
-    plots.draw_curves(state.history, report / "curves.png")
+    with disk_in_a_line(report.parent):
+        try:
+            write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)
+            plots.draw_curves(state.history, report / "curves.png")
+        except OSError:
+            shutil.rmtree(report, ignore_errors=True)
+            raise
     say(
         f"best epoch {state.best_epoch}: {evaluation.top1:.2%} of {evaluation.images:,} test images right, "
         f"calibration error {evaluation.ece:.4f} (temperature {temperature:g})"
@@ -74,7 +82,23 @@ def measure(
 
 def _logits(model: keras.Model, run: Run, samples: Samples, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
     batches = Batches(samples, indices, len(run.labels), run.image, run.preprocessing, 256)
-    return np.asarray(model.predict(batches, verbose=0))
+    logits = np.asarray(model.predict(batches, verbose=0))
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            "the trained network's answer is not finite (NaN or infinity): the training diverged; train again into "
+            "another folder (--out) with a smaller --learning-rate"
+        )
+    return logits
+
+
+def _warn_of_divergence(state: State, classes: int, rate: float) -> None:
+    """A line where accuracy is that of guessing and the loss ten times that of guessing, or more."""
+    if state.best_accuracy <= 2 / classes and state.best_loss > 10 * math.log(classes):
+        say(
+            f"this network learned nothing: validation accuracy {state.best_accuracy:.2%} is that of guessing among "
+            f"{classes} classes, and the loss {state.best_loss:.2g} says that the training diverged; train again into "
+            f"another folder (--out) with a --learning-rate below {rate:g}"
+        )
 
 
 def count_parameters(model: keras.Model) -> int:

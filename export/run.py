@@ -8,7 +8,9 @@ report/              curves.png, confusion.png, reliability.png, metrics.json
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +27,7 @@ from app.card import (
     ScoreQuantiles,
     Training,
 )
-from export.errors import DataError
+from export.errors import DataError, TrainingError
 
 RUN_FILE = "run.json"
 KERAS_FILE = "model.keras"
@@ -72,6 +74,32 @@ def write_run(folder: Path, run: Run) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old or the new one, never half."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    with half_written(path.with_name(f"{path.name}.part")) as part:
+        part.write_text(text)
+        os.replace(part, path)
+
+
+@contextlib.contextmanager
+def half_written(part: Path) -> Iterator[Path]:
+    """Gives the name of a file to write and then to move into place; whatever goes wrong, it doesn't stay."""
+    try:
+        yield part
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def disk_in_a_line(folder: Path) -> Iterator[None]:
+    """A disk that is full or refuses becomes one line; HDF5 says it by a RuntimeError now and then."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not isinstance(error, OSError) and "space left" not in str(error):
+            raise
+        reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+        raise TrainingError(
+            f"{folder}: {reason}: the training stopped, its last whole checkpoint is kept; make room, and the same "
+            "command goes on"
+        ) from error

@@ -16,6 +16,7 @@ import keras
 from app.card import ImagePolicy, NetworkInfo, Preprocessing
 from export.datasets import DataSet
 from export.errors import UsageError
+from export.keras_file import load_keras_file
 from export.progress import say
 from export.recipes import Recipe
 from models import NETWORKS
@@ -127,8 +128,7 @@ def _cut_head(model: keras.Model) -> tuple[keras.KerasTensor, int]:
 
 def _load_fitting_layers(model: keras.Model, file: Path, freeze: bool) -> None:
     """Copy weights layer by layer where name and shapes agree; the head only where the classes do."""
-    with deep_recursion():
-        source = keras.models.load_model(file, compile=False)
+    source = load_keras_file(file)
     given = {layer.name: layer for layer in source.layers if layer.weights}
     left: list[str] = []
     for layer in model.layers:

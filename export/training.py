@@ -23,7 +23,7 @@ from export.preprocessing import custom
 from export.progress import say
 from export.random_weights import walk_layers
 from export.recipes import Recipe
-from export.run import KERAS_FILE, Run, read_run, write_run
+from export.run import KERAS_FILE, RUN_FILE, Run, disk_in_a_line, half_written, read_run, write_run
 from export.samples import Samples
 from export.split import hold_out
 from export.start import Start, start_network
@@ -54,19 +54,22 @@ def train(
     training, validation = _split(dataset.train.labels, recipe.validation_share, seed)
     run = _plan(recipe, dataset, start, training, seed, data_dir)
     checkpoint = Checkpoint(folder / "checkpoint")
-    state = _open_folder(folder, run, checkpoint)
+    _refuse_another_training(folder, run)
     if (finished := folder / KERAS_FILE).exists():
         say(f"{folder} holds this training already, finished: nothing to do")
         return read_run(folder)
+    state = checkpoint.read()
     with true_grouped_convolutions(), deep_recursion(), _memory_in_a_line(recipe):
         if not is_over(state, recipe):
-            _fit(recipe, dataset, start, run, training, validation, checkpoint, state)
+            model = checkpoint.load(state.epoch) if state.epoch else _compile(recipe, start)
+            _open_folder(folder, run)  # not before the weights were found to fit
+            _fit(model, recipe, dataset, run, training, validation, checkpoint, state)
         best = _inference_model(checkpoint.load(state.best_epoch, optimizer=False), start)
         run = measure(run, best, dataset, validation, recipe, state, folder / "report")
-    part = folder / "part.keras"
-    best.save(part)
-    write_run(folder, run)
-    part.replace(finished)
+    with disk_in_a_line(folder), half_written(folder / "part.keras") as part:
+        best.save(part)
+        write_run(folder, run)
+        part.replace(finished)
     return run
 
 
@@ -120,28 +123,41 @@ def _measure_pixels(samples: Samples, indices: npt.NDArray[np.intp], policy: Ima
     return custom(tuple(np.round(mean, 3).tolist()), tuple(np.round(std, 3).tolist()))
 
 
-def _open_folder(folder: Path, run: Run, checkpoint: Checkpoint) -> State:
-    """Make the run folder, or find the state of the same training in it."""
-    state = checkpoint.read()
-    if not (folder / "run.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_run(folder, run)
-        return state
+def _refuse_another_training(folder: Path, run: Run) -> None:
+    """Raise UsageError, naming what differs, where the folder holds a training with other settings."""
+    if not (folder / RUN_FILE).exists():
+        return
     there = read_run(folder)
-    same = ("labels", "image", "dataset", "recipe", "seed")
-    named = (there.network.name, there.network.weights) == (run.network.name, run.network.weights)
-    if not named or any(getattr(there, key) != getattr(run, key) for key in same):
+    old, new = _settings(there), _settings(run)
+    other = [
+        f"{key} {old.get(key)} there, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
+    ]
+    other += [key for key in ("labels", "image") if getattr(there, key) != getattr(run, key)]
+    if other:
         raise UsageError(
-            f"{folder} holds the training of {there.model_name} with seed {there.seed} or other settings: "
+            f"{folder} holds a training of {there.model_name} with other settings ({'; '.join(other)}): say the same, "
             "name another folder with --out, or remove it"
         )
-    return state
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    named = {"network": run.network.name, "weights": run.network.weights, "dataset": run.dataset, "seed": run.seed}
+    return {**run.recipe, **named}
+
+
+def _open_folder(folder: Path, run: Run) -> None:
+    """Make the run folder, unless it is there."""
+    if (folder / RUN_FILE).exists():
+        return
+    with disk_in_a_line(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_run(folder, run)
 
 
 def _fit(
+    model: keras.Model,
     recipe: Recipe,
     dataset: DataSet,
-    start: Start,
     run: Run,
     training: npt.NDArray[np.intp],
     validation: npt.NDArray[np.intp],
@@ -152,9 +168,6 @@ def _fit(
     assert dataset.train is not None
     if state.epoch:
         say(f"resuming after epoch {state.epoch} of {recipe.epochs}")
-        model = checkpoint.load(state.epoch)
-    else:
-        model = _compile(recipe, start)
     outputs = list(model.output) if isinstance(model.output, dict) else ()
     common = (len(dataset.labels), run.image, run.preprocessing)
     batches = Batches(

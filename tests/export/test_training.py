@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.card import ImagePolicy
-from export import training
+from export import epochs, outcome, training
 from export.augmentation import Augmentation
 from export.batches import Batches
 from export.checkpoint import Checkpoint
@@ -83,13 +84,13 @@ def test_the_run_folder_holds_what_convert_needs(
     run = read_run(tmp_path)
     assert run.labels == few_digits.labels
     assert run.training is not None
-    assert (run.training.images, run.training.validation_images) == (288, 32)
+    assert (run.training.images, run.training.validation_images) == (289, 31)
     assert run.network.parameters == 61_706
     source = load_run(tmp_path, None, None)
     assert source.name == "lenet5-digits"
     assert source.temperature == 1
     assert (run.calibration, run.score_quantiles, run.distribution) == (None, None, None)
-    assert "only 32 validation images, 100 are needed" in capsys.readouterr().err
+    assert "only 31 validation images, 100 are needed" in capsys.readouterr().err
 
 
 def test_a_finished_training_is_left_alone(
@@ -103,7 +104,7 @@ def test_a_finished_training_is_left_alone(
 
 def test_another_training_in_the_folder_is_refused(few_digits: DataSet, tmp_path: Path) -> None:
     training.train(replace(RECIPE, epochs=1), few_digits, tmp_path)
-    with pytest.raises(UsageError, match="name another folder with --out"):
+    with pytest.raises(UsageError, match=r"\(learning_rate 0\.001 there, 0\.5 now\).* another folder with --out"):
         training.train(replace(RECIPE, epochs=1, learning_rate=0.5), few_digits, tmp_path)
 
 
@@ -121,6 +122,53 @@ def test_a_loss_that_is_no_number_ends_with_one_line(few_digits: DataSet, tmp_pa
     recipe = replace(RECIPE, optimizer="sgd", learning_rate=3e38, schedule="constant")
     with pytest.raises(TrainingError, match="lower the learning rate"):
         training.train(recipe, few_digits, tmp_path)
+
+
+@pytest.mark.parametrize("moment", ["checkpoint", "state", "run", "end"])
+def test_a_full_disk_ends_with_one_line_and_no_half_written_file(
+    few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    save, write_text = keras.Model.save, Path.write_text
+    name = {"checkpoint": "checkpoint/part.keras", "state": "state.json.part", "run": "run.json.part"}
+    end = name.get(moment, "run/part.keras")
+
+    def full(path: Path) -> None:
+        if path.as_posix().endswith(end):
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def save_or_not(self: keras.Model, path: Path) -> None:
+        full(path)
+        save(self, path)
+
+    def write_or_not(self: Path, text: str) -> int:
+        full(self)
+        return write_text(self, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save", save_or_not)
+        patch.setattr(Path, "write_text", write_or_not)
+        with pytest.raises(TrainingError, match=r"run: No space left on device: the training stopped"):
+            training.train(replace(RECIPE, epochs=1), few_digits, tmp_path / "run")
+    assert not [path for path in tmp_path.rglob("*") if "part" in path.name]
+    training.train(replace(RECIPE, epochs=1), few_digits, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("accuracy", "loss", "said"), [(0.1, 2902.3, True), (0.1, 2.3, False), (0.8, 90.0, False)])
+def test_a_network_that_only_guesses_with_an_enormous_loss_is_said_to_have_diverged(
+    capsys: pytest.CaptureFixture[str], accuracy: float, loss: float, said: bool
+) -> None:
+    outcome._warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
+    assert ("among 10 classes, and the loss 2.9e+03" in capsys.readouterr().err) == said
+
+
+def test_a_validation_loss_that_is_no_number_ends_with_one_line(
+    few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = epochs._row
+    monkeypatch.setattr(epochs, "_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
+    with pytest.raises(TrainingError, match="the validation loss became nan in epoch 1"):
+        training.train(RECIPE, few_digits, tmp_path)
 
 
 def test_training_stops_when_validation_no_longer_improves(
