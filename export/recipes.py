@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from export.augmentation import Augmentation
@@ -155,15 +156,38 @@ def find_recipe(name: str) -> Recipe:
 
 def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
     """A few epochs over photos; trained weights move slowly, a new head on frozen ones may move fast."""
+    known = AUGMENTATIONS.get(dataset)
     return Recipe(
         network=network,
         dataset=dataset,
         epochs=5,
         batch_size=32,
         learning_rate=1e-3 if freeze else 1e-4,
-        augmentation=Augmentation(flip=True),
+        augmentation=Augmentation(flip=known.flip if known is not None else True),
         patience=5,
     )
+
+
+# Fewer optimizer steps than this leave a new head where it began.
+LEAST_STEPS = 300
+
+
+def fit_to_size(recipe: Recipe, images: int, batch_size: int | None = None) -> Recipe:
+    """Defaults for a set of few training images: small batches, and epochs enough for LEAST_STEPS optimizer steps.
+
+    A batch holds a tenth of the images at most (2 at least), unless `batch_size` says otherwise.
+    """
+    batch = batch_size or min(recipe.batch_size, max(2, images // 10))
+    steps = max(1, math.ceil(images / batch))
+    epochs = max(recipe.epochs, math.ceil(LEAST_STEPS / steps))
+    # Few validation images rise in accuracy by leaps: patience is a share of the epochs, as before.
+    patience = max(recipe.patience, round(epochs * recipe.patience / recipe.epochs))
+    return replace(recipe, batch_size=batch, epochs=epochs, patience=min(patience, epochs))
+
+
+def show_characters(labels: Sequence[str]) -> bool:
+    """Whether classes are named as digits or letters: their mirror image is no member, as of digits and mnist."""
+    return all(len(label) == 1 for label in labels)
 
 
 # What changes an image of each set without changing its class; photos of class folders take the last.

@@ -16,7 +16,7 @@ from export.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_i
 from export.networks import check_network
 from export.preprocessing import preset
 from export.progress import say
-from export.recipes import Recipe, default_recipe, fine_tuning_recipe
+from export.recipes import RECIPES, Recipe, default_recipe, fine_tuning_recipe, fit_to_size, show_characters
 from export.start import Start, start_model, start_network
 
 
@@ -31,13 +31,14 @@ def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
     dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
     dataset = replace(dataset, policy=_change_policy(dataset.policy, options))
     if from_file:
-        recipe = fine_tuning_recipe(file.stem, dataset.title, freeze=options.freeze)
+        recipe = _suit(fine_tuning_recipe(file.stem, dataset.title, freeze=options.freeze), dataset, options)
         start = _start_file(file, dataset, options)
     elif options.weights == "imagenet":
-        recipe = fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze)
+        recipe = _suit(fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze), dataset, options)
         start = _start_application(options.network, dataset, options)
     else:
         name, recipe = default_recipe(options.network, dataset.title)
+        recipe = recipe if name in RECIPES else _suit(recipe, dataset, options)
         built = "".join(f", {key}={value}" for key, value in recipe.options.items())
         say(f"recipe: {name}{built}")
         weights = Path(options.weights) if options.weights else None
@@ -86,10 +87,23 @@ def _change_policy(policy: ImagePolicy, options: argparse.Namespace) -> ImagePol
     return policy.model_copy(update={key: value for key, value in said.items() if value is not None})
 
 
+def _suit(recipe: Recipe, dataset: DataSet, options: argparse.Namespace) -> Recipe:
+    """Defaults made to suit the number of images and what they show."""
+    if recipe.augmentation.flip and not options.no_flip and show_characters(dataset.labels):
+        say("images aren't flipped: classes of one character look like digits or letters")
+        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
+    if dataset.train is None:
+        return recipe
+    images = round(len(dataset.train) * (1 - recipe.validation_share))
+    return fit_to_size(recipe, images, options.batch_size)
+
+
 def _change_recipe(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     said = {
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "learning_rate": options.learning_rate,
     }
+    if options.no_flip:
+        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
     return replace(recipe, **{key: value for key, value in said.items() if value is not None})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import keras
@@ -8,10 +9,12 @@ import pytest
 from keras import layers
 
 from app.card import read_card
-from export.cli import main
+from export.cli import _parser, main
 from export.datasets import load_dataset
 from export.published import evaluate_published, open_published
+from export.recipes import fine_tuning_recipe, fit_to_size
 from export.run import read_run
+from export.train_command import choose_start
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +121,41 @@ def test_words_that_do_not_fit_together_are_one_line(
     assert main(words) == 2
     assert complaint in capsys.readouterr().err
     assert not out.exists() or not (out / "model.keras").exists()
+
+
+@pytest.mark.parametrize(("images", "batch", "epochs"), [(8, 2, 75), (72, 7, 28), (1000, 32, 10), (50_000, 32, 5)])
+def test_defaults_give_few_images_small_batches_and_hundreds_of_steps(images: int, batch: int, epochs: int) -> None:
+    recipe = fit_to_size(fine_tuning_recipe("net", "pets", freeze=True), images)
+    assert (recipe.batch_size, recipe.epochs, recipe.patience) == (batch, epochs, epochs)
+    assert fit_to_size(fine_tuning_recipe("net", "pets", freeze=True), images, 4).batch_size == 4
+
+
+def test_digits_are_not_flipped_and_photos_only_unless_told(
+    pretrained: Path, digit_folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for dataset in ("digits", "mnist"):
+        assert not fine_tuning_recipe("net", dataset, freeze=True).augmentation.flip
+    shutil.copytree(digit_folders, tmp_path / "named")
+    for old, new in (("zero", "0"), ("one", "1"), ("seven", "7")):
+        (tmp_path / "named" / old).rename(tmp_path / "named" / new)
+
+    def flips(folder: Path, *words: str) -> bool:
+        words = ("train", str(pretrained), "--dataset", str(folder), "--preprocessing", "tf", *words)
+        return choose_start(_parser().parse_args(words))[0].augmentation.flip
+
+    assert flips(digit_folders)
+    assert not flips(digit_folders, "--no-flip")
+    assert not flips(tmp_path / "named")
+    assert "aren't flipped" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit_leave_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(3, name="other")])
+    small.save(tmp_path / "other.keras")
+    (tmp_path / "broken.keras").write_text("hello")
+    words = ["train", "lenet5", "--dataset", "digits", "--out", str(tmp_path / "run"), "--weights"]
+    assert main([*words, str(tmp_path / "other.keras")]) == 2
+    assert "no layer fits" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "broken.keras")]) == 1
+    assert "no Keras file" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
