@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from app.card import NetworkInfo, Preprocessing
@@ -17,6 +18,9 @@ from export.proof_images import choose_images
 from export.source import Source
 
 Channels = tuple[float, ...]
+
+# Of pixels in units of 0..1. No mean of theirs is larger; a deviation of 1 leaves them undivided, more is rare.
+GREATEST_MEAN, GREATEST_STD = 1, 2
 
 
 def adopt(
@@ -68,10 +72,23 @@ def choose_arithmetic(name: str | None, mean: Channels | None, std: Channels | N
         )
     if name is not None:
         return preset(name, channels)
+    if std is None:
+        say("--std is not given: 1 is assumed, that is pixels in units of 0..1 less --mean, undivided")
+    if mean is None:
+        say("--mean is not given: 0 is assumed")
     mean, std = mean or (0.0,) * channels, std or (1.0,) * channels
-    for option, numbers in (("--mean", mean), ("--std", std)):
+    for option, numbers, limit in (("--mean", mean, GREATEST_MEAN), ("--std", std, GREATEST_STD)):
         if len(numbers) != channels:
             raise UsageError(f"{option} has {len(numbers)} numbers, the network reads {channels} channels: one each")
+        if not max(map(abs, numbers)) <= limit:  # NaN is refused as well
+            raise UsageError(
+                f"{option} {_join(numbers)} is in units of 0..1 and can't exceed {limit:g}: numbers in units of 0..255 "
+                f"are divided by 255 ({_join(number / 255 for number in numbers)})"
+            )
     if min(std) <= 0:
-        raise UsageError(f"--std {','.join(map(str, std))}: deviations are above 0")
+        raise UsageError(f"--std {_join(std)}: deviations are above 0")
     return custom(tuple(255 * number for number in mean), tuple(255 * number for number in std))
+
+
+def _join(numbers: Iterable[float]) -> str:
+    return ",".join(f"{number:.4g}" for number in numbers)

@@ -173,6 +173,12 @@ def test_adopting_loads_neither_tensorflow_nor_keras(tmp_path: Path, labels: str
         (["--labels", "LABELS", "--preprocessing", "torch", *TORCHVISION], "either --mean"),
         (["--labels", "LABELS", "--mean", "0.5"], "has 1 numbers, the network reads 3 channels"),
         (["--labels", "LABELS", "--std", "0,1,1"], "deviations are above 0"),
+        (
+            ["--labels", "LABELS", "--mean", "123,116,103"],
+            "can't exceed 1: numbers in units of 0..255 are divided by 255",
+        ),
+        (["--labels", "LABELS", "--mean", "0.5,0.5,0.5", "--std", "58,57,57"], "can't exceed 2: numbers in units of 0"),
+        (["--labels", "LABELS", "--mean", "nan,0,0"], "can't exceed 1"),
         (["--labels", "imagenet", *TORCHVISION], "1,000 labels for 3 classes"),
         (["--labels", "LABELS", *TORCHVISION, "--size", "20x20"], "reads 16x16 and no other size"),
         (["--labels", "LABELS", *TORCHVISION, "--head", "softmax"], "use --head logits"),
@@ -186,6 +192,15 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(
     assert adopt(file, tmp_path, *[labels if word == "LABELS" else word for word in options]) in (1, 2)
     assert complaint in last_error(capsys)
     assert not (tmp_path / "repository/mine").exists()
+
+
+def test_a_mean_alone_is_taken_with_a_deviation_of_1_and_that_is_said(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_network(tmp_path / "net.onnx")
+    assert adopt(file, tmp_path, "--labels", labels, "--mean", "0.5,0.5,0.5") == 0
+    assert "--std is not given: 1 is assumed" in capsys.readouterr().err
+    assert read_card(tmp_path / "repository/mine/1").preprocessing.std == (255, 255, 255)
 
 
 def test_files_that_are_no_classifier_are_named(
