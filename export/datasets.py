@@ -5,9 +5,11 @@ A set is looked for in `<data dir>/<name>/` first (its original files); where it
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import gzip
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +23,11 @@ from export.errors import DataError, UsageError
 from export.folders import read_class_folders
 from export.imagenet import read_imagenet
 from export.labels import imagenet_labels
+from export.progress import say
 from export.samples import ArraySamples, BytesSamples, FileSamples, Labels, Samples
 
 DIGITS = tuple("0123456789")
+IDX_FILES = "train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1, each -ubyte.gz"
 FASHION = (
     "T-shirt/top",
     "Trouser",
@@ -190,15 +194,25 @@ def _download_cifar(name: str, home: Path | None, archive: str) -> Path:
     import keras
 
     address = f"https://www.cs.toronto.edu/~kriz/{archive}"
+    where = f"{home} is not there" if home is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
+    say(f"{name}: {where}; downloading it")
     try:
-        file = keras.utils.get_file(archive, origin=address, cache_subdir=f"datasets/{name}")
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras' own progress
+            file = keras.utils.get_file(archive, origin=address, cache_subdir=f"datasets/{name}")
     except Exception as error:
-        where = f"{home} is not there" if home is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
         raise DataError(
-            f"{name}: {where}, and it could not be downloaded ({type(error).__name__}): "
-            f"lay the original {archive} into <data dir>/{name}/"
+            f"{name}: {where}, and {address} could not be downloaded ({_find_cause(error)}): "
+            f"lay the original {archive} into {home or f'<data dir>/{name}'}/"
         ) from error
     return Path(file).parent
+
+
+def _find_cause(error: BaseException) -> str:
+    """Why a download failed, in a line: Keras wraps the network's own error in a plain Exception."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+    return str(reason).strip().partition("\n")[0] or type(error).__name__
 
 
 DATASETS: dict[str, Callable[[Path | None], DataSet]] = {
@@ -226,13 +240,16 @@ def _load_idx(name: str, data_dir: Path | None) -> tuple[ArraySamples, ArraySamp
     import keras
 
     module = keras.datasets.mnist if name == "mnist" else keras.datasets.fashion_mnist
+    where = f"{folder} is not there" if folder is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
+    say(f"{name}: {where}; downloading it")
     try:
-        train, test = module.load_data()
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras' own progress
+            train, test = module.load_data()
     except Exception as error:
-        where = f"{folder} is not there" if folder is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
         raise DataError(
-            f"{name}: {where}, and Keras could not download it ({type(error).__name__}): lay the four original files "
-            f"({'train'}-images-idx3-ubyte.gz and so on) into <data dir>/{name}/"
+            f"{name}: {where}, and it could not be downloaded ({_find_cause(error)}): lay the four original files "
+            f"({IDX_FILES}) "
+            f"into {folder or f'<data dir>/{name}'}/"
         ) from error
     return _pair(*train), _pair(*test)
 

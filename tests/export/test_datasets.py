@@ -3,9 +3,11 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import socket
 import struct
 import tarfile
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -131,6 +133,30 @@ def test_an_incomplete_archive_is_named(tmp_path: Path) -> None:
     write_cifar(tmp_path / "a.tar.gz", {"train": {"data": 1}})
     with pytest.raises(DataError, match=r"a\.tar\.gz lacks test"):
         read_cifar_archive(tmp_path / "a.tar.gz", ["train", "test"])
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("cifar100", "cifar-100-python.tar.gz"), ("mnist", "train-images-idx3, train-labels-idx1")]
+)
+def test_an_absent_set_names_the_cause_and_the_file_to_lay_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, file: str
+) -> None:
+    import keras
+
+    def fail(*arguments: object, **options: object) -> None:
+        print("Downloading data from https://...")
+        try:
+            raise URLError(socket.gaierror(-3, "Temporary failure in name resolution"))
+        except URLError as error:
+            raise Exception(f"URL fetch failure: {error.errno} -- {error.reason}")  # noqa: B904  as Keras does
+
+    monkeypatch.setattr(keras.utils, "get_file", fail)
+    monkeypatch.setattr(keras.datasets.mnist, "load_data", fail)
+    with pytest.raises(DataError, match=r"downloaded \(.*Temporary failure in name resolution\)") as caught:
+        load_dataset(name, tmp_path)
+    assert file in str(caught.value)
+    assert f"into {tmp_path / name}/" in str(caught.value)
+    assert "Downloading data" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.data
