@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from app.card import ModelCard, Proof
+from app.card import ImagePolicy, ModelCard, Proof
 from export import verify
 from export.artifact import Contents, Golden, publish
 from export.batch import fixed_batch, free_batch
@@ -184,18 +184,24 @@ def _run_both(
     with Progress("proof", len(samples)) as progress:
         for start in range(0, len(samples), CHUNK):
             pixels = decode_samples(samples, range(start, min(start + CHUNK, len(samples))), source.image)
-            if start == 0:
-                verify.check_batches(session, pixels, verify.batch_sizes(batch))
+            rows = rows_at_once(source.image)
             raw = verify.network_outputs(
-                source.model, pixels, source.preprocessing, source.max_batch or CHUNK, source.prepare
+                source.model, pixels, source.preprocessing, source.max_batch or rows, source.prepare
             )
             expected.append(verify.probabilities_from(raw, head, source.temperature))
-            part = verify.run_graph(session, pixels, batch or CHUNK)
+            if start == 0:
+                verify.check_batches(session, pixels, verify.batch_sizes(batch))
+            part = verify.run_graph(session, pixels, batch or rows)
             probabilities.append(part.probabilities)
             energies.append(part.energy)
             progress.advance(len(pixels))
     energy = None if energies[0] is None else np.concatenate(energies)
     return np.concatenate(expected), verify.GraphOutputs(np.concatenate(probabilities), energy)
+
+
+def rows_at_once(policy: ImagePolicy) -> int:
+    """Images a run of both networks: 64 of up to 75x75 pixels, 7 of 224x224; the activations fill memory in between."""
+    return max(1, min(CHUNK, CHUNK * 75 * 75 // (policy.height * policy.width)))
 
 
 def choose_golden(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> list[int]:

@@ -9,12 +9,13 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from app.card import Preprocessing, Proof
+from app.card import ImagePolicy, Preprocessing, Proof
 from export import verify
 from export.convert import keras_to_onnx
 from export.errors import ProofError
 from export.graph import finish_graph
 from export.head import Head
+from export.pipeline import rows_at_once
 from export.preprocessing import preset
 from export.source import Source
 
@@ -127,3 +128,8 @@ def test_a_temperature_on_probabilities_is_the_one_on_logits() -> None:
     tempered = verify.probabilities_from(logits, "logits", 2.5)
     again = verify.probabilities_from(verify.softmax(logits), "softmax", 2.5)
     np.testing.assert_allclose(tempered, again, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "rows"), [(28, 64), (75, 64), (224, 7), (299, 4), (1000, 1)])
+def test_large_images_are_proved_a_few_at_a_time(side: int, rows: int) -> None:
+    assert rows_at_once(ImagePolicy(height=side, width=side, channels=3)) == rows
