@@ -47,8 +47,8 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
                 large_model=True,
                 custom_op_handlers={"Erfc": (write_erfc, [])},
             )
-    except ConversionError:
-        raise
+    except ConversionError as error:
+        raise ConversionError(_own_words(error)) from error
     except Exception as error:  # tf2onnx and TensorFlow raise errors of many kinds for what they can't trace
         raise ConversionError(f"{model.name} can't be converted to ONNX: {_first_line(error)}") from error
     if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
@@ -95,4 +95,14 @@ def _name_batch(model: onnx.ModelProto) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = _own_words(error)
+    return next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+def _own_words(error: Exception) -> str:
+    """An error's message without the places in the code that TensorFlow's tracing puts before it."""
+    text = str(error)
+    if not text.startswith("in user code:"):
+        return text
+    last = [line.strip() for line in text.splitlines() if line.strip()][-1]
+    return last.partition(": ")[2] or last

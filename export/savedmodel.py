@@ -33,7 +33,7 @@ class SavedModel:
         outputs = self._function.structured_outputs
         if len(outputs) != 1:
             raise ConversionError(
-                f"{self.name} gives {len(outputs)} outputs ({', '.join(outputs)}): a classifier has one; "
+                f"{self.name} gives {len(outputs)} outputs ({', '.join(sorted(outputs))}): a classifier has one; "
                 "name another signature with --signature, detection and segmentation networks can't be served"
             )
         (self._output,) = outputs

@@ -80,7 +80,10 @@ def probabilities_from(outputs: Floats, head: Head, temperature: float = 1.0) ->
     """
     values = np.asarray(outputs, np.float64)
     if not np.isfinite(values).all():
-        raise ProofError(f"Keras gives {np.count_nonzero(~np.isfinite(values)):,} values that are not finite")
+        raise ProofError(
+            f"the network's answer is not finite (NaN or infinity) at {np.count_nonzero(~np.isfinite(values)):,} of "
+            f"{values.size:,} values: its weights are damaged, or its training diverged; convert another file of it"
+        )
     shown = looks_like_probabilities(values)
     if head == "softmax" and not shown:
         raise ProofError("the head is said to be softmax, but Keras' outputs don't sum to 1: use --head logits")

@@ -110,6 +110,26 @@ def test_a_detection_network_is_refused(tmp_path: Path, labels: str, capsys: pyt
     assert "detection and segmentation" in capsys.readouterr().err
 
 
+def test_a_network_of_two_outputs_is_refused_in_one_sentence(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = keras.Input((20, 20, 3))
+    x = layers.Flatten()(inputs)
+    keras.Model(inputs, [layers.Dense(4)(x), layers.Dense(3)(x)]).save(tmp_path / "boxes.keras")
+    assert convert(tmp_path / "boxes.keras", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
+    assert last_error(capsys) == (
+        "convserve-export: the network has 2 outputs: a classifier has one, detection networks can't be served"
+    )
+
+
+def test_weights_that_are_no_numbers_are_said(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    model = small_network(layers.Dense(3))
+    model.layers[0].set_weights([np.full_like(weight, np.nan) for weight in model.layers[0].get_weights()])
+    model.save(tmp_path / "pets.keras")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
+    assert "the network's answer is not finite (NaN or infinity)" in last_error(capsys)
+
+
 DEFINITIONS = """
 import pathlib
 import keras
