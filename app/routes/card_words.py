@@ -54,7 +54,7 @@ def describe_limits(card: ModelCard) -> list[str]:
     elif card.calibration.images < 1000:
         limits.append(f"Its calibration rests on only {card.calibration.images:,} images.")
     if card.score_quantiles is None:
-        limits.append("It can't give label sets (coverage): it was exported without validation images.")
+        limits.append("It can't give label sets (coverage): it was exported without enough validation images.")
     if not (card.energy and card.distribution and card.distribution.energy):
         limits.append("It can't warn of images unlike its training set.")
     if not card.features:

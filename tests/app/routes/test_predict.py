@@ -101,7 +101,7 @@ def test_the_label_set_always_holds_the_most_probable_class(
 def test_coverage_of_a_model_without_quantiles_is_refused(client: TestClient) -> None:
     response = client.post("/predict/tiny?coverage=0.95", content=WHITE)
     assert response.status_code == 422
-    assert "without validation images" in response.json()["detail"]
+    assert "without enough validation images" in response.json()["detail"]
 
 
 def test_the_newest_version_answers_unless_another_is_asked_for(
