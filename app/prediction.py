@@ -165,7 +165,8 @@ def find_score(model: LoadedModel, coverage: float) -> float:
     quantiles = model.card.score_quantiles
     if quantiles is None:
         raise InvalidParameter(
-            f"coverage is {coverage:g}, but {model.name} was exported without enough validation images: leave coverage out"
+            f"coverage is {coverage:g}, but {model.name} was exported without enough validation images: "
+            "leave coverage out"
         )
     try:
         return quantiles.score_at(coverage)
