@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLarge, problem
@@ -32,6 +33,20 @@ class Deadlines:
 
     header_s: float
     body_s: float
+
+
+class _Flow(FlowControl):
+    """uvicorn's, but nothing more is read while requests wait behind one another: it reads on after each answer, and a
+    client that pipelines without end fills the memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class ServiceProtocol(HttpToolsProtocol):
@@ -59,6 +74,7 @@ class ServiceProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._phase = _HEADER  # a connection that sends nothing at all has no more time either
         self._watch()
 
