@@ -131,7 +131,7 @@ class Batcher(Generic[Row, Out]):
                 f"the request has {rows} rows, the queue (max_queue_rows) holds {self.max_queue_rows}: "
                 "send fewer at once or raise the limit"
             )
-        if len(self._queue) + self._reserved + rows > self.max_queue_rows:
+        if self.queue_rows + rows > self.max_queue_rows:
             raise Overloaded(
                 f"{self.queue_rows} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
                 "taken, "

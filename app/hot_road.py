@@ -108,7 +108,7 @@ class HotRoad:
         return HotCycle(self, target, model, form, self.journal.find_id(given_id), protocol)
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
-        """Header lines, written once as long as uvicorn keeps the list."""
+        """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
         if headers is not self._default_headers:
             self._default_headers = headers
             self._default_lines = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
@@ -235,13 +235,14 @@ class HotCycle:
     def _settle(self, outcome: Prediction | Exception) -> None:
         if self.response_complete:
             return
+        first = self._road.write_default_lines(self._protocol.server_state.default_headers)
         total = f"total;dur={(time.perf_counter() - self._start) * 1e3:.2f}"
         # The lines in the order in which they come by the general road.
         if isinstance(outcome, Prediction):
             timing = outcome.timing
             body = write_answer(self._model, [outcome], timing, self._target.top_k, self._target.score)
             self._write(
-                f"HTTP/1.1 200 OK\r\n{self._protocol.default_lines}server-timing: {name_stages(timing)}, {total}\r\n"
+                f"HTTP/1.1 200 OK\r\n{first}server-timing: {name_stages(timing)}, {total}\r\n"
                 f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
                 f"x-request-id: {self._request_id}\r\n",
                 body,
@@ -252,7 +253,7 @@ class HotCycle:
             body = write_problem(error, self._target.path, self._request_id)
             named = "".join([f"{name.lower()}: {value}\r\n" for name, value in error.headers.items()])
             self._write(
-                f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{self._protocol.default_lines}{named}"
+                f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{first}{named}"
                 f"content-length: {len(body)}\r\ncontent-type: {MEDIA_TYPE}\r\n"
                 f"x-request-id: {self._request_id}\r\nserver-timing: {total}\r\n",
                 body,

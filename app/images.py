@@ -93,11 +93,9 @@ def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | N
         return None
     if (pixels := decode_plain(data, plain)) is None:
         return None
-    if (plain.height, plain.width, plain.channels) == policy.shape and (policy.fit, policy.polarity) == (
-        "stretch",
-        "any",
-    ):
-        return pixels.reshape(policy.shape)  # it is already as the network wants it
+    as_it_is = policy.fit == "stretch" and policy.polarity == "any"
+    if as_it_is and (plain.height, plain.width, plain.channels) == policy.shape:
+        return pixels.reshape(policy.shape)
     return fit_image(Opened(Image.fromarray(pixels), plain.width, plain.height), policy)[0]
 
 

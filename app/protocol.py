@@ -14,9 +14,9 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLarge, problem
+from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLarge
 from app.hot_road import HotCycle, HotRoad
-from app.routes.encoding import encode_json
+from app.routes.problems import MEDIA_TYPE, write_problem
 
 _MOST_HEADER_BYTES = 64_000
 # From a deadline to its execution: a turn of the loop at least.
@@ -128,12 +128,6 @@ class ServiceProtocol(HttpToolsProtocol):
             super().on_body(body)
             super().on_message_complete()
 
-    @property
-    def default_lines(self) -> str:
-        """The header lines that every answer begins with: the date, which uvicorn renews every second."""
-        assert self._road is not None
-        return self._road.write_default_lines(self.server_state.default_headers)
-
     def _take_hot_road(self) -> HotCycle | None:
         """How the hot road answers the request whose header is complete; None where it doesn't."""
         if self._road is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
@@ -228,10 +222,10 @@ class ServiceProtocol(HttpToolsProtocol):
         waits = self._is_waiting_for_body()
         if self._is_answered() or waits:
             request_id = f"{secrets.token_hex(6)}-0"
-            body = encode_json(problem(error, instance="", request_id=request_id))
+            body = write_problem(error, "", request_id)
             status = HTTPStatus(error.status)
             head = (
-                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
                 f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)

@@ -13,6 +13,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from export.imagenet import read_imagenet
 from export.labels import imagenet_labels
 from export.progress import say
 from export.samples import ArraySamples, BytesSamples, FileSamples, Labels, Samples
+
+T = TypeVar("T")
 
 DIGITS = tuple("0123456789")
 IDX_FILES = "train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1, each -ubyte.gz"
@@ -194,17 +197,25 @@ def _download_cifar(name: str, home: Path | None, archive: str) -> Path:
     import keras
 
     address = f"https://www.cs.toronto.edu/~kriz/{archive}"
+    file = _download(
+        lambda: keras.utils.get_file(archive, origin=address, cache_subdir=f"datasets/{name}"),
+        *(name, home, address, f"the original {archive}"),
+    )
+    return Path(file).parent
+
+
+def _download(fetch: Callable[[], T], name: str, home: Path | None, what: str, files: str) -> T:
+    """What `fetch` gives, since `home` isn't there. Raises DataError with the cause, and where to lay the `files`."""
     where = f"{home} is not there" if home is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
     say(f"{name}: {where}; downloading it")
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # Keras' own progress
-            file = keras.utils.get_file(archive, origin=address, cache_subdir=f"datasets/{name}")
+            return fetch()
     except Exception as error:
         raise DataError(
-            f"{name}: {where}, and {address} could not be downloaded ({_find_cause(error)}): "
-            f"lay the original {archive} into {home or f'<data dir>/{name}'}/"
+            f"{name}: {where}, and {what} could not be downloaded ({_find_cause(error)}): "
+            f"lay {files} into {home or f'<data dir>/{name}'}/"
         ) from error
-    return Path(file).parent
 
 
 def _find_cause(error: BaseException) -> str:
@@ -240,17 +251,7 @@ def _load_idx(name: str, data_dir: Path | None) -> tuple[ArraySamples, ArraySamp
     import keras
 
     module = keras.datasets.mnist if name == "mnist" else keras.datasets.fashion_mnist
-    where = f"{folder} is not there" if folder is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
-    say(f"{name}: {where}; downloading it")
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras' own progress
-            train, test = module.load_data()
-    except Exception as error:
-        raise DataError(
-            f"{name}: {where}, and it could not be downloaded ({_find_cause(error)}): lay the four original files "
-            f"({IDX_FILES}) "
-            f"into {folder or f'<data dir>/{name}'}/"
-        ) from error
+    train, test = _download(module.load_data, name, folder, "it", f"the four original files ({IDX_FILES})")
     return _pair(*train), _pair(*test)
 
 

@@ -181,10 +181,10 @@ def _run_both(
     """The untouched network's probabilities and the graph's outputs for every proof image, by the serving decoder."""
     samples = source.images.samples
     expected, probabilities, energies = [], [], []
+    rows = rows_at_once(source.image)
     with Progress("proof", len(samples)) as progress:
         for start in range(0, len(samples), CHUNK):
             pixels = decode_samples(samples, range(start, min(start + CHUNK, len(samples))), source.image)
-            rows = rows_at_once(source.image)
             raw = verify.network_outputs(
                 source.model, pixels, source.preprocessing, source.max_batch or rows, source.prepare
             )

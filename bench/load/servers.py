@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.client import Answer, Connection, Request
-from bench.load.ports import free_port
 from bench.load.process_tree import cpu_seconds, memory_mb, signal_tree
 from bench.load.shot import Shot, find_top1
+from deploy.ports import free_port
 
 OURS = "convserve"
 _START_S = 180.0

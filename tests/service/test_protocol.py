@@ -1,7 +1,6 @@
 """The HTTP/1.1 of the server itself, over real sockets: deadlines, limits, pipelining, what isn't HTTP."""
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from app.settings import Settings
 from artifacts import gray_image
+from raw_client import connect, read_answer
 from threaded_server import serve_in_thread
 
 WHITE = gray_image(255)
@@ -21,28 +21,6 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.fixture
 def serve(repository: Path) -> Callable[..., object]:
     return lambda **settings: serve_in_thread(Settings(repository=repository, **settings))
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
-
-
-def read_answer(client: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """One answer with a Content-Length from a connection that may go on."""
-    stream = client.makefile("rb")
-    status = int(stream.readline().split()[1])
-    headers = {}
-    while line := stream.readline().strip():
-        name, _, value = line.decode().partition(": ")
-        headers[name.lower()] = value
-    return status, headers, stream.read(int(headers["content-length"]))
-
-
-def read_to_end(client: socket.socket) -> bytes:
-    found = b""
-    while chunk := client.recv(65_536):
-        found += chunk
-    return found
 
 
 @pytest.mark.parametrize(
@@ -104,7 +82,6 @@ def test_an_endless_header_is_refused(serve: Callable) -> None:
 def test_split_and_pipelined_requests_are_answered_in_order(serve: Callable, size: int) -> None:
     stream = (HEAD + WHITE + LIVE) * 2
     with serve() as port, connect(port) as client:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for start in range(0, len(stream), size):
             client.sendall(stream[start : start + size])
         bodies = []

@@ -24,6 +24,7 @@ from app.protocol import ServiceProtocol
 from app.settings import Settings
 from artifacts import gray_image, make_artifact
 from gate import Gate
+from raw_client import connect, read_answer, read_to_end
 from threaded_server import serve_in_thread
 
 WHITE = gray_image(255)
@@ -134,21 +135,12 @@ def general_requests(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return seen
 
 
-def connect(port: int) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", port), timeout=30)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return client
-
-
 def converse(port: int, stream: bytes, piece: int = 1 << 20) -> bytes:
     """Everything that is answered to `stream`, sent in pieces, until the server closes."""
     with connect(port) as client:
         for start in range(0, len(stream), piece):
             client.sendall(stream[start : start + piece])
-        answer = b""
-        while chunk := client.recv(1 << 16):
-            answer += chunk
-    return answer
+        return read_to_end(client)
 
 
 def mask(answer: bytes) -> bytes:
@@ -229,16 +221,6 @@ def gated(request: pytest.FixtureRequest, repository: Path) -> Iterator[Callable
             return port, gate, catalog
 
         yield serve
-
-
-def read_answer(client: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    stream = client.makefile("rb")
-    status = int(stream.readline().split()[1])
-    headers = {}
-    while line := stream.readline().strip():
-        name, _, value = line.decode().partition(": ")
-        headers[name] = value
-    return status, headers, stream.read(int(headers["content-length"]))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

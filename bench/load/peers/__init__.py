@@ -14,8 +14,8 @@ from pathlib import Path
 import onnxruntime
 
 from app.settings import count_cores
-from bench.load.ports import free_port
 from bench.load.shot import as_multipart
+from deploy.ports import free_port
 
 # The same runtime for everybody.
 RUNTIME = f"onnxruntime=={onnxruntime.__version__}"
