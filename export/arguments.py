@@ -61,6 +61,12 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     images = group.add_mutually_exclusive_group()
     images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
     images.add_argument("--dataset", metavar="D", help="a data set for the proof and the accuracy")
+    add_skip_damaged(group)
+
+
+def add_skip_damaged(parser: argparse._ActionsContainer) -> None:
+    """For a data set that is a folder."""
+    parser.add_argument("--skip-damaged", action="store_true", help="leave out undecodable images and empty classes")
 
 
 def positive(text: str) -> int:

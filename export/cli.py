@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from export.arguments import FITS, PREPROCESSING, RESIZES, add_shared, positive, size
+from export.arguments import FITS, PREPROCESSING, RESIZES, add_shared, add_skip_damaged, positive, size
 from export.conversion import add_adopt, add_convert, add_time
 from export.errors import ExportError, UsageError
 from export.quiet import load_keras
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=positive, help="instead of the recipe's")
     train.add_argument("--learning-rate", type=float, help="instead of the recipe's")
     train.add_argument("--no-flip", action="store_true", help="left and right differ: no mirrored training images")
-    train.add_argument("--skip-damaged", action="store_true", help="leave out undecodable images and empty classes")
+    add_skip_damaged(train)
     train.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
     train.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
     train.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET)")
@@ -65,7 +65,10 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="accuracy of an artifact through the serving decoder")
     evaluate.add_argument("model", help="NAME or NAME/VERSION")
-    evaluate.add_argument("--dataset", required=True, help="digits, mnist, fashion-mnist, photos")
+    evaluate.add_argument(
+        "--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders"
+    )
+    add_skip_damaged(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     add_shared(evaluate, _evaluate, repository=True, data=True)
 
@@ -139,7 +142,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     published = open_published(options.repository, options.model)
     trained_on = published.card.training.dataset if published.card.training is not None else None
     seen = trained_on == str(Path(options.dataset).resolve())
-    result = evaluate_published(published, load_dataset(options.dataset, options.data_dir, seen=seen))
+    dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged, seen=seen)
+    result = evaluate_published(published, dataset)
     if options.json:
         print(result.model_dump_json())
         return

@@ -92,6 +92,7 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
         head=None if options.head == "auto" else options.head,
         images=options.images,
         dataset=options.dataset,
+        skip_damaged=options.skip_damaged,
     )
 
 

@@ -24,6 +24,7 @@ class ImageOptions:
     head: Head | None = None
     images: Path | None = None
     dataset: str | None = None
+    skip_damaged: bool = False
 
     def policy(self, shape: tuple[int, int, int], fit: str = "stretch", crop_fraction: float = 0.875) -> ImagePolicy:
         """The image policy of a network that reads `shape` (height, width, channels), or the defaults."""

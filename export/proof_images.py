@@ -25,14 +25,16 @@ def choose_images(options: ImageOptions, labels: tuple[str, ...], channels: int,
     Raises UsageError or DataError where what the options name can't be had.
     """
     if options.dataset is not None:
-        return dataset_images(options.dataset, labels, data_dir)
+        return dataset_images(options.dataset, labels, data_dir, skip_damaged=options.skip_damaged)
     if options.images is not None:
         return folder_images(options.images)
     return bundled_images(channels)
 
 
-def dataset_images(name: str, labels: tuple[str, ...], data_dir: Path | None) -> ProofImages:
-    dataset = load_dataset(name, data_dir, seen=False)
+def dataset_images(
+    name: str, labels: tuple[str, ...], data_dir: Path | None, *, skip_damaged: bool = False
+) -> ProofImages:
+    dataset = load_dataset(name, data_dir, skip_damaged=skip_damaged, seen=False)
     known = dataset.labels == labels
     if not known:
         say(

@@ -12,7 +12,9 @@ from scipy.io import savemat
 from export.datasets import load_dataset
 from export.errors import DataError
 from export.folders import read_class_folders
+from export.image_options import ImageOptions
 from export.labels import imagenet_synsets
+from export.proof_images import choose_images
 
 
 def jpeg(level: int) -> bytes:
@@ -66,6 +68,10 @@ def test_damaged_images_are_listed_and_left_out_only_when_told(tmp_path: Path) -
         read_class_folders(tmp_path)
     _, train, test, _ = read_class_folders(tmp_path, skip_damaged=True)
     assert len(train) + len(test) == 59
+    with pytest.raises(DataError, match=r"2 images .*--skip-damaged"):
+        choose_images(ImageOptions(dataset=str(tmp_path)), ("cat", "dog"), 3, None)
+    skipping = ImageOptions(dataset=str(tmp_path), skip_damaged=True)
+    assert len(choose_images(skipping, ("cat", "dog"), 3, None).samples) == 59
 
 
 def test_an_empty_class_and_damaged_images_are_listed_together_and_left_out_when_told(

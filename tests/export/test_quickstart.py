@@ -107,6 +107,21 @@ def test_evaluate_and_verify_speak_for_the_artifact(built: Path, capsys: pytest.
     assert "on 200 drawn-digits test images: top-1 9" in capsys.readouterr().out
 
 
+def test_evaluate_names_damaged_images_and_goes_on_without_them_when_told(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = load_dataset("drawn-digits", None).test
+    for index, label in enumerate(samples.labels.tolist()):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        (tmp_path / str(label) / f"{index}.png").write_bytes(samples.encoded(index)[0])
+    (tmp_path / "3" / "torn.png").write_bytes(samples.encoded(0)[0][:50])
+    words = ["evaluate", "lenet5-digits", "--dataset", str(tmp_path), "--repository", str(built / "repository")]
+    assert main(words) == 1
+    assert "torn.png" in capsys.readouterr().err
+    assert main([*words, "--skip-damaged"]) == 0
+    assert "on 200 " in capsys.readouterr().out
+
+
 def test_evaluation_refuses_a_set_of_other_classes(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", "lenet5-digits", "--dataset", "photos", "--repository", str(built / "repository")]
     assert main(words) in (1, 2)
