@@ -134,7 +134,7 @@ RECIPES: dict[str, Recipe] = {
     "se_resnet50-fashion-mnist": Recipe(
         network="se_resnet50",
         dataset="fashion-mnist",
-        epochs=6,
+        epochs=14,
         optimizer="sgd",
         learning_rate=0.1,
         schedule="one-cycle",
