@@ -168,14 +168,14 @@ class Batcher(Generic[Row, Out]):
         for lane in self._lanes:
             lane.thread.shutdown(wait=False)
 
-    def _submit(self, entry: Entry[Row, Out]) -> None:
+    def _submit(self, entry: Entry[Row, Out], at_once: bool) -> None:
         self._reserved -= 1
         if self._failure is not None:
             self._loop.call_soon(self._settle, entry, _copy(self._failure))
             self._check_empty()
             return
         self._queue.append(entry)
-        if self.inline and len(self._queue) >= self.max_batch_size:
+        if self.inline and (at_once or len(self._queue) >= self.max_batch_size):
             self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
             self._pump_soon()
@@ -301,15 +301,19 @@ class Places(Generic[Row, Out]):
         self._left = rows
         self.deadline = deadline
 
-    def submit(self, row: Row, settle: Callable[[Result[Out] | Exception], None]) -> Entry[Row, Out]:
+    def submit(
+        self, row: Row, settle: Callable[[Result[Out] | Exception], None], at_once: bool = False
+    ) -> Entry[Row, Out]:
         """Queue one decoded row. `settle` is called once, in the event loop, perhaps before this returns: with its
         result, or with RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
+
+        `at_once`: no other row can come in this turn of the loop, so an inline runner need not wait for its end.
         """
         if not self._left:
             raise ValueError("more rows were submitted than reserved")
         self._left -= 1
         entry = Entry(row, settle, time.perf_counter(), self.deadline)
-        self._batcher._submit(entry)
+        self._batcher._submit(entry, at_once)
         return entry
 
     def abandon(self, entry: Entry[Row, Out]) -> None:

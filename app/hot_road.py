@@ -12,7 +12,7 @@ import re
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 from weakref import ReferenceType, ref
 
@@ -41,6 +41,11 @@ _GENERAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"up
 # A form has its boundary and headers around the image.
 _FORM_BYTES = 4096
 _MOST_TARGETS = 1024
+# Headers that the same client sends with every image.
+_COMMON = frozenset(
+    (b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-type", b"content-length")
+)
+_MOST_HEAD_BYTES, _MOST_HEADS = 1024, 1024
 
 
 @dataclass(slots=True)
@@ -65,6 +70,17 @@ class Target:
         self.model = ref(model)
 
 
+class Head(NamedTuple):
+    """What the request line and the headers say, for a request that this road takes."""
+
+    target: Target
+    length: int
+    """Bytes of the body."""
+    form: bytes
+    """The Content-Type of a form; empty where the body is the image."""
+    keep_alive: bool
+
+
 class HotRoad:
     """What the connections of one server share."""
 
@@ -74,38 +90,36 @@ class HotRoad:
         self._settings = services.settings
         self._root = f"/{services.settings.root_path.strip('/')}" if services.settings.root_path else ""
         self._targets: dict[bytes, Target | None] = {}
+        self._heads: dict[bytes, Head] = {}
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = ""
 
-    def take(self, url: bytes, headers: list[tuple[bytes, bytes]], protocol: ServiceProtocol) -> HotCycle | None:
+    def take(
+        self, url: bytes, headers: list[tuple[bytes, bytes]], protocol: ServiceProtocol, chunk: bytes = b""
+    ) -> HotCycle | None:
         """Begin to answer a POST to `url`, whose body is still to come; None where the general road has to. Names of
-        headers are lower case.
+        headers are lower case. `chunk`: the bytes received, where the request begins with them.
         """
-        target = self._targets[url] if url in self._targets else self._remember(url)
-        if target is None:
-            return None
         fields = dict(headers)
         if len(fields) != len(headers) or not _GENERAL.isdisjoint(fields):
             return None
-        if not fields.get(b"content-length", b"").isdigit():
+        head = self._read_head(url, fields, protocol.parser.should_keep_alive())
+        if head is None:
             return None
-        kind = fields.get(b"content-type", b"application/octet-stream")
-        limit, form = self._settings.max_image_bytes, b""
-        if kind.startswith(b"multipart/form-data"):
-            limit, form = min(limit + _FORM_BYTES, self._settings.max_request_bytes), kind
-        elif not (kind.startswith(b"image/") or kind == b"application/octet-stream"):
+        if chunk:
+            self._remember(chunk, fields, head)
+        return self._begin(head, fields.get(b"x-request-id", b"").decode("latin-1"), protocol)
+
+    def recognize(self, chunk: bytes, protocol: ServiceProtocol) -> tuple[HotCycle, bytes] | None:
+        """Begin to answer the request, and give its body, where `chunk` is one whole request with a head that was read
+        before.
+        """
+        end = _find_end(chunk)
+        head = self._heads.get(chunk[:end])
+        if head is None or len(chunk) != end + head.length:
             return None
-        if int(fields[b"content-length"]) > limit or not self._may_predict(fields.get(b"authorization", b"")):
-            return None
-        try:
-            model = self.services.catalog.resolve(target.name, target.options.version)
-            model.batcher.check_room(1)
-            if target.model is None or target.model() is not model:
-                target.aim(model)
-        except ConvserveError:
-            return None  # the general road says it
-        given_id = fields.get(b"x-request-id", b"").decode("latin-1")
-        return HotCycle(self, target, model, form, self.journal.find_id(given_id), protocol)
+        cycle = self._begin(head, "", protocol)
+        return None if cycle is None else (cycle, chunk[end:])
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
@@ -114,17 +128,62 @@ class HotRoad:
             self._default_lines = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
         return self._default_lines
 
-    def _remember(self, url: bytes) -> Target | None:
+    def _read_head(self, url: bytes, fields: dict[bytes, bytes], keep_alive: bool) -> Head | None:
+        target = self._targets[url] if url in self._targets else self._find_target(url)
+        if target is None or not fields.get(b"content-length", b"").isdigit():
+            return None
+        kind = fields.get(b"content-type", b"application/octet-stream")
+        limit, form = self._settings.max_image_bytes, b""
+        if kind.startswith(b"multipart/form-data"):
+            limit, form = min(limit + _FORM_BYTES, self._settings.max_request_bytes), kind
+        elif not (kind.startswith(b"image/") or kind == b"application/octet-stream"):
+            return None
+        length = int(fields[b"content-length"])
+        if length > limit or not self._may_predict(fields.get(b"authorization", b"")):
+            return None
+        return Head(target, length, form, keep_alive)
+
+    def _find_target(self, url: bytes) -> Target | None:
         if len(self._targets) >= _MOST_TARGETS:
             self._targets.clear()
         self._targets[url] = target = _read_target(url, self._root)
         return target
+
+    def _remember(self, chunk: bytes, fields: dict[bytes, bytes], head: Head) -> None:
+        """Know the head that `chunk` begins with when it comes again, as most clients send the same one over and over:
+        to look it up takes a fraction of reading it.
+
+        Where it ends must be beyond doubt, and what it says must be nothing but what to predict: no key is kept.
+        """
+        raw = chunk[: _find_end(chunk)]
+        lines = len(fields) + 2  # the request's own, and the empty one
+        plain = raw.startswith(b"POST ") and raw.count(b"\r\n") == raw.count(b"\n") == lines
+        if plain and head.keep_alive and _COMMON.issuperset(fields):
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[raw] = head
+
+    def _begin(self, head: Head, given_id: str, protocol: ServiceProtocol) -> HotCycle | None:
+        target = head.target
+        try:
+            model = self.services.catalog.resolve(target.name, target.options.version)
+            model.batcher.check_room(1)
+            if target.model is None or target.model() is not model:
+                target.aim(model)
+        except ConvserveError:
+            return None  # the general road says it
+        return HotCycle(self, head, model, self.journal.find_id(given_id), protocol)
 
     def _may_predict(self, authorization: bytes) -> bool:
         if not (hashes := self._settings.api_keys):
             return True
         scheme, _, key = authorization.decode("latin-1").partition(" ")
         return scheme.lower() == "bearer" and is_key(key, hashes)
+
+
+def _find_end(chunk: bytes) -> int:
+    """Behind the empty line that ends a head of ordinary size; 3 where there is none."""
+    return chunk.find(b"\r\n\r\n", 0, _MOST_HEAD_BYTES) + 4
 
 
 def _read_target(url: bytes, root: str) -> Target | None:
@@ -169,26 +228,19 @@ class HotCycle:
     message_event = _NO_EVENT
 
     def __init__(
-        self,
-        road: HotRoad,
-        target: Target,
-        model: LoadedModel,
-        form: bytes,
-        request_id: str,
-        protocol: ServiceProtocol,
+        self, road: HotRoad, head: Head, model: LoadedModel, request_id: str, protocol: ServiceProtocol
     ) -> None:
-        """`form` is the Content-Type of a form; empty where the body is the image."""
         self._start = time.perf_counter()
         self._road = road
-        self._target = target
+        self._target = head.target
+        self._form = head.form
         self._model = model
-        self._form = form
         self._request_id = request_id
         self._protocol = protocol
         self._body: list[bytes] = []
         self._attempt: Attempt | None = None
         self._places: Places[Pixels, Scores] | None = None
-        self.keep_alive = True
+        self.keep_alive = head.keep_alive
         self.more_body = True
         self.disconnected = False
         self.response_started = False
@@ -211,7 +263,8 @@ class HotCycle:
             self._places = batcher.reserve(1, loop.time() + self._target.timeout_s)
         except ConvserveError:
             return body
-        self._attempt = Attempt(self._model, image, self._places, self._road.services.decoder, self._settle)
+        at_once = len(self._protocol.connections) == 1  # there is nobody to wait for
+        self._attempt = Attempt(self._model, image, self._places, self._road.services.decoder, self._settle, at_once)
         return None
 
     def abandon(self) -> None:
@@ -263,6 +316,7 @@ class HotCycle:
     def _write(self, head: str, body: bytes) -> None:
         """Both at once: two writes are two system calls, and often two packets."""
         if not self._protocol.transport.is_closing():
+            self._protocol.be_prompt()
             end = "\r\n" if self.keep_alive else "connection: close\r\n\r\n"
             self._protocol.transport.write((head + end).encode("latin-1") + body)
 

@@ -45,12 +45,13 @@ class Prediction(NamedTuple):
 class Attempt:
     """One image on its way to its prediction: decoded, then run in one of the reserved `places`, before their
     deadline. An image that is pixels already, uint8 [height, width, channels] as the card has them, runs as it is.
+    `at_once` is for Places.submit.
 
     `settle` is called once, in the event loop, perhaps before the constructor returns: with the prediction, or with
     what decoding raises, what Places.submit tells, RowFailed for probabilities that aren't finite, or DeadlineExceeded.
     """
 
-    __slots__ = ("_decoded", "_decoding", "_entry", "_model", "_places", "_settle", "_start", "_timer")
+    __slots__ = ("_at_once", "_decoded", "_decoding", "_entry", "_model", "_places", "_settle", "_start", "_timer")
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Attempt:
         places: Places[Pixels, Scores],
         decoder: Decoder,
         settle: Callable[[Prediction | Exception], None],
+        at_once: bool = False,
     ) -> None:
         self._model = model
         self._places = places
@@ -66,6 +68,7 @@ class Attempt:
         self._decoding: asyncio.Future[Pixels] | None = None
         self._entry: Entry[Pixels, Scores] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._at_once = at_once
         self._start = self._decoded = time.perf_counter()
         pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image)
         if isinstance(pixels, asyncio.Future):
@@ -100,7 +103,7 @@ class Attempt:
 
     def _submit(self, pixels: Pixels) -> None:
         self._decoded = time.perf_counter()
-        self._entry = self._places.submit(pixels, self._take_result)
+        self._entry = self._places.submit(pixels, self._take_result, self._at_once)
 
     def _take_result(self, result: Result[Scores] | Exception) -> None:
         if isinstance(result, Exception):

@@ -67,6 +67,8 @@ class ServiceProtocol(HttpToolsProtocol):
         self._phase = _IDLE
         self._requests = 0  # begun on this connection
         self._header_bytes = 0
+        self._chunk = b""  # what is being parsed, while its first request may be one for the hot road
+        self._is_prompt = False
         self._watched: tuple[str, int] = (_IDLE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
@@ -86,6 +88,11 @@ class ServiceProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        # Where no request is under way, this is the beginning of one.
+        begins = self._phase == _IDLE or not (self._requests or self._header_bytes)
+        if begins and self._answer_known(data):
+            return
+        self._chunk = data if begins else b""
         before = self._phase, self._requests
         super().data_received(data)
         # A header that began within these bytes, behind other requests maybe, is counted from the next ones on.
@@ -93,7 +100,26 @@ class ServiceProtocol(HttpToolsProtocol):
             self._header_bytes += len(data)
             if self._header_bytes > _MOST_HEADER_BYTES:
                 self._refuse(RequestTooLarge(f"the header has more than {_MOST_HEADER_BYTES:,} bytes, the limit"))
+        self._chunk = b""
         self._watch()
+
+    def _answer_known(self, data: bytes) -> bool:
+        """Whether `data` is a whole request for the hot road, the like of which was read before: nothing of it has to
+        be parsed.
+        """
+        if self._road is None or not self._may_take_hot_road() or (known := self._road.recognize(data, self)) is None:
+            return False
+        cycle, body = known
+        cycle.add_body(body)
+        cycle.keep_alive = cycle.keep_alive and not self._draining
+        before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
+        if cycle.finish_body() is not None:
+            self.cycle = before
+            return False
+        self._phase = _IDLE
+        self._requests += 1
+        self._watch()
+        return True
 
     def on_message_begin(self) -> None:
         # What uvicorn makes here beside it, the app's scope, the hot road doesn't need: it comes in _begin_general.
@@ -107,7 +133,7 @@ class ServiceProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._phase = _BODY
         if (cycle := self._take_hot_road()) is not None:
-            cycle.keep_alive = self.parser.should_keep_alive() and not self._draining
+            cycle.keep_alive = cycle.keep_alive and not self._draining
             self.cycle = cycle  # type: ignore[assignment]
         else:
             self._begin_general()
@@ -130,15 +156,31 @@ class ServiceProtocol(HttpToolsProtocol):
 
     def _take_hot_road(self) -> HotCycle | None:
         """How the hot road answers the request whose header is complete; None where it doesn't."""
-        if self._road is None or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+        chunk, self._chunk = self._chunk, b""
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
-        # Behind an unanswered request it waits its turn in uvicorn's queue; where the client doesn't read its answers,
-        # the app's next one waits for it.
-        if not self._is_answered() or self.flow.write_paused:
+        if self._road is None or not self._may_take_hot_road():
             return None
-        return self._road.take(self.url, self.headers, self)
+        return self._road.take(self.url, self.headers, self, chunk)
+
+    def _may_take_hot_road(self) -> bool:
+        """Behind an unanswered request it waits its turn in uvicorn's queue; where the client doesn't read its answers,
+        the app's next one waits for it.
+        """
+        return self._is_answered() and not self.flow.write_paused
+
+    def be_prompt(self) -> None:
+        """Have writes sent at once from now on. By default uvloop sends them at the end of the loop's turn, which is
+        better for the app's answers: they come in two pieces.
+        """
+        if not self._is_prompt:
+            self._is_prompt = True
+            self.transport.set_write_buffer_limits(0)
 
     def _begin_general(self) -> None:
+        if self._is_prompt:
+            self._is_prompt = False
+            self.transport.set_write_buffer_limits()
         read = self.url, self.expect_100_continue, self.headers
         super().on_message_begin()
         self.url, self.expect_100_continue, self.headers = read

@@ -367,6 +367,18 @@ def test_inline_more_rows_than_the_queue_holds_run_as_they_come() -> None:
     asyncio.run(scene())
 
 
+def test_inline_a_row_that_no_other_can_join_runs_at_once() -> None:
+    async def scene() -> None:
+        batcher = make_batcher(GatedRunner(), inline=True)
+        settled: list[Result[int] | Exception] = []
+        submit(batcher, 1, settled)
+        batcher.reserve(1, FOREVER).submit(2, settled.append, at_once=True)
+        assert [(r.output, r.batch_size) for r in settled if isinstance(r, Result)] == [(2, 2), (4, 2)]
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("inline", [True, False])
 def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
     async def scene() -> None:

@@ -107,7 +107,26 @@ GENERAL: dict[str, bytes] = {
 ENDING: dict[str, bytes] = {
     "connection closed at once": post(more=ID + b"Connection: close\r\n"),
     "HTTP/1.0": post().replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "connection closed at once, without an id": post(more=b"Connection: close\r\n"),
+    "a folded header": post(more=b"Accept: image/png,\r\n image/jpeg\r\n"),
+    "bare line feeds": post(b"\r\n\r\n" * 9, more=b"").replace(b"\r\n", b"\n", 4),
     "two lengths": post(more=ID + b"Content-Length: 3\r\n"),
+}
+PLAIN = post(more=b"")
+TURNS: dict[str, list[bytes]] = {
+    "again and again": [PLAIN] * 3,
+    "another image": [PLAIN, post(DARK, more=b"")] * 2,
+    "another body of the same length": [PLAIN, post(b"x" * len(WHITE), more=b"")] * 2,
+    "empty lines in the body": [post(b"\r\n\r\n" * 9, more=b"")] * 2,
+    "no body": [post(b"", more=b"")] * 2,
+    "a form": [post(form(WHITE), kind="multipart/form-data; boundary=b", more=b"")] * 2,
+    "a form with two images": [post(form(WHITE, DARK), kind="multipart/form-data; boundary=b", more=b"")] * 2,
+    "in two parts": [PLAIN, PLAIN[:30], PLAIN[30:], PLAIN],
+    "head and body apart": [PLAIN, PLAIN[: -len(WHITE)], WHITE, PLAIN],
+    "with the next one's beginning": [PLAIN, PLAIN + PLAIN[:30], PLAIN[30:], PLAIN],
+    "two at once": [PLAIN, PLAIN * 2, PLAIN],
+    "behind an empty line": [PLAIN, b"\r\n" + PLAIN, b"\r\n", PLAIN, PLAIN],
+    "behind another request": [PLAIN, GENERAL["chunked"], PLAIN, HOT["image"], PLAIN],
 }
 
 
@@ -135,11 +154,36 @@ def general_requests(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return seen
 
 
+@pytest.fixture
+def parsed_requests(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The addresses of the requests that the parser reads from now on."""
+    seen: list[bytes] = []
+    complete = ServiceProtocol.on_headers_complete
+
+    def complete_seen(protocol: ServiceProtocol) -> None:
+        seen.append(protocol.url)
+        complete(protocol)
+
+    monkeypatch.setattr(ServiceProtocol, "on_headers_complete", complete_seen)
+    return seen
+
+
 def converse(port: int, stream: bytes, piece: int = 1 << 20) -> bytes:
     """Everything that is answered to `stream`, sent in pieces, until the server closes."""
     with connect(port) as client:
         for start in range(0, len(stream), piece):
             client.sendall(stream[start : start + piece])
+        return read_to_end(client)
+
+
+def take_turns(port: int, chunks: list[bytes]) -> bytes:
+    """Everything that is answered to `chunks`, each sent when what came before it has been read, until the server
+    closes.
+    """
+    with connect(port) as client:
+        for chunk in chunks:
+            client.sendall(chunk)
+            time.sleep(0.05)
         return read_to_end(client)
 
 
@@ -172,10 +216,25 @@ def test_every_other_request_is_answered_by_the_app(
     assert len(general_requests) == 4  # this one and the last, of either server
 
 
+@pytest.mark.parametrize("chunks", TURNS.values(), ids=TURNS.keys())
+def test_a_request_that_comes_again_gets_the_same_bytes(ports: tuple[int, int], chunks: list[bytes]) -> None:
+    hot, general = (mask(take_turns(port, [*chunks, LAST])) for port in ports)
+    assert hot == general
+    assert hot.count(b"HTTP/1.1 ") > 1
+
+
+def test_a_head_that_was_read_before_is_not_parsed(ports: tuple[int, int], parsed_requests: list[bytes]) -> None:
+    stream = [post(path="/predict/tiny?top_k=4", more=b"")] * 3
+    assert take_turns(ports[0], [*stream, LAST]).count(b"HTTP/1.1 200") == 4
+    assert take_turns(ports[0], [*stream, LAST]).count(b"HTTP/1.1 200") == 4
+    assert parsed_requests == [b"/predict/tiny?top_k=4", b"/health/live", b"/health/live"]
+
+
 @pytest.mark.parametrize("stream", ENDING.values(), ids=ENDING.keys())
 def test_a_connection_ends_the_same_way(ports: tuple[int, int], stream: bytes) -> None:
-    hot, general = (mask(converse(port, stream)) for port in ports)
-    assert hot == general != b""
+    for _ in range(2):
+        hot, general = (mask(converse(port, stream)) for port in ports)
+        assert hot == general != b""
 
 
 @pytest.mark.parametrize("mixed", [post() + LAST, post() + post(kind="text/plain") + post() + LAST])
@@ -189,12 +248,13 @@ def test_numbers_are_equal_too(ports: tuple[int, int], mixed: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", [b"Authorization: Bearer cs-right\r\n", b"Authorization: Bearer wrong\r\n", b""])
-def test_keys_are_checked_on_both_roads(repository: Path, key: bytes) -> None:
+def test_keys_are_checked_on_both_roads(repository: Path, key: bytes, parsed_requests: list[bytes]) -> None:
     settings = Settings(repository=repository, api_keys=[hash_key("cs-right")])
     with serve_in_thread(settings) as hot, serve_in_thread(settings, hot=False) as general:
-        answers = [mask(converse(port, post(more=ID + key) + LAST)) for port in (hot, general)]
+        answers = [mask(take_turns(port, [post(more=key), post(more=key), LAST])) for port in (hot, general)]
     assert answers[0] == answers[1]
     assert answers[0].startswith(b"HTTP/1.1 200" if b"right" in key else b"HTTP/1.1 401")
+    assert len(parsed_requests) == 6  # no key is remembered
 
 
 @pytest.mark.parametrize("path", ["/images/predict/tiny", "/predict/tiny"])
