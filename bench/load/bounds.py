@@ -22,9 +22,9 @@ def judge(results: Sequence[ModelResult]) -> list[Bound]:
     by_name = {result.model: result for result in results}
     bounds: list[Bound] = []
     if lenet5 := by_name.get("lenet5"):
-        bounds += [*_beat_mosec(lenet5), *_cheap(lenet5)]
+        bounds += [*_beat_mosec(lenet5), *_cheap(lenet5), *_adds_little(lenet5)]
     if resnet18 := by_name.get("resnet18"):
-        bounds += [*_beat(resnet18, "naive", 1, 1.0), *_near_limit(resnet18, [32])]
+        bounds += [*_beat(resnet18, "naive", 1, 1.0), *_near_limit(resnet18, [32]), *_adds_little(resnet18)]
     if resnet50 := by_name.get("resnet50"):
         bounds += _near_limit(resnet50, [count for count in resnet50.connections() if count >= 2])
         if int8 := by_name.get("resnet50-int8"):
@@ -62,6 +62,14 @@ def _cheap(result: ModelResult) -> Iterator[Bound]:
     if facts := result.servers.get(OURS):
         yield _at_most(f"{result.model} ready after", facts.ready_s, 1.0, "s")
         yield _at_most(f"{result.model} resident in the largest process", facts.largest_mb, 120, "MB")
+
+
+def _adds_little(result: ModelResult) -> Iterator[Bound]:
+    """What a request takes beyond decoding its image and running it."""
+    if (ours := result.median(OURS, 1)) and (latency := result.latency()):
+        what = f"{result.model} adds to decoding and the run at 1 connection,"
+        yield _at_most(f"{what} p50", ours.p50_ms - latency.p50_ms, 0.5, "ms")
+        yield _at_most(f"{what} p99", ours.p99_ms - latency.p99_ms, 1.5, "ms")
 
 
 def _beat(result: ModelResult, peer: str, connections: int, times: float) -> Iterator[Bound]:

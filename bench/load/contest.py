@@ -61,6 +61,8 @@ def compete(model: LoadModel, published: Published, peers: list[str], plan: Plan
                 _leave(server)
         for round in range(plan.rounds):
             result.limits.append(_measure_limit(model, published, image.read_bytes(), plan))
+            threads = count_cores() if model.workers is None else 1
+            result.latencies.append(limit.measure_latency(published, image.read_bytes(), threads, plan.seconds / 2))
             plan.advance(f"{model.name} in-process")
             for launch in launches:
                 if (server := _take(launch, servers.get(launch.name), result)) is not None:

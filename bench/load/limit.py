@@ -35,6 +35,14 @@ class Limit:
     how: str
 
 
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds that images take, one after another."""
+
+    p50_ms: float
+    p99_ms: float
+
+
 def open_model(published: Published, threads: int) -> OnnxSession:
     card = published.card
     device = choose_device("cpu", onnxruntime)
@@ -75,6 +83,20 @@ def measure_ceiling(published: Published, image: bytes, cores: int, http_s: floa
     parts = {"decode": decode_s, "row": row_s, "HTTP": http_s, "load generator": generator_s}
     how = f"{cores} cores / (" + " + ".join(f"{name} {1e6 * part:.1f}" for name, part in parts.items()) + " us)"
     return Limit(cores / sum(parts.values()), how)
+
+
+def measure_latency(published: Published, image: bytes, threads: int, seconds: float) -> Latency:
+    """Of decoding an image and running it alone."""
+    policy, session = published.card.image, open_model(published, threads)
+    session.run([decode_image(image, policy)])
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        session.run([decode_image(image, policy)])
+        times.append(time.perf_counter() - start)
+    p50, p99 = np.percentile(times, (50, 99)) * 1e3
+    return Latency(float(p50), float(p99))
 
 
 def count_changed(published: Published, images: Sequence[bytes]) -> int:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bench.load.limit import Limit
+from bench.load.limit import Latency, Limit
 from bench.load.open_loop import OpenResult
 from bench.load.servers import OURS
 
@@ -53,7 +53,9 @@ class ServerFacts:
 
 @dataclass
 class ModelResult:
-    """All of one model. `limits` has one entry a round: every loop or ceiling that was measured, by its name."""
+    """All of one model. `limits` and `latencies` have one entry a round, measured in process; a limit is every loop or
+    ceiling that was tried, by its name.
+    """
 
     model: str
     title: str
@@ -61,6 +63,7 @@ class ModelResult:
     open_samples: list[OpenSample] = field(default_factory=list)
     servers: dict[str, ServerFacts] = field(default_factory=dict)
     limits: list[dict[str, Limit]] = field(default_factory=list)
+    latencies: list[Latency] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     changed: int | None = None
     """Top-1 answers that reduced decoding changes."""
@@ -82,6 +85,15 @@ class ModelResult:
             for name in (self.limits[0] if self.limits else ())
         ]
         return max(found, key=lambda limit: limit.rate, default=None)
+
+    def latency(self) -> Latency | None:
+        """The medians over the rounds."""
+        if not self.latencies:
+            return None
+        return Latency(
+            statistics.median(one.p50_ms for one in self.latencies),
+            statistics.median(one.p99_ms for one in self.latencies),
+        )
 
     def best_peer(self, connections: int) -> Sample | None:
         """The peer with the highest rate."""

@@ -1,6 +1,7 @@
 from measured import result
 
 from bench.load.bounds import judge, write_bounds
+from bench.load.limit import Latency
 
 FAST = {
     "convserve": {1: 4000.0, 8: 30000.0, 32: 40000.0, 64: 42000.0},
@@ -18,6 +19,16 @@ def test_ratios_are_judged_against_each_peer() -> None:
     assert held["lenet5 at 1 connections >= 2.5 x naive: 2.86 x"]
     assert not held["lenet5 p50 at 1 connection <= 0.3 ms: 1 ms"]
     assert held["lenet5 no slower at 64 connections than at 8: 1.40 x"]
+
+
+def test_what_a_request_adds_to_the_work_is_judged() -> None:
+    found = result("lenet5", {"convserve": {1: 4000.0}})
+    found.latencies = [Latency(0.4, 0.5), Latency(0.6, 0.7), Latency(0.7, 9.0)]
+    held = {bound.text: bound.held for bound in judge([found]) if "adds" in bound.text}
+    assert held == {
+        "lenet5 adds to decoding and the run at 1 connection, p50 <= 0.5 ms: 0.4 ms": True,
+        "lenet5 adds to decoding and the run at 1 connection, p99 <= 1.5 ms: 1.3 ms": True,
+    }
 
 
 def test_what_was_not_run_is_not_judged() -> None:

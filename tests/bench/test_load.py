@@ -14,7 +14,7 @@ from artifacts import gray_image, make_artifact, make_graph
 from bench.load.__main__ import describe_machine, parse_arguments
 from bench.load.contest import stretch
 from bench.load.images import digits, photos_500
-from bench.load.limit import find_top1, measure_ceiling, measure_loops
+from bench.load.limit import find_top1, measure_ceiling, measure_latency, measure_loops
 from bench.load.models import MODELS, Published
 from bench.load.peers.environment import EnvironmentFailed, make_environment
 from bench.load.peers.topk import append_topk
@@ -70,6 +70,8 @@ def test_limits_are_measured_in_process(published: Published) -> None:
     assert (first, second) == ("white", "black")
     assert lead > 0
     assert all(found.rate > 0 for found in measure_loops(published, white, 0.02).values())
+    latency = measure_latency(published, white, 1, 0.02)
+    assert 0 < latency.p50_ms <= latency.p99_ms
     ceiling = measure_ceiling(published, white, 2, http_s=1e-3, generator_s=1e-3)
     assert 0 < ceiling.rate < 1000
     assert ceiling.how.startswith("2 cores / (decode ")
