@@ -12,6 +12,9 @@ _GOOD_SHARE = 0.97
 
 # The weight of the newest batch: about the last ten count, so one slow batch neither rules nor is forgotten.
 _NEWEST = 0.2
+# A batch that takes longer than so many times what was expected says more of the machine (it slept, or was taken away)
+# than of the network.
+_MOST_TIMES = 10.0
 
 
 class Pace:
@@ -26,7 +29,7 @@ class Pace:
     def record(self, rows: int, seconds: float) -> None:
         group = _group(rows)
         before = self._seconds.get(group, seconds)
-        self._seconds[group] = before + _NEWEST * (seconds - before)
+        self._seconds[group] = before + _NEWEST * (min(seconds, _MOST_TIMES * before) - before)
 
     def estimate(self, rows: int, max_batch_size: int) -> float:
         """Seconds until `rows` have run in batches of at most `max_batch_size`; 0 while nothing was
@@ -36,13 +39,16 @@ class Pace:
         return full * self._of(max_batch_size) + (self._of(rest) if rest else 0.0)
 
     def _of(self, rows: int) -> float:
+        """A batch costs at most what its rows cost in smaller ones, and perhaps as much as the nearest larger one.
+
+        So what the smaller ones took lately corrects what a larger one took long ago: where its estimate turns
+        requests away, it never comes to run again.
+        """
         group = _group(rows)
-        if group in self._seconds or not self._seconds:
-            return self._seconds.get(group, 0.0)
-        nearest = min(self._seconds, key=lambda known: abs(known - group))
-        # In proportion to the rows when scaling up; a smaller batch may cost as much as the nearest known
-        # one.
-        return self._seconds[nearest] * max(1.0, 2.0 ** (group - nearest))
+        smaller = [seconds * 2.0 ** (group - known) for known, seconds in self._seconds.items() if known <= group]
+        if smaller:
+            return min(smaller)
+        return self._seconds[min(self._seconds)] if self._seconds else 0.0
 
 
 def choose_batch_size(measured: Mapping[int, float], largest: int) -> int:

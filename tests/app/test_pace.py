@@ -20,10 +20,20 @@ def test_a_smaller_size_is_not_assumed_to_be_cheaper() -> None:
     assert Pace({8: 0.1}).estimate(2, 8) == pytest.approx(0.1)
 
 
+def test_smaller_batches_correct_a_larger_one_that_does_not_come_to_run() -> None:
+    pace = Pace({1: 0.01, 8: 0.05})
+    for _ in range(9):
+        pace.record(8, 60)
+    assert pace.estimate(8, 8) == pytest.approx(0.08)
+    assert pace.estimate(1, 8) == pytest.approx(0.01)
+
+
 def test_one_slow_batch_moves_the_estimate_but_does_not_rule_it() -> None:
     pace = Pace({1: 0.01})
-    pace.record(1, 1.01)
-    assert pace.estimate(1, 1) == pytest.approx(0.21)
+    pace.record(1, 0.06)
+    assert pace.estimate(1, 1) == pytest.approx(0.02)
+    pace.record(1, 60)  # the machine was asleep
+    assert pace.estimate(1, 1) == pytest.approx(0.056)
     for _ in range(50):
         pace.record(1, 0.01)
     assert pace.estimate(1, 1) == pytest.approx(0.01, rel=0.01)
