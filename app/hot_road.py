@@ -1,31 +1,24 @@
 """The hot road: POST /predict/MODEL with one whole image, answered by the HTTP protocol itself.
 
 A framework's generality costs ten times what a tiny network does. This road takes only requests that need none of it
-(`HotRoad.take` says which) and gives, byte for byte, what the general road gives; everything else, and whatever
+(`HeadReader.read` says which) and gives, byte for byte, what the general road gives; everything else, and whatever
 turns out on the way to be something else, goes there. Decoding, batches, errors, counts and the answer's JSON are the
 same functions on both.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl
-from weakref import ReferenceType, ref
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from app.batching import Places
 from app.errors import ConvserveError
+from app.heads import Head, HeadReader
 from app.images import Pixels
-from app.keys import is_key
 from app.model import LoadedModel
-from app.prediction import Attempt, Prediction, check_top_k, find_score
+from app.prediction import Attempt, Prediction
 from app.routes.multipart import FormReader
-from app.routes.predict import PredictOptions, find_timeout
 from app.routes.predict_body import write_answer
 from app.routes.problems import MEDIA_TYPE, log_unexpected, write_problem
 from app.routes.running import name_stages
@@ -35,51 +28,6 @@ from app.session import Scores
 if TYPE_CHECKING:
     from app.protocol import ServiceProtocol
 
-_PATH = re.compile(r"/predict(?:/([A-Za-z0-9._~-]+))?")
-# Headers of requests that the general road understands better.
-_GENERAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"))
-# A form has its boundary and headers around the image.
-_FORM_BYTES = 4096
-_MOST_TARGETS = 1024
-# Headers that the same client sends with every image.
-_COMMON = frozenset(
-    (b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-type", b"content-length")
-)
-_MOST_HEAD_BYTES, _MOST_HEADS = 1024, 1024
-
-
-@dataclass(slots=True)
-class Target:
-    """What a request's address asks for, and what that means for the model that serves it at present."""
-
-    path: str
-    name: str | None
-    options: PredictOptions
-    model: ReferenceType[LoadedModel] | None = None
-    """Weak: an address that nobody asks for any more must not keep an unloaded model in memory."""
-    top_k: int = 0
-    score: float | None = None
-    timeout_s: float = 0.0
-
-    def aim(self, model: LoadedModel) -> None:
-        """Know `model` from now on. Raises ConvserveError where the options don't fit it."""
-        options = self.options
-        self.top_k = check_top_k(model, options.top_k)
-        self.score = None if options.coverage is None else find_score(model, options.coverage)
-        self.timeout_s = find_timeout(model, options.timeout_ms)
-        self.model = ref(model)
-
-
-class Head(NamedTuple):
-    """What the request line and the headers say, for a request that this road takes."""
-
-    target: Target
-    length: int
-    """Bytes of the body."""
-    form: bytes
-    """The Content-Type of a form; empty where the body is the image."""
-    keep_alive: bool
-
 
 class HotRoad:
     """What the connections of one server share."""
@@ -87,39 +35,27 @@ class HotRoad:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.journal = services.journal
-        self._settings = services.settings
-        self._root = f"/{services.settings.root_path.strip('/')}" if services.settings.root_path else ""
-        self._targets: dict[bytes, Target | None] = {}
-        self._heads: dict[bytes, Head] = {}
+        self._heads = HeadReader(services.settings)
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = ""
 
     def take(
-        self, url: bytes, headers: list[tuple[bytes, bytes]], protocol: ServiceProtocol, chunk: bytes = b""
+        self, url: bytes, headers: list[tuple[bytes, bytes]], protocol: ServiceProtocol, chunk: bytes
     ) -> HotCycle | None:
-        """Begin to answer a POST to `url`, whose body is still to come; None where the general road has to. Names of
-        headers are lower case. `chunk`: the bytes received, where the request begins with them.
+        """Begin to answer a POST to `url`, whose body is still to come; None where the general road has to. The
+        arguments are those of HeadReader.read.
         """
-        fields = dict(headers)
-        if len(fields) != len(headers) or not _GENERAL.isdisjoint(fields):
-            return None
-        head = self._read_head(url, fields, protocol.parser.should_keep_alive())
-        if head is None:
-            return None
-        if chunk:
-            self._remember(chunk, fields, head)
-        return self._begin(head, fields.get(b"x-request-id", b"").decode("latin-1"), protocol)
+        head = self._heads.read(url, headers, protocol.parser.should_keep_alive(), chunk)
+        return None if head is None else self._begin(head, protocol)
 
     def recognize(self, chunk: bytes, protocol: ServiceProtocol) -> tuple[HotCycle, bytes] | None:
-        """Begin to answer the request, and give its body, where `chunk` is one whole request with a head that was read
+        """Begin to answer the request, and give its body, where `chunk` is one whole request whose head was read
         before.
         """
-        end = _find_end(chunk)
-        head = self._heads.get(chunk[:end])
-        if head is None or len(chunk) != end + head.length:
+        found = self._heads.recognize(chunk)
+        if found is None or (cycle := self._begin(found[0], protocol)) is None:
             return None
-        cycle = self._begin(head, "", protocol)
-        return None if cycle is None else (cycle, chunk[end:])
+        return cycle, found[1]
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
@@ -128,42 +64,7 @@ class HotRoad:
             self._default_lines = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
         return self._default_lines
 
-    def _read_head(self, url: bytes, fields: dict[bytes, bytes], keep_alive: bool) -> Head | None:
-        target = self._targets[url] if url in self._targets else self._find_target(url)
-        if target is None or not fields.get(b"content-length", b"").isdigit():
-            return None
-        kind = fields.get(b"content-type", b"application/octet-stream")
-        limit, form = self._settings.max_image_bytes, b""
-        if kind.startswith(b"multipart/form-data"):
-            limit, form = min(limit + _FORM_BYTES, self._settings.max_request_bytes), kind
-        elif not (kind.startswith(b"image/") or kind == b"application/octet-stream"):
-            return None
-        length = int(fields[b"content-length"])
-        if length > limit or not self._may_predict(fields.get(b"authorization", b"")):
-            return None
-        return Head(target, length, form, keep_alive)
-
-    def _find_target(self, url: bytes) -> Target | None:
-        if len(self._targets) >= _MOST_TARGETS:
-            self._targets.clear()
-        self._targets[url] = target = _read_target(url, self._root)
-        return target
-
-    def _remember(self, chunk: bytes, fields: dict[bytes, bytes], head: Head) -> None:
-        """Know the head that `chunk` begins with when it comes again, as most clients send the same one over and over:
-        to look it up takes a fraction of reading it.
-
-        Where it ends must be beyond doubt, and what it says must be nothing but what to predict: no key is kept.
-        """
-        raw = chunk[: _find_end(chunk)]
-        lines = len(fields) + 2  # the request's own, and the empty one
-        plain = raw.startswith(b"POST ") and raw.count(b"\r\n") == raw.count(b"\n") == lines
-        if plain and head.keep_alive and _COMMON.issuperset(fields):
-            if len(self._heads) >= _MOST_HEADS:
-                self._heads.clear()
-            self._heads[raw] = head
-
-    def _begin(self, head: Head, given_id: str, protocol: ServiceProtocol) -> HotCycle | None:
+    def _begin(self, head: Head, protocol: ServiceProtocol) -> HotCycle | None:
         target = head.target
         try:
             model = self.services.catalog.resolve(target.name, target.options.version)
@@ -172,35 +73,7 @@ class HotRoad:
                 target.aim(model)
         except ConvserveError:
             return None  # the general road says it
-        return HotCycle(self, head, model, self.journal.find_id(given_id), protocol)
-
-    def _may_predict(self, authorization: bytes) -> bool:
-        if not (hashes := self._settings.api_keys):
-            return True
-        scheme, _, key = authorization.decode("latin-1").partition(" ")
-        return scheme.lower() == "bearer" and is_key(key, hashes)
-
-
-def _find_end(chunk: bytes) -> int:
-    """Behind the empty line that ends a head of ordinary size; 3 where there is none."""
-    return chunk.find(b"\r\n\r\n", 0, _MOST_HEAD_BYTES) + 4
-
-
-def _read_target(url: bytes, root: str) -> Target | None:
-    """What the address of a prediction asks for, with or without the `root` that a proxy may have cut off; None for
-    any other address, and for one that is wrong.
-    """
-    if not url.isascii():
-        return None
-    path, _, query = url.decode().partition("?")
-    path = path.removeprefix(root)
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if (match := _PATH.fullmatch(path)) is None or len(pairs) != len(dict(pairs)):
-        return None
-    try:
-        return Target(root + path, match[1], PredictOptions.model_validate(dict(pairs)))
-    except ValidationError:
-        return None
+        return HotCycle(self, head, model, self.journal.find_id(head.given_id), protocol)
 
 
 class _NoEvent:
