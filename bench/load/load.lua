@@ -33,7 +33,7 @@ function init(arguments)
   posted = wrk.format()
   -- Answers before `settled` fill the pipeline. The rate is taken from the last of them to the last of all: of a
   -- server that answers in bursts, whole bursts over whole intervals. Where none came so early, all count from the
-  -- start, when all connections sent at once.
+  -- start, when all connections sent at once. Wrong answers, refusals among them, don't count.
   answers, wrong, counted, first, last, sample = 0, 0, 0, started, started, ""
 end
 
@@ -46,12 +46,12 @@ function response(status, headers, body)
   last = now()
   if last < settled then
     first = last
-  else
-    counted = counted + 1
   end
   if status ~= 200 or not string.find(body, expected, 1, true) then
     wrong = wrong + 1
     sample = status .. " " .. string.sub(body, 1, 200)
+  elseif last >= settled then
+    counted = counted + 1
   end
 end
 
@@ -69,7 +69,7 @@ function done(summary, latency, requests)
     if spent > 0.5 * window then
       rate = rate + thread:get("counted") / spent
     else
-      rate = rate + thread:get("answers") / duration
+      rate = rate + (thread:get("answers") - thread:get("wrong")) / duration
     end
     if thread:get("sample") ~= "" then sample = thread:get("sample") end
   end

@@ -22,8 +22,8 @@ _SETTLE_S, _SETTLE_TURNS = 0.5, 1.5
 
 @dataclass(frozen=True)
 class Result:
-    """One run of so many `seconds`. `rate` is in answers a second after settling, `generator_s` the CPU seconds that
-    the load generator took.
+    """One run of so many `seconds`. `rate` is in right answers a second after settling, `generator_s` the CPU seconds
+    that the load generator took.
     """
 
     answers: int

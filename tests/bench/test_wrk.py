@@ -61,6 +61,7 @@ def test_a_wrong_answer_is_an_error_with_a_sample(shot: Shot, tmp_path: Path) ->
     with serve_in_thread(Settings(repository=tmp_path / "repository")) as port:
         found = run_wrk(shot, port, 1, 1)
     assert found.wrong == found.answers > 0
+    assert found.rate == 0
     assert re.match(r'200 \{.*"label":"black"', found.sample)
 
 
