@@ -119,10 +119,8 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads that share a run wait for one another at every operator, and spin sooner than they wake up. A single
-        # one has nobody to wait for, on CUDA the device does the work: there it would take the cores from decoding.
-        spins = threads > 1 and not device.is_cuda
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
+        # Spinning threads would take the cores from decoding, before the run and after it.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if device.is_cuda:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "convserve")
