@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 from weakref import ReferenceType, ref
 
@@ -24,12 +24,15 @@ _PATH = re.compile(r"/predict(?:/([A-Za-z0-9._~-]+))?")
 _GENERAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"))
 # A form has its boundary and headers around the image.
 _FORM_BYTES = 4096
-_MOST_TARGETS = 1024
 # Headers that say nothing but what to predict, and that a client sends with every image. No key is remembered.
 _COMMON = frozenset(
     (b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-type", b"content-length")
 )
-_MOST_HEAD_BYTES, _MOST_HEADS = 1024, 1024
+_MOST_HEAD_BYTES = 1024
+# Addresses, and heads, that are known at a time.
+_MOST_KNOWN = 1024
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -83,7 +86,9 @@ class HeadReader:
         fields = dict(headers)
         if len(fields) != len(headers) or not _GENERAL.isdisjoint(fields):
             return None
-        target = self._targets[url] if url in self._targets else self._find_target(url)
+        if url not in self._targets:
+            _keep(self._targets, url, _read_target(url, self._root))
+        target = self._targets[url]
         if target is None or not fields.get(b"content-length", b"").isdigit():
             return None
         kind = fields.get(b"content-type", b"application/octet-stream")
@@ -111,21 +116,20 @@ class HeadReader:
         raw = chunk[: _find_end(chunk)]
         lines = headers + 2  # the request's own, and the empty one
         if raw.startswith(b"POST ") and raw.count(b"\r\n") == raw.count(b"\n") == lines:
-            if len(self._heads) >= _MOST_HEADS:
-                self._heads.clear()
-            self._heads[raw] = head
-
-    def _find_target(self, url: bytes) -> Target | None:
-        if len(self._targets) >= _MOST_TARGETS:
-            self._targets.clear()
-        self._targets[url] = target = _read_target(url, self._root)
-        return target
+            _keep(self._heads, raw, head)
 
     def _may_predict(self, authorization: bytes) -> bool:
         if not (hashes := self._settings.api_keys):
             return True
         scheme, _, key = authorization.decode("latin-1").partition(" ")
         return scheme.lower() == "bearer" and is_key(key, hashes)
+
+
+def _keep(known: dict[bytes, T], key: bytes, value: T) -> None:
+    """Remember `value`; where too much is known, all else is forgotten."""
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = value
 
 
 def _find_end(chunk: bytes) -> int:

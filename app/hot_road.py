@@ -48,14 +48,14 @@ class HotRoad:
         head = self._heads.read(url, headers, protocol.parser.should_keep_alive(), chunk)
         return None if head is None else self._begin(head, protocol)
 
-    def recognize(self, chunk: bytes, protocol: ServiceProtocol) -> tuple[HotCycle, bytes] | None:
-        """Begin to answer the request, and give its body, where `chunk` is one whole request whose head was read
-        before.
-        """
-        found = self._heads.recognize(chunk)
-        if found is None or (cycle := self._begin(found[0], protocol)) is None:
+    def recognize(self, chunk: bytes, protocol: ServiceProtocol) -> HotCycle | None:
+        """Begin to answer a request, body included, where `chunk` is one whole request whose head was read before."""
+        if (known := self._heads.recognize(chunk)) is None:
             return None
-        return cycle, found[1]
+        head, body = known
+        if (cycle := self._begin(head, protocol)) is not None:
+            cycle.add_body(body)
+        return cycle
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
@@ -113,7 +113,7 @@ class HotCycle:
         self._body: list[bytes] = []
         self._attempt: Attempt | None = None
         self._places: Places[Pixels, Scores] | None = None
-        self.keep_alive = head.keep_alive
+        self.keep_alive = head.keep_alive and not protocol.draining
         self.more_body = True
         self.disconnected = False
         self.response_started = False

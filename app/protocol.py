@@ -71,7 +71,7 @@ class ServiceProtocol(HttpToolsProtocol):
         self._is_prompt = False
         self._watched: tuple[str, int] = (_IDLE, 0)
         self._timer: asyncio.TimerHandle | None = None
-        self._draining = False
+        self.draining = False
         self._idle_since = 0.0  # by the loop's clock, while nothing is being asked
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,11 +107,8 @@ class ServiceProtocol(HttpToolsProtocol):
         """Whether `data` is a whole request for the hot road, the like of which was read before: nothing of it has to
         be parsed.
         """
-        if self._road is None or not self._may_take_hot_road() or (known := self._road.recognize(data, self)) is None:
+        if (road := self._find_hot_road()) is None or (cycle := road.recognize(data, self)) is None:
             return False
-        cycle, body = known
-        cycle.add_body(body)
-        cycle.keep_alive = cycle.keep_alive and not self._draining
         before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
         if cycle.finish_body() is not None:
             self.cycle = before
@@ -133,7 +130,6 @@ class ServiceProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._phase = _BODY
         if (cycle := self._take_hot_road()) is not None:
-            cycle.keep_alive = cycle.keep_alive and not self._draining
             self.cycle = cycle  # type: ignore[assignment]
         else:
             self._begin_general()
@@ -159,15 +155,14 @@ class ServiceProtocol(HttpToolsProtocol):
         chunk, self._chunk = self._chunk, b""
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
-        if self._road is None or not self._may_take_hot_road():
-            return None
-        return self._road.take(self.url, self.headers, self, chunk)
+        road = self._find_hot_road()
+        return None if road is None else road.take(self.url, self.headers, self, chunk)
 
-    def _may_take_hot_road(self) -> bool:
-        """Behind an unanswered request it waits its turn in uvicorn's queue; where the client doesn't read its answers,
-        the app's next one waits for it.
+    def _find_hot_road(self) -> HotRoad | None:
+        """The hot road, where a request may take it now: behind an unanswered one it waits its turn in uvicorn's queue;
+        where the client doesn't read its answers, the app's next one waits for it.
         """
-        return self._is_answered() and not self.flow.write_paused
+        return self._road if self._is_answered() and not self.flow.write_paused else None
 
     def be_prompt(self) -> None:
         """Have writes sent at once from now on. By default uvloop sends them at the end of the loop's turn, which is
@@ -186,7 +181,7 @@ class ServiceProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue, self.headers = read
         self.scope["headers"] = self.headers
         super().on_headers_complete()
-        if self._draining:
+        if self.draining:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
@@ -215,7 +210,7 @@ class ServiceProtocol(HttpToolsProtocol):
             super()._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
-        self._draining = True
+        self.draining = True
         if self._is_answered():
             self.loop.call_later(_GRACE_S, self._close_if_idle)
         else:
