@@ -15,8 +15,8 @@ def write_model(result: ModelResult) -> str:
     if (limit := result.limit()) is not None:
         parts.append(f"in-process limit {limit.rate:,.1f} images/s: {limit.how}")
     if (latency := result.latency()) is not None:
-        text = f"one image after another in this process: p50 {latency.p50_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
-        parts.append(text)
+        times = f"p50 {latency.p50_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
+        parts.append(f"one image after another in this process: {times}")
     if result.changed is not None:
         parts.append(f"reduced decoding changes {result.changed} of the photos' top-1 answers")
     parts += [f"left out: {name} {reason}" for name, reason in result.failures.items()]

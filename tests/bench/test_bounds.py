@@ -18,7 +18,7 @@ def test_ratios_are_judged_against_each_peer() -> None:
     assert held["lenet5 at 32 connections >= 1.5 x the better mosec: 2.35 x"]
     assert held["lenet5 at 1 connections >= 2.5 x naive: 2.86 x"]
     assert not held["lenet5 p50 at 1 connection <= 0.3 ms: 1 ms"]
-    assert held["lenet5 no slower at 64 connections than at 8 (>= 0.97): 1.400 x"]
+    assert held["lenet5 no slower at 64 connections than at 8: 1.400 x"]
 
 
 def test_what_a_request_adds_to_the_work_is_judged() -> None:
