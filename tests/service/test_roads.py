@@ -143,28 +143,25 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
 @pytest.fixture
 def general_requests(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The addresses of the requests that the app gets from now on."""
-    seen: list[bytes] = []
-    begin = ServiceProtocol._begin_general
-
-    def begin_seen(protocol: ServiceProtocol) -> None:
-        seen.append(protocol.url)
-        begin(protocol)
-
-    monkeypatch.setattr(ServiceProtocol, "_begin_general", begin_seen)
-    return seen
+    return note_addresses(monkeypatch, "_begin_general")
 
 
 @pytest.fixture
 def parsed_requests(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The addresses of the requests that the parser reads from now on."""
+    return note_addresses(monkeypatch, "on_headers_complete")
+
+
+def note_addresses(monkeypatch: pytest.MonkeyPatch, method: str) -> list[bytes]:
+    """Grows by the address of the request at hand at every call of a method of ServiceProtocol."""
     seen: list[bytes] = []
-    complete = ServiceProtocol.on_headers_complete
+    original = getattr(ServiceProtocol, method)
 
-    def complete_seen(protocol: ServiceProtocol) -> None:
+    def note(protocol: ServiceProtocol) -> None:
         seen.append(protocol.url)
-        complete(protocol)
+        original(protocol)
 
-    monkeypatch.setattr(ServiceProtocol, "on_headers_complete", complete_seen)
+    monkeypatch.setattr(ServiceProtocol, method, note)
     return seen
 
 
@@ -177,8 +174,8 @@ def converse(port: int, stream: bytes, piece: int = 1 << 20) -> bytes:
 
 
 def take_turns(port: int, chunks: list[bytes]) -> bytes:
-    """Everything that is answered to `chunks`, each sent when what came before it has been read, until the server
-    closes.
+    """Everything that is answered to `chunks`, sent with pauses between them, so that the server reads each by itself,
+    until it closes.
     """
     with connect(port) as client:
         for chunk in chunks:
