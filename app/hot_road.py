@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.batching import Places
+from app.busy_poll import BusyPoll
 from app.errors import ConvserveError
 from app.heads import Head, HeadReader
 from app.images import Pixels
@@ -35,6 +36,7 @@ class HotRoad:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.journal = services.journal
+        self.poll = BusyPoll()
         self._heads = HeadReader(services.settings)
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = ""
@@ -93,7 +95,8 @@ class HotCycle:
     """
 
     __slots__ = (
-        *("_attempt", "_body", "_form", "_model", "_places", "_protocol", "_request_id", "_road", "_start", "_target"),
+        *("_attempt", "_body", "_form", "_is_alone", "_model", "_places", "_protocol", "_request_id", "_road"),
+        *("_start", "_target"),
         *("disconnected", "keep_alive", "more_body", "response_complete", "response_started"),
     )
 
@@ -113,6 +116,7 @@ class HotCycle:
         self._body: list[bytes] = []
         self._attempt: Attempt | None = None
         self._places: Places[Pixels, Scores] | None = None
+        self._is_alone = False
         self.keep_alive = head.keep_alive and not protocol.draining
         self.more_body = True
         self.disconnected = False
@@ -136,8 +140,13 @@ class HotCycle:
             self._places = batcher.reserve(1, loop.time() + self._target.timeout_s)
         except ConvserveError:
             return body
-        at_once = len(self._protocol.connections) == 1  # there is nobody to wait for
-        self._attempt = Attempt(self._model, image, self._places, self._road.services.decoder, self._settle, at_once)
+        # A run on the loop has nobody to wait for where this is the only connection.
+        self._is_alone = batcher.inline and len(self._protocol.connections) == 1
+        if self._is_alone:
+            self._road.poll.note_request(self._start)
+        self._attempt = Attempt(
+            self._model, image, self._places, self._road.services.decoder, self._settle, at_once=self._is_alone
+        )
         return None
 
     def abandon(self) -> None:
@@ -203,3 +212,5 @@ class HotCycle:
             if not self.keep_alive:
                 self._protocol.transport.close()
             self._protocol.on_response_complete()
+            if self._is_alone:
+                self._road.poll.note_answer(self._protocol.loop)
