@@ -32,6 +32,8 @@ _HEAVY = ("Conv", "MatMul", "Gemm")
 # measured.
 _CPU_WARM_UP_S = 0.25
 _SHORT_S, _SHORT_RUNS = 0.01, 3
+# Longer than threads wait for one another within a run, as a rule, and than it takes to wake one.
+_SPIN_US = "50"
 
 
 # Classes whose rank is found for every row: as many as an answer has unless asked.
@@ -119,8 +121,9 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Spinning threads would take the cores from decoding, before the run and after it.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads that share a run wait for one another awake, but so shortly that they are asleep soon after it: by
+        # default they would spin on for milliseconds, and take the cores from decoding.
+        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
         if device.is_cuda:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "convserve")
