@@ -8,12 +8,14 @@ import asyncio
 import logging
 import resource
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from app.catalog import Catalog
 from app.errors import ArtifactError, ConvserveError
 from app.memory import measure_resident
 from app.metrics import Labels, Snapshot
+
+if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports
+    from app.catalog import Catalog
 
 log = logging.getLogger(__name__)
 

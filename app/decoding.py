@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from app.card import ImagePolicy
 from app.errors import ImageTooLarge, UndecodableImage
-from app.images import Limits, Pixels, decode_image, decode_small
+from app.images import Pixels, decode_image, decode_small
+from app.limits import Limits
 
 Encoded = bytes | str
 """The bytes of an image file, or their base64 text (a data: URL too)."""

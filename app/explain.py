@@ -17,7 +17,8 @@ from app.card import ImagePolicy
 from app.decoding import Decoder, Encoded, to_bytes
 from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
 from app.evidence import EvidenceMap
-from app.images import Limits, Pixels, fit_image, open_image
+from app.images import Pixels, fit_image, open_image
+from app.limits import Limits
 from app.model import LoadedModel
 from app.occlusion import map_occlusion
 from app.overlay import fit_for_display

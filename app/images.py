@@ -6,7 +6,6 @@ Training, proof, evaluation and serving all come through here, so that every one
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401 
 
 from app.card import ImagePolicy
 from app.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
+from app.limits import Limits
 from app.plain_images import decode_plain, find_plain
 
 # Pillow's own guard warns at one limit and raises at another; ours is checked from the header, before any decoding.
@@ -40,14 +40,6 @@ SMALL_BYTES = 65_536  # it may hold other things than pixels
 LEAST_CONTRAST = 32
 # Ink is what departs from the background by more than this share of the largest departure.
 INK_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one encoded image may cost."""
-
-    max_image_bytes: int = 10_000_000
-    max_pixels: int = 50_000_000
 
 
 class Opened(NamedTuple):

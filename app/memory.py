@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.devices import ChosenDevice
+if TYPE_CHECKING:
+    from app.devices import ChosenDevice
 
 
 def measure_memory(device: ChosenDevice) -> int:

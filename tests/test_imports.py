@@ -75,8 +75,19 @@ def test_the_error_tree_knows_no_web_framework() -> None:
 
 
 def test_serving_in_a_fresh_process_loads_no_training_package() -> None:
-    code = "import sys, app.main, app.cli; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    loaded = set(done.stdout.split())
+    loaded = load_afresh("app.main", "app.cli")
     assert "fastapi" in loaded
     assert not loaded & (HEAVY | {"models", "export"})
+
+
+def test_the_supervisor_waits_for_nothing_that_only_its_workers_need() -> None:
+    loaded = load_afresh("app.cli", "app.supervisor")
+    assert "pydantic" in loaded
+    assert not loaded & {"fastapi", "starlette", "uvicorn", "onnxruntime", "numpy", "PIL"}
+
+
+def load_afresh(*modules: str) -> set[str]:
+    """The packages that a fresh process has loaded once it has imported `modules`."""
+    code = f"import sys, {', '.join(modules)}; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())

@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 
 from app.card import ImagePolicy
 from app.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
-from app.images import Frame, Limits, Opened, apply_policy, decode_image, find_frame, open_image
+from app.images import Frame, Opened, apply_policy, decode_image, find_frame, open_image
+from app.limits import Limits
 
 GRAY = ImagePolicy(height=8, width=8, channels=1)
 COLOR = ImagePolicy(height=8, width=8, channels=3)
