@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 import tomllib
 from collections.abc import Coroutine, Sequence
@@ -47,12 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"convserve: there is no command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
         return 2
     try:
-        return commands[name](arguments[1:])
+        status = commands[name](arguments[1:])
+        sys.stdout.flush()
     except UsageError as error:
         print(f"convserve {name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `head` has seen enough; what is left to flush goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
 
 
 def _serve(arguments: list[str]) -> int:

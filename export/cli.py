@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -18,12 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        sys.stdout.flush()
     except ExportError as error:
         print(f"convserve-export: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("\nconvserve-export: stopped; nothing was left half-written, the same command goes on", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `head` has seen enough; what is left to flush goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
