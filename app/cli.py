@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import sys
 import tomllib
 from collections.abc import Coroutine, Sequence
@@ -55,7 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `head` has seen enough; what is left to flush goes nowhere
+    except BrokenPipeError:
+        output = select.poll()
+        output.register(sys.stdout.fileno(), 0)
+        if not output.poll(0):
+            raise  # another pipe or socket: that is a failure
+        # `head` has seen enough; what is left to flush goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status

@@ -23,3 +23,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(module: str, tmp_path: Path) 
             [sys.executable, "-m", module, *words], stdout=pipe, stderr=subprocess.PIPE, text=True, cwd=ROOT
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["app", "export"])
+def test_another_pipe_that_breaks_is_a_failure(module: str) -> None:
+    broken = {
+        "app": "import app.cli as cli; cli._models = fail; cli.main(['models'])",
+        "export": "import export.cli as cli; cli._networks = fail; cli.main(['networks'])",
+    }
+    code = f"def fail(_):\n    raise BrokenPipeError\n{broken[module]}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "BrokenPipeError" in done.stderr
