@@ -98,10 +98,10 @@ class Batcher(Generic[Row, Out]):
         self._idle = list(self._lanes)
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
+        self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
         self._closing = False
         self._failure: DeviceFailed | None = None
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._drained = asyncio.Event()
 
     @property
     def queue_rows(self) -> int:
@@ -131,9 +131,9 @@ class Batcher(Generic[Row, Out]):
                 f"the request has {rows} rows, the queue (max_queue_rows) holds {self.max_queue_rows}: "
                 "send fewer at once or raise the limit"
             )
-        if self.queue_rows + rows > self.max_queue_rows:
+        if (taken := len(self._queue) + self._reserved) + rows > self.max_queue_rows:
             raise Overloaded(
-                f"{self.queue_rows} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
+                f"{taken} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
                 "taken, "
                 f"{rows} more don't fit: try again later",
                 retry_after_s=self.expected_wait_s(),
@@ -157,14 +157,17 @@ class Batcher(Generic[Row, Out]):
                 retry_after_s=wait - left,
             )
         self._reserved += rows
-        self._empty.clear()
         return Places(self, rows, deadline)
+
+    def do_afterwards(self, call: Callable[[], object]) -> None:
+        """For a row's `settle`: have `call` made once every row of its batch was told."""
+        self._afterwards.append(call)
 
     async def close(self) -> None:
         """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
         self._closing = True
         self._pump_soon()  # nobody will fill a batch that waits to be full
-        await self._empty.wait()
+        await self._drained.wait()
         for lane in self._lanes:
             lane.thread.shutdown(wait=False)
 
@@ -172,7 +175,7 @@ class Batcher(Generic[Row, Out]):
         self._reserved -= 1
         if self._failure is not None:
             self._loop.call_soon(self._settle, entry, _copy(self._failure))
-            self._check_empty()
+            self._check_drained()
             return
         self._queue.append(entry)
         if self.inline and (at_once or len(self._queue) >= self.max_batch_size):
@@ -187,15 +190,15 @@ class Batcher(Generic[Row, Out]):
         entry.settle = None
         if entry in self._queue:
             self._queue.remove(entry)
-            self._check_empty()
+            self._check_drained()
 
     def _release(self, places: int) -> None:
         self._reserved -= places
-        self._check_empty()
+        self._check_drained()
 
-    def _check_empty(self) -> None:
-        if not self._queue and not self._reserved and not self._running:
-            self._empty.set()
+    def _check_drained(self) -> None:
+        if self._closing and not (self._queue or self._reserved or self._running):
+            self._drained.set()
 
     def _pump_soon(self) -> None:
         """Start batches in the loop's next turn, so that rows submitted within this one travel together."""
@@ -210,7 +213,7 @@ class Batcher(Generic[Row, Out]):
             self._waiting.cancel()
             self._waiting = None
         while self._idle and self._queue:
-            if not self._is_wanted(self._queue[0]):
+            if not self._is_wanted(self._queue[0], self._loop.time()):
                 self._queue.popleft()
                 continue
             wait_s = self._queue[0].submitted + self.max_wait_s - time.perf_counter()
@@ -220,20 +223,21 @@ class Batcher(Generic[Row, Out]):
             share = ceil(len(self._queue) / len(self._idle))
             if batch := self._take_batch(share):  # the head may have expired since it was looked at
                 self._start(self._idle.pop(), batch)
-        self._check_empty()
+        self._check_drained()
 
     def _take_batch(self, share: int) -> list[Entry[Row, Out]]:
         batch: list[Entry[Row, Out]] = []
-        while self._queue and len(batch) < min(share, self.max_batch_size):
+        most, now = min(share, self.max_batch_size), self._loop.time()
+        while self._queue and len(batch) < most:
             entry = self._queue.popleft()
-            if self._is_wanted(entry):
+            if self._is_wanted(entry, now):
                 batch.append(entry)
         return batch
 
-    def _is_wanted(self, entry: Entry[Row, Out]) -> bool:
+    def _is_wanted(self, entry: Entry[Row, Out], now: float) -> bool:
         if entry.settle is None:
             return False
-        if entry.deadline <= self._loop.time():
+        if entry.deadline <= now:
             self._settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
             return False
         return True
@@ -241,10 +245,12 @@ class Batcher(Generic[Row, Out]):
     def _settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
         """Tell whoever waits for a row. What goes wrong there must not reach the other rows of the batch."""
         settle, entry.settle = entry.settle, None
-        if settle is None:
-            return
+        if settle is not None:
+            self._tell(settle, outcome)
+
+    def _tell(self, call: Callable[..., object], *arguments: object) -> None:
         try:
-            settle(outcome)
+            call(*arguments)
         except Exception as error:
             self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
 
@@ -280,6 +286,9 @@ class Batcher(Generic[Row, Out]):
                 self._settle(entry, _copy(outcome.device_failure))
             else:
                 self._settle(entry, outcome.failures[place])
+        afterwards, self._afterwards = self._afterwards, []
+        for call in afterwards:
+            self._tell(call)
         if outcome.device_failure is not None and self._failure is None:
             self._fail(outcome.device_failure)
 

@@ -9,6 +9,7 @@ same functions on both.
 from __future__ import annotations
 
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ from app.session import Scores
 if TYPE_CHECKING:
     from app.protocol import ServiceProtocol
 
+# Answers of larger batches are sent one right after another: with the writing of the next one in between, each would
+# find its client asleep again, and have to wake it.
+_FEW_ROWS = 8
+
 
 class HotRoad:
     """What the connections of one server share."""
@@ -48,16 +53,12 @@ class HotRoad:
         arguments are those of HeadReader.read.
         """
         head = self._heads.read(url, headers, protocol.parser.should_keep_alive(), chunk)
-        return None if head is None else self._begin(head, protocol)
+        return None if head is None else self._begin(head, None, protocol)
 
     def recognize(self, chunk: bytes, protocol: ServiceProtocol) -> HotCycle | None:
         """Begin to answer a request, body included, where `chunk` is one whole request whose head was read before."""
-        if (known := self._heads.recognize(chunk)) is None:
-            return None
-        head, body = known
-        if (cycle := self._begin(head, protocol)) is not None:
-            cycle.add_body(body)
-        return cycle
+        known = self._heads.recognize(chunk)
+        return None if known is None else self._begin(*known, protocol)
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
@@ -66,16 +67,17 @@ class HotRoad:
             self._default_lines = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
         return self._default_lines
 
-    def _begin(self, head: Head, protocol: ServiceProtocol) -> HotCycle | None:
+    def _begin(self, head: Head, body: bytes | None, protocol: ServiceProtocol) -> HotCycle | None:
         target = head.target
         try:
             model = self.services.catalog.resolve(target.name, target.options.version)
-            model.batcher.check_room(1)
+            if body is None:
+                model.batcher.check_room(1)  # what is still to come isn't read in vain
             if target.model is None or target.model() is not model:
                 target.aim(model)
         except ConvserveError:
             return None  # the general road says it
-        return HotCycle(self, head, model, self.journal.find_id(head.given_id), protocol)
+        return HotCycle(self, head, body, model, self.journal.find_id(head.given_id), protocol)
 
 
 class _NoEvent:
@@ -104,7 +106,13 @@ class HotCycle:
     message_event = _NO_EVENT
 
     def __init__(
-        self, road: HotRoad, head: Head, model: LoadedModel, request_id: str, protocol: ServiceProtocol
+        self,
+        road: HotRoad,
+        head: Head,
+        body: bytes | None,
+        model: LoadedModel,
+        request_id: str,
+        protocol: ServiceProtocol,
     ) -> None:
         self._start = time.perf_counter()
         self._road = road
@@ -113,7 +121,7 @@ class HotCycle:
         self._model = model
         self._request_id = request_id
         self._protocol = protocol
-        self._body: list[bytes] = []
+        self._body = [] if body is None else [body]
         self._attempt: Attempt | None = None
         self._places: Places[Pixels, Scores] | None = None
         self._is_alone = False
@@ -181,6 +189,7 @@ class HotCycle:
                 f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
                 f"x-request-id: {self._request_id}\r\n",
                 body,
+                timing.batch_size,
             )
             self._end(200, "")
         else:
@@ -195,12 +204,18 @@ class HotCycle:
             )
             self._end(error.status, error.code)
 
-    def _write(self, head: str, body: bytes) -> None:
-        """Both at once: two writes are two system calls, and often two packets."""
-        if not self._protocol.transport.is_closing():
-            self._protocol.be_prompt()
-            end = "\r\n" if self.keep_alive else "connection: close\r\n\r\n"
-            self._protocol.transport.write((head + end).encode("latin-1") + body)
+    def _write(self, head: str, body: bytes, rows: int = 1) -> None:
+        """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's."""
+        transport = self._protocol.transport
+        if transport.is_closing():
+            return
+        self._protocol.be_prompt()
+        end = "\r\n" if self.keep_alive else "connection: close\r\n\r\n"
+        answer = (head + end).encode("latin-1") + body
+        if rows > _FEW_ROWS and self.keep_alive:
+            self._model.batcher.do_afterwards(partial(transport.write, answer))
+        else:
+            transport.write(answer)
 
     def _end(self, status: int, code: str) -> None:
         self.response_started = self.response_complete = True

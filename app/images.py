@@ -81,13 +81,13 @@ def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | N
     if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or policy.width * policy.height > SMALL_PIXELS:
         return None
     plain = find_plain(data)
-    if plain is None or plain.pixels > min(SMALL_PIXELS, limits.max_pixels):
+    if plain is None or plain.height * plain.width > min(SMALL_PIXELS, limits.max_pixels):
         return None
     if (pixels := decode_plain(data, plain)) is None:
         return None
-    as_it_is = policy.fit == "stretch" and policy.polarity == "any"
-    if as_it_is and (plain.height, plain.width, plain.channels) == policy.shape:
-        return pixels.reshape(policy.shape)
+    shape, as_it_is = policy.shape, policy.fit == "stretch" and policy.polarity == "any"
+    if as_it_is and (plain.height, plain.width, plain.channels) == shape:
+        return pixels.reshape(shape)
     return fit_image(Opened(Image.fromarray(pixels), plain.width, plain.height), policy)[0]
 
 

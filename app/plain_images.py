@@ -23,6 +23,8 @@ MOST_PNG_PIXELS = 128 * 128
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">I4sIIBBBBB")
+_CHUNK = struct.Struct(">I4s")
+_CHECKSUM = struct.Struct(">I")
 # Chunks that say nothing about pixels: sizes in print, texts without EXIF in them, times, color spaces (ignored here).
 _HARMLESS = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"bKGD"))
 _GRAY, _COLOR = 0, 2
@@ -41,10 +43,6 @@ class Plain(NamedTuple):
     height: int
     channels: int
     """1 (gray) or 3."""
-
-    @property
-    def pixels(self) -> int:
-        return self.width * self.height
 
 
 def find_plain(data: bytes) -> Plain | None:
@@ -80,9 +78,9 @@ def _read_png(data: bytes) -> Plain | None:
             return None
         place = 8
         while kind != b"IEND":
-            length, kind = struct.unpack_from(">I4s", data, place)
+            length, kind = _CHUNK.unpack_from(data, place)
             end = place + 8 + length
-            if kind not in _HARMLESS or zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            if kind not in _HARMLESS or _CHECKSUM.unpack_from(data, end) != (zlib.crc32(data[place + 4 : end]),):
                 return None
             place = end + 4
     except struct.error:  # it ends before its time

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -398,6 +398,36 @@ def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
         assert [r.output for r in settled if isinstance(r, Result)] == [4]
         assert reported == [wrong]
         await batcher.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_what_is_to_be_done_afterwards_waits_until_every_row_of_the_batch_was_told(inline: bool) -> None:
+    async def scene() -> None:
+        reported: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        batcher = make_batcher(GatedRunner(), inline=inline)
+        happened: list[str] = []
+        wrong = OSError("the answer can't be sent")
+
+        def fail() -> None:
+            raise wrong
+
+        def settle(name: str, call: Callable[[], object]) -> Callable[[object], None]:
+            def told(_: object) -> None:
+                happened.append(f"{name} is told")
+                batcher.do_afterwards(call)
+
+            return told
+
+        places = batcher.reserve(3, FOREVER)
+        places.submit(1, settle("first", lambda: happened.append("first is sent")))
+        places.submit(2, settle("second", fail))
+        places.submit(3, settle("third", lambda: happened.append("third is sent")))
+        await batcher.close()
+        assert happened == ["first is told", "second is told", "third is told", "first is sent", "third is sent"]
+        assert reported == [wrong]
 
     asyncio.run(scene())
 

@@ -340,6 +340,35 @@ def test_what_a_model_cannot_run_is_an_error_of_its_own(gated: Callable) -> None
     assert b'"code":"row_failed"' in answer
 
 
+def test_a_large_batch_is_answered_to_everybody(gated: Callable) -> None:
+    """Among its clients one that asks for two more at once, one that ends its connection, and one that is gone."""
+    port, gate, catalog = gated()
+    batcher = catalog.resolve("tiny").batcher
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(24)]
+        clients[0].sendall(post())
+        assert gate.entered.acquire(timeout=30)
+        for number, client in enumerate(clients[1:]):
+            more = ID.replace(b"mine", b"%d" % number) + (b"Connection: close\r\n" if number == 1 else b"")
+            client.sendall(post(more=more) + (post(DARK) + post(path="/predict/nobody") if number == 0 else b""))
+        wait_until(lambda: batcher.waiting_rows == 23)
+        clients.pop().close()
+        wait_until(lambda: batcher.waiting_rows == 22)
+        gate.open.set()
+        pipelining = clients[1]
+        answers = [read_answer(client) for client in (clients[0], *clients[2:])]
+        assert {status for status, _, _ in answers} == {200}
+        assert [headers["x-request-id"] for _, headers, _ in answers] == ["mine", *map(str, range(1, 22))]
+        assert read_to_end(clients[2]) == b""
+        pipelining.sendall(LAST)
+        assert re.findall(rb"HTTP/1.1 (\d+).*?x-request-id: (\w+)", read_to_end(pipelining), re.S | re.I)[:3] == [
+            (b"200", b"0"),
+            (b"200", b"mine"),
+            (b"404", b"mine"),
+        ]
+    assert gate.batches[:2] == [1, 22]
+
+
 @pytest.mark.parametrize("hot", [True, False])
 def test_what_was_accepted_is_answered_while_the_server_drains(repository: Path, hot: bool) -> None:
     gate, settings = Gate(), Settings(repository=repository)
