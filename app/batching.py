@@ -8,11 +8,13 @@ A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeVar
@@ -47,20 +49,31 @@ class Entry(Generic[Row, Out]):
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane(Generic[Row, Out]):
-    """A runner and the one thread that it lives in: CUDA sessions want to be used from one thread."""
+class _Lanes(Generic[Row, Out]):
+    """Runners, each in a thread of its own for good: CUDA sessions want to be used from one thread. The first that is
+    free takes the next batch.
+    """
 
-    runner: Runner[Row, Out]
-    thread: ThreadPoolExecutor
+    def __init__(self, runners: Sequence[Runner[Row, Out]]) -> None:
+        self._without_thread = list(runners)
+        self._own = threading.local()
+        self.threads = ThreadPoolExecutor(len(runners), "runner", initializer=self._settle_in)
+
+    def run(self, rows: Sequence[Row]) -> Outcome[Out]:
+        """Called in one of the threads."""
+        return run_isolated(self._own.runner, rows)
+
+    def _settle_in(self) -> None:
+        self._own.runner = self._without_thread.pop()
 
 
 class Batcher(Generic[Row, Out]):
     """A bounded, work-conserving queue in front of one or more runners. Made and used inside the event loop.
 
     An idle runner starts at once with the rows that wait; while all are busy rows gather, up to
-    `max_batch_size`. With `max_wait_s` an idle runner waits that long for a full batch, counted from the
-    first row.
+    `max_batch_size`. A full batch, which gains nothing by waiting, is handed over while all are busy, so that the first
+    that is free goes on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted
+    from the first row.
 
     A batch that has the machine to itself is run by `alone`, where there is one: over all cores, say, each of
     which otherwise has a runner of its own. Idle runners share the rows that wait.
@@ -93,9 +106,10 @@ class Batcher(Generic[Row, Out]):
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Entry[Row, Out]] = deque()
         self._reserved = 0  # promised to requests that are still decoding
-        self._running = 0  # rows inside runners
-        self._lanes = [_Lane(runner, ThreadPoolExecutor(1, "runner")) for runner in runners]
-        self._idle = list(self._lanes)
+        self._running = 0  # rows inside runners, or handed over to them
+        self._batches = 0  # that these rows are in
+        self._runners = runners
+        self._lanes = _Lanes(runners)
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
@@ -118,7 +132,7 @@ class Batcher(Generic[Row, Out]):
     def expected_wait_s(self) -> float:
         """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""
         ahead = self.queue_rows + self._running
-        return self._pace.estimate(ahead, self.max_batch_size) / len(self._lanes)
+        return self._pace.estimate(ahead, self.max_batch_size) / len(self._runners)
 
     def check_room(self, rows: int) -> None:
         """Raise what `reserve` would raise now for want of room, so that a body need not be read in vain."""
@@ -168,8 +182,7 @@ class Batcher(Generic[Row, Out]):
         self._closing = True
         self._pump_soon()  # nobody will fill a batch that waits to be full
         await self._drained.wait()
-        for lane in self._lanes:
-            lane.thread.shutdown(wait=False)
+        self._lanes.threads.shutdown(wait=False)
 
     def _submit(self, entry: Entry[Row, Out], at_once: bool) -> None:
         self._reserved -= 1
@@ -212,7 +225,7 @@ class Batcher(Generic[Row, Out]):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-        while self._idle and self._queue:
+        while self._queue and self._may_start():
             if not self._is_wanted(self._queue[0], self._loop.time()):
                 self._queue.popleft()
                 continue
@@ -220,10 +233,19 @@ class Batcher(Generic[Row, Out]):
             if len(self._queue) < self.max_batch_size and wait_s > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            share = ceil(len(self._queue) / len(self._idle))
+            share = ceil(len(self._queue) / max(1, self._idle()))
             if batch := self._take_batch(share):  # the head may have expired since it was looked at
-                self._start(self._idle.pop(), batch)
+                self._start(batch)
         self._check_drained()
+
+    def _may_start(self) -> bool:
+        """Whether a runner is idle, or a full batch can be had and none waits for a runner already."""
+        idle = self._idle()
+        return idle > 0 or (idle == 0 and len(self._queue) >= self.max_batch_size)
+
+    def _idle(self) -> int:
+        """Runners without a batch; below 0 a batch waits for one."""
+        return len(self._runners) - self._batches
 
     def _take_batch(self, share: int) -> list[Entry[Row, Out]]:
         batch: list[Entry[Row, Out]] = []
@@ -254,33 +276,31 @@ class Batcher(Generic[Row, Out]):
         except Exception as error:
             self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
 
-    def _start(self, lane: _Lane[Row, Out], batch: list[Entry[Row, Out]]) -> None:
-        runner = lane.runner if self._alone is None or self._running or self._queue else self._alone
+    def _start(self, batch: list[Entry[Row, Out]]) -> None:
+        rows, is_alone = [entry.row for entry in batch], not (self._running or self._queue)
         self._running += len(batch)
-        started = time.perf_counter()
-        rows = [entry.row for entry in batch]
+        self._batches += 1
         if self.inline:
-            self._finish(lane, batch, started, run_isolated(runner, rows))
+            self._finish(batch, run_isolated(self._runners[0], rows))
             return
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:
-            self._finish(lane, batch, started, done.result())
+            self._finish(batch, done.result())
             self._pump()
 
-        self._loop.run_in_executor(lane.thread, run_isolated, runner, rows).add_done_callback(finish)
+        run = partial(run_isolated, self._alone) if is_alone and self._alone is not None else self._lanes.run
+        self._loop.run_in_executor(self._lanes.threads, run, rows).add_done_callback(finish)
 
-    def _finish(
-        self, lane: _Lane[Row, Out], batch: list[Entry[Row, Out]], started: float, outcome: Outcome[Out]
-    ) -> None:
+    def _finish(self, batch: list[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
         size = len(batch)
         self._running -= size
-        self._idle.append(lane)
+        self._batches -= 1
         self._on_batch(size, outcome.seconds)
         if len(outcome.outputs) == size:
             self._pace.record(size, outcome.seconds)
         for place, entry in enumerate(batch):
             if place in outcome.outputs:
-                queued = started - entry.submitted
+                queued = outcome.started - entry.submitted
                 self._settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
             elif outcome.device_failure is not None:
                 self._settle(entry, _copy(outcome.device_failure))

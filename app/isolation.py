@@ -28,6 +28,8 @@ class Outcome(Generic[Out]):
     failures: dict[int, RowFailed]
     device_failure: DeviceFailed | None = None
     """Set where the device failed: rows without an output share this fate."""
+    started: float = 0.0
+    """By time.perf_counter."""
     seconds: float = 0.0
 
 
@@ -36,14 +38,13 @@ def run_isolated(runner: Runner[Row, Out], rows: Sequence[Row]) -> Outcome[Out]:
 
     An error of the device isn't bisected.
     """
-    outcome: Outcome[Out] = Outcome({}, {})
-    started = time.perf_counter()
+    outcome: Outcome[Out] = Outcome({}, {}, started=time.perf_counter())
     try:
         _run_part(runner, rows, 0, outcome)
     except DeviceFailed as error:
         log.exception("the device failed")
         outcome.device_failure = error
-    outcome.seconds = time.perf_counter() - started
+    outcome.seconds = time.perf_counter() - outcome.started
     return outcome
 
 

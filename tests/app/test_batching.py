@@ -458,6 +458,71 @@ def test_idle_runners_share_the_rows_that_wait() -> None:
     asyncio.run(scene())
 
 
+def test_a_full_batch_is_handed_over_while_all_runners_are_busy_and_only_one() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, max_batch_size=2)
+        first = start(batcher, 1)
+        await runner.wait_until_entered()
+        second = start(batcher, 2)
+        await turn_the_loop()
+        assert batcher.waiting_rows == 1, "it is not full yet"
+        others = start(batcher, 3, 4, 5)
+        await turn_the_loop()
+        assert batcher.waiting_rows == 2, "they could fill a batch, but one waits for the runner already"
+        runner.gate.set()
+        assert outputs(await first + await second + await others) == [2, 4, 6, 8, 10]
+        assert runner.batches == [[1], [2, 3], [4, 5]]
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_a_batch_that_was_handed_over_goes_to_the_first_runner_that_is_free() -> None:
+    async def scene() -> None:
+        slow, quick = GatedRunner(is_open=False), GatedRunner(is_open=False)
+        batcher = make_batcher(slow, quick, max_batch_size=1)
+        both = start(batcher, 1, 2)
+        await slow.wait_until_entered()
+        await quick.wait_until_entered()
+        third = start(batcher, 3)
+        await turn_the_loop()
+        assert batcher.waiting_rows == 0
+        quick.gate.set()
+        (result,) = await third
+        assert (result.output, quick.batches[1:]) == (6, [[3]])
+        assert result.queue_s > 0, "it waited for the runner, too"
+        slow.gate.set()
+        await both
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_each_runner_stays_in_one_thread() -> None:
+    async def scene() -> None:
+        threads: dict[str, set[int]] = {"one": set(), "two": set()}
+        both_began = threading.Barrier(2)
+
+        def make_runner(name: str) -> Callable[[Sequence[int]], list[int]]:
+            def runner(rows: Sequence[int]) -> list[int]:
+                if not threads[name]:
+                    both_began.wait(30)
+                threads[name].add(threading.get_ident())
+                return list(rows)
+
+            return runner
+
+        batcher = make_batcher(make_runner("one"), make_runner("two"), max_batch_size=1, max_queue_rows=50)
+        assert outputs(await run_rows(batcher, range(50))) == list(range(50))
+        await batcher.close()
+        one, two = threads.values()
+        assert len(one) == len(two) == 1
+        assert one != two
+
+    asyncio.run(scene())
+
+
 def test_a_batch_that_is_alone_gets_the_whole_machine_and_others_a_part() -> None:
     async def scene() -> None:
         part, whole = GatedRunner(is_open=False), GatedRunner()
