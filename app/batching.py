@@ -75,8 +75,8 @@ class Batcher(Generic[Row, Out]):
     that is free goes on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted
     from the first row.
 
-    A batch that has the machine to itself is run by `alone`, where there is one: over all cores, say, each of
-    which otherwise has a runner of its own. Idle runners share the rows that wait.
+    A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
+    cores, say, each of which otherwise has a runner of its own. Idle runners share the rows that wait.
 
     Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's
     waking. All rows that one turn of the loop brings then travel together.
@@ -110,6 +110,7 @@ class Batcher(Generic[Row, Out]):
         self._batches = 0  # that these rows are in
         self._runners = runners
         self._lanes = _Lanes(runners)
+        self._met = False  # whether the last batch, or one since, had another beside it
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
@@ -277,7 +278,13 @@ class Batcher(Generic[Row, Out]):
             self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
 
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
-        rows, is_alone = [entry.row for entry in batch], not (self._running or self._queue)
+        rows, run = [entry.row for entry in batch], self._lanes.run
+        if self._running or self._queue:
+            self._met = True
+        else:
+            if self._alone is not None and not self._met:
+                run = partial(run_isolated, self._alone)
+            self._met = False
         self._running += len(batch)
         self._batches += 1
         if self.inline:
@@ -288,7 +295,6 @@ class Batcher(Generic[Row, Out]):
             self._finish(batch, done.result())
             self._pump()
 
-        run = partial(run_isolated, self._alone) if is_alone and self._alone is not None else self._lanes.run
         self._loop.run_in_executor(self._lanes.threads, run, rows).add_done_callback(finish)
 
     def _finish(self, batch: list[Entry[Row, Out]], outcome: Outcome[Out]) -> None:

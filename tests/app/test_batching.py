@@ -541,5 +541,9 @@ def test_a_batch_that_is_alone_gets_the_whole_machine_and_others_a_part() -> Non
         assert (whole.batches, part.batches) == ([[1], [2]], [[3]])
         assert outputs(await run_rows(batcher, [4, 5])) == [8, 10]  # two at once: neither is alone
         assert sorted(row for batch in part.batches for row in batch)[0] == 3
+        for row in (6, 7):
+            await run_rows(batcher, [row])
+        assert part.batches[-1] == [6], "two came together just now, so another may be on its way"
+        assert whole.batches[-1] == [7]
 
     asyncio.run(scene())
