@@ -198,9 +198,7 @@ class Batcher(Generic[Row, Out]):
             self._pump_soon()
 
     def _abandon(self, entry: Entry[Row, Out]) -> None:
-        """Free the place of a row whose request went away while it waited; one that runs already runs to its
-        end.
-        """
+        """Free the place of a row whose request went away while it waited; one that was handed to a runner is run."""
         entry.settle = None
         if entry in self._queue:
             self._queue.remove(entry)
