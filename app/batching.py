@@ -146,7 +146,7 @@ class Batcher(Generic[Row, Out]):
                 f"the request has {rows} rows, the queue (max_queue_rows) holds {self.max_queue_rows}: "
                 "send fewer at once or raise the limit"
             )
-        if (taken := len(self._queue) + self._reserved) + rows > self.max_queue_rows:
+        if (taken := self.queue_rows) + rows > self.max_queue_rows:
             raise Overloaded(
                 f"{taken} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
                 "taken, "
@@ -264,12 +264,13 @@ class Batcher(Generic[Row, Out]):
         return True
 
     def _settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
-        """Tell whoever waits for a row. What goes wrong there must not reach the other rows of the batch."""
+        """Tell whoever waits for a row."""
         settle, entry.settle = entry.settle, None
         if settle is not None:
             self._tell(settle, outcome)
 
     def _tell(self, call: Callable[..., object], *arguments: object) -> None:
+        """What goes wrong on the way to one client must not reach the other rows of the batch."""
         try:
             call(*arguments)
         except Exception as error:

@@ -29,8 +29,6 @@ _COMMON = frozenset(
     (b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-type", b"content-length")
 )
 _MOST_HEAD_BYTES = 1024
-# What a head ends with. Where there is none, find + len is 3, and so few bytes are no head.
-_EMPTY_LINE = b"\r\n\r\n"
 # Addresses, and heads, that are known at a time.
 _MOST_KNOWN = 1024
 
@@ -109,13 +107,13 @@ class HeadReader:
 
     def recognize(self, chunk: bytes) -> tuple[Head, bytes] | None:
         """The head and the body where `chunk` is one whole request whose head was read before."""
-        end = chunk.find(_EMPTY_LINE, 0, _MOST_HEAD_BYTES) + len(_EMPTY_LINE)
+        end = _find_end(chunk)
         head = self._heads.get(chunk[:end])
         return None if head is None or len(chunk) != end + head.length else (head, chunk[end:])
 
     def _remember(self, chunk: bytes, headers: int, head: Head) -> None:
         """Know the head that `chunk` begins with when it comes again, if it is beyond doubt where it ends."""
-        raw = chunk[: chunk.find(_EMPTY_LINE, 0, _MOST_HEAD_BYTES) + len(_EMPTY_LINE)]
+        raw = chunk[: _find_end(chunk)]
         lines = headers + 2  # the request's own, and the empty one
         if raw.startswith(b"POST ") and raw.count(b"\r\n") == raw.count(b"\n") == lines:
             _keep(self._heads, raw, head)
@@ -132,6 +130,11 @@ def _keep(known: dict[bytes, T], key: bytes, value: T) -> None:
     if len(known) >= _MOST_KNOWN:
         known.clear()
     known[key] = value
+
+
+def _find_end(chunk: bytes) -> int:
+    """Behind the empty line that ends a head of ordinary size; 3 where there is none."""
+    return chunk.find(b"\r\n\r\n", 0, _MOST_HEAD_BYTES) + 4
 
 
 def _read_target(url: bytes, root: str) -> Target | None:

@@ -205,7 +205,9 @@ class HotCycle:
             self._end(error.status, error.code)
 
     def _write(self, head: str, body: bytes, rows: int = 1) -> None:
-        """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's."""
+        """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's; a connection
+        that ends now can't wait for the rest of them.
+        """
         transport = self._protocol.transport
         if transport.is_closing():
             return

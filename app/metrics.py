@@ -92,7 +92,7 @@ class Metrics:
         return found
 
     def add(self, family: str, *labels: str, amount: float = 1.0) -> None:
-        (self._series[family].get(labels) or self.series(family, *labels))[0] += amount
+        self.series(family, *labels)[0] += amount
 
     def histogram(self, family: str, *labels: str) -> Histogram:
         return Histogram(FAMILIES[family].bounds, self.series(family, *labels))

@@ -87,11 +87,6 @@ class LoadedModel:
         return self.card.version
 
     @cached_property
-    def answer_prefix(self) -> str:
-        """How the JSON object of an answer begins, up to its predictions."""
-        return f'{{"model":"{self.name}","version":{self.version},"predictions":['
-
-    @cached_property
     def class_prefixes(self) -> list[str]:
         """How the JSON object of each class begins, up to its probability: an answer then only adds numbers."""
         return [

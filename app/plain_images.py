@@ -24,7 +24,6 @@ MOST_PNG_PIXELS = 128 * 128
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">I4sIIBBBBB")
 _CHUNK = struct.Struct(">I4s")
-_CHECKSUM = struct.Struct(">I")
 # Chunks that say nothing about pixels: sizes in print, texts without EXIF in them, times, color spaces (ignored here).
 _HARMLESS = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"bKGD"))
 _GRAY, _COLOR = 0, 2
@@ -80,7 +79,7 @@ def _read_png(data: bytes) -> Plain | None:
         while kind != b"IEND":
             length, kind = _CHUNK.unpack_from(data, place)
             end = place + 8 + length
-            if kind not in _HARMLESS or _CHECKSUM.unpack_from(data, end) != (zlib.crc32(data[place + 4 : end]),):
+            if kind not in _HARMLESS or zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
                 return None
             place = end + 4
     except struct.error:  # it ends before its time

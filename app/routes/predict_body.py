@@ -24,7 +24,8 @@ def write_answer(
     """The body of PredictAnswer; with a conformal `score` each prediction has its label set."""
     predictions = ",".join([_write_outcome(model, outcome, top_k, score) for outcome in outcomes])
     text = (
-        f'{model.answer_prefix}{predictions}],"timing":{{"decode_ms":{timing.decode_ms:.3f},"queue_ms":{timing.queue_ms:.3f},"infer_ms":{timing.infer_ms:.3f},'
+        f'{{"model":"{model.name}","version":{model.version},"predictions":[{predictions}],"timing":{{'
+        f'"decode_ms":{timing.decode_ms:.3f},"queue_ms":{timing.queue_ms:.3f},"infer_ms":{timing.infer_ms:.3f},'
         f'"batch_size":{timing.batch_size}}}}}'
     )
     return text.encode("utf-8", "backslashreplace")

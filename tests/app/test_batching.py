@@ -50,6 +50,13 @@ def outputs(results: list[Result[int]]) -> list[int]:
     return [result.output for result in results]
 
 
+def note_errors() -> list[object]:
+    """What the running loop's exception handler is told from now on."""
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    return reported
+
+
 async def turn_the_loop() -> None:
     """Let everything that is ready run: a few turns, no time."""
     for _ in range(10):
@@ -382,8 +389,7 @@ def test_inline_a_row_that_no_other_can_join_runs_at_once() -> None:
 @pytest.mark.parametrize("inline", [True, False])
 def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
     async def scene() -> None:
-        reported: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        reported = note_errors()
         batcher = make_batcher(GatedRunner(), inline=inline)
         settled: list[Result[int] | Exception] = []
         wrong = OSError("the answer can't be written")
@@ -405,8 +411,7 @@ def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
 @pytest.mark.parametrize("inline", [True, False])
 def test_what_is_to_be_done_afterwards_waits_until_every_row_of_the_batch_was_told(inline: bool) -> None:
     async def scene() -> None:
-        reported: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        reported = note_errors()
         batcher = make_batcher(GatedRunner(), inline=inline)
         happened: list[str] = []
         wrong = OSError("the answer can't be sent")
