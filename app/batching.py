@@ -8,6 +8,7 @@ A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
@@ -288,6 +289,7 @@ class Batcher(Generic[Row, Out]):
         self._batches += 1
         if self.inline:
             self._finish(batch, run_isolated(self._runners[0], rows))
+            os.sched_yield()  # a process that waits for this core, such as another worker, goes on sooner
             return
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:
