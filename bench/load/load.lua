@@ -28,13 +28,13 @@ function init(arguments)
   file:close()
   expected = arguments[3]
   settle = tonumber(arguments[4])
-  started = now()
-  settled = started + settle
+  settled = now() + settle
   posted = wrk.format()
-  -- Answers before `settled` fill the pipeline. The rate is taken from the last of them to the last of all: of a
-  -- server that answers in bursts, whole bursts over whole intervals. Where none came so early, all count from the
-  -- start, when all connections sent at once. Wrong answers, refusals among them, don't count.
-  answers, wrong, counted, first, last, sample = 0, 0, 0, started, started, ""
+  -- Answers before `settled` fill the pipeline. The rate is the slope of the line through all right ones behind it, by
+  -- least squares: of a server that answers in bursts, from the first to the last, however many the run has room for.
+  -- Wrong answers, refusals among them, don't count.
+  answers, wrong, counted, first, last, sample = 0, 0, 0, 0, 0, ""
+  sum_t, sum_tt, sum_n, sum_tn = 0, 0, 0, 0
 end
 
 function request()
@@ -43,15 +43,18 @@ end
 
 function response(status, headers, body)
   answers = answers + 1
-  last = now()
-  if last < settled then
-    first = last
-  end
   if status ~= 200 or not string.find(body, expected, 1, true) then
     wrong = wrong + 1
     sample = status .. " " .. string.sub(body, 1, 200)
-  elseif last >= settled then
-    counted = counted + 1
+    return
+  end
+  local t = now() - settled
+  if t >= 0 then
+    if counted == 0 then
+      first = t
+    end
+    counted, last = counted + 1, t
+    sum_t, sum_tt, sum_n, sum_tn = sum_t + t, sum_tt + t * t, sum_n + counted, sum_tn + t * counted
   end
 end
 
@@ -64,10 +67,10 @@ function done(summary, latency, requests)
   for _, thread in ipairs(threads) do
     answers = answers + thread:get("answers")
     wrong = wrong + thread:get("wrong")
-    local spent, window = thread:get("last") - thread:get("first"), duration - thread:get("settle")
-    -- Where all that counts came in one burst, there is no interval to take a rate from.
-    if spent > 0.5 * window then
-      rate = rate + thread:get("counted") / spent
+    local n, sum_t = thread:get("counted"), thread:get("sum_t")
+    -- Where all that counts came in one burst, there is no line.
+    if thread:get("last") - thread:get("first") > 0.5 * (duration - thread:get("settle")) then
+      rate = rate + (n * thread:get("sum_tn") - sum_t * thread:get("sum_n")) / (n * thread:get("sum_tt") - sum_t * sum_t)
     else
       rate = rate + (thread:get("answers") - thread:get("wrong")) / duration
     end
