@@ -76,8 +76,12 @@ class Batcher(Generic[Row, Out]):
     that is free goes on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted
     from the first row.
 
+    Idle runners share the rows that wait. Where clients that are answered ask again at once, within `patience_s`, they
+    are waited for as long, and a batch is a runner's equal part of all rows, theirs included. Otherwise the first of
+    them would go alone and the rest wait for it.
+
     A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
-    cores, say, each of which otherwise has a runner of its own. Idle runners share the rows that wait.
+    cores, say, each of which otherwise has a runner of its own.
 
     Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's
     waking. All rows that one turn of the loop brings then travel together.
@@ -90,6 +94,7 @@ class Batcher(Generic[Row, Out]):
         max_batch_size: int,
         max_queue_rows: int,
         max_wait_s: float = 0.0,
+        patience_s: float = 0.0,
         inline: bool = False,
         alone: Runner[Row, Out] | None = None,
         pace: Pace | None = None,
@@ -99,6 +104,7 @@ class Batcher(Generic[Row, Out]):
         self.max_batch_size = max_batch_size
         self.max_queue_rows = max_queue_rows
         self.max_wait_s = max_wait_s
+        self._patience_s = patience_s
         self.inline = inline
         self._alone = alone
         self._pace = pace or Pace()
@@ -111,6 +117,9 @@ class Batcher(Generic[Row, Out]):
         self._batches = 0  # that these rows are in
         self._runners = runners
         self._lanes = _Lanes(runners)
+        self._expected = 0  # rows that those may send who were just answered
+        self._expected_until = 0.0  # by time.perf_counter
+        self._is_prompt = False  # whether as many came in time, the last time
         self._met = False  # whether the last batch, or one since, had another beside it
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
@@ -193,6 +202,10 @@ class Batcher(Generic[Row, Out]):
             self._check_drained()
             return
         self._queue.append(entry)
+        if self._expected:
+            self._expected -= 1
+            if not self._expected:
+                self._is_prompt = entry.submitted <= self._expected_until
         if self.inline and (at_once or len(self._queue) >= self.max_batch_size):
             self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
@@ -229,12 +242,11 @@ class Batcher(Generic[Row, Out]):
             if not self._is_wanted(self._queue[0], self._loop.time()):
                 self._queue.popleft()
                 continue
-            wait_s = self._queue[0].submitted + self.max_wait_s - time.perf_counter()
-            if len(self._queue) < self.max_batch_size and wait_s > 0 and not self._closing:
+            wait_s = self._find_wait(time.perf_counter())
+            if wait_s > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            share = ceil(len(self._queue) / max(1, self._idle()))
-            if batch := self._take_batch(share):  # the head may have expired since it was looked at
+            if batch := self._take_batch(self._find_share()):  # the head may have expired since it was looked at
                 self._start(batch)
         self._check_drained()
 
@@ -247,9 +259,40 @@ class Batcher(Generic[Row, Out]):
         """Runners without a batch; below 0 a batch waits for one."""
         return len(self._runners) - self._batches
 
-    def _take_batch(self, share: int) -> list[Entry[Row, Out]]:
+    def _expect(self, rows: int) -> None:
+        """So many were just answered, and may be followed by as many."""
+        now = time.perf_counter()
+        self._forget_late(now)
+        self._expected += rows
+        self._expected_until = now + self._patience_s
+
+    def _forget_late(self, now: float) -> None:
+        """Nobody is expected any more whose time is over, nor waited for until some are in time again."""
+        if self._expected and now >= self._expected_until:
+            self._expected, self._is_prompt = 0, False
+
+    def _find_wait(self, now: float) -> float:
+        """Seconds for which the rows that wait had better go on waiting for others."""
+        self._forget_late(now)
+        until = now
+        if len(self._queue) < self.max_batch_size:
+            until = self._queue[0].submitted + self.max_wait_s
+        if self._expected and self._is_prompt and len(self._queue) < self._find_share():
+            until = max(until, self._expected_until)
+        return until - now
+
+    def _find_share(self) -> int:
+        """Rows of the next batch. One that is handed over is full."""
+        if not self._idle():
+            return self.max_batch_size
+        rows, runners = len(self._queue), self._idle()
+        if self._is_prompt:
+            rows, runners = rows + self._running + self._expected, len(self._runners)
+        return min(self.max_batch_size, ceil(rows / runners))
+
+    def _take_batch(self, most: int) -> list[Entry[Row, Out]]:
         batch: list[Entry[Row, Out]] = []
-        most, now = min(share, self.max_batch_size), self._loop.time()
+        now = self._loop.time()
         while self._queue and len(batch) < most:
             entry = self._queue.popleft()
             if self._is_wanted(entry, now):
@@ -294,6 +337,7 @@ class Batcher(Generic[Row, Out]):
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:
             self._finish(batch, done.result())
+            self._expect(len(batch))
             self._pump()
 
         self._loop.run_in_executor(self._lanes.threads, run, rows).add_done_callback(finish)

@@ -27,7 +27,7 @@ from app.images import Pixels
 from app.memory import measure_memory
 from app.meters import ModelMeters
 from app.metrics import Metrics
-from app.pace import Pace, choose_batch_size
+from app.pace import Pace, choose_batch_size, fit_cost
 from app.session import OnnxSession, Scores
 from app.settings import Settings, count_cores
 
@@ -179,10 +179,11 @@ async def load_model(
     """
     ready = await asyncio.to_thread(prepare_session, folder, settings, runtime)
     meters = ModelMeters(metrics or Metrics(), ready.card)
-    largest = ready.session.max_batch_size
+    largest, cost = ready.session.max_batch_size, fit_cost(ready.seconds_in_lane)
     batcher: Batcher[Pixels, Scores] = Batcher(
         [lane.run for lane in ready.lanes],
-        max_batch_size=choose_batch_size(ready.seconds_in_lane, largest),
+        max_batch_size=choose_batch_size(cost, largest),
+        patience_s=cost.fixed_s,  # waiting costs at most what it can save
         inline=_is_tiny(ready.session, ready.seconds_of_batch),
         alone=None if ready.session in ready.lanes else ready.session.run,
         max_queue_rows=settings.max_queue_rows,

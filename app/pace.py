@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from typing import NamedTuple
 
 # What a batch costs beside its run: the way to a thread and back.
 _HANDING_OVER_S = 1e-4
@@ -51,27 +52,41 @@ class Pace:
         return self._seconds[min(self._seconds)] if self._seconds else 0.0
 
 
-def choose_batch_size(measured: Mapping[int, float], largest: int) -> int:
-    """The rows from which on batches gain nothing, at most `largest`.
-
-    A batch of n takes a + b n seconds, fitted to those measured (rows to seconds). Batches share a, but each row
-    waits for the whole batch: where a is small, as for a large network on a CPU, small batches are as fast and
-    answer sooner.
+class BatchCost(NamedTuple):
+    """A batch of n rows takes `fixed_s` + n `row_s` seconds, the way to a thread and back included; `row_s` is 0 where
+    it isn't known.
     """
+
+    fixed_s: float
+    row_s: float
+
+
+def fit_cost(measured: Mapping[int, float]) -> BatchCost:
+    """Fitted to measured batches (rows to seconds) by relative error: the largest would rule otherwise."""
+    unknown = BatchCost(_HANDING_OVER_S, 0.0)
     if len(measured) < 2:
-        return largest
+        return unknown
     rows, seconds = list(measured), list(measured.values())
-    # By relative error: the largest batch would rule otherwise.
     weights = [1 / second**2 for second in seconds]
     total = sum(weights)
     mean_n = sum(w * n for w, n in zip(weights, rows, strict=True)) / total
     mean_t = sum(w * t for w, t in zip(weights, seconds, strict=True)) / total
     spread = sum(w * (n - mean_n) ** 2 for w, n in zip(weights, rows, strict=True))
     slope = sum(w * (n - mean_n) * (t - mean_t) for w, n, t in zip(weights, rows, seconds, strict=True)) / spread
-    if slope <= 0:
+    if slope <= 0:  # noise
+        return unknown
+    return BatchCost(max(0.0, mean_t - slope * mean_n) + _HANDING_OVER_S, slope)
+
+
+def choose_batch_size(cost: BatchCost, largest: int) -> int:
+    """The rows from which on batches gain nothing, at most `largest`.
+
+    Batches share what is fixed, but each row waits for the whole batch: where little is fixed, as for a large network
+    on a CPU, small batches are as fast and answer sooner.
+    """
+    if not cost.row_s:
         return largest
-    fixed = max(0.0, mean_t - slope * mean_n) + _HANDING_OVER_S
-    return min(largest, max(1, ceil(_GOOD_SHARE / (1 - _GOOD_SHARE) * fixed / slope)))
+    return min(largest, max(1, ceil(_GOOD_SHARE / (1 - _GOOD_SHARE) * cost.fixed_s / cost.row_s)))
 
 
 def _group(rows: int) -> int:

@@ -476,6 +476,89 @@ def test_idle_runners_share_the_rows_that_wait() -> None:
     asyncio.run(scene())
 
 
+async def ask_again(batcher: Batcher[int, int], *rows: int) -> list[asyncio.Task[list[Result[int]]]]:
+    """Each in a turn of the loop of its own."""
+    tasks = []
+    for row in rows:
+        tasks.append(start(batcher, row))
+        await turn_the_loop()
+    return tasks
+
+
+def test_clients_that_ask_again_at_once_travel_together() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, patience_s=FOREVER)
+        for rows in ([1, 2, 3], [4, 5, 6]):
+            await run_rows(batcher, rows)
+        again = await ask_again(batcher, 7, 8, 9)
+        assert [outputs(await task) for task in again] == [[14], [16], [18]]
+        assert runner.batches == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 0.02])
+def test_clients_that_come_too_late_are_not_waited_for(patience_s: float) -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, patience_s=patience_s)
+        for rows in ([1, 2, 3], [4, 5, 6], [7]):  # two of three stay away
+            assert outputs(await run_rows(batcher, rows)) == [2 * row for row in rows]
+        await asyncio.sleep(2 * patience_s)
+        for task in await ask_again(batcher, 8, 9):
+            await task
+        assert runner.batches == [[1, 2, 3], [4, 5, 6], [7], [8], [9]]
+
+    asyncio.run(scene())
+
+
+def test_nobody_is_waited_for_where_one_client_asks_again_and_again() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, patience_s=FOREVER)
+        for row in range(3):
+            assert outputs(await run_rows(batcher, [row])) == [2 * row]
+        assert runner.batches == [[0], [1], [2]]
+
+    asyncio.run(scene())
+
+
+def test_closing_waits_for_no_client() -> None:
+    async def scene() -> None:
+        batcher = make_batcher(GatedRunner(), patience_s=FOREVER)
+        for rows in ([1, 2], [3, 4]):
+            await run_rows(batcher, rows)
+        last = start(batcher, 5)
+        await turn_the_loop()
+        assert batcher.waiting_rows == 1
+        await batcher.close()
+        assert outputs(await last) == [10]
+
+    asyncio.run(scene())
+
+
+def test_among_clients_that_ask_again_at_once_a_runner_leaves_the_others_their_part() -> None:
+    async def scene() -> None:
+        runners = [GatedRunner(), GatedRunner()]
+        batcher = make_batcher(*runners, patience_s=FOREVER)
+        for row in (1, 2):
+            await run_rows(batcher, [row])
+        for runner in runners:
+            runner.gate.clear()
+        tasks = [start(batcher, 3)]
+        await turn_the_loop()
+        tasks += [start(batcher, row) for row in (4, 5, 6)]
+        await turn_the_loop()
+        assert batcher.waiting_rows == 1, "four rows for two runners are two for each"
+        for runner in runners:
+            runner.gate.set()
+        await batcher.close()
+        assert [outputs(await task) for task in tasks] == [[6], [8], [10], [12]]
+
+    asyncio.run(scene())
+
+
 def test_a_full_batch_is_handed_over_while_all_runners_are_busy_and_only_one() -> None:
     async def scene() -> None:
         runner = GatedRunner(is_open=False)
