@@ -69,7 +69,7 @@ class _Lanes(Generic[Row, Out]):
 
 
 class Batcher(Generic[Row, Out]):
-    """A bounded, work-conserving queue in front of one or more runners. Made and used inside the event loop.
+    """A bounded queue in front of one or more runners. Made and used inside the event loop.
 
     An idle runner starts at once with the rows that wait; while all are busy rows gather, up to
     `max_batch_size`. A full batch, which gains nothing by waiting, is handed over while all are busy, so that the first
