@@ -242,11 +242,13 @@ class Batcher(Generic[Row, Out]):
             if not self._is_wanted(self._queue[0], self._loop.time()):
                 self._queue.popleft()
                 continue
-            wait_s = self._find_wait(time.perf_counter())
-            if wait_s > 0 and not self._closing:
+            now = time.perf_counter()
+            self._forget_late(now)
+            share = self._find_share()
+            if (wait_s := self._find_wait(share, now)) > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            if batch := self._take_batch(self._find_share()):  # the head may have expired since it was looked at
+            if batch := self._take_batch(share):  # the head may have expired since it was looked at
                 self._start(batch)
         self._check_drained()
 
@@ -271,13 +273,12 @@ class Batcher(Generic[Row, Out]):
         if self._expected and now >= self._expected_until:
             self._expected, self._is_prompt = 0, False
 
-    def _find_wait(self, now: float) -> float:
+    def _find_wait(self, share: int, now: float) -> float:
         """Seconds for which the rows that wait had better go on waiting for others."""
-        self._forget_late(now)
         until = now
         if len(self._queue) < self.max_batch_size:
             until = self._queue[0].submitted + self.max_wait_s
-        if self._expected and self._is_prompt and len(self._queue) < self._find_share():
+        if self._expected and self._is_prompt and len(self._queue) < share:
             until = max(until, self._expected_until)
         return until - now
 

@@ -34,7 +34,7 @@ function init(arguments)
   -- least squares: of a server that answers in bursts, from the first to the last, however many the run has room for.
   -- Wrong answers, refusals among them, don't count.
   answers, wrong, counted, first, last, sample = 0, 0, 0, 0, 0, ""
-  sum_t, sum_tt, sum_n, sum_tn = 0, 0, 0, 0
+  sum_t, sum_tt, sum_tn = 0, 0, 0
 end
 
 function request()
@@ -54,7 +54,7 @@ function response(status, headers, body)
       first = t
     end
     counted, last = counted + 1, t
-    sum_t, sum_tt, sum_n, sum_tn = sum_t + t, sum_tt + t * t, sum_n + counted, sum_tn + t * counted
+    sum_t, sum_tt, sum_tn = sum_t + t, sum_tt + t * t, sum_tn + t * counted
   end
 end
 
@@ -70,7 +70,8 @@ function done(summary, latency, requests)
     local n, sum_t = thread:get("counted"), thread:get("sum_t")
     -- Where all that counts came in one burst, there is no line.
     if thread:get("last") - thread:get("first") > 0.5 * (duration - thread:get("settle")) then
-      rate = rate + (n * thread:get("sum_tn") - sum_t * thread:get("sum_n")) / (n * thread:get("sum_tt") - sum_t * sum_t)
+      local sum_n = n * (n + 1) / 2
+      rate = rate + (n * thread:get("sum_tn") - sum_t * sum_n) / (n * thread:get("sum_tt") - sum_t * sum_t)
     else
       rate = rate + (thread:get("answers") - thread:get("wrong")) / duration
     end
