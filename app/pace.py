@@ -9,7 +9,7 @@ from typing import NamedTuple
 # What a batch costs beside its run: the way to a thread and back.
 _HANDING_OVER_S = 1e-4
 # Past the batch size at which so much of the time goes into rows, larger ones only make everybody wait longer.
-_GOOD_SHARE = 0.97
+_GOOD_SHARE = 0.985
 
 # The weight of the newest batch: about the last ten count, so one slow batch neither rules nor is forgotten.
 _NEWEST = 0.2

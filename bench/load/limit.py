@@ -23,6 +23,8 @@ from app.settings import count_cores
 from bench.load.models import Published
 
 BATCH = 8
+# The most rows that the service and its peers put in a batch.
+LARGE_BATCH = 32
 # A part of a tiny network's ceiling is measured for so long.
 PART_S = 0.5
 
@@ -63,11 +65,11 @@ def measure_loops(published: Published, image: bytes, seconds: float) -> dict[st
     """Every loop that is tried, each run for `seconds`."""
     cores, decode = count_cores(), partial(decode_image, image, published.card.image)
     shared, single = open_model(published, cores), open_model(published, 1)
-    loops: dict[str, Callable[[], int]] = {
-        "threads that decode one and run it": lambda: _decode_and_run(single, decode, 1),
-        f"threads that decode {BATCH} and run them": lambda: _decode_and_run(single, decode, BATCH),
-    }
-    found = {name: Limit(_repeat_in_threads(step, cores, seconds), name) for name, step in loops.items()}
+    found = {}
+    for batch in (1, BATCH, LARGE_BATCH):
+        name = f"threads that decode {batch} and run {'them' if batch > 1 else 'it'}"
+        step = partial(_decode_and_run, single, decode, batch)
+        found[name] = Limit(_repeat_in_threads(step, cores, seconds), name)
     for batch in (BATCH, 1):
         name = f"batches of {batch} on all cores, decoded meanwhile"
         found[name] = Limit(_pipeline(shared, decode, batch, cores, seconds), name)
