@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -139,6 +139,13 @@ class Batcher(Generic[Row, Out]):
     def waiting_rows(self) -> int:
         """Rows that are decoded and wait for a runner."""
         return len(self._queue)
+
+    @property
+    def idle_threads(self) -> Executor | None:
+        """The runners' threads, where one is idle for each row that is still being decoded; None otherwise. What they
+        are given holds up batches that come meanwhile.
+        """
+        return None if self.inline or self._reserved > self._idle() else self._lanes.threads
 
     def expected_wait_s(self) -> float:
         """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 from app.card import ImagePolicy
@@ -20,6 +20,9 @@ from app.limits import Limits
 Encoded = bytes | str
 """The bytes of an image file, or their base64 text (a data: URL too)."""
 
+# Files up to here are decoded within a few milliseconds, as a rule.
+_QUICK_BYTES = 262_144
+
 T = TypeVar("T")
 
 
@@ -28,13 +31,17 @@ class Decoder:
         self.limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
-    def start(self, image: Encoded, policy: ImagePolicy) -> Pixels | asyncio.Future[Pixels]:
+    def start(
+        self, image: Encoded, policy: ImagePolicy, idle_threads: Executor | None = None
+    ) -> Pixels | asyncio.Future[Pixels]:
         """uint8 [height, width, channels]: at once where that takes less than a thread's waking, from a thread
-        otherwise. The future raises what `decode_image` raises.
+        otherwise: of a file that is no trouble, one of `idle_threads`, where there are any. The future raises what
+        `decode_image` raises.
         """
         if isinstance(image, bytes) and (pixels := decode_small(image, policy, self.limits)) is not None:
             return pixels
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._decode, image, policy)
+        threads = self._threads if idle_threads is None or len(image) > _QUICK_BYTES else idle_threads
+        return asyncio.get_running_loop().run_in_executor(threads, self._decode, image, policy)
 
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
         return decode_image(to_bytes(image, self.limits), policy, self.limits)

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +99,13 @@ class LoadedModel:
     def device(self) -> ChosenDevice:
         """The first of its devices, which stands for all: they are of one kind."""
         return self.devices[0]
+
+    @property
+    def idle_threads(self) -> Executor | None:
+        """An idle runner's threads, which had better decode their next image themselves: on a CPU a thread woken
+        beside them takes a busy runner's core as often as the free one. A GPU's are for feeding it alone.
+        """
+        return None if self.device.is_cuda else self.batcher.idle_threads
 
     async def close(self) -> None:
         """Finish what was accepted, then let the session go."""

@@ -70,7 +70,7 @@ class Attempt:
         self._timer: asyncio.TimerHandle | None = None
         self._at_once = at_once
         self._start = self._decoded = time.perf_counter()
-        pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image)
+        pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image, model.idle_threads)
         if isinstance(pixels, asyncio.Future):
             self._decoding = pixels
             pixels.add_done_callback(self._take_pixels)

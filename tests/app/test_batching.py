@@ -624,6 +624,39 @@ def test_each_runner_stays_in_one_thread() -> None:
     asyncio.run(scene())
 
 
+def test_runners_threads_are_lent_while_one_is_idle_for_each_row_that_is_decoded() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, runner, max_batch_size=1)
+        first = batcher.reserve(1, FOREVER)
+        second = batcher.reserve(1, FOREVER)
+        assert batcher.idle_threads is not None
+        third = batcher.reserve(1, FOREVER)
+        assert batcher.idle_threads is None, "three rows and two runners"
+        third.release()
+        answered = asyncio.create_task(first.run(1))
+        await runner.wait_until_entered()
+        assert batcher.idle_threads is not None, "one runs, one is decoded"
+        fourth = batcher.reserve(1, FOREVER)
+        assert batcher.idle_threads is None
+        runner.gate.set()
+        assert (await answered).output == 2
+        second.release()
+        fourth.release()
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_inline_no_threads_are_lent() -> None:
+    async def scene() -> None:
+        batcher = make_batcher(GatedRunner(), inline=True)
+        with batcher.reserve(1, FOREVER):
+            assert batcher.idle_threads is None
+
+    asyncio.run(scene())
+
+
 def test_a_batch_that_is_alone_gets_the_whole_machine_and_others_a_part() -> None:
     async def scene() -> None:
         part, whole = GatedRunner(is_open=False), GatedRunner()

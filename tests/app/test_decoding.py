@@ -1,0 +1,64 @@
+"""Decoder: in which threads images are decoded."""
+
+import asyncio
+import io
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.card import ImagePolicy
+from app.decoding import Decoder
+from app.errors import UndecodableImage
+from app.images import decode_image
+from app.limits import Limits
+
+POLICY = ImagePolicy(height=224, width=224, channels=3, fit="crop", resize="antialias")
+
+
+class CountingThreads(ThreadPoolExecutor):
+    """Counts what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.given = 0
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        self.given += 1
+        return super().submit(*arguments, **options)
+
+
+def make_photo(side: int) -> bytes:
+    pixels = np.random.default_rng(7).integers(0, 256, (side, side, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def decode(image: bytes, idle_threads: ThreadPoolExecutor | None) -> np.ndarray:
+    async def scene() -> np.ndarray:
+        decoder = Decoder(1, Limits())
+        decoding = decoder.start(image, POLICY, idle_threads)
+        assert isinstance(decoding, asyncio.Future)
+        pixels = await decoding
+        decoder.close()
+        return pixels
+
+    return asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("side", "given"), [(200, 1), (900, 0)])
+def test_an_idle_runner_decodes_small_files_and_is_not_troubled_with_large_ones(side: int, given: int) -> None:
+    image, idle_threads = make_photo(side), CountingThreads()
+    assert np.array_equal(decode(image, idle_threads), decode_image(image, POLICY))
+    assert idle_threads.given == given
+    assert np.array_equal(decode(image, None), decode_image(image, POLICY))
+
+
+def test_a_damaged_image_is_an_error_in_whatever_thread() -> None:
+    damaged = make_photo(200)[:2000]
+    for idle_threads in (None, CountingThreads()):
+        with pytest.raises(UndecodableImage):
+            decode(damaged, idle_threads)
