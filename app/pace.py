@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import NamedTuple
 
 # What a batch costs beside its run: the way to a thread and back.
@@ -86,7 +85,7 @@ def choose_batch_size(cost: BatchCost, largest: int) -> int:
     """
     if not cost.row_s:
         return largest
-    return min(largest, max(1, ceil(_GOOD_SHARE / (1 - _GOOD_SHARE) * cost.fixed_s / cost.row_s)))
+    return min(largest, max(1, int(_GOOD_SHARE / (1 - _GOOD_SHARE) * cost.fixed_s / cost.row_s)))
 
 
 def _group(rows: int) -> int:
