@@ -1,6 +1,6 @@
 """Decoder: where encoded images leave the event loop for threads.
 
-Pillow drops the GIL, so threads use all cores.
+Pillow drops the GIL, so threads use all cores. An idle runner's thread decodes what it will run.
 """
 
 from __future__ import annotations

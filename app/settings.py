@@ -61,7 +61,9 @@ class Settings(BaseSettings):
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")
     workers: int = Field(1, ge=0, description="processes that serve; 0 means one a core")
     threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
-    decode_threads: int = Field(0, ge=0, description="threads that decode images; 0 shares the cores among the workers")
+    decode_threads: int = Field(
+        0, ge=0, description="threads that decode images, beside idle runners; 0 shares the cores among the workers"
+    )
 
     load: list[str] = Field([], description="names of the models to load; none named loads all")
     require: list[str] = Field([], description="names that must load before the server is ready")

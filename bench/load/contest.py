@@ -139,8 +139,8 @@ def _sample(server: Server, connections: int, round: int, seconds: int) -> Sampl
         p95_ms=run.p95_ms,
         p99_ms=run.p99_ms,
         errors=run.wrong + run.lost,
-        # Over the whole run, as it was used: those under way at the end count half, being half done on average.
-        cpu_ms=1e3 * used / (run.answers + connections / 2),
+        # Answers as they came once settled: how far those are that the end cuts off, nobody knows.
+        cpu_ms=1e3 * used / max(1.0, run.rate * run.seconds),
         generator_ms=1e3 * run.generator_s / max(1, run.answers),
         wrong_answer=run.sample,
     )
