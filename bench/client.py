@@ -40,6 +40,8 @@ class Connection:
 
     async def send(self, request: Request) -> Answer:
         """Raises ConnectionError or IncompleteReadError where the server goes away."""
+        if self._streams is not None and self._streams[0].at_eof():  # it had been idle for too long
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
