@@ -85,6 +85,8 @@ class Batcher(Generic[Row, Out]):
 
     Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's
     waking. All rows that one turn of the loop brings then travel together.
+
+    With `lend_threads` idle runners' threads can be had for decoding (`idle_threads`).
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Batcher(Generic[Row, Out]):
         max_wait_s: float = 0.0,
         patience_s: float = 0.0,
         inline: bool = False,
+        lend_threads: bool = False,
         alone: Runner[Row, Out] | None = None,
         pace: Pace | None = None,
         on_batch: Callable[[int, float], None] = lambda rows, seconds: None,
@@ -106,6 +109,7 @@ class Batcher(Generic[Row, Out]):
         self.max_wait_s = max_wait_s
         self._patience_s = patience_s
         self.inline = inline
+        self._lends_threads = lend_threads and not inline
         self._alone = alone
         self._pace = pace or Pace()
         self._on_batch = on_batch
@@ -142,10 +146,10 @@ class Batcher(Generic[Row, Out]):
 
     @property
     def idle_threads(self) -> Executor | None:
-        """The runners' threads, where one is idle for each row that is still being decoded; None otherwise. What they
-        are given holds up batches that come meanwhile.
+        """The runners' threads, where they are lent and one is idle for each row that is still being decoded; None
+        otherwise. What they are given holds up batches that come meanwhile.
         """
-        return None if self.inline or self._reserved > self._idle() else self._lanes.threads
+        return self._lanes.threads if self._lends_threads and self._reserved <= self._idle() else None
 
     def expected_wait_s(self) -> float:
         """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""

@@ -10,7 +10,6 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,13 +99,6 @@ class LoadedModel:
         """The first of its devices, which stands for all: they are of one kind."""
         return self.devices[0]
 
-    @property
-    def idle_threads(self) -> Executor | None:
-        """An idle runner's threads, which had better decode their next image themselves: on a CPU a thread woken
-        beside them takes a busy runner's core as often as the free one. A GPU's are for feeding it alone.
-        """
-        return None if self.device.is_cuda else self.batcher.idle_threads
-
     async def close(self) -> None:
         """Finish what was accepted, then let the session go."""
         await self.batcher.close()
@@ -193,6 +185,9 @@ async def load_model(
         max_batch_size=choose_batch_size(cost, largest),
         patience_s=cost.fixed_s,  # waiting costs at most what it can save
         inline=_is_tiny(ready.session, ready.seconds_of_batch),
+        # On a CPU a thread woken beside an idle runner takes a busy one's core as often as the free one: it had better
+        # decode its next image itself. A GPU's threads are for feeding it alone.
+        lend_threads=not ready.session.device.is_cuda,
         alone=None if ready.session in ready.lanes else ready.session.run,
         max_queue_rows=settings.max_queue_rows,
         max_wait_s=settings.max_wait_ms / 1e3,

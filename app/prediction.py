@@ -70,13 +70,14 @@ class Attempt:
         self._timer: asyncio.TimerHandle | None = None
         self._at_once = at_once
         self._start = self._decoded = time.perf_counter()
-        pixels = image if isinstance(image, np.ndarray) else decoder.start(image, model.card.image, model.idle_threads)
+        policy, batcher = model.card.image, model.batcher
+        pixels = image if isinstance(image, np.ndarray) else decoder.start(image, policy, batcher.idle_threads)
         if isinstance(pixels, asyncio.Future):
             self._decoding = pixels
             pixels.add_done_callback(self._take_pixels)
         else:
             self._submit(pixels)
-            if model.batcher.inline:  # answered in the loop's next turn at the latest
+            if batcher.inline:  # answered in the loop's next turn at the latest
                 return
         if self._settle is not None:
             loop = asyncio.get_running_loop()

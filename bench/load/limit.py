@@ -23,8 +23,6 @@ from app.settings import count_cores
 from bench.load.models import Published
 
 BATCH = 8
-# The most rows that the service and its peers put in a batch.
-LARGE_BATCH = 32
 # A part of a tiny network's ceiling is measured for so long.
 PART_S = 0.5
 
@@ -66,7 +64,7 @@ def measure_loops(published: Published, image: bytes, seconds: float) -> dict[st
     cores, decode = count_cores(), partial(decode_image, image, published.card.image)
     shared, single = open_model(published, cores), open_model(published, 1)
     found = {}
-    for batch in (1, BATCH, LARGE_BATCH):
+    for batch in sorted({1, BATCH, published.card.max_batch}):
         name = f"threads that decode {batch} and run {'them' if batch > 1 else 'it'}"
         step = partial(_decode_and_run, single, decode, batch)
         found[name] = Limit(_repeat_in_threads(step, cores, seconds), name)

@@ -627,7 +627,7 @@ def test_each_runner_stays_in_one_thread() -> None:
 def test_runners_threads_are_lent_while_one_is_idle_for_each_row_that_is_decoded() -> None:
     async def scene() -> None:
         runner = GatedRunner(is_open=False)
-        batcher = make_batcher(runner, runner, max_batch_size=1)
+        batcher = make_batcher(runner, runner, max_batch_size=1, lend_threads=True)
         first = batcher.reserve(1, FOREVER)
         second = batcher.reserve(1, FOREVER)
         assert batcher.idle_threads is not None
@@ -650,7 +650,7 @@ def test_runners_threads_are_lent_while_one_is_idle_for_each_row_that_is_decoded
 
 def test_inline_no_threads_are_lent() -> None:
     async def scene() -> None:
-        batcher = make_batcher(GatedRunner(), inline=True)
+        batcher = make_batcher(GatedRunner(), inline=True, lend_threads=True)
         with batcher.reserve(1, FOREVER):
             assert batcher.idle_threads is None
 

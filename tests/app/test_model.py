@@ -24,7 +24,7 @@ def test_idle_runners_decode_on_a_cpu_where_they_are_threads(
         options = {"runtime": FakeRuntime()} if on_gpu else {}
         model = await load_model(folder, Settings(device="cuda:0" if on_gpu else "cpu"), **options)
         with model.batcher.reserve(1, asyncio.get_running_loop().time() + 60):
-            assert (model.idle_threads is not None) == lent
+            assert (model.batcher.idle_threads is not None) == lent
         await model.close()
 
     asyncio.run(play())
