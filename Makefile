@@ -10,19 +10,20 @@ RUNTIME    ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN       := .venv/bin
 INSTALLED := .venv/installed-$(RUNTIME)
 
-.PHONY: help install serve test check format bench examples constraints clean cluster test-cluster image smoke sbom audit
+.PHONY: help install serve test test-slow check format bench examples constraints clean cluster test-cluster image smoke sbom audit
 
 help:
-	@echo "make serve    install, train and convert the embedded default, serve it on http://$(HOST):$(PORT)"
-	@echo "make test     install, run everything that needs no GPU and no outside network"
-	@echo "make check    lint, format and types, as CI does"
-	@echo "make format   mend what the linter can mend"
-	@echo "make bench    load the service with wrk, beside what this process does without it (BENCH=\"--peers all\": and other servers)"
-	@echo "make cluster  the same service under Ray Serve, on this machine (docs/cluster.md)"
-	@echo "make image    container images, and their sizes"
-	@echo "make smoke    build the images, docker compose up, post a digit, check, tear down"
-	@echo "make sbom     what the serve image is made of, as CycloneDX; make audit: known vulnerabilities"
-	@echo "make examples digit.png and photo.jpg, for the README's commands"
+	@echo "make serve      install, train and convert the embedded default, serve it on http://$(HOST):$(PORT)"
+	@echo "make test       install, run everything that needs no GPU and no outside network"
+	@echo "make test-slow  what takes too long for every change (ONLY=part: only tests whose names hold that word)"
+	@echo "make check      lint, format and types, as CI does"
+	@echo "make format     mend what the linter can mend"
+	@echo "make bench      load the service with wrk, beside what this process does without it (BENCH=\"--peers all\": and other servers)"
+	@echo "make cluster    the same service under Ray Serve, on this machine (docs/cluster.md)"
+	@echo "make image      container images, and their sizes"
+	@echo "make smoke      build the images, docker compose up, post a digit, check, tear down"
+	@echo "make sbom       what the serve image is made of, as CycloneDX; make audit: known vulnerabilities"
+	@echo "make examples   digit.png and photo.jpg, for the README's commands"
 
 install: $(INSTALLED)
 
@@ -42,6 +43,10 @@ serve: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# What takes too long for every change. ONLY=part runs the tests whose names hold that word.
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow $(if $(ONLY),-k '$(ONLY)') $(PYTEST_ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -24,6 +25,8 @@ const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancela
 document.querySelector("#drop").dispatchEvent(event);
 """
 
+_TEXTS = "return [...document.querySelectorAll(arguments[0])].map((element) => element.innerText.trim());"
+
 
 class Page:
     def __init__(self, browser: webdriver.Chrome, address: str) -> None:
@@ -39,7 +42,9 @@ class Page:
         return self
 
     def wait(self, until: Callable[[], T]) -> T:
-        return WebDriverWait(self.browser, 20, poll_frequency=0.02).until(lambda _: until())
+        """What `until` gives once it is true. The page replaces elements while it is read: then it is read again."""
+        waiting = WebDriverWait(self.browser, 20, 0.02, (NoSuchElementException, StaleElementReferenceException))
+        return waiting.until(lambda _: until())
 
     def find(self, selector: str) -> WebElement:
         return self.browser.find_element(By.CSS_SELECTOR, selector)
@@ -51,7 +56,8 @@ class Page:
         return self.all(".panel")
 
     def texts(self, selector: str) -> list[str]:
-        return [found.text for found in self.all(selector)]
+        """Of all that match, read in one step: between two the page may have replaced them."""
+        return self.browser.execute_script(_TEXTS, selector)
 
     def drop(self, content: bytes, name: str = "image.png") -> None:
         self.browser.execute_script(_DROP, base64.b64encode(content).decode(), name)

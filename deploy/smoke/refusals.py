@@ -27,7 +27,7 @@ def _check_port_taken() -> None:
         result = compose("up", "--detach", PORT=str(port))
     said = [line for line in result.stdout.splitlines() if str(port) in line and "use" in line]
     check("a taken port is named", result.returncode != 0 and bool(said), result.stdout[-500:])
-    need(compose("rm", "--force", "--stop", "serve", "ready"))
+    need(compose("rm", "--force", "--stop", "serve"))
 
 
 def _check_empty_repository() -> None:

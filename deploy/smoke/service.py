@@ -25,8 +25,8 @@ print(base64.b64encode(buffer.getvalue()).decode())
 
 def check_service(port: int) -> None:
     """Everything that `docker compose up` promises; leaves the service stopped."""
-    need(compose("up", "--detach", PORT=str(port)))
-    say("docker compose up returned")
+    need(compose("up", "--detach", "--wait", PORT=str(port)))
+    say("docker compose up --wait returned")
     container = need(compose("ps", "--quiet", "serve"))
     check("the service is healthy when up returns", _state(container, ".State.Health.Status") == "healthy")
     answer = post(port, f"/predict/{MODEL}", _draw_zero())

@@ -149,6 +149,7 @@ with TestClient(create_app(Settings(repository={str(built / "repository")!r}))) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.data
 def test_lenet5_on_mnist_reaches_99_percent_of_posted_images(data_dir: Path, tmp_path: Path) -> None:
     words = ["build", "lenet5-mnist", "--data-dir", str(data_dir), "--repository", str(tmp_path / "repository")]

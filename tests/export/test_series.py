@@ -107,6 +107,7 @@ def test_a_file_of_weights_fills_the_network_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_at_full_size_is_proved_and_published(name: str, tmp_path: Path) -> None:
     assert main(["convert", name, "--repository", str(tmp_path)]) == 0
