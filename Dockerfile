@@ -36,12 +36,14 @@ RUN pip --python /opt/venv install -c constraints.txt ".[cpu,export]" \
 
 # -- code: installed under /package, to be laid over the environment ------------------------------------------------
 FROM serve-dependencies AS serve-code
+COPY artifact artifact
 COPY app app
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && pip --python /opt/venv install --no-deps --no-index --root /package /wheels/*.whl \
  && rm /package/opt/venv/bin/convserve-export
 
 FROM export-dependencies AS export-code
+COPY artifact artifact
 COPY app app
 COPY models models
 COPY export export

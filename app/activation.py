@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from app.classifier import Classifier
 from app.evidence import EvidenceMap, scale_evidence
+from artifact.classifier import Classifier
 
 
 def map_activation(features: npt.NDArray[np.float32], classifier: Classifier, index: int) -> EvidenceMap:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from app.errors import ArtifactError
-from app.images import Pixels
 from app.model import ReadySession, prepare_session
-from app.repository import list_models, list_versions
 from app.session import Observed, OnnxSession, batch_sizes
 from app.settings import Settings
+from artifact.errors import ArtifactError
+from artifact.images.frame import Pixels
+from artifact.layout import list_models, list_versions
 
 _BURN_IN = 3
 _WIDTH, _HEIGHT = 640, 360

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.images import Pixels
+from artifact.images.frame import Pixels
 
 
 class BucketBinding:

@@ -14,16 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.errors import (
-    ArtifactError,
-    DeviceFailed,
-    LoadRefused,
-)
+from app.errors import DeviceFailed, LoadRefused
 from app.loading import Load, Loader, State, Version
 from app.metrics import Metrics
 from app.model import LoadedModel, load_model
 from app.settings import Settings
 from app.shelf import Shelf
+from artifact.errors import ArtifactError
 
 log = logging.getLogger(__name__)
 

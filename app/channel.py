@@ -10,7 +10,8 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from app.errors import ConvserveError, Draining, LoadRefused, UnknownModel, WorkerFailed
+from app.errors import Draining, LoadRefused, UnknownModel, WorkerFailed
+from artifact.errors import ConvserveError
 
 log = logging.getLogger(__name__)
 

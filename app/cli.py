@@ -195,7 +195,7 @@ def _bench(arguments: list[str]) -> int:
     parser.add_argument("--plot", type=Path, metavar="SVG", help="draw images a second over the batch size")
     given = parser.parse_args(arguments)
     from app.bench import run_bench
-    from app.errors import ArtifactError
+    from artifact.errors import ArtifactError
 
     flags = [f"--{name}={value}" for name in ("repository", "device") if (value := getattr(given, name))]
     settings = read_settings(flags, None)

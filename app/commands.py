@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 
 from app.client import RequestFailed, connect, fetch, fetch_picture
+from artifact.images.formats import IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 # Enough to fill batches, few enough to leave places in the queue for others.
 _AT_ONCE = 16
 _BYTES = {"Content-Type": "application/octet-stream"}

@@ -10,9 +10,9 @@ import resource
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from app.errors import ArtifactError, ConvserveError
 from app.memory import measure_resident
 from app.metrics import Labels, Snapshot
+from artifact.errors import ArtifactError, ConvserveError
 
 if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports
     from app.catalog import Catalog

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
-from app.card import ImagePolicy
-from app.errors import ImageTooLarge, UndecodableImage
-from app.images import Pixels, decode_image, decode_small
-from app.limits import Limits
+from artifact.card import ImagePolicy
+from artifact.errors import ImageTooLarge, UndecodableImage
+from artifact.images.decode import decode_image, decode_small
+from artifact.images.frame import Pixels
+from artifact.images.limits import Limits
 
 Encoded = bytes | str
 """The bytes of an image file, or their base64 text (a data: URL too)."""

@@ -1,5 +1,5 @@
 """The error tree: every way a request or an artifact can fail, with its HTTP status and code. Knows no web
-framework.
+framework. What an artifact or an image alone can be wrong in is defined in artifact/errors.py.
 
 ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, RowFailed
@@ -22,32 +22,9 @@ ConvserveError
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-
-class ConvserveError(Exception):
-    """A failure whose text is for the person who caused it: it names the value, the limit and the remedy."""
-
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Internal error"
-
-    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.headers = headers or {}
-
-
-class BadRequest(ConvserveError):
-    status, code, title = 400, "bad_request", "Bad request"
-
-
-class UndecodableImage(BadRequest):
-    code, title = "undecodable_image", "The image can't be decoded"
-
-
-class EmptyBody(BadRequest):
-    code, title = "empty_body", "The request holds no image"
+from artifact.errors import ArtifactError, BadRequest, ConvserveError, TooLarge
 
 
 class BadJson(BadRequest):
@@ -123,20 +100,8 @@ class LoadRefused(Conflict):
     code, title = "load_refused", "The model can't be loaded"
 
 
-class TooLarge(ConvserveError):
-    status, code, title = 413, "too_large", "Too large"
-
-
-class ImageTooLarge(TooLarge):
-    code, title = "image_too_large", "The image has too many bytes"
-
-
 class RequestTooLarge(TooLarge):
     code, title = "request_too_large", "The request has too many bytes"
-
-
-class TooManyPixels(TooLarge):
-    code, title = "too_many_pixels", "The image has too many pixels"
 
 
 class TooManyImages(TooLarge):
@@ -145,10 +110,6 @@ class TooManyImages(TooLarge):
 
 class TooManyRows(TooLarge):
     code, title = "too_many_rows", "The request has more rows than the queue holds"
-
-
-class UnsupportedType(ConvserveError):
-    status, code, title = 415, "unsupported_type", "Unsupported type"
 
 
 class InvalidParameter(ConvserveError):
@@ -193,12 +154,6 @@ class WorkerFailed(Unavailable):
 
 class DeadlineExceeded(ConvserveError):
     status, code, title = 504, "deadline_exceeded", "The deadline passed"
-
-
-class ArtifactError(ConvserveError):
-    """A folder of the repository that can't be served, with the reason."""
-
-    code, title = "artifact_refused", "The artifact was refused"
 
 
 class DeviceUnavailable(ArtifactError):

@@ -13,16 +13,18 @@ from typing import Literal, NamedTuple
 from PIL import Image
 
 from app.activation import map_activation
-from app.card import ImagePolicy
 from app.decoding import Decoder, Encoded, to_bytes
 from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
 from app.evidence import EvidenceMap
-from app.images import Pixels, fit_image, open_image
-from app.limits import Limits
 from app.model import LoadedModel
 from app.occlusion import map_occlusion
 from app.overlay import fit_for_display
 from app.session import Observed, Scores
+from artifact.card import ImagePolicy
+from artifact.images.decode import open_image
+from artifact.images.fit import fit_image
+from artifact.images.frame import Pixels
+from artifact.images.limits import Limits
 
 Method = Literal["class activation map", "occlusion sensitivity"]
 

@@ -7,11 +7,11 @@ A network that knows an image answers with large logits, whatever the class; the
 
 from __future__ import annotations
 
-from app.card import ModelCard
+from artifact.card import ENERGY_QUANTILES, ModelCard
 
-# Index and share of the quantile in Distribution.energy below which an image is strange: one in a hundred of the
-# validation images themselves lies there.
-_PLACE, SHARE = 1, 0.01
+# Below this quantile of Distribution.energy an image is strange: one in a hundred of the validation images lies there.
+SHARE = 0.01
+_PLACE = ENERGY_QUANTILES.index(SHARE)
 
 
 def find_least_energy(card: ModelCard) -> float | None:

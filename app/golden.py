@@ -6,31 +6,17 @@ A hash finds a damaged file; the replay finds what a hash can't: a wrong build, 
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from app.card import GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE, ModelCard
-from app.errors import ArtifactError, ConvserveError
-from app.images import Pixels, decode_image
 from app.session import OnnxSession
-
-
-def check_sha256(folder: Path, card: ModelCard) -> None:
-    """Raises ArtifactError where model.onnx isn't the file that the card was written for."""
-    try:
-        with (folder / MODEL_FILE).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ArtifactError(f"{MODEL_FILE} can't be read ({error.strerror}): export the model again") from error
-    if found != card.sha256:
-        raise ArtifactError(
-            f"{MODEL_FILE} is damaged or was exchanged: its sha256 is {found[:12]}..., the card says "
-            f"{card.sha256[:12]}...: export the model again"
-        )
+from artifact.card import ModelCard
+from artifact.errors import ArtifactError, ConvserveError
+from artifact.golden import read_golden
+from artifact.images.decode import decode_image
+from artifact.images.frame import Pixels
 
 
 def replay(folder: Path, card: ModelCard, session: OnnxSession) -> float:
@@ -39,10 +25,11 @@ def replay(folder: Path, card: ModelCard, session: OnnxSession) -> float:
     Raises ArtifactError where a probability isn't finite, departs by more than the card's tolerance for
     this kind of device, or changes the top class although the golden margin exceeds that tolerance.
     """
-    files, expected = _read_expected(folder, card)
+    golden = read_golden(folder, card)
+    files, expected = list(golden.images), golden.graph
     try:
-        rows = [decode_image((folder / GOLDEN_FOLDER / name).read_bytes(), card.image) for name in files]
-    except (OSError, ConvserveError) as error:
+        rows = [decode_image(image, card.image) for image in golden.images.values()]
+    except ConvserveError as error:
         raise ArtifactError(f"a golden image can't be read: {error}") from error
     tolerance = card.replay.cuda if session.device.is_cuda else card.replay.cpu
     size = session.max_batch_size
@@ -56,23 +43,6 @@ def replay(folder: Path, card: ModelCard, session: OnnxSession) -> float:
 
 def _probabilities(session: OnnxSession, batches: list[list[Pixels]]) -> npt.NDArray[np.float32]:
     return np.stack([scores.probabilities for batch in batches for scores in session.run(batch)])
-
-
-def _read_expected(folder: Path, card: ModelCard) -> tuple[list[str], npt.NDArray[np.float32]]:
-    try:
-        with np.load(folder / GOLDEN_FOLDER / GOLDEN_FILE, allow_pickle=False) as arrays:
-            files, expected = [str(name) for name in arrays["files"]], arrays["graph"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{GOLDEN_FOLDER}/{GOLDEN_FILE} can't be read ({error}): export the model again") from error
-    if not files or expected.shape != (len(files), len(card.labels)):
-        raise ArtifactError(
-            f"{GOLDEN_FOLDER}/{GOLDEN_FILE} has {len(files)} images and probabilities of shape "
-            f"{expected.shape}, "
-            f"the card {len(card.labels)} labels"
-        )
-    if any(Path(name).name != name for name in files):
-        raise ArtifactError(f"{GOLDEN_FOLDER}/{GOLDEN_FILE} names a file outside its folder")
-    return files, expected
 
 
 def _compare(

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING
 
 from app.batching import Places
 from app.busy_poll import BusyPoll
-from app.errors import ConvserveError
 from app.heads import Head, HeadReader
-from app.images import Pixels
 from app.model import LoadedModel
 from app.prediction import Attempt, Prediction
 from app.routes.multipart import FormReader
@@ -26,6 +24,8 @@ from app.routes.problems import MEDIA_TYPE, log_unexpected, write_problem
 from app.routes.running import name_stages
 from app.routes.services import Services
 from app.session import Scores
+from artifact.errors import ConvserveError
+from artifact.images.frame import Pixels
 
 if TYPE_CHECKING:
     from app.protocol import ServiceProtocol

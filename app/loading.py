@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.card import MODEL_FILE
-from app.errors import ArtifactError, DeviceFailed, OverBudget
+from app.errors import DeviceFailed, OverBudget
 from app.metrics import Metrics
 from app.model import LoadedModel
-from app.repository import explain_foreign, find_foreign_graph
+from app.repository import explain_foreign
 from app.settings import Settings
+from artifact.errors import ArtifactError
+from artifact.layout import MODEL_FILE, find_foreign_graph
 
 log = logging.getLogger(__name__)
 

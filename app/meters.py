@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 
-from app.card import ModelCard
 from app.drift import RecentCounts
 from app.familiarity import find_least_energy
 from app.metrics import Histogram, Metrics
 from app.session import Scores
-
-_BINS = 10
+from artifact.card import CONFIDENCE_BINS, ModelCard, bin_confidence
 
 
 class ModelMeters:
@@ -31,13 +29,13 @@ class ModelMeters:
         self._confidence = metrics.histogram("convserve_confidence", *labels)
         self._classes: dict[int, list[float]] = {}
         self._recent_classes = RecentCounts(metrics.series("recent_classes", *labels, width=len(card.labels)))
-        self._recent_confidence = RecentCounts(metrics.series("recent_confidence", *labels, width=_BINS))
+        self._recent_confidence = RecentCounts(metrics.series("recent_confidence", *labels, width=CONFIDENCE_BINS))
         self._least_energy = find_least_energy(card)
         if self._least_energy is not None:
             self._unfamiliar = metrics.series("convserve_unfamiliar_images_total", *labels)
         if (expected := card.distribution) is not None:
             metrics.series("expected_classes", *labels, width=len(card.labels))[:] = expected.classes
-            metrics.series("expected_confidence", *labels, width=_BINS)[:] = expected.confidence
+            metrics.series("expected_confidence", *labels, width=CONFIDENCE_BINS)[:] = expected.confidence
 
     def record_batch(self, rows: int, seconds: float) -> None:
         """One run of the session."""
@@ -58,7 +56,7 @@ class ModelMeters:
         self._count_class(top)
         self._confidence.observe(confidence)
         self._recent_classes.add(top)
-        self._recent_confidence.add(min(_BINS - 1, max(0, int(confidence * _BINS))))
+        self._recent_confidence.add(bin_confidence(confidence))
         if scores.energy is not None and self._least_energy is not None:
             self._unfamiliar[0] += scores.energy < self._least_energy
 

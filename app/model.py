@@ -18,18 +18,21 @@ from typing import Any
 import onnxruntime
 
 from app.batching import Batcher
-from app.card import MODEL_FILE, ModelCard, read_card
-from app.classifier import Classifier, read_classifier
 from app.devices import ChosenDevice, choose_devices, name_devices
-from app.errors import ArtifactError, DeviceFailed
-from app.golden import check_sha256, replay
-from app.images import Pixels
+from app.errors import DeviceFailed
+from app.golden import replay
 from app.memory import measure_memory
 from app.meters import ModelMeters
 from app.metrics import Metrics
 from app.pace import Pace, choose_batch_size, fit_cost
 from app.session import OnnxSession, Scores
 from app.settings import Settings, count_cores
+from artifact.card import ModelCard, read_card
+from artifact.classifier import Classifier, read_classifier
+from artifact.errors import ArtifactError
+from artifact.golden import check_sha256
+from artifact.images.frame import Pixels
+from artifact.layout import MODEL_FILE
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.card import ImagePolicy
 from app.errors import NotExplainable
 from app.evidence import EvidenceMap, scale_evidence
-from app.images import Pixels
 from app.model import LoadedModel
+from artifact.card import ImagePolicy
+from artifact.images.frame import Pixels
 
 # An explanation may use this share of the time until its deadline; a slow network gets a coarser grid instead.
 _TIME_SHARE = 0.5

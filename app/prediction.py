@@ -13,10 +13,10 @@ import numpy as np
 from app.batching import Entry, Places, Result, resolve
 from app.decoding import Decoder, Encoded
 from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
-from app.images import Pixels
 from app.model import LoadedModel
 from app.session import TOP, Scores
 from app.tracing import trace_stages
+from artifact.images.frame import Pixels
 
 
 @dataclass(frozen=True, slots=True)

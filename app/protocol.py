@@ -14,9 +14,10 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.errors import BadRequest, ConvserveError, RequestTimeout, RequestTooLarge
+from app.errors import RequestTimeout, RequestTooLarge
 from app.hot_road import HotCycle, HotRoad
 from app.routes.problems import MEDIA_TYPE, write_problem
+from artifact.errors import BadRequest, ConvserveError
 
 _MOST_HEADER_BYTES = 64_000
 # From a deadline to its execution: a turn of the loop at least.

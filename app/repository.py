@@ -9,9 +9,9 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
-from app.card import CARD_FILE, MODEL_FILE, NAME_PATTERN
-from app.errors import ArtifactError, LoadRefused, UnknownModel
+from app.errors import LoadRefused, UnknownModel
 from app.settings import Settings
+from artifact.layout import CARD_FILE, NAME_PATTERN, find_foreign_graph, list_models, list_versions, read_fingerprint
 
 Fingerprints = dict[int, tuple[int, ...]]
 """Of versions, by number: what changes when one is written again."""
@@ -85,44 +85,6 @@ class Repository:
         return {number: read_fingerprint(folder / str(number)) for number in wanted}
 
 
-def list_models(repository: Path) -> list[str]:
-    """Names of the models in the repository, sorted. Hidden folders (artifacts being written) and files are
-    passed over.
-
-    Raises ArtifactError where there is no such folder.
-    """
-    try:
-        return sorted(path.name for path in repository.iterdir() if path.is_dir() and re.match(NAME_PATTERN, path.name))
-    except OSError as error:
-        raise ArtifactError(
-            f"the repository {repository} can't be read ({error.strerror}): fill it with convserve-export, "
-            "or name another with --repository"
-        ) from error
-
-
-def list_versions(model_folder: Path) -> list[int]:
-    """Versions of one model, oldest first."""
-    try:
-        return sorted(
-            int(path.name)
-            for path in model_folder.iterdir()
-            if re.fullmatch(r"[1-9]\d{0,17}", path.name) and path.is_dir()
-        )
-    except FileNotFoundError:
-        return []
-
-
-def find_foreign_graph(model_folder: Path) -> Path | None:
-    """A lone .onnx file that nobody brought in: in the model's folder or in a version of it that has no
-    card.
-    """
-    for folder in (model_folder, *(model_folder / str(version) for version in list_versions(model_folder))):
-        if not (folder / CARD_FILE).exists():
-            for path in sorted(folder.glob("*.onnx")):
-                return path
-    return None
-
-
 def choose_versions(available: list[int], wanted: str) -> list[int]:
     """Those of the available versions that the setting `versions` (latest, all or 1,3) asks for."""
     if wanted == "all":
@@ -138,16 +100,3 @@ def explain_foreign(path: Path, repository: Path) -> str:
         f"{path.relative_to(repository)} has no {CARD_FILE}: bring it in with: "
         f"convserve-export adopt {path} --repository {repository}"
     )
-
-
-def read_fingerprint(folder: Path) -> tuple[int, ...]:
-    """What changes when a version's folder is written again: sizes and times of its card and graph."""
-    found: list[int] = []
-    for name in (CARD_FILE, MODEL_FILE):
-        try:
-            status = (folder / name).stat()
-        except OSError:
-            found += [-1, -1]
-        else:
-            found += [status.st_mtime_ns, status.st_size]
-    return tuple(found)

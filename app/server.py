@@ -14,11 +14,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import tracing
-from app.errors import ConvserveError
 from app.hot_road import HotRoad
 from app.metrics import Metrics
 from app.protocol import Deadlines, ServiceProtocol
 from app.settings import Settings
+from artifact.errors import ConvserveError
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
 

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import onnxruntime
 
 from app.binding import BucketBinding
-from app.card import ModelCard
 from app.devices import CPU, CUDA, ChosenDevice, cuda_providers
-from app.errors import ArtifactError, DeviceFailed, DeviceUnavailable
-from app.images import Pixels
+from app.errors import DeviceFailed, DeviceUnavailable
+from artifact.card import ModelCard
+from artifact.errors import ArtifactError
+from artifact.images.frame import Pixels
 
 # Words by which onnxruntime's errors show that the device or its memory failed, not the row.
 _DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")

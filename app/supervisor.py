@@ -16,11 +16,12 @@ from typing import Any
 
 from app.channel import Handlers
 from app.control import watch
-from app.errors import ArtifactError, WorkerFailed
+from app.errors import WorkerFailed
 from app.metrics import Snapshot, keep_counts, merge, read_snapshot, write_snapshot
 from app.repository import Repository
 from app.settings import Settings, count_cores
 from app.worker_handle import WorkerHandle, ask_all
+from artifact.errors import ArtifactError
 
 log = logging.getLogger(__name__)
 

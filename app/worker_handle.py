@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.channel import Channel, Handlers, open_channel
-from app.errors import ConvserveError, WorkerFailed
+from app.errors import WorkerFailed
 from app.metrics import Snapshot
+from artifact.errors import ConvserveError
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import httpx2
 
+from artifact.images.formats import MEDIA_TYPES
 from export.datasets import load_dataset
 from export.progress import Progress
 from export.samples import Samples
 
 CONNECTIONS = 8
-TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 async def count_right(url: str, model: str, samples: Samples) -> tuple[int, int]:
@@ -32,7 +32,7 @@ async def count_right(url: str, model: str, samples: Samples) -> tuple[int, int]
                 nonlocal right, near
                 for index in waiting:
                     data, suffix = samples.encoded(index)
-                    headers = {"Content-Type": TYPES.get(suffix, "application/octet-stream")}
+                    headers = {"Content-Type": MEDIA_TYPES.get(suffix, "application/octet-stream")}
                     answer = await client.post(f"/predict/{model}", content=data, headers=headers)
                     if answer.status_code == 404:
                         raise SystemExit(answer.json()["detail"])

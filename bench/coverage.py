@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.card import MODEL_FILE, ScoreQuantiles
+from artifact.card import ScoreQuantiles
+from artifact.layout import MODEL_FILE
 from export.datasets import load_dataset
 from export.progress import Progress
 from export.published import CHUNK, open_published

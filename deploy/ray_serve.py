@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
 
 from app.catalog import Catalog
-from app.errors import ArtifactError
 from app.main import create_app
-from app.repository import list_models
 from app.settings import Settings
+from artifact.errors import ArtifactError
+from artifact.layout import list_models
 from deploy.served_by import ServedBy
 
 

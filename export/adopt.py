@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.card import NetworkInfo, Preprocessing
+from artifact.card import NetworkInfo, Preprocessing
 from export.batch import fixed_batch
 from export.errors import UsageError
 from export.image_options import ImageOptions

@@ -6,12 +6,11 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
-PREPROCESSING = ("caffe", "tf", "torch", "unit", "none")
-FITS = ("stretch", "crop", "content")
-RESIZES = ("antialias", "bilinear", "nearest")
-HEADS = ("auto", "softmax", "logits", "sigmoid", "multilabel")
-PRECISIONS = ("fp32", "fp16", "int8")
+from artifact.card import Fit, Head, Polarity, PreprocessingName, Resize
+
+PREPROCESSING = tuple(name for name in get_args(PreprocessingName) if name != "custom")
 
 
 def add_shared(
@@ -51,13 +50,15 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--preprocessing", choices=PREPROCESSING, help="the pixel arithmetic")
     group.add_argument("--size", type=size, metavar="HxW", help="where the network reads images of any size")
     group.add_argument(
-        "--fit", choices=FITS, help="default: stretch for files; crop for networks by name of 224x224 up"
+        "--fit", choices=get_args(Fit), help="default: stretch for files; crop for networks by name of 224x224 up"
     )
     group.add_argument("--crop-fraction", type=_fraction, metavar="F", help="of --fit crop (default: 0.875)")
-    group.add_argument("--resize", choices=RESIZES, help="default: antialias")
+    group.add_argument("--resize", choices=get_args(Resize), help="default: antialias")
     group.add_argument("--reduced-decode", action="store_true", help="decode large JPEGs at 1/2, 1/4 or 1/8")
-    group.add_argument("--polarity", choices=("light-on-dark", "dark-on-light", "any"), help="default: any")
-    group.add_argument("--head", choices=HEADS, default="auto", help="what the last layer gives (default: auto)")
+    group.add_argument("--polarity", choices=get_args(Polarity), help="default: any")
+    group.add_argument(
+        "--head", choices=("auto", *get_args(Head)), default="auto", help="what the last layer gives (default: auto)"
+    )
     images = group.add_mutually_exclusive_group()
     images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
     images.add_argument("--dataset", metavar="D", help="a data set for the proof and the accuracy")

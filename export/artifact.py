@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
-from app.card import CARD_FILE, CLASSIFIER_FILE, GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE, ModelCard, read_card
-from app.errors import ArtifactError
+from artifact.card import ModelCard, read_card
+from artifact.classifier import Classifier, write_classifier
+from artifact.errors import ArtifactError
+from artifact.golden import Golden, write_golden
+from artifact.layout import (
+    CARD_FILE,
+    LABELS_FILE,
+    MODEL_FILE,
+    REPORT_FOLDER,
+    TRITON_FILE,
+    labels_txt,
+    list_versions,
+    triton_config,
+)
 from export.errors import PublishError
-from export.graph import Classifier
-
-
-@dataclass(frozen=True)
-class Golden:
-    """The images that the server replays before it serves, and what they gave."""
-
-    files: list[tuple[bytes, str]]  # encoded image, suffix
-    keras: npt.NDArray[np.float32]  # [n, classes]
-    graph: npt.NDArray[np.float32]  # [n, classes]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def publish(contents: Contents, repository: Path) -> Path:
             home = repository / name
             _refuse_another_model(contents.card, home)
             while True:
-                version = max(published_versions(home), default=0) + 1
+                version = max(list_versions(home), default=0) + 1
                 card = contents.card.model_copy(update={"version": version})
                 written = folder / "model" / str(version)
                 _write_version(written, card, contents)
@@ -75,15 +75,8 @@ def check_writable(repository: Path) -> None:
         raise PublishError(f"{repository}: {error.strerror or error}: nothing can be published there") from error
 
 
-def published_versions(home: Path) -> list[int]:
-    """The version numbers in a model's folder, rising; none where it doesn't exist."""
-    if not home.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in home.iterdir() if entry.name.isdigit() and entry.is_dir())
-
-
 def _refuse_another_model(card: ModelCard, home: Path) -> None:
-    for version in reversed(published_versions(home)):
+    for version in reversed(list_versions(home)):
         try:
             there = read_card(home / str(version))
         except ArtifactError:
@@ -116,38 +109,15 @@ def _write_version(folder: Path, card: ModelCard, contents: Contents) -> None:
     card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
     (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
     if contents.classifier is not None:
-        np.savez(folder / CLASSIFIER_FILE, weights=contents.classifier.weights, bias=contents.classifier.bias)
-    golden = folder / GOLDEN_FOLDER
-    golden.mkdir()
-    names = [f"{index:02}{suffix}" for index, (_, suffix) in enumerate(contents.golden.files)]
-    for name, (encoded, _) in zip(names, contents.golden.files, strict=True):
-        (golden / name).write_bytes(encoded)
-    np.savez(
-        golden / GOLDEN_FILE,
-        files=np.array(names),
-        keras=contents.golden.keras.astype(np.float32),
-        graph=contents.golden.graph.astype(np.float32),
-    )
+        write_classifier(folder, contents.classifier)
+    write_golden(folder, contents.golden)
     if contents.report is not None:
-        shutil.copytree(contents.report, folder / "report")
+        shutil.copytree(contents.report, folder / REPORT_FOLDER)
 
 
 def _write_model_files(folder: Path, card: ModelCard) -> None:
-    (folder / "labels.txt").write_text("\n".join(card.labels) + "\n")
-    (folder / "config.pbtxt").write_text(triton_config(card))
-
-
-def triton_config(card: ModelCard) -> str:
-    """config.pbtxt as Triton reads it, so that the same folder moves on."""
-    dims = ", ".join(map(str, card.image.shape))
-    return (
-        'platform: "onnxruntime_onnx"\n'
-        f"max_batch_size: {card.max_batch}\n"
-        "dynamic_batching { }\n"
-        f'input [ {{ name: "image" data_type: TYPE_UINT8 format: FORMAT_NHWC dims: [ {dims} ] }} ]\n'
-        f'output [ {{ name: "probabilities" data_type: TYPE_FP32 dims: [ {len(card.labels)} ] '
-        'label_filename: "labels.txt" } ]\n'
-    )
+    (folder / LABELS_FILE).write_text(labels_txt(card.labels))
+    (folder / TRITON_FILE).write_text(triton_config(card.image.shape, len(card.labels), card.max_batch))
 
 
 def _move_into_place(written: Path, home: Path, version: int) -> bool:
@@ -166,7 +136,7 @@ def _move_into_place(written: Path, home: Path, version: int) -> bool:
         if not (home / str(version)).exists():
             raise
         return False
-    for name in ("labels.txt", "config.pbtxt"):
+    for name in (LABELS_FILE, TRITON_FILE):
         os.replace(written.parent / name, home / name)
     return True
 

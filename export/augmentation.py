@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from app.images import Pixels
+from artifact.images.frame import Pixels
 
 
 @dataclass(frozen=True)

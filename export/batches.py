@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from app.card import ImagePolicy, Preprocessing
+from artifact.card import ImagePolicy, Preprocessing
 from export.augmentation import Augmentation
 from export.preprocessing import normalize
 from export.samples import Samples

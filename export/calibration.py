@@ -7,14 +7,19 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from app.card import Calibration, Distribution, ScoreQuantiles
+from artifact.card import (
+    CONFIDENCE_BINS,
+    COVERAGES,
+    ENERGY_QUANTILES,
+    Calibration,
+    Distribution,
+    ScoreQuantiles,
+    bin_confidence,
+)
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
 
-# The coverages that a card stores: 0.800, 0.801, ... 0.999.
-COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
-ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 # Fewer say too little: a handful that are all right drive the temperature to its bound; a label set promised at 90 %
 # covers 90 +- 3 % when it rests on 100 (Beta(91, 10)), 90 +- 9 % on 10; and the 1 % quantile of the energy, below which
 # the server warns, is the lowest of 100.
@@ -107,10 +112,10 @@ def describe_distribution(probabilities: Floats, energy: Floats | None) -> Distr
     count, classes = probabilities.shape
     if count < LEAST_IMAGES:
         return None
-    confidence = np.minimum((probabilities.max(axis=1) * 10).astype(int), 9)
+    confidence = [bin_confidence(probability) for probability in probabilities.max(axis=1).tolist()]
     return Distribution(
         images=count,
         classes=tuple((np.bincount(probabilities.argmax(axis=1), minlength=classes) / count).tolist()),
-        confidence=tuple((np.bincount(confidence, minlength=10) / count).tolist()),
+        confidence=tuple((np.bincount(confidence, minlength=CONFIDENCE_BINS) / count).tolist()),
         energy=tuple(np.quantile(energy, ENERGY_QUANTILES).tolist()) if energy is not None else (),
     )

@@ -8,8 +8,10 @@ import os
 import select
 import sys
 from pathlib import Path
+from typing import get_args
 
-from export.arguments import FITS, PREPROCESSING, RESIZES, add_shared, add_skip_damaged, positive, size
+from artifact.card import Fit, Resize
+from export.arguments import PREPROCESSING, add_shared, add_skip_damaged, positive, size
 from export.conversion import add_adopt, add_convert, add_time
 from export.errors import ExportError, UsageError
 from export.quiet import load_keras
@@ -57,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--freeze", action="store_true", help="train only what is new")
     train.add_argument("--preprocessing", choices=PREPROCESSING, help="how a file's pixels were prepared")
     train.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
-    train.add_argument("--fit", choices=FITS, help="how photos become that size (default: crop)")
-    train.add_argument("--resize", choices=RESIZES, help="with what filter (default: antialias)")
+    train.add_argument("--fit", choices=get_args(Fit), help="how photos become that size (default: crop)")
+    train.add_argument("--resize", choices=get_args(Resize), help="with what filter (default: antialias)")
     train.add_argument("--epochs", type=positive, help="instead of the recipe's")
     train.add_argument("--batch-size", type=positive, help="instead of the recipe's")
     train.add_argument("--learning-rate", type=float, help="instead of the recipe's")
@@ -93,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    from export.artifact import check_writable, published_versions
+    from artifact.layout import list_versions
+    from export.artifact import check_writable
     from export.progress import say
     from export.recipes import find_recipe
 
@@ -102,7 +105,7 @@ def _build(options: argparse.Namespace) -> None:
     for title in options.recipe:
         recipe = find_recipe(title)
         name = options.name or recipe.model_name
-        if options.if_missing and published_versions(options.repository / name):
+        if options.if_missing and list_versions(options.repository / name):
             say(f"{options.repository} has {name} already")
             continue
         check_writable(options.repository)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from export.arguments import PRECISIONS, add_image_options, add_shared, channels, positive, size
+from artifact.card import Precision
+from export.arguments import add_image_options, add_shared, channels, positive, size
 from export.quiet import load_keras
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_convert(commands: Any) -> None:
     parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
     parser.add_argument(
         "--precision",
-        choices=PRECISIONS,
+        choices=get_args(Precision),
         default="fp32",
         help="fp16 (for CUDA) or int8 (for CPUs; needs --dataset or --images) make a model of its own, NAME-fp16 or "
         "NAME-int8, published if top-1 falls by 0.5 points at most (default: fp32)",

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.card import ImagePolicy
-from app.images import Pixels
+from artifact.card import ImagePolicy
+from artifact.images.frame import Pixels
 from export.cifar import read_cifar_archive
 from export.errors import DataError, UsageError
 from export.folders import read_class_folders

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from app.images import Pixels
+from artifact.images.frame import Pixels
 
 
 def redraw(digits: Pixels, seed: int) -> list[tuple[bytes, str]]:

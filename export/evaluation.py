@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.card import Evaluation
+from artifact.card import Evaluation
 from export import plots
 from export.calibration import Floats, Labels, calibration_error, reliability
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from artifact.classifier import Classifier
 from export.graph_edits import producer, rename, see_through
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """The last layer of a pooled network: logits = mean over positions of `features` @ weights + bias."""
-
-    weights: npt.NDArray[np.float32]  # [channels, classes]
-    bias: npt.NDArray[np.float32]  # [classes]
 
 
 def expose_features(graph: onnx.GraphProto, logits: str) -> Classifier | None:

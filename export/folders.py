@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from app.errors import ConvserveError
-from app.images import open_image
+from artifact.errors import ConvserveError
+from artifact.images.decode import open_image
+from artifact.images.formats import IMAGE_SUFFIXES
 from export.errors import DataError
 from export.progress import Progress, say
 from export.samples import FileSamples
 from export.split import hold_out
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 TEST_SHARE = 0.2
 
@@ -30,7 +30,7 @@ File = tuple[Path, int]
 
 def find_images(folder: Path) -> list[Path]:
     """Every image file below `folder`, by its suffix, in a fixed order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def read_class_folders(

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from app.card import ImagePolicy
-from app.images import Pixels
+from artifact.card import ImagePolicy
+from artifact.images.frame import Pixels
 from export import plots, verify
 from export.applications import APPLICATIONS, build_application
 from export.convert import keras_to_onnx

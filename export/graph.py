@@ -13,10 +13,11 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from app.card import ImagePolicy, Preprocessing
+from artifact.card import ImagePolicy, Preprocessing
+from artifact.classifier import Classifier
 from export.batch import pad_rows
 from export.errors import ConversionError
-from export.features import Classifier, expose_features
+from export.features import expose_features
 from export.flatten import simplify_flatten
 from export.graph_edits import add_constant, drop_unused, free_names
 from export.head import Head, head_nodes, output_width

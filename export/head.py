@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import onnx
 from onnx import helper
 
+from artifact.card import Head
 from export.errors import ConversionError
 from export.graph_edits import add_constant, producer, see_through
-
-Head = Literal["softmax", "logits", "sigmoid", "multilabel"]
 
 
 def read_head(model: onnx.ModelProto) -> Head | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.card import ImagePolicy
-from export.head import Head
+from artifact.card import Fit, Head, ImagePolicy, Polarity, Resize
 
 
 @dataclass(frozen=True)
@@ -16,26 +15,26 @@ class ImageOptions:
     labels: str | None = None
     preprocessing: str | None = None
     size: tuple[int, int] | None = None
-    fit: str | None = None
+    fit: Fit | None = None
     crop_fraction: float | None = None
-    resize: str | None = None
-    polarity: str | None = None
+    resize: Resize | None = None
+    polarity: Polarity | None = None
     reduced_decode: bool = False
     head: Head | None = None
     images: Path | None = None
     dataset: str | None = None
     skip_damaged: bool = False
 
-    def policy(self, shape: tuple[int, int, int], fit: str = "stretch", crop_fraction: float = 0.875) -> ImagePolicy:
+    def policy(self, shape: tuple[int, int, int], fit: Fit = "stretch", crop_fraction: float = 0.875) -> ImagePolicy:
         """The image policy of a network that reads `shape` (height, width, channels), or the defaults."""
         height, width, channels = shape
         return ImagePolicy(
             height=height,
             width=width,
             channels=channels,  # type: ignore[arg-type]
-            fit=self.fit or fit,  # type: ignore[arg-type]
+            fit=self.fit or fit,
             crop_fraction=self.crop_fraction or crop_fraction,
-            resize=self.resize or "antialias",  # type: ignore[arg-type]
-            polarity=self.polarity or "any",  # type: ignore[arg-type]
+            resize=self.resize or "antialias",
+            polarity=self.polarity or "any",
             reduced_decode=self.reduced_decode,
         )

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.card import ImagePolicy
-from app.images import Pixels, decode_image
+from artifact.card import ImagePolicy
+from artifact.images.decode import decode_image
+from artifact.images.frame import Pixels
 from export.errors import DataError
 from export.folders import find_images
 from export.labels import imagenet_synsets

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from app.card import ImagePolicy, NetworkInfo, Preprocessing
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
 from export.applications import APPLICATIONS, build_application, load_weights
 from export.errors import UsageError
 from export.image_options import ImageOptions

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from app.card import Training
+from artifact.card import Training
 from export import plots
 from export.batches import Batches
 from export.calibration import LEAST_IMAGES, calibrate, describe_distribution, log_sum_exp, score_quantiles, softmax

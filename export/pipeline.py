@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import shutil
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,15 +16,16 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from app.card import ImagePolicy, ModelCard, Proof
+from artifact.card import Head, ImagePolicy, ModelCard, Precision, Proof
+from artifact.golden import Golden
 from export import verify
-from export.artifact import Contents, Golden, publish
+from export.artifact import Contents, publish
 from export.batch import fixed_batch, free_batch
 from export.errors import ConversionError, UsageError
 from export.evaluation import evaluate, write_report
 from export.graph import FinishedGraph, Layout, finish_graph
-from export.head import Head, output_width, read_head
-from export.precision import Made, Precision, lower_precision
+from export.head import output_width, read_head
+from export.precision import Made, lower_precision
 from export.progress import Progress, say
 from export.samples import decode_samples
 from export.source import Source
@@ -102,7 +104,7 @@ def _publish(source: Source, made: Made, repository: Path) -> Path:
             card=card,
             model=made.graph.model,
             golden=Golden(
-                [source.images.samples.encoded(index) for index in chosen],
+                name_images([source.images.samples.encoded(index) for index in chosen]),
                 made.expected[chosen].astype(np.float32),
                 made.probabilities[chosen],
             ),
@@ -211,6 +213,11 @@ def choose_golden(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.f
     chosen = sorted(firsts.tolist())[:GOLDEN_IMAGES]
     others = [index for index in range(len(known)) if index not in set(chosen)]
     return chosen + others[: max(0, min(GOLDEN_IMAGES, len(known)) - len(chosen))]
+
+
+def name_images(files: Sequence[tuple[bytes, str]]) -> dict[str, bytes]:
+    """Encoded images with their suffixes by file name: 00.png, 01.jpg, ..."""
+    return {f"{index:02}{suffix}": image for index, (image, suffix) in enumerate(files)}
 
 
 def _write_card(source: Source, head: Head, graph: FinishedGraph, proof: Proof, batch: int | None) -> ModelCard:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from app.card import ModelCard, PrecisionReport, Proof, Replay
+from artifact.card import ModelCard, Precision, PrecisionReport, Proof, Replay
 from export import verify
 from export.errors import ProofError
 from export.graph import FinishedGraph
@@ -19,8 +19,6 @@ from export.quantization import to_int8
 from export.samples import decode_samples
 from export.source import Source
 from export.timing import compare_speed
-
-Precision = Literal["fp32", "fp16", "int8"]
 
 BUDGET = 0.005
 # The server may differ by this factor from what was measured here.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from app.card import Preprocessing
-from app.images import Pixels
+from artifact.card import Preprocessing
+from artifact.images.frame import Pixels
 from export.errors import UsageError
 
 PRESETS: dict[str, tuple[str, tuple[float, float, float], tuple[float, float, float]]] = {

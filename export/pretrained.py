@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from app.card import NetworkInfo, Preprocessing
+from artifact.card import NetworkInfo, Preprocessing
 from export.applications import APPLICATIONS
 from export.datasets import load_dataset
 from export.errors import DataError, UsageError

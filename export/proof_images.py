@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from artifact.images.formats import IMAGE_SUFFIXES
 from export.datasets import load_dataset
 from export.errors import DataError
 from export.image_options import ImageOptions
 from export.progress import say
 from export.samples import BytesSamples, FileSamples
 from export.source import ProofImages
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 
 
 def choose_images(options: ImageOptions, labels: tuple[str, ...], channels: int, data_dir: Path | None) -> ProofImages:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
-from app.card import GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE, Evaluation, ModelCard, Proof, read_card
-from app.errors import ArtifactError
-from app.images import decode_image
+from artifact.card import Evaluation, ModelCard, Proof, read_card
+from artifact.errors import ArtifactError
+from artifact.golden import check_sha256, read_golden
+from artifact.images.decode import decode_image
+from artifact.layout import MODEL_FILE, list_versions
 from export import verify
-from export.artifact import published_versions
 from export.datasets import DataSet
 from export.errors import DataError, ProofError, UsageError
 from export.evaluation import evaluate
@@ -35,9 +34,9 @@ class Published:
 def open_published(repository: Path, name: str) -> Published:
     """The newest version of `name`, or `name/version`. Raises UsageError naming what there is, DataError if damaged."""
     model, _, wanted = name.partition("/")
-    versions = published_versions(repository / model)
+    versions = list_versions(repository / model)
     if not versions:
-        there = sorted(entry.name for entry in repository.glob("[!.]*") if published_versions(entry))
+        there = sorted(entry.name for entry in repository.glob("[!.]*") if list_versions(entry))
         raise UsageError(f"{repository} has no model {model!r}: there are {', '.join(there) or 'none'}")
     version = versions[-1] if not wanted else int(wanted) if wanted.isdigit() else -1
     if version not in versions:
@@ -71,33 +70,24 @@ def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
 def verify_published(published: Published) -> Proof:
     """The proof again: the file's hash, its validity, and Keras' recorded probabilities of the golden images."""
     folder, card = published.folder, published.card
-    path = folder / MODEL_FILE
     try:
-        data = path.read_bytes()
-        names, expected = _read_golden(folder)
-        images = [(folder / GOLDEN_FOLDER / name).read_bytes() for name in names]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{folder} is damaged: {error}") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != card.sha256:
-        raise ProofError(
-            f"{path} is not the file that was proved: its sha256 is {digest[:12]}..., "
-            f"the card says {card.sha256[:12]}..."
-        )
+        golden = read_golden(folder, card)
+    except ArtifactError as error:
+        raise DataError(f"{folder}: {error}") from error
+    try:
+        check_sha256(folder, card)
+    except ArtifactError as error:
+        raise ProofError(f"{folder}: {error}") from error
+    data = (folder / MODEL_FILE).read_bytes()
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
-    pixels = np.stack([decode_image(image, card.image) for image in images])
+    pixels = np.stack([decode_image(image, card.image) for image in golden.images.values()])
     session = verify.open_session(data)
     verify.check_batches(session, pixels, card.proof.batch_sizes)
     return verify.compare(
-        expected,
+        golden.keras,
         verify.run_graph(session, pixels, card.max_batch).probabilities,
         source="golden images",
         batch_sizes=card.proof.batch_sizes,
         abs_tolerance=card.proof.abs_tolerance,
         log_tolerance=card.proof.log_tolerance,
     )
-
-
-def _read_golden(folder: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    with np.load(folder / GOLDEN_FOLDER / GOLDEN_FILE, allow_pickle=False) as golden:
-        return golden["files"].tolist(), golden["keras"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from app.card import ImagePolicy
-from app.images import Pixels
+from artifact.card import ImagePolicy
+from artifact.images.frame import Pixels
 from export.errors import ConversionError
 from export.graph import our_nodes
 from export.progress import Progress

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from app.card import (
+from artifact.card import (
     Calibration,
     Distribution,
     Evaluation,

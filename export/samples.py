@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from app.card import ImagePolicy
-from app.images import Pixels, apply_policy, decode_image
+from artifact.card import ImagePolicy
+from artifact.images.decode import decode_image
+from artifact.images.fit import apply_policy
+from artifact.images.frame import Pixels
 
 Labels = npt.NDArray[np.int64]
 

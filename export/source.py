@@ -11,19 +11,19 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.card import (
-    NAME_PATTERN,
+from artifact.card import (
     Calibration,
     Distribution,
+    Head,
     ImagePolicy,
     NetworkInfo,
     Preprocessing,
     ScoreQuantiles,
     Training,
 )
-from app.images import Pixels
+from artifact.images.frame import Pixels
+from artifact.layout import NAME_PATTERN
 from export.errors import ConversionError, UsageError
-from export.head import Head
 from export.preprocessing import reference
 from export.samples import Samples
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from app.card import ImagePolicy, NetworkInfo, Preprocessing
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
 from export.datasets import DataSet
 from export.errors import UsageError
 from export.keras_file import load_keras_file

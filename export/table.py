@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.card import MODEL_FILE, read_card
-from app.errors import ArtifactError
-from export.artifact import published_versions
+from artifact.card import read_card
+from artifact.errors import ArtifactError
+from artifact.layout import MODEL_FILE, list_versions
 
 
 def markdown_table(repository: Path) -> str:
@@ -16,7 +16,7 @@ def markdown_table(repository: Path) -> str:
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for home in sorted(repository.glob("[!.]*")):
-        versions = published_versions(home)
+        versions = list_versions(home)
         if not versions:
             continue
         folder = home / str(versions[-1])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import onnxruntime
 
-from app.images import Pixels
+from artifact.images.frame import Pixels
 
 BURN_IN = 10
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from app.card import ImagePolicy
+from artifact.card import ImagePolicy
 from export.applications import APPLICATIONS, build_application
 from export.datasets import DataSet, load_dataset
 from export.errors import UsageError

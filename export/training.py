@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from app.card import ImagePolicy, Preprocessing
+from artifact.card import ImagePolicy, Preprocessing
 from export.batches import Batches
 from export.checkpoint import Checkpoint, State
 from export.datasets import DataSet

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from app.card import Preprocessing, Proof
-from app.images import Pixels
+from artifact.card import Head, Preprocessing, Proof
+from artifact.images.frame import Pixels
 from export.calibration import Floats, softmax
 from export.errors import ProofError
-from export.head import Head
 from export.preprocessing import reference
 from export.source import Network, only_output
 

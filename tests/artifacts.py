@@ -18,18 +18,10 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from app.card import (
-    CARD_FILE,
-    GOLDEN_FILE,
-    GOLDEN_FOLDER,
-    MODEL_FILE,
-    ImagePolicy,
-    ModelCard,
-    NetworkInfo,
-    Preprocessing,
-    Proof,
-)
-from app.images import decode_image
+from artifact import golden
+from artifact.card import ImagePolicy, ModelCard, NetworkInfo, Preprocessing, Proof
+from artifact.images.decode import decode_image
+from artifact.layout import CARD_FILE, MODEL_FILE
 
 LABELS = ("black", "dark", "gray", "bright", "white")
 SIZE = 8
@@ -120,7 +112,7 @@ def make_artifact(
 ) -> Path:
     """A whole artifact in repository/name/version; `card` replaces fields of its card. Gives back its folder."""
     folder = repository / name / str(version)
-    (folder / GOLDEN_FOLDER).mkdir(parents=True)
+    folder.mkdir(parents=True)
     if graph is None:
         graph = make_graph(labels, size=size, channels=channels, energy=card.get("energy", True))
     content = graph.SerializeToString()
@@ -136,13 +128,11 @@ def make_artifact(
 
 def write_golden(folder: Path, card: ModelCard, levels: Sequence[int] = (0, 70, 200)) -> None:
     """Golden images of a few gray levels, and what the graph in `folder` says of them."""
-    files = [f"{level}.png" for level in levels]
-    for level, file in zip(levels, files, strict=True):
-        (folder / GOLDEN_FOLDER / file).write_bytes(gray_image(level, size=2 * card.image.width))
-    rows = np.stack([decode_image((folder / GOLDEN_FOLDER / file).read_bytes(), card.image) for file in files])
+    images = {f"{level}.png": gray_image(level, size=2 * card.image.width) for level in levels}
+    rows = np.stack([decode_image(image, card.image) for image in images.values()])
     session = onnxruntime.InferenceSession(str(folder / MODEL_FILE), providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probabilities"], {"image": rows})
-    np.savez(folder / GOLDEN_FOLDER / GOLDEN_FILE, files=np.array(files), keras=probabilities, graph=probabilities)
+    golden.write_golden(folder, golden.Golden(images, probabilities, probabilities))
 
 
 def replace_graph(folder: Path, graph: onnx.ModelProto) -> None:

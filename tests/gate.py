@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from app.batching import Batcher
-from app.images import Pixels
 from app.model import LoadedModel, load_model
 from app.session import Scores
 from app.settings import Settings
+from artifact.images.frame import Pixels
 
 
 class Gate:

@@ -14,7 +14,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
-from app.card import CLASSIFIER_FILE, Preprocessing
+from artifact.card import Preprocessing
+from artifact.classifier import Classifier, write_classifier
 from artifacts import make_artifact
 
 LABELS = ("blue", "red")
@@ -51,7 +52,7 @@ def make_pooled_artifact(repository: Path, name: str = "pooled", **card: Any) ->
     preprocessing = Preprocessing(name="none", channel_order="rgb", mean=(0.0,) * 3, std=(1.0,) * 3)
     given = {"preprocessing": preprocessing, "features": True, **card}
     folder = make_artifact(repository, name, labels=LABELS, size=SIZE, channels=3, graph=make_pooled_graph(), **given)
-    np.savez(folder / CLASSIFIER_FILE, weights=WEIGHTS, bias=np.zeros(2, np.float32))
+    write_classifier(folder, Classifier(WEIGHTS, np.zeros(2, np.float32)))
     return folder
 
 

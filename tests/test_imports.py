@@ -52,7 +52,7 @@ def test_definitions_are_pure_keras(path: Path) -> None:
 @pytest.mark.parametrize("path", files_of("export"), ids=title)
 def test_the_export_stage_shares_only_card_images_and_errors_with_the_serving_stage(path: Path) -> None:
     shared = {name for name in imports_of(path) if name.partition(".")[0] == "app"}
-    allowed = ("app.card", "app.images", "app.errors")
+    allowed = ("artifact.card", "artifact.images.decode", "app.errors")
     assert all(name.startswith(allowed) for name in shared)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from app.decoding import Decoder, Encoded
-from app.errors import BadJson, EmptyBody, UnsupportedType
+from app.errors import BadJson
 from app.routes.json_body import parse_json
 from app.routes.multipart import FormReader, too_many_images
 from app.routes.reading import image_limit, read_body, request_limit, stream_body
 from app.settings import Settings
+from artifact.errors import EmptyBody, UnsupportedType
 
 _SHAPE = 'send {"images": ["<base64>", ...]}'
 # JSON of this form has a comma or two for each image, and two brackets.

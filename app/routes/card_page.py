@@ -11,9 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from app.card import REPORT_FOLDER, ModelCard
 from app.model import LoadedModel
 from app.routes.card_words import describe_data, describe_limits, describe_trust
+from artifact.card import ModelCard
+from artifact.layout import REPORT_FOLDER
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.card import ModelCard
+from artifact.card import ModelCard
 
 
 def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:

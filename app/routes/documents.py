@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import errors
-from app.errors import ConvserveError, problem
+from app.errors import problem
 from app.routes.answers import Problem
+from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, UnsupportedType
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -19,7 +20,7 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
     400: (
         "The image or body can't be read",
-        errors.UndecodableImage("the JPEG of 400 bytes can't be decoded: it is truncated, send the file again, whole"),
+        UndecodableImage("the JPEG of 400 bytes can't be decoded: it is truncated, send the file again, whole"),
     ),
     401: ("A key is needed or wrong", errors.Unauthorized("send a key: Authorization: Bearer KEY")),
     403: ("Management is off", errors.ManagementOff("models are managed by holders of a key: set admin_keys")),
@@ -34,9 +35,9 @@ _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
     409: ("The load is refused; nothing changed", errors.LoadRefused("lenet5 version 2 is refused: ...")),
     413: (
         "Too many bytes, pixels, images or rows",
-        errors.TooManyPixels("the image has 30000x30000 pixels, the limit (max_pixels) is 50,000,000"),
+        TooManyPixels("the image has 30000x30000 pixels, the limit (max_pixels) is 50,000,000"),
     ),
-    415: ("Unsupported type", errors.UnsupportedType("Content-Type 'text/plain' is not supported: send image/*")),
+    415: ("Unsupported type", UnsupportedType("Content-Type 'text/plain' is not supported: send image/*")),
     422: ("Bad parameter", errors.InvalidParameter("top_k is 0, lenet5 has 10 classes: give a number from 1 to 10")),
     429: (
         "The queue is full, or the wait would be longer than the deadline",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.errors import BadJson, ConvserveError
+from app.errors import BadJson
+from artifact.errors import ConvserveError
 
 
 def parse_json(body: bytes, shape: str, *, most_brackets: int, most_commas: int, too_many: ConvserveError) -> Any:

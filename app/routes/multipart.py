@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.errors import BadForm, ImageTooLarge, TooManyImages
+from app.errors import BadForm, TooManyImages
+from artifact.errors import ImageTooLarge
 
 
 class FormReader:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from app.errors import ConvserveError, InvalidParameter
+from app.errors import InvalidParameter
 from app.model import LoadedModel
 from app.prediction import check_top_k, find_score
 from app.routes.answers import PredictAnswer
@@ -18,6 +18,7 @@ from app.routes.keys import check_predict_key
 from app.routes.predict_body import write_answer
 from app.routes.running import choose_model, longest_timing, name_stages, run_images
 from app.routes.services import Services, ServicesDep
+from artifact.errors import ConvserveError
 
 router = APIRouter(tags=["predict"], dependencies=[Depends(check_predict_key)])
 

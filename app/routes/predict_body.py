@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.errors import ConvserveError
 from app.familiarity import explain_unfamiliar
 from app.model import LoadedModel
 from app.prediction import Prediction, Timing, count_set, rank
 from app.routes.encoding import encode_json
+from artifact.errors import ConvserveError
 
 
 def write_answer(

@@ -11,16 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import (
-    BadRequest,
-    ConvserveError,
-    InvalidParameter,
-    MethodNotAllowed,
-    Unavailable,
-    UnknownPath,
-    problem,
-)
+from app.errors import InvalidParameter, MethodNotAllowed, Unavailable, UnknownPath, problem
 from app.routes.encoding import encode_json
+from artifact.errors import BadRequest, ConvserveError
 
 log = logging.getLogger(__name__)
 

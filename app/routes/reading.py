@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.errors import BadRequest, ImageTooLarge, RequestTooLarge, TooLarge, UnsupportedType
+from app.errors import RequestTooLarge
 from app.settings import Settings
+from artifact.errors import BadRequest, ImageTooLarge, TooLarge, UnsupportedType
 
 
 @dataclass(frozen=True)

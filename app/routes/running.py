@@ -9,12 +9,12 @@ from typing import Any
 from starlette.requests import Request
 
 from app.decoding import Encoded
-from app.errors import ConvserveError
-from app.images import Pixels
 from app.model import LoadedModel
 from app.prediction import Prediction, Timing, predict
 from app.routes.disconnect import run_while_connected
 from app.routes.services import Services
+from artifact.errors import ConvserveError
+from artifact.images.frame import Pixels
 
 
 def choose_model(request: Request, services: Services, name: str | None, version: int | None) -> LoadedModel:

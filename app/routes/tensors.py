@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.card import ModelCard
 from app.decoding import Encoded
 from app.errors import BadTensor, TooManyImages
-from app.images import Pixels
 from app.routes.json_body import parse_json
 from app.routes.multipart import too_many_images
+from artifact.card import ModelCard
+from artifact.images.frame import Pixels
 
 _SHAPE = 'send {"inputs": [{"name": "image", "datatype": "UINT8" or "BYTES", "shape": [...], "data": [...]}]}'
 _SPARE_MARKS = 1024

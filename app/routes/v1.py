@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from app.decoding import Encoded
-from app.errors import BadJson, ConvserveError, EmptyBody
+from app.errors import BadJson
 from app.loading import Version
 from app.routes.documents import describe_errors, example
 from app.routes.encoding import encode_json
@@ -20,6 +20,7 @@ from app.routes.multipart import too_many_images
 from app.routes.reading import read_body, request_limit
 from app.routes.running import choose_model, longest_timing, name_stages, run_images
 from app.routes.services import Services, ServicesDep
+from artifact.errors import ConvserveError, EmptyBody
 
 router = APIRouter(prefix="/v1/models", tags=["v1"])
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Request
 from starlette.responses import Response
 
-from app.errors import ConvserveError
 from app.model import LoadedModel
 from app.prediction import Prediction, top_classes
 from app.routes.documents import describe_errors, example
@@ -19,6 +18,7 @@ from app.routes.reading import read_body, request_limit
 from app.routes.running import choose_model, longest_timing, name_stages, run_images
 from app.routes.services import Services, ServicesDep
 from app.routes.tensors import InferRequest, WantedOutput, encode_bytes, floats, parse_request
+from artifact.errors import ConvserveError
 
 router = APIRouter(prefix="/v2/models", tags=["v2"], dependencies=[Depends(check_predict_key)])
 

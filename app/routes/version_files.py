@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import FileResponse
 
-from app.card import GOLDEN_FILE, GOLDEN_FOLDER, REPORT_FOLDER
 from app.errors import UnknownPath
 from app.routes.services import Services, ServicesDep
+from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, REPORT_FOLDER
 
 router = APIRouter(prefix="/models/{model}", tags=["models"])
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.settings import count_cores
+from artifact.images.formats import MEDIA_TYPES
 from bench.load.limit import find_top1
 from bench.load.models import LoadModel, Published
 from bench.load.peers import PEERS, sent_as
@@ -15,7 +16,6 @@ from bench.load.peers.topk import append_topk
 from bench.load.servers import OURS, Launch, our_command, peer_task
 from bench.load.shot import Shot
 
-TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 SCRIPTS = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[2]
 # The first of a model's images are looked at for the one to post.
@@ -35,7 +35,7 @@ def our_launch(model: LoadModel, image: Path, label: str, folder: Path) -> Launc
     return Launch(
         OURS,
         our_command((folder / "repository").resolve(), model.name, model.workers),
-        Shot(f"/predict/{model.name}", image.resolve(), TYPES[image.suffix]),
+        Shot(f"/predict/{model.name}", image.resolve(), MEDIA_TYPES[image.suffix]),
         label,
         f"convserve=={version('convserve')}",
         (folder / "work" / model.name / OURS).resolve(),
@@ -49,7 +49,7 @@ def peer_launch(name: str, published: Published, image: Path, label: str, folder
     programs = make_environment(folder / "venvs" / (peer.environment or name), peer.requirements).resolve()
     work = (folder / "work" / published.card.name / name).resolve()
     work.mkdir(parents=True, exist_ok=True)
-    body, content_type = sent_as(peer.form, image.read_bytes(), TYPES[image.suffix])
+    body, content_type = sent_as(peer.form, image.read_bytes(), MEDIA_TYPES[image.suffix])
     (work / "body").write_bytes(body)
     (work / "labels.json").write_text(json.dumps(published.card.labels))
     topk = work / "topk.onnx"

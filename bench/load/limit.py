@@ -15,11 +15,12 @@ from functools import partial
 import numpy as np
 import onnxruntime
 
-from app.card import ImagePolicy
 from app.devices import choose_device
-from app.images import Pixels, decode_image
 from app.session import OnnxSession
 from app.settings import count_cores
+from artifact.card import ImagePolicy
+from artifact.images.decode import decode_image
+from artifact.images.frame import Pixels
 from bench.load.models import Published
 
 BATCH = 8

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.card import MODEL_FILE, ModelCard, read_card
-from app.repository import list_versions
+from artifact.card import ModelCard, read_card
+from artifact.layout import MODEL_FILE, list_versions
 from bench.load import images
 from export.run import read_run, write_run
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.card import CARD_FILE, MODEL_FILE
 from app.catalog import Catalog
 from app.errors import DeviceFailed, Loading, ModelRefused, UnknownModel, UnknownVersion
-from app.images import decode_image
 from app.model import LoadedModel, load_model
 from app.settings import Settings
+from artifact.images.decode import decode_image
+from artifact.layout import CARD_FILE, MODEL_FILE
 from artifacts import gray_image, make_artifact
 
 

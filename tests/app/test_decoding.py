@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.card import ImagePolicy
 from app.decoding import Decoder
-from app.errors import UndecodableImage
-from app.images import decode_image
-from app.limits import Limits
+from artifact.card import ImagePolicy
+from artifact.errors import UndecodableImage
+from artifact.images.decode import decode_image
+from artifact.images.limits import Limits
 
 POLICY = ImagePolicy(height=224, width=224, channels=3, fit="crop", resize="antialias")
 

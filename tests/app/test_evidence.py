@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from app.activation import map_activation
-from app.card import ImagePolicy
-from app.classifier import Classifier
 from app.errors import NotExplainable
 from app.evidence import scale_evidence
 from app.occlusion import GRIDS, Grid, choose_fill, choose_grid, cover, spread
+from artifact.card import ImagePolicy
+from artifact.classifier import Classifier
 
 POLICY = ImagePolicy(height=28, width=28, channels=1, polarity="light-on-dark")
 

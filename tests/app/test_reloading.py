@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.card import MODEL_FILE
 from app.catalog import Catalog
 from app.control import LocalControl, watch
 from app.errors import LoadRefused, ModelUnloaded, UnknownModel
-from app.images import decode_image
 from app.settings import Settings
+from artifact.images.decode import decode_image
+from artifact.layout import MODEL_FILE
 from artifacts import gray_image, make_artifact, make_graph, replace_graph
 
 

@@ -3,10 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.card import MODEL_FILE, read_card
 from app.devices import ChosenDevice
-from app.errors import ArtifactError, DeviceFailed, DeviceUnavailable
+from app.errors import DeviceFailed, DeviceUnavailable
 from app.session import TOP, OnnxSession, batch_sizes, score_rows
+from artifact.card import read_card
+from artifact.errors import ArtifactError
+from artifact.layout import MODEL_FILE
 from artifacts import make_artifact, make_graph
 from fake_runtime import FakeRuntime
 

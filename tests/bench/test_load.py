@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from app.card import read_card
+from artifact.card import read_card
 from artifacts import gray_image, make_artifact, make_graph
 from bench.load.__main__ import describe_machine, parse_arguments
 from bench.load.contest import stretch

@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
-from app.card import ImagePolicy, NetworkInfo
+from artifact.card import ImagePolicy, NetworkInfo
 from export.preprocessing import preset
 from export.samples import ArraySamples
 from export.source import ProofImages, Source

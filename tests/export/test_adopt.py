@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from app.card import read_card
+from artifact.card import read_card
 from export import verify
 from export.cli import main
 from export.proof_images import bundled_images

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from app.card import read_card
+from artifact.card import read_card
 from export.applications import APPLICATIONS, build_application
 from export.cli import main
 from export.errors import UsageError

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from app.card import read_card
+from artifact.card import read_card
+from artifact.layout import list_versions
 from export import artifact
 from export.errors import ProofError, PublishError, UsageError
 from export.pipeline import convert
@@ -54,7 +55,7 @@ def test_triton_reads_the_same_folder(color_source: Source, tmp_path: Path) -> N
 def test_publishing_again_makes_the_next_version(color_source: Source, tmp_path: Path) -> None:
     convert(color_source, tmp_path)
     assert convert(color_source, tmp_path).name == "2"
-    assert artifact.published_versions(tmp_path / "blobs") == [1, 2]
+    assert list_versions(tmp_path / "blobs") == [1, 2]
     assert open_published(tmp_path, "blobs").card.version == 2
     assert open_published(tmp_path, "blobs/1").card.version == 1
 
@@ -63,7 +64,7 @@ def test_other_labels_are_another_model(color_source: Source, tmp_path: Path) ->
     convert(color_source, tmp_path)
     with pytest.raises(PublishError, match=r"other labels .*another name with --name"):
         convert(replace(color_source, labels=("a", "b", "c")), tmp_path)
-    assert artifact.published_versions(tmp_path / "blobs") == [1]
+    assert list_versions(tmp_path / "blobs") == [1]
 
 
 def test_a_wrong_number_of_labels_is_refused(color_source: Source, tmp_path: Path) -> None:

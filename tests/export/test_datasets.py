@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.images import decode_image
+from artifact.images.decode import decode_image
 from export.cifar import read_cifar_archive
 from export.datasets import load_dataset, read_idx
 from export.errors import DataError, UsageError

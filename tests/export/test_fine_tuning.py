@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from app.card import read_card
+from artifact.card import read_card
 from export.cli import _parser, main
 from export.datasets import load_dataset
 from export.published import evaluate_published, open_published

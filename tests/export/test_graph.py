@@ -8,7 +8,7 @@ import onnx
 import pytest
 from keras import layers
 
-from app.card import ImagePolicy
+from artifact.card import ImagePolicy
 from export import verify
 from export.convert import keras_to_onnx
 from export.errors import ConversionError

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from fastapi.testclient import TestClient
 
-from app.card import read_card
 from app.main import create_app
 from app.settings import Settings
+from artifact.card import read_card
 from export import verify
 from export.cli import main
 from export.errors import ProofError

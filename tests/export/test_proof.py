@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from app.card import ImagePolicy, Preprocessing, Proof
+from artifact.card import ImagePolicy, Preprocessing, Proof
 from export import verify
 from export.convert import keras_to_onnx
 from export.errors import ProofError

@@ -15,9 +15,9 @@ import pytest
 from fastapi.testclient import TestClient
 from onnx import numpy_helper
 
-from app.card import read_card
 from app.main import create_app
 from app.settings import Settings
+from artifact.card import read_card
 from export.cli import main
 from export.datasets import load_dataset
 from export.published import evaluate_published, open_published

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from app.card import ImagePolicy, read_card
+from artifact.card import ImagePolicy, read_card
 from export import verify
 from export.cli import main
 from export.convert import keras_to_onnx

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from app.card import ImagePolicy
+from artifact.card import ImagePolicy
 from export import epochs, outcome, training
 from export.augmentation import Augmentation
 from export.batches import Batches

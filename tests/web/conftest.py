@@ -8,7 +8,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from app.card import Distribution, Evaluation, ScoreQuantiles
+from artifact.card import Distribution, Evaluation, ScoreQuantiles
 from artifacts import LABELS, make_artifact
 from browser_page import Page
 from pooled import make_pooled_artifact

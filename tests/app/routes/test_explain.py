@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.card import ImagePolicy
-from app.images import decode_image
+from artifact.card import ImagePolicy
+from artifact.images.decode import decode_image
 from artifacts import gray_image
 from pooled import make_pooled_artifact, square_image
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from app.card import Distribution
 from app.metrics import FAMILIES
+from artifact.card import Distribution
 from artifacts import gray_image, make_artifact
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from app.card import ModelCard
+from artifact.card import ModelCard
 from artifacts import make_artifact
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.card import ScoreQuantiles
 from app.routes.answers import PredictAnswer
+from artifact.card import ScoreQuantiles
 from artifacts import LABELS, gray_image, make_artifact
 
 WHITE, BLACK = gray_image(255), gray_image(0)

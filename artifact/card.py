@@ -10,19 +10,25 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from app.errors import ArtifactError
-
-CARD_FILE = "card.json"
-MODEL_FILE = "model.onnx"
-GOLDEN_FOLDER = "golden"
-GOLDEN_FILE = "expected.npz"
-CLASSIFIER_FILE = "classifier.npz"
-REPORT_FOLDER = "report"
-
-# A name is a folder, a path segment of a URL and a Prometheus label: nothing in it needs escaping.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+from artifact.errors import ArtifactError
+from artifact.layout import CARD_FILE, NAME_PATTERN
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+# The words of a card; command lines offer them by typing.get_args.
+Fit = Literal["stretch", "crop", "content"]
+Resize = Literal["antialias", "bilinear", "nearest"]
+Polarity = Literal["light-on-dark", "dark-on-light", "any"]
+PreprocessingName = Literal["tf", "caffe", "torch", "unit", "none", "custom"]
+Head = Literal["softmax", "logits", "sigmoid", "multilabel"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+# Places of figures that one stage writes and the other reads.
+COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
+"""Those that a card stores a score for, as far as its images allow: 0.800, 0.801, ... 0.999."""
+ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
+CONFIDENCE_BINS = 10
+"""Of equal width over 0..1, for the distribution of top-1 probabilities."""
 
 
 class Part(BaseModel):
@@ -37,12 +43,12 @@ class ImagePolicy(Part):
     height: PositiveInt
     width: PositiveInt
     channels: Literal[1, 3]
-    fit: Literal["stretch", "crop", "content"] = "stretch"
+    fit: Fit = "stretch"
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 0.875
     margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """`content` only: the empty share of the frame on each side of the ink, as the data set itself has it."""
-    resize: Literal["antialias", "bilinear", "nearest"] = "antialias"
-    polarity: Literal["light-on-dark", "dark-on-light", "any"] = "any"
+    resize: Resize = "antialias"
+    polarity: Polarity = "any"
     reduced_decode: bool = False
 
     @property
@@ -53,7 +59,7 @@ class ImagePolicy(Part):
 class Preprocessing(Part):
     """The pixel arithmetic inside the graph: (pixel - mean) / std a channel, units of 0..255, after any swap to BGR."""
 
-    name: Literal["tf", "caffe", "torch", "unit", "none", "custom"]
+    name: PreprocessingName
     channel_order: Literal["rgb", "bgr", "gray"]
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -136,9 +142,9 @@ class Distribution(Part):
     classes: tuple[Probability, ...]
     """Share of each predicted class."""
     confidence: tuple[Probability, ...]
-    """Share of top-1 probabilities in ten bins of equal width over 0..1."""
+    """Share of top-1 probabilities in each of CONFIDENCE_BINS."""
     energy: tuple[float, ...] = ()
-    """Quantiles 0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1 of the energy output."""
+    """Of the energy output, at ENERGY_QUANTILES."""
 
 
 class Proof(Part):
@@ -194,9 +200,9 @@ class ModelCard(Part):
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     image: ImagePolicy
     preprocessing: Preprocessing
-    head: Literal["softmax", "logits", "sigmoid", "multilabel"]
+    head: Head
     """What the network's own last layer gave."""
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: Precision = "fp32"
     precision_report: PrecisionReport | None = None
     energy: bool
     """Whether the graph has the `energy` output; else the largest probability is the score."""
@@ -218,6 +224,11 @@ class ModelCard(Part):
     @property
     def multilabel(self) -> bool:
         return self.head == "multilabel"
+
+
+def bin_confidence(probability: float) -> int:
+    """The place of a top-1 probability among CONFIDENCE_BINS."""
+    return min(CONFIDENCE_BINS - 1, max(0, int(probability * CONFIDENCE_BINS)))
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from app.card import ImagePolicy
-from app.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
-from app.images import Frame, Opened, apply_policy, decode_image, find_frame, open_image
-from app.limits import Limits
+from artifact.card import ImagePolicy
+from artifact.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
+from artifact.images.decode import decode_image, open_image
+from artifact.images.fit import apply_policy, find_frame
+from artifact.images.frame import Frame, Opened
+from artifact.images.limits import Limits
 
 GRAY = ImagePolicy(height=8, width=8, channels=1)
 COLOR = ImagePolicy(height=8, width=8, channels=3)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.card import CLASSIFIER_FILE, ModelCard
-from app.errors import ArtifactError
+from artifact.card import ModelCard
+from artifact.errors import ArtifactError
+from artifact.layout import CLASSIFIER_FILE
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Classifier:
         if self.weights.shape[1] == 1:  # the sigmoid's logit speaks for the second class and against the first
             return self.weights[:, 0] * np.float32(1 if index == 1 else -1)
         return self.weights[:, index]
+
+
+def write_classifier(folder: Path, classifier: Classifier) -> None:
+    """Write classifier.npz into a version's folder."""
+    np.savez(folder / CLASSIFIER_FILE, weights=classifier.weights, bias=classifier.bias)
 
 
 def read_classifier(folder: Path, card: ModelCard) -> Classifier | None:

@@ -6,28 +6,23 @@ Training, proof, evaluation and serving all come through here, so that every one
 from __future__ import annotations
 
 import io
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Pillow registers these formats only when their plugins are imported.
 from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  # isort: skip
 
-from app.card import ImagePolicy
-from app.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
-from app.limits import Limits
-from app.plain_images import decode_plain, find_plain
+from artifact.card import ImagePolicy
+from artifact.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
+from artifact.images.fit import fit_image
+from artifact.images.formats import FORMATS, SUPPORTED
+from artifact.images.frame import Opened, Pixels
+from artifact.images.limits import Limits
+from artifact.images.plain import decode_plain, find_plain
 
 # Pillow's own guard warns at one limit and raises at another; ours is checked from the header, before any decoding.
 Image.MAX_IMAGE_PIXELS = None
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # a phone's two-picture MPO opens as JPEG
-SUPPORTED = "JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF"
-
-Pixels = npt.NDArray[np.uint8]
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _EXCHANGED = 5  # from this orientation on, width and height are
@@ -35,33 +30,6 @@ _EXCHANGED = 5  # from this orientation on, width and height are
 # Up to here an image is decoded sooner than a thread has woken up.
 SMALL_PIXELS = 64 * 64
 SMALL_BYTES = 65_536  # it may hold other things than pixels
-
-# An image whose gray levels lie closer together than this holds no ink.
-LEAST_CONTRAST = 32
-# Ink is what departs from the background by more than this share of the largest departure.
-INK_SHARE = 0.2
-
-
-class Opened(NamedTuple):
-    """A decoded image and its true extent in its own pixels.
-
-    The extent has fractions where a JPEG of odd size was decoded at 1/2, 1/4 or 1/8: the last column or row is then
-    only partly image.
-    """
-
-    image: Image.Image
-    width: float
-    height: float
-
-
-class Frame(NamedTuple):
-    """The part of an image that the network sees: a box in pixels, which may reach past the edges into `fill`."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    fill: int = 0
 
 
 def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None) -> Pixels:
@@ -111,7 +79,7 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
         if (pixels := decode_plain(data, plain)) is not None:
             return Opened(Image.fromarray(pixels), plain.width, plain.height)
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=list(FORMATS))
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except Exception as error:  # Pillow's parsers raise errors of many kinds on damaged headers
@@ -144,129 +112,6 @@ def _check_pixels(width: int, height: int, limits: Limits) -> None:
             f"the image has {width}x{height} = {width * height:,} pixels, the limit (max_pixels) is "
             f"{limits.max_pixels:,}: scale it down or raise the limit"
         )
-
-
-def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
-    """Fit a plain (L or RGB) image to the network: uint8 [height, width, channels]."""
-    return fit_image(Opened(image, *image.size), policy)[0]
-
-
-def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
-    """What `apply_policy` gives, and the part of the image that it shows."""
-    image = opened.image.convert("L" if policy.channels == 1 else "RGB")
-    if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
-        image = ImageOps.invert(image)
-    frame = find_frame(Opened(image, opened.width, opened.height), policy)
-    return _resize(image, frame, policy).reshape(policy.shape), frame
-
-
-def find_frame(opened: Opened, policy: ImagePolicy) -> Frame:
-    """The part of an image (of the polarity that the network expects) that `policy.fit` selects."""
-    image, width, height = opened
-    if policy.fit == "stretch":
-        return Frame(0, 0, width, height)
-    if policy.fit == "crop":
-        return _crop_frame(width, height, policy)
-    return _content_frame(image, policy)
-
-
-def _crop_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
-    """The center of the image after its shorter side was scaled to size / crop_fraction, in the image's own pixels.
-
-    In whole pixels of the scaled image, as resizing and then cropping has them: half a pixel decides close calls.
-    """
-    scale = max(policy.width / width, policy.height / height) / policy.crop_fraction
-    scaled_width, scaled_height = round(width * scale), round(height * scale)
-    left, top = round((scaled_width - policy.width) / 2), round((scaled_height - policy.height) / 2)
-    across, down = width / scaled_width, height / scaled_height
-    return Frame(left * across, top * down, (left + policy.width) * across, (top + policy.height) * down)
-
-
-def _content_frame(image: Image.Image, policy: ImagePolicy) -> Frame:
-    """The bounding box of the ink with the data set's own margin around it; the whole frame where there is no ink.
-
-    Whole pixels, so that an image that already has its place is left alone instead of being blurred.
-    """
-    width, height = image.size
-    levels = _gray_levels(image)
-    background = _background(levels)
-    low, high = int(levels.min()), int(levels.max())
-    departure = max(background - low, high - background)
-    if departure < LEAST_CONTRAST:
-        return Frame(0, 0, width, height)
-    ink = _ink_levels(background, INK_SHARE * departure)[levels]  # never nowhere: the extreme level itself is ink
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    used = 1 - 2 * policy.margin
-    scale = max((right - left) / (used * policy.width), (bottom - top) / (used * policy.height))
-    across, down = max(1, round(scale * policy.width)), max(1, round(scale * policy.height))
-    left, top = round((left + right - across) / 2), round((top + bottom - down) / 2)
-    return Frame(left, top, left + across, top + down, background)
-
-
-def _resize(image: Image.Image, frame: Frame, policy: ImagePolicy) -> Pixels:
-    width, height = image.size
-    left, top, right, bottom, fill = frame
-    if left < 0 or top < 0 or right > width or bottom > height:  # only `content` reaches past the edges
-        padded = Image.new(image.mode, (int(right - left), int(bottom - top)), (fill,) * len(image.getbands()))
-        padded.paste(image, (-int(left), -int(top)))
-        image, (left, top, right, bottom) = padded, (0, 0, *padded.size)
-    box = (left, top, right, bottom)
-    size = (policy.width, policy.height)
-    if policy.resize == "bilinear":
-        return _bilinear(np.asarray(image), box, size)
-    method = Image.Resampling.BILINEAR if policy.resize == "antialias" else Image.Resampling.NEAREST
-    return np.asarray(image.resize(size, method, box=box))
-
-
-def _bilinear(source: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
-    """tf.image.resize's bilinear without antialiasing: half-pixel centers, edges clamped, rounded to a level."""
-    left, top, right, bottom = box
-    (up, down, y), (west, east, x) = (
-        _taps(top, bottom, size[1], source.shape[0]),
-        _taps(left, right, size[0], source.shape[1]),
-    )
-    if source.ndim == 3:
-        y, x = y[:, None, None], x[None, :, None]
-    else:
-        y, x = y[:, None], x[None, :]
-    upper = source[up][:, west] * (1 - x) + source[up][:, east] * x
-    lower = source[down][:, west] * (1 - x) + source[down][:, east] * x
-    return np.rint(upper * (1 - y) + lower * y).astype(np.uint8)
-
-
-def _taps(
-    start: float, stop: float, count: int, length: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """For each of `count` outputs its two neighbors along one axis and the weight of the second."""
-    center = start + (np.arange(count) + 0.5) * (stop - start) / count - 0.5
-    floor = np.floor(center)
-    first = np.clip(floor, 0, length - 1).astype(np.intp)
-    second = np.clip(floor + 1, 0, length - 1).astype(np.intp)
-    return first, second, (center - floor).astype(np.float32)
-
-
-def _gray_levels(image: Image.Image) -> Pixels:
-    """[height, width]"""
-    return np.asarray(image if image.mode == "L" else image.convert("L"))
-
-
-@lru_cache(maxsize=1024)
-def _ink_levels(background: int, threshold: float) -> npt.NDArray[np.bool_]:
-    """For each of the 256 gray levels whether it is ink."""
-    return np.abs(np.arange(256) - background) > threshold
-
-
-def _background(levels: Pixels) -> int:
-    """The median gray level of the border pixels of [height, width]."""
-    edges = (levels[0], levels[-1], levels[1:-1, 0], levels[1:-1, -1])
-    border = sorted(b"".join([edge.tobytes() for edge in edges]))  # for so few values sooner than np.median
-    middle = len(border) // 2
-    return border[middle] if len(border) % 2 else (border[middle - 1] + border[middle]) // 2
-
-
-def _is_light(level: int) -> bool:
-    return level > 127
 
 
 def _reduce(image: Image.Image, policy: ImagePolicy, *, turned: bool) -> int:

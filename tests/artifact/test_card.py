@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.card import CARD_FILE, ModelCard, ScoreQuantiles, read_card
-from app.errors import ArtifactError
+from artifact.card import ModelCard, ScoreQuantiles, read_card
+from artifact.errors import ArtifactError
+from artifact.layout import CARD_FILE
 from artifacts import make_artifact
 
 

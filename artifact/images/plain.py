@@ -3,7 +3,7 @@
 
 Plain means: the pixels in the file are already what the image policy wants of them. Whatever asks for more (another
 format, alpha, 16 bits, a palette, an orientation, several pictures) or isn't whole is left to Pillow, which also says
-what is wrong with it. The pixels are Pillow's, bit for bit (tests/app/test_plain_images.py).
+what is wrong with it. The pixels are Pillow's, bit for bit (tests/artifact/images/test_plain.py).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.plain_images import MOST_PNG_PIXELS, decode_plain, find_plain
+from artifact.images.plain import MOST_PNG_PIXELS, decode_plain, find_plain
 
 RANDOM = np.random.default_rng(0)
 GRAY = RANDOM.integers(0, 256, (28, 31), dtype=np.uint8)

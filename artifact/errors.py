@@ -1,0 +1,55 @@
+"""What an artifact, or an encoded image, can be wrong in. A status is a plain number.
+
+app/errors.py draws the whole tree, of which this is the part that the pixels and the folders know.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ConvserveError(Exception):
+    """A failure whose text is for the person who caused it: it names the value, the limit and the remedy."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class BadRequest(ConvserveError):
+    status, code, title = 400, "bad_request", "Bad request"
+
+
+class UndecodableImage(BadRequest):
+    code, title = "undecodable_image", "The image can't be decoded"
+
+
+class EmptyBody(BadRequest):
+    code, title = "empty_body", "The request holds no image"
+
+
+class TooLarge(ConvserveError):
+    status, code, title = 413, "too_large", "Too large"
+
+
+class ImageTooLarge(TooLarge):
+    code, title = "image_too_large", "The image has too many bytes"
+
+
+class TooManyPixels(TooLarge):
+    code, title = "too_many_pixels", "The image has too many pixels"
+
+
+class UnsupportedType(ConvserveError):
+    status, code, title = 415, "unsupported_type", "Unsupported type"
+
+
+class ArtifactError(ConvserveError):
+    """A folder of the repository that can't be served, with the reason."""
+
+    code, title = "artifact_refused", "The artifact was refused"

@@ -1,0 +1,99 @@
+"""Which part of an image the network sees, by the card's `fit` and `polarity`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from artifact.card import ImagePolicy
+from artifact.images.frame import Frame, Opened, Pixels
+from artifact.images.resize import resize
+
+# An image whose gray levels lie closer together than this holds no ink.
+LEAST_CONTRAST = 32
+# Ink is what departs from the background by more than this share of the largest departure.
+INK_SHARE = 0.2
+
+
+def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
+    """Fit a plain (L or RGB) image to the network: uint8 [height, width, channels]."""
+    return fit_image(Opened(image, *image.size), policy)[0]
+
+
+def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
+    """What `apply_policy` gives, and the part of the image that it shows."""
+    image = opened.image.convert("L" if policy.channels == 1 else "RGB")
+    if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
+        image = ImageOps.invert(image)
+    frame = find_frame(Opened(image, opened.width, opened.height), policy)
+    return resize(image, frame, policy).reshape(policy.shape), frame
+
+
+def find_frame(opened: Opened, policy: ImagePolicy) -> Frame:
+    """The part of an image (of the polarity that the network expects) that `policy.fit` selects."""
+    image, width, height = opened
+    if policy.fit == "stretch":
+        return Frame(0, 0, width, height)
+    if policy.fit == "crop":
+        return _crop_frame(width, height, policy)
+    return _content_frame(image, policy)
+
+
+def _crop_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
+    """The center of the image after its shorter side was scaled to size / crop_fraction, in the image's own pixels.
+
+    In whole pixels of the scaled image, as resizing and then cropping has them: half a pixel decides close calls.
+    """
+    scale = max(policy.width / width, policy.height / height) / policy.crop_fraction
+    scaled_width, scaled_height = round(width * scale), round(height * scale)
+    left, top = round((scaled_width - policy.width) / 2), round((scaled_height - policy.height) / 2)
+    across, down = width / scaled_width, height / scaled_height
+    return Frame(left * across, top * down, (left + policy.width) * across, (top + policy.height) * down)
+
+
+def _content_frame(image: Image.Image, policy: ImagePolicy) -> Frame:
+    """The bounding box of the ink with the data set's own margin around it; the whole frame where there is no ink.
+
+    Whole pixels, so that an image that already has its place is left alone instead of being blurred.
+    """
+    width, height = image.size
+    levels = _gray_levels(image)
+    background = _background(levels)
+    low, high = int(levels.min()), int(levels.max())
+    departure = max(background - low, high - background)
+    if departure < LEAST_CONTRAST:
+        return Frame(0, 0, width, height)
+    ink = _ink_levels(background, INK_SHARE * departure)[levels]  # never nowhere: the extreme level itself is ink
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    used = 1 - 2 * policy.margin
+    scale = max((right - left) / (used * policy.width), (bottom - top) / (used * policy.height))
+    across, down = max(1, round(scale * policy.width)), max(1, round(scale * policy.height))
+    left, top = round((left + right - across) / 2), round((top + bottom - down) / 2)
+    return Frame(left, top, left + across, top + down, background)
+
+
+def _gray_levels(image: Image.Image) -> Pixels:
+    """[height, width]"""
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
+
+
+@lru_cache(maxsize=1024)
+def _ink_levels(background: int, threshold: float) -> npt.NDArray[np.bool_]:
+    """For each of the 256 gray levels whether it is ink."""
+    return np.abs(np.arange(256) - background) > threshold
+
+
+def _background(levels: Pixels) -> int:
+    """The median gray level of the border pixels of [height, width]."""
+    edges = (levels[0], levels[-1], levels[1:-1, 0], levels[1:-1, -1])
+    border = sorted(b"".join([edge.tobytes() for edge in edges]))  # for so few values sooner than np.median
+    middle = len(border) // 2
+    return border[middle] if len(border) % 2 else (border[middle - 1] + border[middle]) // 2
+
+
+def _is_light(level: int) -> bool:
+    return level > 127

@@ -1,0 +1,33 @@
+"""What decoding hands to fitting, and fitting to resizing: an image with its extent, and the part that is wanted."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Opened(NamedTuple):
+    """A decoded image and its true extent in its own pixels.
+
+    The extent has fractions where a JPEG of odd size was decoded at 1/2, 1/4 or 1/8: the last column or row is then
+    only partly image.
+    """
+
+    image: Image.Image
+    width: float
+    height: float
+
+
+class Frame(NamedTuple):
+    """The part of an image that the network sees: a box in pixels, which may reach past the edges into `fill`."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    fill: int = 0

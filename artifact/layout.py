@@ -1,0 +1,97 @@
+"""The folders and files of a repository: their names, which versions a model has, and what Triton reads beside them.
+
+<repository>/<model>/labels.txt, config.pbtxt and <version>/card.json, model.onnx, golden/, classifier.npz, report/.
+Reads names, sizes and times only, never an artifact's content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from artifact.errors import ArtifactError
+
+CARD_FILE = "card.json"
+MODEL_FILE = "model.onnx"
+GOLDEN_FOLDER = "golden"
+GOLDEN_FILE = "expected.npz"
+CLASSIFIER_FILE = "classifier.npz"
+REPORT_FOLDER = "report"
+LABELS_FILE = "labels.txt"
+TRITON_FILE = "config.pbtxt"
+
+# A name is a folder, a path segment of a URL and a Prometheus label: nothing in it needs escaping.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+# A version is a whole number from 1 on, written as Triton and TensorFlow Serving write it: no sign, no leading zero.
+VERSION_PATTERN = r"[1-9][0-9]{0,17}"
+
+
+def list_models(repository: Path) -> list[str]:
+    """Names of the models in the repository, sorted. Hidden folders (artifacts being written) and files are
+    passed over.
+
+    Raises ArtifactError where there is no such folder.
+    """
+    try:
+        return sorted(path.name for path in repository.iterdir() if path.is_dir() and re.match(NAME_PATTERN, path.name))
+    except OSError as error:
+        raise ArtifactError(
+            f"the repository {repository} can't be read ({error.strerror}): fill it with convserve-export, "
+            "or name another with --repository"
+        ) from error
+
+
+def list_versions(model_folder: Path) -> list[int]:
+    """The numbers of a model's version folders, rising; none where there is no such folder."""
+    try:
+        return sorted(
+            int(entry.name)
+            for entry in model_folder.iterdir()
+            if re.fullmatch(VERSION_PATTERN, entry.name) and entry.is_dir()
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def find_foreign_graph(model_folder: Path) -> Path | None:
+    """A lone .onnx file that nobody brought in: in the model's folder or in a version of it that has no
+    card.
+    """
+    for folder in (model_folder, *(model_folder / str(version) for version in list_versions(model_folder))):
+        if not (folder / CARD_FILE).exists():
+            for path in sorted(folder.glob("*.onnx")):
+                return path
+    return None
+
+
+def read_fingerprint(folder: Path) -> tuple[int, ...]:
+    """What changes when a version's folder is written again: sizes and times of its card and graph."""
+    found: list[int] = []
+    for name in (CARD_FILE, MODEL_FILE):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            found += [-1, -1]
+        else:
+            found += [status.st_mtime_ns, status.st_size]
+    return tuple(found)
+
+
+def labels_txt(labels: Sequence[str]) -> str:
+    """labels.txt: one label a line, in the order of the probabilities."""
+    return "\n".join(labels) + "\n"
+
+
+def triton_config(shape: tuple[int, int, int], classes: int, max_batch: int) -> str:
+    """config.pbtxt as Triton reads it, so that the same folder moves on. `shape` is height, width, channels."""
+    dims = ", ".join(map(str, shape))
+    return (
+        'platform: "onnxruntime_onnx"\n'
+        f"max_batch_size: {max_batch}\n"
+        "dynamic_batching { }\n"
+        f'input [ {{ name: "image" data_type: TYPE_UINT8 format: FORMAT_NHWC dims: [ {dims} ] }} ]\n'
+        f'output [ {{ name: "probabilities" data_type: TYPE_FP32 dims: [ {classes} ] '
+        'label_filename: "labels.txt" } ]\n'
+    )
