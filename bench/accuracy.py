@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx2
 
 from artifact.images.formats import MEDIA_TYPES
-from export.datasets import load_dataset
+from export.data.datasets import load_dataset
+from export.data.samples import Samples
 from export.progress import Progress
-from export.samples import Samples
 
 CONNECTIONS = 8
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from artifact.card import ScoreQuantiles
 from artifact.layout import MODEL_FILE
-from export.datasets import load_dataset
+from export.data.datasets import load_dataset
+from export.data.samples import decode_samples
 from export.progress import Progress
-from export.published import CHUNK, open_published
-from export.samples import decode_samples
-from export.verify import open_session, run_graph
+from export.proof.runtime import open_session, run_graph
+from export.publish.read_back import CHUNK, open_published
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from export.datasets import load_dataset
+from export.data.datasets import load_dataset
 
 
 def main() -> None:

@@ -1,3 +1,3 @@
-from export.cli import main
+from export.cli.main import main
 
 raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Counting multiply-adds the way papers do: convolutions and dense layers, one image."""
+"""Counting the way papers do: trainable parameters; multiply-adds of convolutions and dense layers, one image."""
 
 from math import prod
 
@@ -9,6 +9,11 @@ CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable ones, as papers count them: weights, biases, BN scale and offset; not the moving statistics."""
+    return int(sum(prod(weight.shape) for weight in model.trainable_weights))
 
 
 def multiply_adds(model: keras.Model) -> int:

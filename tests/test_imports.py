@@ -1,21 +1,66 @@
-"""The import rules: which folder may know which. Read from the source, and once from a fresh process."""
+"""The arrows of the house: which folder may know which. Read from the source, and once from a fresh process.
+
+Imports inside functions and under TYPE_CHECKING count like any other.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# Only these may import tensorflow; every other module of the export stage runs on any Keras backend.
-TENSORFLOW = {"export/convert.py", "export/grouped.py", "export/savedmodel.py", "export/tf2onnx_at_work.py"}
+PACKAGES = ("artifact", "app", "models", "export", "bench", "deploy")
+
+# From the roof down: a folder knows those on lower floors, not its neighbors, not those above.
+FLOORS = {
+    "app": (
+        {"cli"},
+        {"workers", "client"},
+        {"main"},
+        {"server"},
+        {"http"},
+        {"admission"},
+        {"catalog", "explain"},
+        {"inference"},
+        {"batching", "observe"},
+    ),
+    "export": (
+        {"cli"},
+        {"publish"},
+        {"training", "proof"},
+        {"sources"},
+        {"graph"},
+        {"data", "report"},
+    ),
+}
+# What every floor may use, and what itself knows nothing of the house.
+GROUND = {"app": {"errors", "settings"}, "export": {"errors", "progress"}}
+# Which package may know which others.
+MAY_KNOW = {
+    "artifact": set(),
+    "app": {"artifact"},
+    "models": set(),
+    "export": {"artifact", "models"},
+}
 HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "scipy", "matplotlib"}
+WEB = {"fastapi", "starlette", "uvicorn"}
+# Only these may import tensorflow; every other module of the export stage runs on any Keras backend.
+TENSORFLOW = {
+    "export/graph/from_keras.py",
+    "export/graph/grouped_convolution.py",
+    "export/graph/tf2onnx_patches.py",
+    "export/sources/saved_model.py",
+}
+MOST_MODULES = 12
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Every module that a file imports, at its top or inside a function."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -24,7 +69,7 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 def files_of(folder: str) -> list[Path]:
@@ -39,21 +84,79 @@ def title(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def wing(path: Path) -> str:
+    """The part of its package that a file belongs to: a folder, or a module that stands for itself."""
+    return path.relative_to(ROOT).with_suffix("").parts[1]
+
+
+def wings_known(path: Path) -> set[str]:
+    """The wings of its own package that a file imports from."""
+    package = path.relative_to(ROOT).parts[0]
+    return {name.split(".")[1] for name in imports_of(path) if name.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize("package", MAY_KNOW)
+def test_packages_know_only_those_below(package: str) -> None:
+    for path in files_of(package):
+        known = packages(path) & set(PACKAGES) - {package}
+        assert known <= MAY_KNOW[package], title(path)
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_wings_know_only_lower_floors(package: str) -> None:
+    floor = {name: number for number, names in enumerate(FLOORS[package]) for name in names}
+    for path in files_of(package):
+        own = wing(path)
+        if own in ("__init__", "__main__"):
+            continue
+        if own in GROUND[package]:
+            assert wings_known(path) <= {own}, title(path)
+            continue
+        assert own in floor, f"{title(path)} has no floor"
+        for known in wings_known(path) - {own} - GROUND[package]:
+            assert floor[known] > floor[own], f"{title(path)} knows {known}"
+
+
+@pytest.mark.parametrize("package", ["app", "artifact", "export", "models"])
+def test_no_two_modules_import_each_other(package: str) -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files_of(package)}
+    known = {name: imports_of(path) & names.keys() for name, path in names.items()}
+    left = dict(known)
+    while leaves := [name for name, others in left.items() if not (others & left.keys())]:
+        for name in leaves:
+            del left[name]
+    assert not left, f"in a circle: {', '.join(left)}"
+
+
+@pytest.mark.parametrize("package", ["app", "export"])
+def test_a_folder_can_be_read_at_a_glance(package: str) -> None:
+    folders = {path.parent for path in files_of(package)}
+    for folder in folders:
+        modules = [path for path in folder.glob("*.py") if path.stem not in ("__init__", "__main__")]
+        assert len(modules) <= MOST_MODULES, title(folder)
+
+
+@pytest.mark.parametrize("path", [path for name in MAY_KNOW for path in files_of(name)], ids=title)
+def test_every_folder_says_what_it_owns_and_imports_nothing_for_it(path: Path) -> None:
+    assert (path.parent / "__init__.py").exists()
+    if path.name == "__init__.py":
+        assert ast.get_docstring(ast.parse(path.read_text()))
+        assert imports_of(path) == ({"os"} if title(path) == "export/__init__.py" else set())
+
+
 @pytest.mark.parametrize("path", files_of("app"), ids=title)
-def test_the_serving_stage_knows_neither_networks_nor_export(path: Path) -> None:
-    assert not packages(path) & (HEAVY | {"models", "export"})
+def test_the_serving_stage_knows_no_training_package(path: Path) -> None:
+    assert not packages(path) & HEAVY
+
+
+@pytest.mark.parametrize("path", files_of("artifact"), ids=title)
+def test_the_contract_knows_no_runtime_and_no_web_framework(path: Path) -> None:
+    assert not packages(path) & (HEAVY | WEB | {"onnxruntime"})
 
 
 @pytest.mark.parametrize("path", files_of("models"), ids=title)
 def test_definitions_are_pure_keras(path: Path) -> None:
-    assert not packages(path) & {"tensorflow", "torch", "jax", "app", "export"}
-
-
-@pytest.mark.parametrize("path", files_of("export"), ids=title)
-def test_the_export_stage_shares_only_card_images_and_errors_with_the_serving_stage(path: Path) -> None:
-    shared = {name for name in imports_of(path) if name.partition(".")[0] == "app"}
-    allowed = ("artifact.card", "artifact.images.decode", "app.errors")
-    assert all(name.startswith(allowed) for name in shared)
+    assert not packages(path) & {"tensorflow", "torch", "jax"}
 
 
 @pytest.mark.parametrize("path", files_of("export"), ids=title)
@@ -62,16 +165,18 @@ def test_only_conversion_imports_tensorflow(path: Path) -> None:
         assert not packages(path) & {"tensorflow", "tf2onnx"}
 
 
-def test_the_batcher_knows_no_http_and_no_onnx() -> None:
-    assert not packages(ROOT / "app/batching.py") & {"fastapi", "starlette", "uvicorn", "onnxruntime"}
+@pytest.mark.parametrize("path", files_of("app/batching"), ids=title)
+def test_the_batcher_knows_no_http_and_no_onnx(path: Path) -> None:
+    assert not packages(path) & (WEB | {"onnxruntime"})
 
 
-def test_the_session_knows_no_web_framework() -> None:
-    assert not packages(ROOT / "app/session.py") & {"fastapi", "starlette", "uvicorn"}
+@pytest.mark.parametrize("path", [*files_of("app/inference"), *files_of("app/admission")], ids=title)
+def test_sessions_and_admission_know_no_web_framework(path: Path) -> None:
+    assert not packages(path) & WEB
 
 
 def test_the_error_tree_knows_no_web_framework() -> None:
-    assert not packages(ROOT / "app/errors.py") & {"fastapi", "starlette", "uvicorn"}
+    assert not packages(ROOT / "app/errors.py") & WEB
 
 
 def test_serving_in_a_fresh_process_loads_no_training_package() -> None:
@@ -81,7 +186,7 @@ def test_serving_in_a_fresh_process_loads_no_training_package() -> None:
 
 
 def test_the_supervisor_waits_for_nothing_that_only_its_workers_need() -> None:
-    loaded = load_afresh("app.cli", "app.supervisor")
+    loaded = load_afresh("app.cli", "app.workers.supervisor")
     assert "pydantic" in loaded
     assert not loaded & {"fastapi", "starlette", "uvicorn", "onnxruntime", "numpy", "PIL"}
 

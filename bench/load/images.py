@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from export.datasets import load_dataset
+from export.data.datasets import load_dataset
 from export.progress import Progress
 
 MEGAPIXELS_12 = 12_000_000

@@ -13,7 +13,7 @@ from pathlib import Path
 from artifact.card import ModelCard, read_card
 from artifact.layout import MODEL_FILE, list_versions
 from bench.load import images
-from export.run import read_run, write_run
+from export.sources.run_folder import read_run, write_run
 
 RUN = "quickstart"
 _TRIES = 4

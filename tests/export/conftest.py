@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from artifact.card import ImagePolicy, NetworkInfo
-from export.preprocessing import preset
-from export.samples import ArraySamples
-from export.source import ProofImages, Source
+from export.data.preprocessing import preset
+from export.data.samples import ArraySamples
+from export.sources.source import ProofImages, Source
 
 
 def needs(variable: str, *parts: str) -> Path:
@@ -37,7 +37,7 @@ def mobilenet_file() -> Path:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `repository` and `runs` after `build quickstart`: the embedded default, trained for real."""
-    from export.cli import main
+    from export.cli.main import main
 
     root = tmp_path_factory.mktemp("built")
     assert main(["build", "quickstart", "--repository", str(root / "repository"), "--runs", str(root / "runs")]) == 0

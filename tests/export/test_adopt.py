@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from artifact.card import read_card
-from export import verify
-from export.cli import main
-from export.proof_images import bundled_images
-from export.samples import decode_samples
+from export.cli.main import main
+from export.data.samples import decode_samples
+from export.proof import runtime
+from export.sources.proof_images import bundled_images
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TORCHVISION = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"]
@@ -125,7 +125,7 @@ def test_the_artifact_answers_what_the_file_answers(case: str, tmp_path: Path, l
     pixels = decode_samples(bundled_images(3).samples, range(5), card.image)
     prepared = ((pixels / np.float32(255) - np.float32(MEAN)) / np.float32(STD)).transpose(0, 3, 1, 2)
     (expected,) = reference.run(None, {"input": prepared.astype(np.float32)})
-    outputs = verify.run_graph(verify.open_session(str(folder / "model.onnx")), pixels)
+    outputs = runtime.run_graph(runtime.open_session(str(folder / "model.onnx")), pixels)
     np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-5)
     assert main(["verify", "mine", "--repository", str(tmp_path / "repository")]) == 0
 
@@ -156,7 +156,7 @@ def test_adopting_loads_neither_tensorflow_nor_keras(tmp_path: Path, labels: str
     file = write_network(tmp_path / "net.onnx")
     words = ["adopt", str(file), "--labels", labels, *TORCHVISION, "--repository", str(tmp_path / "repository")]
     code = (
-        "import sys\nfrom export.cli import main\n"
+        "import sys\nfrom export.cli.main import main\n"
         f"assert main({words!r}) == 0\n"
         "print(*{'tensorflow', 'keras', 'tf2onnx'} & set(sys.modules))"
     )

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from artifact.card import read_card
-from export.applications import APPLICATIONS, build_application
-from export.cli import main
+from export.cli.main import main
+from export.data.preprocessing import preset, reference
 from export.errors import UsageError
-from export.keras_file import prepares_pixels
-from export.preprocessing import preset, reference
+from export.sources.applications import APPLICATIONS, build_application
+from export.sources.keras_file import prepares_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
 

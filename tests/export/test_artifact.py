@@ -11,11 +11,11 @@ import pytest
 
 from artifact.card import read_card
 from artifact.layout import list_versions
-from export import artifact
 from export.errors import ProofError, PublishError, UsageError
-from export.pipeline import convert
-from export.published import open_published, verify_published
-from export.source import Source
+from export.publish import write
+from export.publish.pipeline import convert
+from export.publish.read_back import open_published, verify_published
+from export.sources.source import Source
 
 
 def test_the_artifact_holds_everything_that_the_design_names(color_source: Source, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_failed_write_leaves_nothing_behind(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artifact, "_write_model_files", full)
+    monkeypatch.setattr(write, "_write_model_files", full)
     with pytest.raises(PublishError, match="No space left on device: nothing was published"):
         convert(color_source, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -88,7 +88,7 @@ def test_a_name_taken_meanwhile_moves_on_to_the_next_version(
     color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert(color_source, tmp_path)
-    real = artifact._write_version
+    real = write._write_version
 
     def raced(folder: Path, *rest: object) -> None:
         if folder.name == "2" and not (tmp_path / "blobs/2").exists():
@@ -96,7 +96,7 @@ def test_a_name_taken_meanwhile_moves_on_to_the_next_version(
             (tmp_path / "blobs/2/occupied").touch()
         real(folder, *rest)
 
-    monkeypatch.setattr(artifact, "_write_version", raced)
+    monkeypatch.setattr(write, "_write_version", raced)
     assert convert(color_source, tmp_path).name == "3"
 
 
@@ -106,7 +106,7 @@ def test_verify_finds_a_changed_file(color_source: Source, tmp_path: Path) -> No
     data = bytearray((folder / "model.onnx").read_bytes())
     data[-1] ^= 1
     (folder / "model.onnx").write_bytes(bytes(data))
-    with pytest.raises(ProofError, match="not the file that was proved"):
+    with pytest.raises(ProofError, match="damaged or was exchanged"):
         verify_published(open_published(tmp_path, "blobs"))
 
 

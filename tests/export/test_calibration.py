@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.calibration import (
+from export.report.calibration import (
     calibrate,
     calibration_error,
     describe_distribution,
@@ -12,7 +12,7 @@ from export.calibration import (
     score_quantiles,
     softmax,
 )
-from export.evaluation import confusion_matrix, evaluate, top_k_accuracy
+from export.report.evaluation import confusion_matrix, evaluate, top_k_accuracy
 
 
 def drawn(count: int, classes: int = 5, seed: int = 0, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

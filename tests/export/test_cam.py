@@ -19,9 +19,9 @@ from scipy.stats import spearmanr
 
 from app.main import create_app
 from app.settings import Settings
-from export.pipeline import convert
-from export.preprocessing import reference
-from export.source import Source
+from export.data.preprocessing import reference
+from export.publish.pipeline import convert
+from export.sources.source import Source
 
 
 def grad_cam(model: keras.Sequential, inputs: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from export.cli import main
+from export.cli.main import main
 
 
 def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +68,6 @@ def test_ctrl_c_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.networks.print_networks", interrupt)
+    monkeypatch.setattr("export.cli.networks_table.print_networks", interrupt)
     assert main(["networks"]) == 130
     assert "nothing was left half-written" in capsys.readouterr().err

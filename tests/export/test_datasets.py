@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from artifact.images.decode import decode_image
-from export.cifar import read_cifar_archive
-from export.datasets import load_dataset, read_idx
+from export.data.cifar import read_cifar_archive
+from export.data.datasets import load_dataset
+from export.data.idx import read_idx
+from export.data.labels import imagenet_labels, imagenet_synsets, read_labels
 from export.errors import DataError, UsageError
-from export.labels import imagenet_labels, imagenet_synsets, read_labels
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:

@@ -9,12 +9,12 @@ import pytest
 from keras import layers
 
 from artifact.card import read_card
-from export.cli import _parser, main
-from export.datasets import load_dataset
-from export.published import evaluate_published, open_published
-from export.recipes import fine_tuning_recipe, fit_to_size
-from export.run import read_run
-from export.train_command import choose_start
+from export.cli.main import _parser, main
+from export.cli.train_command import choose_start
+from export.data.datasets import load_dataset
+from export.publish.read_back import evaluate_published, open_published
+from export.sources.run_folder import read_run
+from export.training.recipes import fine_tuning_recipe, fit_to_size
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_frozen_layers_and_their_statistics_stay_as_they_were(
 def test_a_network_takes_every_layer_that_fits_and_names_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from models import NETWORKS
+    from models.registry import NETWORKS
 
     other = NETWORKS["lenet5"].build(input_shape=(28, 28, 1), classes=7)
     other.save(tmp_path / "seven.keras")

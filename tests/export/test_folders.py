@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from export.datasets import load_dataset
+from export.data.class_folders import read_class_folders
+from export.data.datasets import load_dataset
+from export.data.labels import imagenet_synsets
 from export.errors import DataError
-from export.folders import read_class_folders
-from export.image_options import ImageOptions
-from export.labels import imagenet_synsets
-from export.proof_images import choose_images
+from export.sources.image_options import ImageOptions
+from export.sources.proof_images import choose_images
 
 
 def jpeg(level: int) -> bytes:

@@ -10,9 +10,9 @@ import pytest
 from keras import layers
 
 from artifact.card import read_card
-from export.cli import main
-from export.datasets import load_dataset
-from export.published import evaluate_published, open_published
+from export.cli.main import main
+from export.data.datasets import load_dataset
+from export.publish.read_back import evaluate_published, open_published
 
 
 def small_network(*last: layers.Layer, inside: tuple[layers.Layer, ...] = ()) -> keras.Model:
@@ -168,7 +168,7 @@ def last_error(capsys: pytest.CaptureFixture[str]) -> str:
 
 def save_with(definitions: Path, file: Path, kind: str) -> keras.Model:
     """A model with a custom layer, or a subclassed one, as its author's own process would save it."""
-    from export.keras_file import execute_definitions
+    from export.sources.keras_file import execute_definitions
 
     names = execute_definitions(definitions)
     (definitions.parent / "executed").unlink()

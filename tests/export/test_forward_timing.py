@@ -9,8 +9,8 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from export.cli import main
-from export.timing import time_by_turns
+from export.cli.main import main
+from export.proof.timing import time_by_turns
 
 
 def test_candidates_take_turns_and_burn_in_does_not_count() -> None:

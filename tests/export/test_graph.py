@@ -9,13 +9,13 @@ import pytest
 from keras import layers
 
 from artifact.card import ImagePolicy
-from export import verify
-from export.convert import keras_to_onnx
+from export.data.preprocessing import preset, reference
 from export.errors import ConversionError
-from export.graph import finish_graph
-from export.head import Head, output_width, read_head
-from export.preprocessing import preset, reference
-from export.source import Source
+from export.graph.finish import finish_graph
+from export.graph.from_keras import keras_to_onnx
+from export.graph.head import Head, output_width, read_head
+from export.proof import compare, runtime
+from export.sources.source import Source
 
 POLICY = ImagePolicy(height=10, width=10, channels=3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 10, 10, 3), dtype=np.uint8)
@@ -50,9 +50,9 @@ def test_every_head_gives_the_probabilities_that_numpy_computes(case: str, tempe
     pixels = preset("tf", 3)
     finished = finish_graph(converted, policy=POLICY, preprocessing=pixels, head=head, temperature=temperature)
     assert finished.energy == has_energy
-    outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), PIXELS)
-    raw = verify.network_outputs(model, PIXELS, pixels)
-    np.testing.assert_allclose(outputs.probabilities, verify.probabilities_from(raw, head, temperature), atol=1e-6)
+    outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), PIXELS)
+    raw = compare.network_outputs(model, PIXELS, pixels)
+    np.testing.assert_allclose(outputs.probabilities, compare.probabilities_from(raw, head, temperature), atol=1e-6)
     softmaxes = [node for node in finished.model.graph.node if node.op_type == "Softmax"]
     assert len(softmaxes) == (0 if head == "multilabel" else 1)
 
@@ -67,10 +67,10 @@ def test_probabilities_of_unknown_making_are_left_as_they_are() -> None:
     converted = keras_to_onnx(model, POLICY.shape)
     finished = finish_graph(converted, policy=POLICY, preprocessing=preset("unit", 3), head="softmax", temperature=2.0)
     assert not finished.energy
-    outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), PIXELS)
+    outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), PIXELS)
     assert outputs.energy is None
-    raw = verify.network_outputs(model, PIXELS, preset("unit", 3))
-    np.testing.assert_allclose(outputs.probabilities, verify.probabilities_from(raw, "softmax", 2.0), atol=1e-6)
+    raw = compare.network_outputs(model, PIXELS, preset("unit", 3))
+    np.testing.assert_allclose(outputs.probabilities, compare.probabilities_from(raw, "softmax", 2.0), atol=1e-6)
 
 
 def test_energy_is_the_log_sum_exp_of_what_the_softmax_sees(color_source: Source) -> None:
@@ -79,8 +79,8 @@ def test_energy_is_the_log_sum_exp_of_what_the_softmax_sees(color_source: Source
         converted, policy=color_source.image, preprocessing=color_source.preprocessing, head="logits", temperature=1.5
     )
     pixels = color_source.images.samples.pixels(np.arange(5), color_source.image)
-    outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), pixels)
-    logits = verify.network_outputs(color_source.model, pixels, color_source.preprocessing) / 1.5
+    outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), pixels)
+    logits = compare.network_outputs(color_source.model, pixels, color_source.preprocessing) / 1.5
     np.testing.assert_allclose(outputs.energy, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5)
 
 
@@ -92,12 +92,12 @@ def test_features_and_classifier_rebuild_the_logits_without_another_node(color_s
     assert finished.classifier is not None
     kinds = [node.op_type for node in finished.model.graph.node]
     assert kinds.count("Transpose") == 1  # NHWC pixels to NCHW, and no other
-    session = verify.open_session(finished.model.SerializeToString())
+    session = runtime.open_session(finished.model.SerializeToString())
     pixels = color_source.images.samples.pixels(np.arange(5), color_source.image)
     (features,) = session.run(["features"], {"image": pixels})
     assert features.shape == (5, 8, 4, 4)
     logits = features.mean(axis=(2, 3)) @ finished.classifier.weights + finished.classifier.bias
-    raw = verify.network_outputs(color_source.model, pixels, color_source.preprocessing)
+    raw = compare.network_outputs(color_source.model, pixels, color_source.preprocessing)
     np.testing.assert_allclose(logits, raw, rtol=1e-4, atol=1e-5)
 
 
@@ -129,7 +129,7 @@ def test_a_network_that_uses_our_names_for_its_own_tensors_is_served() -> None:
     finished = finish_graph(
         keras_to_onnx(model, POLICY.shape), policy=POLICY, preprocessing=preset("unit", 3), head="softmax"
     )
-    outputs = verify.run_graph(verify.open_session(finished.model.SerializeToString()), PIXELS)
+    outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), PIXELS)
     expected = np.asarray(model(reference(PIXELS, preset("unit", 3))))
     np.testing.assert_allclose(outputs.probabilities, expected, atol=1e-6)
 
@@ -146,9 +146,9 @@ def test_dynamic_flattening_becomes_flatten() -> None:
     kinds = {node.op_type for node in graph.graph.node}
     assert "Flatten" in kinds
     assert not kinds & {"Shape", "Concat", "Slice", "Gather"}
-    outputs = verify.run_graph(verify.open_session(graph.SerializeToString()), PIXELS)
-    raw = verify.network_outputs(model, PIXELS, preset("unit", 3))
-    np.testing.assert_allclose(outputs.probabilities, verify.probabilities_from(raw, "logits"), atol=1e-6)
+    outputs = runtime.run_graph(runtime.open_session(graph.SerializeToString()), PIXELS)
+    raw = compare.network_outputs(model, PIXELS, preset("unit", 3))
+    np.testing.assert_allclose(outputs.probabilities, compare.probabilities_from(raw, "logits"), atol=1e-6)
 
 
 def test_a_segmentation_network_is_no_classifier() -> None:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from export import grouped, verify
-from export.convert import keras_to_onnx
 from export.errors import ConversionError
-from export.grouped import true_grouped_convolutions
+from export.graph import grouped_convolution
+from export.graph.from_keras import keras_to_onnx
+from export.graph.grouped_convolution import true_grouped_convolutions
+from export.proof import runtime
 
 PIXELS = np.random.default_rng(0).normal(size=(2, 9, 9, 8)).astype(np.float32)
 
@@ -26,7 +27,7 @@ def test_grouped_convolution_becomes_one_grouped_conv() -> None:
     assert len(convolutions) == 1
     assert {attribute.name: attribute.i for attribute in convolutions[0].attribute}["group"] == 4
     assert not {"StatefulPartitionedCall", "PartitionedCall"} & {node.op_type for node in graph.graph.node}
-    session = verify.open_session(graph.SerializeToString())
+    session = runtime.open_session(graph.SerializeToString())
     (outputs,) = session.run(None, {session.get_inputs()[0].name: PIXELS})
     np.testing.assert_allclose(outputs, np.asarray(model(PIXELS)), atol=1e-6)  # Keras' own, outside the block
 
@@ -60,6 +61,6 @@ def test_blocks_nest_and_leave_keras_as_it_was() -> None:
 
 
 def test_a_keras_that_moved_its_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouped, "BACKEND", "keras.src.backend.tensorflow.no_such_module")
+    monkeypatch.setattr(grouped_convolution, "BACKEND", "keras.src.backend.tensorflow.no_such_module")
     with pytest.raises(ConversionError, match="has moved the convolution"), true_grouped_convolutions():
         pass

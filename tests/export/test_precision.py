@@ -14,19 +14,19 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from artifact.card import read_card
-from export import verify
-from export.cli import main
+from export.cli.main import main
+from export.data.samples import ArraySamples
 from export.errors import ProofError
-from export.pipeline import convert
-from export.samples import ArraySamples
-from export.source import ProofImages, Source
+from export.proof import compare
+from export.publish.pipeline import convert
+from export.sources.source import ProofImages, Source
 
 
 def labeled(source: Source) -> Source:
     """The same with known classes, the network's own answers where it is sure, and images to calibrate on."""
     samples = source.images.samples
     pixels = samples.pixels(np.arange(len(samples)), source.image)
-    outputs = verify.network_outputs(source.model, pixels, source.preprocessing)
+    outputs = compare.network_outputs(source.model, pixels, source.preprocessing)
     ranked = np.sort(outputs, axis=1)
     sure = np.flatnonzero(ranked[:, -1] - ranked[:, -2] > 0.1)
     assert len(sure) >= 10
@@ -69,7 +69,7 @@ def test_int8_quantizes_weights_by_channel(color_source: Source, tmp_path: Path)
 def test_a_precision_that_costs_too_much_is_refused(
     color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.precision.BUDGET", -0.01)
+    monkeypatch.setattr("export.proof.precision.BUDGET", -0.01)
     with pytest.raises(ProofError, match=r"int8 falls from 100\.00% to .* top-1 accuracy"):
         convert(labeled(color_source), tmp_path, "int8")
     assert not list(tmp_path.iterdir())

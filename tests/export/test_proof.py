@@ -10,14 +10,14 @@ import pytest
 from onnx import helper, numpy_helper
 
 from artifact.card import ImagePolicy, Preprocessing, Proof
-from export import verify
-from export.convert import keras_to_onnx
+from export.data.preprocessing import preset
 from export.errors import ProofError
-from export.graph import finish_graph
-from export.head import Head
-from export.pipeline import rows_at_once
-from export.preprocessing import preset
-from export.source import Source
+from export.graph.finish import finish_graph
+from export.graph.from_keras import keras_to_onnx
+from export.graph.head import Head
+from export.proof import compare, runtime
+from export.publish.pipeline import rows_at_once
+from export.sources.source import Source
 
 
 def graph_of(source: Source, preprocessing: Preprocessing | None = None, head: Head = "logits") -> onnx.ModelProto:
@@ -29,9 +29,9 @@ def graph_of(source: Source, preprocessing: Preprocessing | None = None, head: H
 
 def prove(source: Source, graph: onnx.ModelProto) -> Proof:
     pixels = source.images.samples.pixels(np.arange(len(source.images.samples)), source.image)
-    expected = verify.probabilities_from(verify.network_outputs(source.model, pixels, source.preprocessing), "logits")
-    actual = verify.run_graph(verify.open_session(graph.SerializeToString()), pixels)
-    return verify.compare(expected, actual.probabilities, source="color blobs")
+    expected = compare.probabilities_from(compare.network_outputs(source.model, pixels, source.preprocessing), "logits")
+    actual = runtime.run_graph(runtime.open_session(graph.SerializeToString()), pixels)
+    return compare.compare(expected, actual.probabilities, source="color blobs")
 
 
 def test_a_right_graph_is_proved(color_source: Source) -> None:
@@ -88,27 +88,27 @@ def test_one_transposed_kernel_is_refused(color_source: Source) -> None:
 def test_a_second_softmax_on_both_sides_is_refused() -> None:
     probabilities = np.array([[0.2, 0.8], [0.6, 0.4]])
     with pytest.raises(ProofError, match="use --head softmax"):
-        verify.probabilities_from(probabilities, "logits")
+        compare.probabilities_from(probabilities, "logits")
 
 
 def test_logits_called_probabilities_are_refused() -> None:
     with pytest.raises(ProofError, match="use --head logits"):
-        verify.probabilities_from(np.array([[2.0, -1.0]]), "softmax")
+        compare.probabilities_from(np.array([[2.0, -1.0]]), "softmax")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_value_that_is_no_number_is_refused(bad: float) -> None:
     right = np.array([[0.25, 0.75]])
     with pytest.raises(ProofError, match="not finite"):
-        verify.compare(right, np.array([[bad, 0.75]]), source="")
+        compare.compare(right, np.array([[bad, 0.75]]), source="")
     with pytest.raises(ProofError, match="not finite"):
-        verify.probabilities_from(np.array([[bad, 0.75]]), "logits")
+        compare.probabilities_from(np.array([[bad, 0.75]]), "logits")
 
 
 def test_a_small_probability_is_compared_by_its_logarithm() -> None:
     expected = np.array([[1 - 2e-5, 2e-5]])
     with pytest.raises(ProofError, match="ln p"):
-        verify.compare(expected, np.array([[1 - 3e-5, 3e-5]]), source="")
+        compare.compare(expected, np.array([[1 - 3e-5, 3e-5]]), source="")
 
 
 def test_the_difference_names_its_place() -> None:
@@ -116,17 +116,17 @@ def test_the_difference_names_its_place() -> None:
     actual = expected.copy()
     actual[2, 1] += 0.01
     with pytest.raises(ProofError, match=r"0\.01 at image 2, class 1; the tolerance is 0\.0001"):
-        verify.compare(expected, actual, source="")
+        compare.compare(expected, actual, source="")
 
 
 def test_one_sigmoid_becomes_two_classes() -> None:
-    np.testing.assert_allclose(verify.probabilities_from(np.array([[0.3]]), "sigmoid"), [[0.7, 0.3]])
+    np.testing.assert_allclose(compare.probabilities_from(np.array([[0.3]]), "sigmoid"), [[0.7, 0.3]])
 
 
 def test_a_temperature_on_probabilities_is_the_one_on_logits() -> None:
     logits = np.random.default_rng(0).normal(size=(5, 4))
-    tempered = verify.probabilities_from(logits, "logits", 2.5)
-    again = verify.probabilities_from(verify.softmax(logits), "softmax", 2.5)
+    tempered = compare.probabilities_from(logits, "logits", 2.5)
+    again = compare.probabilities_from(compare.softmax(logits), "softmax", 2.5)
     np.testing.assert_allclose(tempered, again, rtol=1e-12)
 
 

@@ -18,9 +18,9 @@ from onnx import numpy_helper
 from app.main import create_app
 from app.settings import Settings
 from artifact.card import read_card
-from export.cli import main
-from export.datasets import load_dataset
-from export.published import evaluate_published, open_published
+from export.cli.main import main
+from export.data.datasets import load_dataset
+from export.publish.read_back import evaluate_published, open_published
 
 
 def ready(client: TestClient) -> bool:

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from artifact.card import ImagePolicy, read_card
-from export import verify
-from export.cli import main
-from export.convert import keras_to_onnx
+from export.cli.main import main
+from export.data.preprocessing import preset, reference
+from export.data.samples import decode_samples
 from export.errors import ProofError
-from export.graph import finish_graph
-from export.grouped import true_grouped_convolutions
-from export.preprocessing import preset, reference
-from export.proof_images import bundled_images
-from export.random_weights import fit_random_weights
-from export.samples import decode_samples
-from models import NETWORKS
+from export.graph.finish import finish_graph
+from export.graph.from_keras import keras_to_onnx
+from export.graph.grouped_convolution import true_grouped_convolutions
+from export.proof import compare, runtime
+from export.sources.proof_images import bundled_images
+from export.sources.random_weights import fit_random_weights
+from models.registry import NETWORKS
 from models.small_forms import SMALL_FORMS
 
 
@@ -51,12 +51,12 @@ def test_the_small_form_of_every_network_is_proved(name: str) -> None:
     model, policy, pixels = fitted(name)
     prepared = arithmetic(policy.channels)
     graph = finish_graph(keras_to_onnx(model, policy.shape), policy=policy, preprocessing=prepared, head="logits")
-    session = verify.open_session(graph.model.SerializeToString())
-    verify.check_batches(session, pixels)
+    session = runtime.open_session(graph.model.SerializeToString())
+    runtime.check_batches(session, pixels)
     with true_grouped_convolutions():
-        raw = verify.network_outputs(model, pixels, prepared)
-    expected = verify.probabilities_from(raw, "logits")
-    proof = verify.compare(expected, verify.run_graph(session, pixels).probabilities, source="")
+        raw = compare.network_outputs(model, pixels, prepared)
+    expected = compare.probabilities_from(raw, "logits")
+    proof = compare.compare(expected, runtime.run_graph(session, pixels).probabilities, source="")
     assert proof.max_abs_difference <= 5e-5  # half the tolerance, or another machine's order of summation might fail it
     assert 0.2 <= np.median(expected.max(axis=1)) <= 0.95
 
@@ -64,12 +64,12 @@ def test_the_small_form_of_every_network_is_proved(name: str) -> None:
 @pytest.mark.parametrize("name", ["vgg11", "googlenet", "resnet50"])
 def test_a_bgr_swap_on_random_weights_is_refused(name: str) -> None:
     model, policy, pixels = fitted(name)
-    raw = verify.network_outputs(model, pixels, arithmetic(3))
+    raw = compare.network_outputs(model, pixels, arithmetic(3))
     swapped = arithmetic(3).model_copy(update={"channel_order": "bgr"})
     graph = finish_graph(keras_to_onnx(model, policy.shape), policy=policy, preprocessing=swapped, head="logits")
-    outputs = verify.run_graph(verify.open_session(graph.model.SerializeToString()), pixels)
+    outputs = runtime.run_graph(runtime.open_session(graph.model.SerializeToString()), pixels)
     with pytest.raises(ProofError, match="differs from Keras"):
-        verify.compare(verify.probabilities_from(raw, "logits"), outputs.probabilities, source="")
+        compare.compare(compare.probabilities_from(raw, "logits"), outputs.probabilities, source="")
 
 
 def test_a_network_by_name_is_published_and_says_that_its_weights_were_fitted(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.split import hold_out
-from export.training import _split
+from export.data.holdout import hold_out
+from export.training.train import _split
 
 
 @pytest.mark.parametrize("seed", range(20))

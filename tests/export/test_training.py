@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 
 from artifact.card import ImagePolicy
-from export import epochs, outcome, training
-from export.augmentation import Augmentation
-from export.batches import Batches
-from export.checkpoint import Checkpoint
-from export.datasets import DataSet, load_dataset
+from export.data.datasets import DataSet, load_dataset
+from export.data.preprocessing import preset
+from export.data.samples import ArraySamples
 from export.errors import DataError, TrainingError, UsageError
-from export.preprocessing import preset
-from export.pretrained import load_run
-from export.recipes import RECIPES, Recipe, find_recipe
-from export.run import read_run
-from export.samples import ArraySamples
+from export.sources.find import load_run
+from export.sources.run_folder import read_run
+from export.training import callbacks, finish
+from export.training import train as training
+from export.training.augmentation import Augmentation
+from export.training.batches import Batches
+from export.training.checkpoint import Checkpoint
+from export.training.recipes import RECIPES, Recipe, find_recipe
 
 RECIPE = Recipe(network="lenet5", dataset="digits", epochs=3, batch_size=64, augmentation=Augmentation(rotate=5))
 
@@ -158,15 +159,15 @@ def test_a_full_disk_ends_with_one_line_and_no_half_written_file(
 def test_a_network_that_only_guesses_with_an_enormous_loss_is_said_to_have_diverged(
     capsys: pytest.CaptureFixture[str], accuracy: float, loss: float, said: bool
 ) -> None:
-    outcome._warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
+    finish._warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
     assert ("among 10 classes, and the loss 2.9e+03" in capsys.readouterr().err) == said
 
 
 def test_a_validation_loss_that_is_no_number_ends_with_one_line(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = epochs._row
-    monkeypatch.setattr(epochs, "_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
+    row = callbacks._row
+    monkeypatch.setattr(callbacks, "_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
     with pytest.raises(TrainingError, match="the validation loss became nan in epoch 1"):
         training.train(RECIPE, few_digits, tmp_path)
 
@@ -185,8 +186,8 @@ def test_training_stops_when_validation_no_longer_improves(
 
 
 def test_every_recipe_names_a_network_and_a_data_set_that_exist() -> None:
-    from export.datasets import DATASETS
-    from models import NETWORKS
+    from export.data.datasets import DATASETS
+    from models.registry import NETWORKS
 
     for recipe in RECIPES.values():
         assert recipe.network in NETWORKS

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models import NETWORKS
 from models.lenet import lenet5
+from models.registry import NETWORKS
 
 
 def test_lenet5_has_the_registered_parameters():

@@ -5,8 +5,8 @@ import keras
 import numpy as np
 import pytest
 
-from models import NETWORKS
 from models.counts import multiply_adds
+from models.registry import NETWORKS
 from models.small_forms import SMALL_FORMS
 
 # Exact parameters and millions of multiply-adds, from the published tables: the registry is held against

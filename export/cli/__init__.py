@@ -1,0 +1,1 @@
+"""The command line: words to calls of the stages, one line for an error."""

@@ -1,0 +1,142 @@
+"""The commands that bring a network into a repository: their words, and what each calls."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from artifact.card import Precision
+from export.cli.options import add_image_options, add_shared, channels, positive, size
+from export.cli.quiet_import import load_keras
+
+if TYPE_CHECKING:
+    from export.sources.image_options import ImageOptions
+
+
+def add_convert(commands: Any) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="convert a run, a Keras file, a SavedModel or a network by name; prove it, publish it",
+        description="Convert a network to ONNX; prove that nothing changed; publish it into a repository. "
+        "RUN is a finished training. FILE is your own .keras or .h5 file or SavedModel folder: say --labels, --name "
+        "and how its pixels were prepared. NETWORK is a name from `convserve-export networks` or of keras.applications "
+        "(mobilenet_v2, convnext_tiny, ...): without --weights it gets random ones, fitted to the proof images.",
+    )
+    parser.add_argument("source", metavar="RUN|FILE|NETWORK", help="what to convert")
+    parser.add_argument("--name", help="the model's name in the repository (needed for a file)")
+    parser.add_argument(
+        "--weights",
+        metavar="imagenet|FILE",
+        help="for a NETWORK: imagenet is keras.applications' own network with its weights; a file fills the one named",
+    )
+    parser.add_argument("--signature", metavar="NAME", help="of a SavedModel (default: serving_default)")
+    parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of custom layers; it is executed")
+    parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="fp32",
+        help="fp16 (for CUDA) or int8 (for CPUs; needs --dataset or --images) make a model of its own, NAME-fp16 or "
+        "NAME-int8, published if top-1 falls by 0.5 points at most (default: fp32)",
+    )
+    add_image_options(parser)
+    add_shared(parser, _convert, repository=True, data=True)
+
+
+def add_adopt(commands: Any) -> None:
+    parser = commands.add_parser(
+        "adopt",
+        help="take somebody's ONNX classifier into a repository, with pixel arithmetic and softmax put inside",
+        description="Adopt an ONNX file: float32 images in (NCHW or NHWC, any opset from 11, fixed or dynamic batch), "
+        "logits or probabilities out. The arithmetic on pixels, the layout and the softmax are put into its graph, and "
+        "the result is proved against the untouched file. Say --labels, and the arithmetic by --mean and --std or by "
+        "--preprocessing.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="external data is looked for beside it")
+    parser.add_argument("--name", help="the model's name in the repository (default: the file's)")
+    parser.add_argument("--mean", type=channels, metavar="R,G,B", help="of the pixels, in units of 0..1")
+    parser.add_argument("--std", type=channels, metavar="R,G,B", help="their deviation, in units of 0..1")
+    add_image_options(parser)
+    add_shared(parser, _adopt, repository=True, data=True)
+
+
+def add_time(commands: Any) -> None:
+    parser = commands.add_parser(
+        "time",
+        help="forward timing as in the series: Keras beside ONNX Runtime",
+        description="Time the forward pass: 10 burn-in batches, then the measured ones, Keras and ONNX Runtime by "
+        "turns in one run, mean +/- deviation a batch as a table and a plot.",
+    )
+    parser.add_argument("source", metavar="NETWORK|RUN|FILE", help="a network by name gets random weights")
+    parser.add_argument("--batch-size", type=positive, default=32, metavar="N", help="default: 32")
+    parser.add_argument("--batches", type=positive, default=100, metavar="N", help="measured ones (default: 100)")
+    parser.add_argument("--size", type=size, metavar="HxW", help="another input size")
+    parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of custom layers; it is executed")
+    parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="default: time-NETWORK.png")
+    add_shared(parser, _time)
+
+
+def read_image_options(options: argparse.Namespace) -> ImageOptions:
+    from export.sources.image_options import ImageOptions
+
+    return ImageOptions(
+        labels=options.labels,
+        preprocessing=options.preprocessing,
+        size=options.size,
+        fit=options.fit,
+        crop_fraction=options.crop_fraction,
+        resize=options.resize,
+        polarity=options.polarity,
+        reduced_decode=options.reduced_decode,
+        head=None if options.head == "auto" else options.head,
+        images=options.images,
+        dataset=options.dataset,
+        skip_damaged=options.skip_damaged,
+    )
+
+
+def _convert(options: argparse.Namespace) -> None:
+    load_keras()
+    from export.publish.pipeline import convert
+    from export.sources.find import LoadOptions, find_source
+
+    source = find_source(
+        options.source,
+        name=options.name,
+        image=read_image_options(options),
+        load=LoadOptions(options.weights, options.signature, options.code, options.unsafe),
+        data_dir=options.data_dir,
+    )
+    convert(source, options.repository, options.precision)
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from export.publish.adopt import adopt
+
+    adopt(
+        options.file,
+        read_image_options(options),
+        options.repository,
+        name=options.name,
+        mean=options.mean,
+        std=options.std,
+        data_dir=options.data_dir,
+    )
+
+
+def _time(options: argparse.Namespace) -> None:
+    load_keras()
+    from export.proof.forward_timing import time_network
+
+    timing = time_network(
+        options.source,
+        batch_size=options.batch_size,
+        batches=options.batches,
+        size=options.size,
+        code=options.code,
+        unsafe=options.unsafe,
+        plot=options.plot or Path(f"time-{Path(options.source).stem}.png"),
+    )
+    print(timing.table())

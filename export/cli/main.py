@@ -1,0 +1,188 @@
+"""convserve-export: parses the words, calls the stages, prints one-line errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import sys
+from pathlib import Path
+from typing import get_args
+
+from artifact.card import Fit, Resize
+from export.cli.convert_commands import add_adopt, add_convert, add_time
+from export.cli.options import PREPROCESSING, add_shared, add_skip_damaged, positive, size
+from export.cli.quiet_import import load_keras
+from export.errors import ExportError, UsageError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 1 for a failure, 2 for usage, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except ExportError as error:
+        print(f"convserve-export: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("\nconvserve-export: stopped; nothing was left half-written, the same command goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        output = select.poll()
+        output.register(sys.stdout.fileno(), 0)
+        if not output.poll(0):
+            raise  # another pipe or socket: that is a failure
+        # `head` has seen enough; what is left to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    build = commands.add_parser("build", help="train, evaluate, convert and verify by a recipe")
+    build.add_argument("recipe", nargs="+", help="quickstart (the embedded default), lenet5-mnist, ...")
+    build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders (default: runs)")
+    build.add_argument("--name", help="the model's name in the repository (default: NETWORK-DATASET)")
+    build.add_argument("--if-missing", action="store_true", help="do nothing where the repository has the model")
+    add_shared(build, _build, repository=True, data=True, seed=True)
+
+    train = commands.add_parser("train", help="train a network into a run folder; the same command resumes it")
+    train.add_argument("network", metavar="NETWORK|FILE.keras", help="a name from `networks`, or a file to fine-tune")
+    train.add_argument("--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders")
+    train.add_argument("--weights", metavar="imagenet|FILE", help="begin with these weights; the head is made new")
+    train.add_argument("--freeze", action="store_true", help="train only what is new")
+    train.add_argument("--preprocessing", choices=PREPROCESSING, help="how a file's pixels were prepared")
+    train.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
+    train.add_argument("--fit", choices=get_args(Fit), help="how photos become that size (default: crop)")
+    train.add_argument("--resize", choices=get_args(Resize), help="with what filter (default: antialias)")
+    train.add_argument("--epochs", type=positive, help="instead of the recipe's")
+    train.add_argument("--batch-size", type=positive, help="instead of the recipe's")
+    train.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    train.add_argument("--no-flip", action="store_true", help="left and right differ: no mirrored training images")
+    add_skip_damaged(train)
+    train.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
+    train.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    train.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET)")
+    add_shared(train, _train, data=True, seed=True)
+
+    add_convert(commands)
+    add_adopt(commands)
+    add_time(commands)
+
+    evaluate = commands.add_parser("evaluate", help="accuracy of an artifact through the serving decoder")
+    evaluate.add_argument("model", help="NAME or NAME/VERSION")
+    evaluate.add_argument(
+        "--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders"
+    )
+    add_skip_damaged(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_shared(evaluate, _evaluate, repository=True, data=True)
+
+    verify = commands.add_parser("verify", help="the proof of an artifact again, on this machine")
+    verify.add_argument("model", help="NAME or NAME/VERSION")
+    add_shared(verify, _verify, repository=True)
+
+    networks = commands.add_parser("networks", help="the networks that can be trained")
+    networks.add_argument("--json", action="store_true", help="print the table as JSON")
+    add_shared(networks, _networks)
+    return parser
+
+
+def _build(options: argparse.Namespace) -> None:
+    from artifact.layout import list_versions
+    from export.progress import say
+    from export.publish.write import check_writable
+    from export.training.recipes import find_recipe
+
+    if options.name and len(options.recipe) > 1:
+        raise UsageError("--name names one model: build one recipe at a time with it")
+    for title in options.recipe:
+        recipe = find_recipe(title)
+        name = options.name or recipe.model_name
+        if options.if_missing and list_versions(options.repository / name):
+            say(f"{options.repository} has {name} already")
+            continue
+        check_writable(options.repository)
+        _build_one(options, title, name)
+
+
+def _build_one(options: argparse.Namespace, title: str, name: str) -> None:
+    from export.progress import say
+    from export.training.recipes import find_recipe
+
+    say(f"{title}: loading TensorFlow and the data")
+    load_keras()
+    from export.data.datasets import load_dataset
+    from export.publish.pipeline import convert
+    from export.publish.read_back import open_published, verify_published
+    from export.sources.find import load_run
+    from export.training.train import train
+
+    recipe = find_recipe(title)
+    dataset = load_dataset(recipe.dataset, options.data_dir)
+    folder = options.runs / (title if options.seed == 0 else f"{title}-seed{options.seed}")
+    train(recipe, dataset, folder, seed=options.seed, data_dir=options.data_dir)
+    published = convert(load_run(folder, name, options.data_dir), options.repository)
+    proof = verify_published(open_published(options.repository, f"{name}/{published.name}"))
+    say(
+        f"verified {name} version {published.name}: max |p - p'| {proof.max_abs_difference:.1e} "
+        f"on {proof.images} golden images"
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    load_keras()
+    from export.cli.train_command import choose_start
+    from export.progress import say
+    from export.training.train import train
+
+    recipe, dataset, start = choose_start(options)
+    folder = options.out or Path("runs") / recipe.model_name
+    train(recipe, dataset, folder, start=start, seed=options.seed, data_dir=options.data_dir)
+    say(f"next: convserve-export convert {folder} --repository repository")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from export.data.datasets import load_dataset
+    from export.publish.read_back import evaluate_published, open_published
+
+    published = open_published(options.repository, options.model)
+    trained_on = published.card.training.dataset if published.card.training is not None else None
+    seen = trained_on == str(Path(options.dataset).resolve())
+    dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged, seen=seen)
+    result = evaluate_published(published, dataset)
+    if options.json:
+        print(result.model_dump_json())
+        return
+    print(
+        f"{published.card.name} version {published.card.version} on {result.images:,} {result.dataset} test images: "
+        f"top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, calibration error {result.ece:.4f}"
+    )
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from export.publish.read_back import open_published, verify_published
+
+    published = open_published(options.repository, options.model)
+    proof = verify_published(published)
+    print(
+        f"{published.card.name} version {published.card.version}: sha256 right, {proof.images} golden images, "
+        f"max |p - p'| {proof.max_abs_difference:.1e} (tolerance {proof.abs_tolerance:g}), "
+        f"relative log difference {proof.max_log_difference:.1e} (tolerance {proof.log_tolerance:g})"
+    )
+
+
+def _networks(options: argparse.Namespace) -> None:
+    load_keras()
+    from export.cli.networks_table import network_rows, print_networks
+
+    if options.json:
+        print(json.dumps(network_rows(), indent=1))
+    else:
+        print_networks()

@@ -1,0 +1,109 @@
+"""From the words of `convserve-export train` to a recipe, a data set and what the training starts from."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+from artifact.card import ImagePolicy
+from export.data.datasets import DataSet, load_dataset
+from export.data.preprocessing import preset
+from export.errors import UsageError
+from export.progress import say
+from export.sources.applications import APPLICATIONS, build_application
+from export.sources.by_name import check_network
+from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
+from export.training.initial_network import Start, start_model, start_network
+from export.training.recipes import RECIPES, Recipe, default_recipe, fine_tuning_recipe, fit_to_size, show_characters
+
+
+def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
+    """Raises UsageError for words that don't fit together, DataError for a data set that can't be had."""
+    file = Path(options.network)
+    from_file = file.suffix in SUFFIXES
+    if not from_file and options.weights == "imagenet" and options.network not in APPLICATIONS:
+        raise UsageError(f"there are no ImageNet weights of {options.network}: {', '.join(APPLICATIONS)} have them")
+    if not from_file and options.weights != "imagenet":
+        check_network(options.network)
+    dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
+    dataset = replace(dataset, policy=_change_policy(dataset.policy, options))
+    if from_file:
+        recipe = _suit(fine_tuning_recipe(file.stem, dataset.title, freeze=options.freeze), dataset, options)
+        start = _start_file(file, dataset, options)
+    elif options.weights == "imagenet":
+        recipe = _suit(fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze), dataset, options)
+        start = _start_application(options.network, dataset, options)
+    else:
+        name, recipe = default_recipe(options.network, dataset.title)
+        recipe = recipe if name in RECIPES else _suit(recipe, dataset, options)
+        built = "".join(f", {key}={value}" for key, value in recipe.options.items())
+        say(f"recipe: {name}{built}")
+        weights = Path(options.weights) if options.weights else None
+        start = start_network(recipe, dataset, size=options.size, weights=weights, freeze=options.freeze)
+    return _change_recipe(recipe, options), dataset, start
+
+
+def _start_file(file: Path, dataset: DataSet, options: argparse.Namespace) -> Start:
+    def load() -> keras.Model:
+        return load_keras_file(file, options.code, unsafe=options.unsafe)
+
+    model = load()
+    shape = read_input_shape(model, options.size)
+    name = options.preprocessing or ("none" if prepares_pixels(model) else None)
+    if name is None:
+        raise UsageError(
+            f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none: "
+            "its weights fit that arithmetic alone"
+        )
+    return start_model(file.name, load, dataset, _resize(dataset, shape), preset(name, shape[2]), freeze=options.freeze)
+
+
+def _start_application(name: str, dataset: DataSet, options: argparse.Namespace) -> Start:
+    def load() -> keras.Model:
+        return build_application(name, "imagenet", size=options.size)
+
+    shape = read_input_shape(load(), options.size)
+    return start_model(
+        f"{name} (ImageNet)",
+        load,
+        dataset,
+        _resize(dataset, shape),
+        preset(APPLICATIONS[name].preprocessing, shape[2]),
+        origin="keras.applications",
+        freeze=options.freeze,
+    )
+
+
+def _resize(dataset: DataSet, shape: tuple[int, int, int]) -> ImagePolicy:
+    height, width, channels = shape
+    return dataset.policy.model_copy(update={"height": height, "width": width, "channels": channels})
+
+
+def _change_policy(policy: ImagePolicy, options: argparse.Namespace) -> ImagePolicy:
+    said = {"fit": options.fit, "resize": options.resize}
+    return policy.model_copy(update={key: value for key, value in said.items() if value is not None})
+
+
+def _suit(recipe: Recipe, dataset: DataSet, options: argparse.Namespace) -> Recipe:
+    """Defaults made to suit the number of images and what they show."""
+    if recipe.augmentation.flip and not options.no_flip and show_characters(dataset.labels):
+        say("images aren't flipped: classes of one character look like digits or letters")
+        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
+    if dataset.train is None:
+        return recipe
+    images = round(len(dataset.train) * (1 - recipe.validation_share))
+    return fit_to_size(recipe, images, options.batch_size)
+
+
+def _change_recipe(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    said = {
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+    }
+    if options.no_flip:
+        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
+    return replace(recipe, **{key: value for key, value in said.items() if value is not None})

@@ -1,0 +1,1 @@
+"""Data sets and images on disk: what they hold, their classes, their splits. Knows no Keras."""

@@ -1,0 +1,66 @@
+"""Class names: one a line, ImageNet's synset lines, a class_index JSON, or the bundled ImageNet list."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from export.errors import DataError
+
+_SYNSET = re.compile(r"^n\d{8}\s+")
+_IMAGENET = Path(__file__).parent.parent / "assets" / "imagenet_class_index.json"
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """The 1,000 classes of ILSVRC-2012 in their usual order, e.g. `golden retriever` at 207."""
+    return _read_class_index(_IMAGENET)
+
+
+def imagenet_synsets() -> tuple[str, ...]:
+    """Their WordNet ids in the same order, e.g. `n02099601` at 207: the names of ImageNet's class folders."""
+    index = json.loads(_IMAGENET.read_text())
+    return tuple(index[str(i)][0] for i in range(len(index)))
+
+
+def read_labels(source: str) -> tuple[str, ...]:
+    """The labels that `--labels` names: a file, or the word imagenet. Raises DataError naming what is wrong."""
+    if source == "imagenet":
+        return imagenet_labels()
+    path = Path(source)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"--labels {source}: can't be read ({error}): give a file of one name a line, or imagenet"
+        ) from error
+    if path.suffix == ".json":
+        return _read_class_index(path)
+    lines = [line.strip() for line in text.splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        if not line:
+            raise DataError(f"--labels {source}: line {number} is empty: each line names one class, in order")
+    # A synset line is "n01440764 tench, Tinca tinca": the first name is the one people use.
+    labels = tuple(_SYNSET.sub("", line).split(",")[0] if _SYNSET.match(line) else line for line in lines)
+    return _check(labels, source)
+
+
+def _read_class_index(path: Path) -> tuple[str, ...]:
+    """A JSON list of names, or {"0": "name", ...}, or Keras' {"0": ["n01440764", "tench"], ...}."""
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        entries = index if isinstance(index, list) else [index[str(i)] for i in range(len(index))]
+        labels = tuple(entry if isinstance(entry, str) else entry[1] for entry in entries)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise DataError(
+            f"{path.name} is no class index: it must be a list of names or map 0, 1, ... to a name or [id, name]"
+        ) from error
+    return _check(tuple(label.replace("_", " ") for label in labels), path.name)
+
+
+def _check(labels: tuple[str, ...], source: str) -> tuple[str, ...]:
+    if len(labels) < 2:
+        raise DataError(f"{source} names {len(labels)} classes: a classifier has at least 2")
+    return labels

@@ -1,0 +1,78 @@
+"""The batch dimension of a network in ONNX: read, freed, or kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.graph.edits import add_constant
+
+INPUT = "image"
+
+
+def fixed_batch(model: onnx.ModelProto) -> int | None:
+    """The one number of rows that a network's input takes; None: any."""
+    dimension = model.graph.input[0].type.tensor_type.shape.dim[0]
+    return int(dimension.dim_value) if dimension.HasField("dim_value") and dimension.dim_value > 0 else None
+
+
+def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose input and outputs take any number of rows, as far as its nodes allow.
+
+    Exporters write the batch into the shapes of Reshape, too: a leading `batch` there becomes "as many as there are".
+    Whether the answers stay the same is for the caller to try: nothing here can know it.
+    """
+    batch = fixed_batch(model)
+    freed = onnx.ModelProto()
+    freed.CopyFrom(model)
+    del freed.graph.value_info[:]
+    for value in (*freed.graph.input, *freed.graph.output):
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    shapes = {node.input[1] for node in freed.graph.node if node.op_type == "Reshape"}
+    constants = [tensor for tensor in freed.graph.initializer if tensor.name in shapes]
+    constants += [
+        attribute.t
+        for node in freed.graph.node
+        if node.op_type == "Constant" and node.output[0] in shapes
+        for attribute in node.attribute
+        if attribute.name == "value"
+    ]
+    for tensor in constants:
+        shape = numpy_helper.to_array(tensor).copy()
+        if shape.ndim == 1 and len(shape) > 1 and shape[0] == batch:
+            shape[0] = 0 if -1 in shape else -1  # 0 copies the input's own number of rows
+            tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
+    return freed
+
+
+def pad_rows(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], size: int) -> list[onnx.NodeProto]:
+    """Let a finished graph whose network takes exactly `size` rows take 1 to `size`.
+
+    `nodes` are the graph's, from `image` to its outputs. Blank rows fill the batch up, and are cut from every output.
+    """
+    whole, rows = "batch/whole", "batch/rows"
+    for node in nodes:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == INPUT:
+                    names[position] = whole
+                elif name in {output.name for output in graph.output}:
+                    names[position] = f"batch/{name}"
+    zero, one = add_constant(graph, "batch/zero", np.int64([0])), add_constant(graph, "batch/one", np.int64([1]))
+    sides = add_constant(graph, "batch/sides", np.int64([0, 0, 0, 0]))
+    others = add_constant(graph, "batch/others", np.int64([0, 0, 0]))
+    before = [
+        helper.make_node("Shape", [INPUT], ["batch/shape"]),
+        helper.make_node("Slice", ["batch/shape", zero, one], [rows]),
+        helper.make_node("Sub", [add_constant(graph, "batch/size", np.int64([size])), rows], ["batch/missing"]),
+        helper.make_node("Concat", [sides, "batch/missing", others], ["batch/pads"], axis=0),
+        helper.make_node("Cast", [INPUT], ["batch/float"], to=TensorProto.FLOAT),  # Pad takes no uint8 before opset 13
+        helper.make_node("Pad", ["batch/float", "batch/pads"], ["batch/padded"]),
+        helper.make_node("Cast", ["batch/padded"], [whole], to=TensorProto.UINT8),
+    ]
+    after = [
+        helper.make_node("Slice", [f"batch/{output.name}", zero, rows, zero], [output.name]) for output in graph.output
+    ]
+    return [*before, *nodes, *after]

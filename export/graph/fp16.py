@@ -1,0 +1,46 @@
+"""A finished graph in float16, for CUDA: the network's own nodes; pixel arithmetic and head stay float32."""
+
+from __future__ import annotations
+
+import warnings
+
+import onnx
+from onnx import TensorProto
+
+from export.graph.edits import drop_unused, rename, sort_nodes
+from export.graph.finish import our_nodes
+
+
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with float16 inside; input uint8 and outputs float32 as before."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weights below 6e-8 become that
+        lowered: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=our_nodes(model))
+    graph = lowered.graph
+    del graph.value_info[:]
+    _drop_round_trips(graph)
+    sort_nodes(graph)
+    drop_unused(graph)
+    onnx.checker.check_model(lowered, full_check=True)
+    return lowered
+
+
+def _drop_round_trips(graph: onnx.GraphProto) -> None:
+    """Tie float32 nodes together again: the converter casts to float16 and back between any two of them."""
+    halved = {node.output[0]: node.input[0] for node in graph.node if _casts_to(node, TensorProto.FLOAT16)}
+    outputs = {output.name for output in graph.output}
+    trips = [node for node in graph.node if _casts_to(node, TensorProto.FLOAT) and node.input[0] in halved]
+    for node in trips:
+        source, result = halved[node.input[0]], node.output[0]
+        graph.node.remove(node)
+        if result in outputs:
+            rename(graph, source, result)
+            halved = {half: result if whole == source else whole for half, whole in halved.items()}
+        else:
+            rename(graph, result, source)
+
+
+def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
+    return node.op_type == "Cast" and any(entry.name == "to" and entry.i == kind for entry in node.attribute)

@@ -1,0 +1,31 @@
+"""A network as it came, whatever it came from: what conversion and proof call."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from export.errors import ConversionError
+
+
+class Network(Protocol):
+    """The network as it came, which the proof runs beside the graph: a keras.Model, a SavedModel or an ONNX file."""
+
+    name: str
+
+    def __call__(self, pixels: npt.NDArray[np.float32], /, *, training: bool = False) -> Any:
+        """Prepared float32 [n, height, width, channels] to outputs [n, k], an array of any framework."""
+        ...
+
+
+def only_output(outputs: Any) -> Any:
+    """The tensor in a dict or list of one. Raises ConversionError where a network gives several."""
+    while isinstance(outputs, dict | list | tuple):
+        if len(outputs) != 1:
+            raise ConversionError(
+                f"the network has {len(outputs)} outputs: a classifier has one, detection networks can't be served"
+            )
+        (outputs,) = outputs.values() if isinstance(outputs, dict) else outputs
+    return outputs

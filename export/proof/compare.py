@@ -1,0 +1,141 @@
+"""The proof: the untouched network, fed by NumPy, beside the finished graph in ONNX Runtime, on the same images.
+
+Knows no Keras: the network is called, whatever it is, so that an ONNX file is proved without TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from artifact.card import Head, Preprocessing, Proof
+from artifact.images.frame import Pixels
+from export.data.preprocessing import reference
+from export.errors import ProofError
+from export.graph.network import Network, only_output
+from export.proof.runtime import BATCH_SIZES
+from export.report.calibration import Floats, softmax
+
+ABS_TOLERANCE = 1e-4
+LOG_TOLERANCE = 1e-3
+LEAST_PROBABILITY = 1e-6
+
+
+def network_outputs(
+    model: Network,
+    pixels: Pixels,
+    preprocessing: Preprocessing,
+    batch_size: int = 32,
+    prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference,
+) -> Floats:
+    """What the untouched network gives: float32 [n, outputs], pixels prepared by NumPy."""
+    parts = [
+        np.asarray(only_output(model(prepare(pixels[start : start + batch_size], preprocessing), training=False)))
+        for start in range(0, len(pixels), batch_size)
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def probabilities_from(outputs: Floats, head: Head, temperature: float = 1.0) -> Floats:
+    """Keras' outputs to probabilities [n, classes] in NumPy, as the head and the temperature say.
+
+    Raises ProofError where the outputs aren't what the head claims: a second softmax would hide in a proof that
+    applied it on both sides.
+    """
+    values = np.asarray(outputs, np.float64)
+    if not np.isfinite(values).all():
+        raise ProofError(
+            f"the network's answer is not finite (NaN or infinity) at {np.count_nonzero(~np.isfinite(values)):,} of "
+            f"{values.size:,} values: its weights are damaged, or its training diverged; convert another file of it"
+        )
+    shown = looks_like_probabilities(values)
+    if head == "softmax" and not shown:
+        raise ProofError("the head is said to be softmax, but Keras' outputs don't sum to 1: use --head logits")
+    if head == "logits" and values.shape[1] > 1 and shown:
+        raise ProofError("the head is said to be logits, but Keras' outputs are probabilities: use --head softmax")
+    if head in ("sigmoid", "multilabel") and (values.min() < 0 or values.max() > 1):
+        raise ProofError(f"the head is said to be {head}, but Keras' outputs leave 0..1: use --head logits")
+    if head == "sigmoid" and values.shape[1] != 1:
+        raise ProofError(
+            f"the head is said to be sigmoid, but there are {values.shape[1]} outputs: use --head multilabel"
+        )
+    if head == "multilabel":
+        return values
+    if head == "logits":
+        logits = values if values.shape[1] > 1 else np.concatenate([np.zeros_like(values), values], axis=1)
+        return softmax(logits, temperature)
+    if values.shape[1] == 1:
+        values = np.concatenate([1 - values, values], axis=1)
+    return values if temperature == 1 else softmax(np.log(np.maximum(values, np.finfo(np.float32).tiny)), temperature)
+
+
+def looks_like_probabilities(values: Floats) -> bool:
+    """Whether rows are >= 0 and sum to 1."""
+    return bool(values.shape[1] > 1 and values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() < 1e-3)
+
+
+def compare(
+    keras_probabilities: Floats,
+    graph_probabilities: Floats,
+    *,
+    source: str,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    abs_tolerance: float = ABS_TOLERANCE,
+    log_tolerance: float = LOG_TOLERANCE,
+    fitted_random_weights: bool = False,
+) -> Proof:
+    """The proof that two sets of probabilities [n, classes] are the same.
+
+    Raises ProofError with the largest difference and its place where one is not finite, where |p - p'| or, for
+    p >= 1e-6, |ln p - ln p'| / max(1, |ln p|) exceeds its tolerance, or where top-1 differs by more than the tolerance
+    can explain.
+    """
+    expected = np.asarray(keras_probabilities, np.float64)
+    actual = np.asarray(graph_probabilities, np.float64)
+    difference, log_difference = measure_differences(expected, actual)
+    _refuse_beyond("|p - p'|", difference, abs_tolerance)
+    _refuse_beyond("|ln p - ln p'| / max(1, |ln p|)", log_difference, log_tolerance)
+    top = np.sort(expected, axis=1)
+    decided = top[:, -1] - top[:, -2] > abs_tolerance
+    equal = expected.argmax(axis=1) == actual.argmax(axis=1)
+    if (decided & ~equal).any():
+        raise ProofError(f"{np.count_nonzero(decided & ~equal)} of {len(expected):,} images get another class")
+    return Proof(
+        images=len(expected),
+        source=source,
+        batch_sizes=tuple(batch_sizes),
+        max_abs_difference=float(difference.max()),
+        max_log_difference=float(log_difference.max()),
+        top1_agreement=float(equal.mean()),
+        abs_tolerance=abs_tolerance,
+        log_tolerance=log_tolerance,
+        fitted_random_weights=fitted_random_weights,
+    )
+
+
+def measure_differences(expected: Floats, actual: Floats) -> tuple[Floats, Floats]:
+    """|p - p'| and |ln p - ln p'| / max(1, |ln p|), the latter 0 where p < 1e-6; both [n, classes].
+
+    Raises ProofError where the shapes differ or a value is not finite.
+    """
+    if expected.shape != actual.shape:
+        raise ProofError(f"Keras gives {expected.shape}, the graph {actual.shape}")
+    for side, values in (("Keras", expected), ("the graph", actual)):
+        if not np.isfinite(values).all():
+            raise ProofError(f"{side} gives {np.count_nonzero(~np.isfinite(values)):,} values that are not finite")
+    likely = expected >= LEAST_PROBABILITY
+    logs = np.log(np.where(likely, expected, 1))
+    floor = np.finfo(np.float64).tiny
+    log_difference = np.where(likely, np.abs(logs - np.log(np.maximum(actual, floor))) / np.maximum(1, np.abs(logs)), 0)
+    return np.abs(expected - actual), log_difference
+
+
+def _refuse_beyond(what: str, values: Floats, tolerance: float) -> None:
+    if not values.max() <= tolerance:  # "not <=" refuses NaN as well
+        image, label = np.unravel_index(int(values.argmax()), values.shape)
+        raise ProofError(
+            f"the graph differs from Keras: {what} = {values.max():.3g} at image {image}, class {label}; "
+            f"the tolerance is {tolerance:g}. Nothing was published"
+        )

@@ -1,0 +1,127 @@
+"""The series' forward timing: 10 burn-in batches, then N measured; Keras beside ONNX Runtime in one run."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from artifact.card import ImagePolicy
+from artifact.images.frame import Pixels
+from export.data.preprocessing import preset, reference
+from export.errors import UsageError
+from export.graph.finish import finish_graph
+from export.graph.from_keras import keras_to_onnx
+from export.graph.grouped_convolution import true_grouped_convolutions
+from export.graph.head import read_head
+from export.progress import Progress, say
+from export.proof import runtime
+from export.proof.timing import BURN_IN, time_by_turns
+from export.report import plots
+from export.sources.applications import APPLICATIONS, build_application
+from export.sources.by_name import check_network
+from export.sources.keras_file import SUFFIXES, load_keras_file, read_input_shape
+from export.sources.run_folder import KERAS_FILE, RUN_FILE
+from export.sources.saved_model import MARKER, SavedModel
+from models.depth import deep_recursion
+from models.registry import NETWORKS
+
+KERAS, RUNTIME = "Keras", "ONNX Runtime"
+
+
+@dataclass(frozen=True)
+class ForwardTiming:
+    """What was measured: milliseconds of every batch, by Keras and by ONNX Runtime."""
+
+    network: str
+    shape: tuple[int, int, int]
+    batch_size: int
+    milliseconds: dict[str, list[float]]
+
+    def table(self) -> str:
+        """For people: mean +/- deviation a batch, median, and images a second by it, one line each."""
+        height, width, channels = self.shape
+        batches = len(self.milliseconds[KERAS])
+        lines = [
+            f"{self.network}, {height}x{width}x{channels}, "
+            f"batches of {self.batch_size}, {batches} after {BURN_IN} burn-in",
+            f"{'':<14}{'ms a batch':>22}{'median':>11}{'images/s':>10}",
+        ]
+        for name, times in self.milliseconds.items():
+            mean = statistics.fmean(times)
+            spread = f"{mean:,.2f} +/- {statistics.stdev(times) if batches > 1 else 0:,.2f}"
+            median = statistics.median(times)
+            lines.append(f"{name:<14}{spread:>22}{median:>11,.2f}{1000 * self.batch_size / median:>10,.0f}")
+        # Of medians: one batch that another process disturbed would decide a ratio of means.
+        ratio = statistics.median(self.milliseconds[RUNTIME]) / statistics.median(self.milliseconds[KERAS])
+        return "\n".join([*lines, f"{RUNTIME} takes {ratio:.2f} of Keras' time, by the medians"])
+
+
+def time_network(
+    word: str,
+    *,
+    batch_size: int = 32,
+    batches: int = 100,
+    size: tuple[int, int] | None = None,
+    code: Path | None = None,
+    unsafe: bool = False,
+    plot: Path | None = None,
+) -> ForwardTiming:
+    """Time the forward pass of a network by name (random weights), a run, or a Keras file or SavedModel.
+
+    Keras is timed through predict_on_batch on prepared float32, ONNX Runtime on uint8 with everything in its graph;
+    both use every core. `plot` names a PNG to write. Raises an ExportError where `word` is none of these.
+    """
+    model = _open(word, size, code, unsafe)
+    shape = model.input_shape(size) if isinstance(model, SavedModel) else read_input_shape(model, size)
+    height, width, channels = shape
+    pixels: Pixels = np.random.default_rng(0).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
+    preprocessing = preset("unit", channels)
+    prepared = reference(pixels, preprocessing)
+    say(f"converting {model.name} to ONNX")
+    bound = model.batch if isinstance(model, SavedModel) else None
+    if bound is not None and bound != batch_size:
+        raise UsageError(f"--batch-size {batch_size}: {model.name} takes batches of {bound} and no other")
+    network = keras_to_onnx(model, shape, bound)
+    policy = ImagePolicy(height=height, width=width, channels=channels)  # type: ignore[arg-type]
+    head = read_head(network) or "logits"
+    graph = finish_graph(network, policy=policy, preprocessing=preprocessing, head=head, batch=bound)
+    session = runtime.open_session(graph.model.SerializeToString())
+    call = model if isinstance(model, SavedModel) else model.predict_on_batch
+    with true_grouped_convolutions(), deep_recursion(), Progress("timing", BURN_IN + batches, "batches") as progress:
+        milliseconds = time_by_turns(
+            {
+                KERAS: lambda: np.asarray(call(prepared)),
+                RUNTIME: lambda: session.run(["probabilities"], {"image": pixels}),
+            },
+            batches,
+            after_each=progress.advance,
+        )
+    timing = ForwardTiming(model.name, shape, batch_size, milliseconds)
+    if plot is not None:
+        plots.draw_timing(milliseconds, f"{timing.network}, batches of {batch_size}", plot)
+        say(f"wrote {plot}")
+    return timing
+
+
+def _open(word: str, size: tuple[int, int] | None, code: Path | None, unsafe: bool) -> keras.Model | SavedModel:
+    path = Path(word)
+    if (path / MARKER).is_file():
+        return SavedModel(path)
+    if (path / RUN_FILE).is_file() and (path / KERAS_FILE).is_file():
+        return load_keras_file(path / KERAS_FILE)
+    if path.suffix in SUFFIXES and path.is_file():
+        return load_keras_file(path, code, unsafe=unsafe)
+    if path.exists():
+        raise UsageError(f"{word} is neither a finished run nor a Keras file or SavedModel folder: name one of these")
+    if word in APPLICATIONS and word not in NETWORKS:
+        return build_application(word, None, size=size)
+    check_network(word)
+    entry = NETWORKS[word]
+    try:
+        return entry.build(input_shape=(*(size or entry.input_shape[:2]), entry.input_shape[2]))
+    except ValueError as error:
+        raise UsageError(str(error)) from error

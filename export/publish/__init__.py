@@ -1,0 +1,1 @@
+"""From a source to an artifact in a repository, and back from there."""

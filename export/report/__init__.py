@@ -1,0 +1,1 @@
+"""Accuracy, calibration and pictures of probabilities and labels. Knows no network."""

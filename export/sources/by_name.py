@@ -1,0 +1,130 @@
+"""Networks known by name, as sources to convert: ours and keras.applications', with weights or without."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
+from export.data.labels import imagenet_labels, read_labels
+from export.data.preprocessing import preset, reference
+from export.data.samples import decode_samples
+from export.errors import UsageError
+from export.progress import say
+from export.sources.applications import APPLICATIONS, build_application, load_weights
+from export.sources.image_options import ImageOptions
+from export.sources.keras_file import read_input_shape
+from export.sources.proof_images import choose_images
+from export.sources.random_weights import fit_random_weights
+from export.sources.source import ProofImages, Source
+from models.counts import count_parameters
+from models.registry import NETWORKS
+
+# How many proof images random weights are fitted to: statistics need a batch, not a data set.
+FITTING_IMAGES = 16
+# Networks for photos are evaluated on center crops; smaller inputs are made for whole images.
+CROPPED_FROM = 200
+
+
+def check_network(name: str) -> None:
+    """Raise UsageError naming the nearest where there is no such network."""
+    if name not in NETWORKS:
+        near = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"unknown network {name!r}{hint}: `convserve-export networks` lists them")
+
+
+def load_network(
+    network: str, name: str | None, options: ImageOptions, weights: str | None, data_dir: Path | None
+) -> Source:
+    """A network of the series with a file's weights, or with random ones fitted to the proof images."""
+    entry = NETWORKS[network]
+    height, width, channels = entry.input_shape
+    shape = (*(options.size or (height, width)), channels)
+    labels = _name_classes(options, entry.classes)
+    try:
+        model = entry.build(input_shape=shape, classes=len(labels))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if weights is not None:
+        load_weights(model, Path(weights))
+    info = NetworkInfo(
+        name=network,
+        origin="convserve",
+        paper=entry.paper,
+        year=entry.year,
+        parameters=count_parameters(model),
+        weights="random" if weights is None else Path(weights).name,
+    )
+    preprocessing = preset(options.preprocessing or ("unit" if channels == 1 else "torch"), channels)
+    title = name or f"{network}-{'random' if weights is None else Path(weights).name.partition('.')[0]}"
+    return describe_network(model, info, title, labels, options, preprocessing, "Apache-2.0", data_dir)
+
+
+def load_application(
+    network: str, name: str | None, options: ImageOptions, weights: str | None, data_dir: Path | None
+) -> Source:
+    """A network of keras.applications: its own definition, never ours with its weights."""
+    labels = _name_classes(options, 1000)
+    model = build_application(network, weights, len(labels), options.size)
+    family = APPLICATIONS[network]
+    kind = "random" if weights is None else weights if weights == "imagenet" else Path(weights).name
+    info = NetworkInfo(
+        name=network,
+        origin="keras.applications",
+        paper=family.paper,
+        year=family.year,
+        parameters=count_parameters(model),
+        weights=kind,
+    )
+    preprocessing = preset(options.preprocessing or family.preprocessing, 3)
+    title = name or f"{network}-{kind.partition('.')[0]}"
+    license = {"imagenet": family.license, "random": "Apache-2.0"}.get(kind, "not stated")
+    return describe_network(model, info, title, labels, options, preprocessing, license, data_dir)
+
+
+def describe_network(
+    model: keras.Model,
+    info: NetworkInfo,
+    name: str,
+    labels: tuple[str, ...],
+    options: ImageOptions,
+    preprocessing: Preprocessing,
+    license: str,
+    data_dir: Path | None,
+) -> Source:
+    """The source of a network known by name; random weights are fitted to its proof images on the way."""
+    shape = read_input_shape(model, options.size)
+    policy = options.policy(shape, fit="crop" if min(shape[:2]) >= CROPPED_FROM else "stretch")
+    images = choose_images(options, labels, policy.channels, data_dir)
+    if info.weights == "random":
+        say(f"{info.name} has random weights: fitting its statistics and last layer to {images.source}")
+        fit_random_weights(model, _prepare(images, policy, preprocessing))
+    return Source(
+        name=name,
+        model=model,
+        network=info,
+        labels=labels,
+        image=policy,
+        preprocessing=preprocessing,
+        head=options.head,
+        images=images,
+        license=license,
+        fitted_random_weights=info.weights == "random",
+    )
+
+
+def _prepare(images: ProofImages, policy: ImagePolicy, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+    count = min(FITTING_IMAGES, len(images.samples))
+    return reference(decode_samples(images.samples, range(count), policy), preprocessing)
+
+
+def _name_classes(options: ImageOptions, classes: int) -> tuple[str, ...]:
+    """--labels, else ImageNet's thousand, else the numbers of the classes."""
+    if options.labels is not None:
+        return read_labels(options.labels)
+    return imagenet_labels() if classes == 1000 else tuple(map(str, range(classes)))

@@ -1,0 +1,173 @@
+"""Networks that are there already, as sources to convert: whatever word `convert` is given, found out what it is."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from artifact.card import NetworkInfo, Preprocessing
+from export.data.datasets import load_dataset
+from export.data.labels import read_labels
+from export.data.preprocessing import preset
+from export.errors import DataError, UsageError
+from export.progress import say
+from export.sources.applications import APPLICATIONS
+from export.sources.by_name import load_application, load_network
+from export.sources.image_options import ImageOptions
+from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
+from export.sources.proof_images import choose_images
+from export.sources.run_folder import KERAS_FILE, read_run
+from export.sources.saved_model import MARKER, SavedModel
+from export.sources.source import ProofImages, Source
+from models.counts import count_parameters
+from models.registry import NETWORKS
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to open what `convert` is given."""
+
+    weights: str | None = None
+    """imagenet, or a file; for networks by name."""
+    signature: str | None = None
+    code: Path | None = None
+    unsafe: bool = False
+
+
+def find_source(
+    word: str,
+    *,
+    name: str | None = None,
+    image: ImageOptions | None = None,
+    load: LoadOptions | None = None,
+    data_dir: Path | None = None,
+) -> Source:
+    """The source that `word` names: a run folder, a SavedModel folder, a Keras file, or a network by its name.
+
+    Raises UsageError where it is none of these, or naming the option that is missing or doesn't belong there.
+    """
+    image, load = image or ImageOptions(), load or LoadOptions()
+    path = Path(word)
+    by_name = not path.exists() and (word in NETWORKS or word in APPLICATIONS)
+    if load.weights is not None and not by_name:
+        raise UsageError(f"--weights is for networks by name, {word} has its own weights: leave it out")
+    if (path / MARKER).is_file() or (path.suffix in SUFFIXES and path.is_file()):
+        return load_file(path, image, _need_labels(image, path.name), _need_name(name), data_dir, load)
+    if path.is_dir():
+        return load_run(path, name, data_dir)
+    if word in APPLICATIONS and (load.weights == "imagenet" or word not in NETWORKS):
+        return load_application(word, name, image, load.weights, data_dir)
+    if word in NETWORKS and load.weights == "imagenet":
+        raise UsageError(f"there are no ImageNet weights of {word}: {', '.join(APPLICATIONS)} have them")
+    if word in NETWORKS:
+        return load_network(word, name, image, load.weights, data_dir)
+    if path.suffix == ".onnx":
+        raise UsageError(f"{word}: ONNX files come in by another command, `convserve-export adopt {word}`")
+    near = difflib.get_close_matches(word, [*NETWORKS, *APPLICATIONS], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise UsageError(
+        f"{word} is neither a run folder nor a .keras or .h5 file or SavedModel folder that exists, "
+        f"nor the name of a network{hint}"
+    )
+
+
+def load_run(folder: Path, name: str | None, data_dir: Path | None) -> Source:
+    """A finished training. Raises DataError where the run isn't finished or its data set can't be found."""
+    run = read_run(folder)
+    file = folder / KERAS_FILE
+    if not file.exists():
+        raise DataError(f"{folder}: this training is not finished (no {KERAS_FILE}): run the same train command again")
+    # What is damaged in a folder was decided on before the training.
+    where = data_dir or (Path(run.data_dir) if run.data_dir else None)
+    dataset = load_dataset(run.dataset, where, skip_damaged=True)
+    if dataset.labels != run.labels:
+        raise DataError(
+            f"{run.dataset} has {len(dataset.labels)} classes now, other than the {len(run.labels)} that {folder} was "
+            "trained on: restore them, or train again into another folder"
+        )
+    return Source(
+        name=name or run.model_name,
+        model=load_keras_file(file),
+        network=run.network,
+        labels=run.labels,
+        image=run.image,
+        preprocessing=run.preprocessing,
+        head="logits",
+        images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name, dataset.train),
+        license=run.license,
+        training=run.training,
+        calibration=run.calibration,
+        score_quantiles=run.score_quantiles,
+        distribution=run.distribution,
+        report=folder / "report",
+    )
+
+
+def load_file(
+    file: Path,
+    options: ImageOptions,
+    labels: tuple[str, ...],
+    name: str,
+    data_dir: Path | None,
+    load: LoadOptions | None = None,
+) -> Source:
+    """Somebody's own .keras or .h5 file or SavedModel folder. Raises an ExportError naming the option that helps."""
+    load = load or LoadOptions()
+    model: keras.Model | SavedModel
+    if (file / MARKER).is_file():
+        model = SavedModel(file, load.signature)
+        shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
+    else:
+        if load.signature is not None:
+            raise UsageError(f"--signature is for SavedModel folders, {file} is a Keras file: leave it out")
+        model = load_keras_file(file, load.code, unsafe=load.unsafe)
+        shape, parameters, inside = (
+            read_input_shape(model, options.size),
+            count_parameters(model),
+            prepares_pixels(model),
+        )
+        batch = model.input_shape[0] if getattr(model, "inputs", None) else None
+    return Source(
+        name=name,
+        model=model,
+        network=NetworkInfo(
+            name=model.name,
+            origin="savedmodel" if isinstance(model, SavedModel) else "keras-file",
+            parameters=parameters,
+            weights=file.name,
+        ),
+        labels=labels,
+        image=options.policy(shape),
+        preprocessing=_choose_preprocessing(options.preprocessing, shape[2], inside),
+        head=options.head,
+        images=choose_images(options, labels, shape[2], data_dir),
+        license="not stated",
+        max_batch=batch,
+    )
+
+
+def _choose_preprocessing(name: str | None, channels: int, inside: bool) -> Preprocessing:
+    """What the user says; `none` where the model begins with Rescaling or Normalization itself."""
+    if name is None and not inside:
+        raise UsageError(
+            "say how this network's pixels were prepared with --preprocessing tf|caffe|torch|unit|none "
+            "(keras.applications' modes; unit is x/255, none leaves 0..255): a wrong guess would answer, but wrongly"
+        )
+    if name not in (None, "none") and inside:
+        say(f"the model begins with Rescaling or Normalization itself; --preprocessing {name} comes before it")
+    return preset(name or "none", channels)
+
+
+def _need_labels(options: ImageOptions, file: str) -> tuple[str, ...]:
+    if options.labels is None:
+        raise UsageError(f"--labels is missing: name {file}'s classes with a file of one name a line, or imagenet")
+    return read_labels(options.labels)
+
+
+def _need_name(name: str | None) -> str:
+    if name is None:
+        raise UsageError("--name is missing: it becomes the model's address, /predict/NAME")
+    return name

@@ -1,0 +1,81 @@
+"""Which real images a proof runs on: a data set's, the user's, or those that scikit-learn bundles."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from artifact.images.formats import IMAGE_SUFFIXES
+from export.data.datasets import load_dataset
+from export.data.samples import BytesSamples, FileSamples
+from export.errors import DataError
+from export.progress import say
+from export.sources.image_options import ImageOptions
+from export.sources.source import ProofImages
+
+
+def choose_images(options: ImageOptions, labels: tuple[str, ...], channels: int, data_dir: Path | None) -> ProofImages:
+    """--dataset, else --images, else the bundled ones. Accuracy is measured where the data set's classes are `labels`.
+
+    Raises UsageError or DataError where what the options name can't be had.
+    """
+    if options.dataset is not None:
+        return dataset_images(options.dataset, labels, data_dir, skip_damaged=options.skip_damaged)
+    if options.images is not None:
+        return folder_images(options.images)
+    return bundled_images(channels)
+
+
+def dataset_images(
+    name: str, labels: tuple[str, ...], data_dir: Path | None, *, skip_damaged: bool = False
+) -> ProofImages:
+    dataset = load_dataset(name, data_dir, skip_damaged=skip_damaged, seen=False)
+    known = dataset.labels == labels
+    if not known:
+        say(
+            f"{name} has {len(dataset.labels):,} classes ({dataset.labels[0]}, ...), the network {len(labels):,} "
+            f"({labels[0]}, ...): its images serve the proof, accuracy can't be measured on them"
+        )
+    calibration = dataset.train if dataset.train is not None else dataset.test
+    return ProofImages(dataset.test, f"{name} test set", name if known else None, calibration)
+
+
+def folder_images(folder: Path) -> ProofImages:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise DataError(f"--images {folder}: no image files there ({', '.join(IMAGE_SUFFIXES)})")
+    samples = FileSamples(files, np.full(len(files), -1))
+    return ProofImages(samples, f"{len(files):,} images of the user", None, samples)
+
+
+def bundled_images(channels: int) -> ProofImages:
+    """Real images that scikit-learn bundles: two photos and crops of them, or digits for gray inputs."""
+    if channels == 1:
+        digits = load_dataset("digits", None).test
+        files = [digits.encoded(index) for index in range(16)]
+        return ProofImages(BytesSamples(files), "16 digits bundled with scikit-learn", None)
+    return ProofImages(
+        BytesSamples(list(_photo_crops())), "two photos bundled with scikit-learn and crops of them", None
+    )
+
+
+def _photo_crops() -> Iterator[tuple[bytes, str]]:
+    from sklearn.datasets import load_sample_images
+
+    for photo in load_sample_images().images:
+        whole = Image.fromarray(photo)
+        width, height = whole.size
+        boxes = [(0, 0, width, height)]
+        boxes += [
+            (left, top, left + width // 2, top + height // 2)
+            for left in (0, width // 4, width // 2)
+            for top in (0, height // 2)
+        ]
+        for box in boxes:
+            buffer = io.BytesIO()
+            whole.crop(box).save(buffer, "JPEG", quality=92)
+            yield buffer.getvalue(), ".jpg"

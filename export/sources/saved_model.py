@@ -1,0 +1,99 @@
+"""A SavedModel folder as a network: one signature of it, which takes images and gives a row of numbers each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.errors import ConversionError, UsageError
+from export.sources.keras_file import choose_size
+
+MARKER = "saved_model.pb"
+
+
+class SavedModel:
+    """Callable like a Keras model (export.graph.network.Network); `signature` is what tf.saved_model.save recorded."""
+
+    def __init__(self, folder: Path, signature: str | None = None) -> None:
+        """Raises ConversionError where the folder can't be opened, UsageError naming its signatures."""
+        import tensorflow as tf
+
+        self.name = folder.resolve().name
+        try:
+            # Kept for as long as the function is used: its variables belong to the object.
+            self._loaded = tf.saved_model.load(str(folder))
+        except Exception as error:  # TensorFlow raises errors of many kinds for damaged folders
+            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ConversionError(f"{folder} can't be loaded as a SavedModel: {first}") from error
+        self._function = _choose_signature(self._loaded, folder, signature)
+        self._input, self._spec = _read_input(self._function, self.name)
+        outputs = self._function.structured_outputs
+        if len(outputs) != 1:
+            raise ConversionError(
+                f"{self.name} gives {len(outputs)} outputs ({', '.join(sorted(outputs))}): a classifier has one; "
+                "name another signature with --signature, detection and segmentation networks can't be served"
+            )
+        (self._output,) = outputs
+
+    @property
+    def batch(self) -> int | None:
+        """The one batch size that the signature takes; None: any."""
+        return self._spec.shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """Trainable ones, as far as the folder tells them apart."""
+        variables = getattr(self._loaded, "trainable_variables", None) or self._function.trainable_variables
+        return sum(int(np.prod(variable.shape)) for variable in variables)
+
+    def input_shape(self, size: tuple[int, int] | None) -> tuple[int, int, int]:
+        """Height, width and channels. Raises ConversionError where the signature doesn't take images."""
+        shape = tuple(self._spec.shape) if self._spec.shape.rank == 4 else ()
+        if not shape or shape[3] not in (1, 3):
+            raise ConversionError(
+                f"{self.name} takes {self._spec.shape}: an image classifier takes [batch, height, width, 1 or 3]"
+            )
+        return choose_size(self.name, shape[1], shape[2], shape[3], size)
+
+    def __call__(self, pixels: npt.NDArray[np.float32] | Any, training: bool = False) -> Any:
+        """Prepared float32 [n, h, w, c] to outputs [n, k] as the signature names them, one tensor."""
+        import tensorflow as tf
+
+        tensor = tf.cast(pixels, self._spec.dtype)
+        if self.batch is None or tensor.shape[0] in (None, self.batch):
+            return self._function(**{self._input: tensor})[self._output]
+        rows = [self(part) for part in _split(tensor, self.batch)]
+        return tf.concat(rows, axis=0)[: tensor.shape[0]]
+
+
+def _split(tensor: Any, size: int) -> list[Any]:
+    """Parts of exactly `size` rows, the last one filled up with its own last row."""
+    import tensorflow as tf
+
+    missing = -tensor.shape[0] % size
+    filled = tf.concat([tensor, tf.repeat(tensor[-1:], missing, axis=0)], axis=0)
+    return [filled[start : start + size] for start in range(0, filled.shape[0], size)]
+
+
+def _choose_signature(loaded: Any, folder: Path, name: str | None) -> Any:
+    signatures = dict(loaded.signatures)
+    wanted = name or "serving_default"
+    if wanted not in signatures:
+        there = ", ".join(sorted(signatures)) or "none: save the model again with model.export(folder)"
+        raise UsageError(f"{folder} has no signature {wanted!r}: name one with --signature; there are {there}")
+    return signatures[wanted]
+
+
+def _read_input(function: Any, name: str) -> tuple[str, Any]:
+    _, inputs = function.structured_input_signature
+    if len(inputs) != 1:
+        raise ConversionError(f"{name} takes {len(inputs)} tensors ({', '.join(inputs)}): an image classifier one")
+    ((key, spec),) = inputs.items()
+    if spec.shape.rank is None or (not spec.dtype.is_floating and not spec.dtype.is_integer):
+        raise ConversionError(
+            f"{name} takes {spec.dtype.name} {spec.shape}: only pixels can be given, name another with --signature"
+        )
+    return key, spec

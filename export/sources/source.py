@@ -1,0 +1,80 @@
+"""What can be converted, whatever it came from: a network with all that its artifact's card will say of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from artifact.card import (
+    Calibration,
+    Distribution,
+    Head,
+    ImagePolicy,
+    NetworkInfo,
+    Preprocessing,
+    ScoreQuantiles,
+    Training,
+)
+from artifact.images.frame import Pixels
+from artifact.layout import NAME_PATTERN
+from export.data.preprocessing import reference
+from export.data.samples import Samples
+from export.errors import UsageError
+from export.graph.network import Network
+
+
+@dataclass(frozen=True)
+class ProofImages:
+    """The images that the proof runs on; accuracy is measured where their classes are known."""
+
+    samples: Samples
+    source: str
+    """For people: `mnist test set`."""
+    dataset: str | None
+    """The data set's name where labels are known."""
+    calibration: Samples | None = None
+    """What int8 takes its ranges from: the data set's training images, or the user's own; None: there are none."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network on its way to an artifact."""
+
+    name: str
+    model: Network
+    network: NetworkInfo
+    labels: tuple[str, ...]
+    image: ImagePolicy
+    preprocessing: Preprocessing
+    head: Head | None
+    """None: read it from the last activation."""
+    images: ProofImages
+    license: str
+    fitted_random_weights: bool = False
+    """Whether the weights are random and were fitted to the proof images (export/sources/random_weights.py)."""
+    training: Training | None = None
+    calibration: Calibration | None = None
+    score_quantiles: ScoreQuantiles | None = None
+    distribution: Distribution | None = None
+    report: Path | None = None
+    """A training's report folder, whose curves the artifact takes along."""
+    max_batch: int | None = None
+    """The one batch size that the network can run, where it is fixed."""
+    prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference
+    """The proof's own pixel arithmetic, in NumPy."""
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(NAME_PATTERN, self.name) is None:
+            raise UsageError(
+                f"--name {self.name!r}: a model's name is part of an address, /predict/NAME: "
+                "letters, digits, dots, dashes and underscores, at most 64"
+            )
+
+    @property
+    def temperature(self) -> float:
+        return self.calibration.temperature if self.calibration is not None else 1.0

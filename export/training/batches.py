@@ -1,0 +1,66 @@
+"""Batches for Keras' fit, on any backend: normalized float32 images and one-hot classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from artifact.card import ImagePolicy, Preprocessing
+from export.data.preprocessing import normalize
+from export.data.samples import Samples
+from export.training.augmentation import Augmentation
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of `samples[indices]`: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by `outputs`).
+
+    With a seed the order and the augmentation change every epoch, and depend on seed and epoch alone, so that a
+    resumed training sees what an uninterrupted one would have seen.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        indices: npt.NDArray[np.intp],
+        classes: int,
+        policy: ImagePolicy,
+        preprocessing: Preprocessing,
+        batch_size: int,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int | None = None,
+        epoch: int = 0,
+        outputs: Sequence[str] = (),
+        workers: int = 1,
+    ) -> None:
+        super().__init__(workers=workers)
+        self.samples, self.indices, self.classes = samples, indices, classes
+        self.policy, self.preprocessing, self.batch_size = policy, preprocessing, batch_size
+        self.augmentation, self.seed, self.epoch, self.outputs = augmentation, seed, epoch, outputs
+        self._order = self._shuffled()
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[npt.NDArray[np.float32], Any]:
+        chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        pixels = self.samples.pixels(chosen, self.policy)
+        if self.augmentation is not None and self.seed is not None:
+            generator = np.random.default_rng((self.seed, self.epoch, batch))
+            pixels = self.augmentation.apply(pixels, generator)
+        one_hot = np.eye(self.classes, dtype=np.float32)[self.samples.labels[chosen]]
+        x = normalize(pixels, self.preprocessing)
+        return x, {name: one_hot for name in self.outputs} if self.outputs else one_hot
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._order = self._shuffled()
+
+    def _shuffled(self) -> npt.NDArray[np.intp]:
+        if self.seed is None:
+            return self.indices
+        return self.indices[np.random.default_rng((self.seed, self.epoch)).permutation(len(self.indices))]

@@ -1,0 +1,79 @@
+"""What happens around Keras' own steps: learning rate, progress, checkpoint, early stop, watch on the loss."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import keras
+
+from export.errors import TrainingError
+from export.progress import Progress, format_seconds, say
+from export.training.checkpoint import Checkpoint, State
+from export.training.recipes import Recipe
+
+
+def is_over(state: State, recipe: Recipe) -> bool:
+    """Whether all epochs are done or validation accuracy has stopped rising."""
+    return state.epoch >= recipe.epochs or state.epoch - state.best_epoch >= recipe.patience
+
+
+class Epochs(keras.callbacks.Callback):
+    """Carries `state` through a training of `steps` batches an epoch, and writes the checkpoint after each."""
+
+    def __init__(self, recipe: Recipe, state: State, checkpoint: Checkpoint, steps: int) -> None:
+        super().__init__()
+        self.recipe, self.state, self.checkpoint, self.steps = recipe, state, checkpoint, steps
+        self._progress: Progress | None = None
+        self._began = self._first = time.monotonic()
+        self._resumed_at = self._epoch = state.epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch, self._began = epoch, time.monotonic()
+        self._progress = Progress(f"epoch {epoch + 1}/{self.recipe.epochs}", self.steps, "batches")
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        step = self._epoch * self.steps + batch
+        self.model.optimizer.learning_rate = self.recipe.rate_at(step, self.recipe.epochs * self.steps)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {})["loss"]
+        self._refuse_unless_finite("loss", loss)
+        assert self._progress is not None
+        self._progress.advance(note=f"loss {loss:.4f},")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        row, state = _row(epoch + 1, logs or {}), self.state
+        self._refuse_unless_finite("validation loss", row["val_loss"])
+        state.epoch, state.seconds = epoch + 1, state.seconds + time.monotonic() - self._began
+        state.history.append(row)
+        # Few validation images often tie in accuracy; the loss decides then.
+        better = (row["val_accuracy"], -row["val_loss"]) > (state.best_accuracy, -state.best_loss)
+        if better:
+            state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, row["val_accuracy"], row["val_loss"]
+        self.checkpoint.write(self.model, state)
+        done = state.epoch - self._resumed_at
+        left = (time.monotonic() - self._first) / done * (self.recipe.epochs - state.epoch)
+        say(
+            f"  epoch {state.epoch}/{self.recipe.epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%}, "
+            f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%}{' *' if better else ''}, "
+            f"{format_seconds(left)} left"
+        )
+        if is_over(state, self.recipe) and state.epoch < self.recipe.epochs:
+            say(f"  stopped: no better validation accuracy for {self.recipe.patience} epochs")
+            self.model.stop_training = True
+
+    def _refuse_unless_finite(self, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the {what} became {loss} in epoch {self._epoch + 1}: lower the learning rate "
+                f"(it is {self.recipe.learning_rate:g}) with --learning-rate, into another folder (--out); "
+                "the epochs before are kept"
+            )
+
+
+def _row(epoch: int, logs: dict[str, float]) -> dict[str, float]:
+    """The four figures of an epoch; with auxiliary heads, accuracy is that of the logits."""
+    values = {key.replace("logits_", ""): float(value) for key, value in logs.items() if "auxiliary" not in key}
+    kept = ("loss", "accuracy", "val_loss", "val_accuracy")
+    return {"epoch": epoch, **{key: round(values[key], 5) for key in kept}}

@@ -1,0 +1,56 @@
+"""What a killed training resumes from: the network and optimizer of the last epoch, the best epoch, the history."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import keras
+from pydantic import BaseModel
+
+from export.sources.run_folder import disk_in_a_line, half_written, replace_text
+
+
+class State(BaseModel):
+    """checkpoint/state.json: epochs are counted from 1; 0 means none yet."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    seconds: float = 0.0
+    history: list[dict[str, float]] = []
+
+
+class Checkpoint:
+    """The checkpoint folder of a run. state.json is replaced last, so it only ever names whole files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self) -> State:
+        try:
+            return State.model_validate_json((self.folder / "state.json").read_bytes())
+        except FileNotFoundError:
+            return State()
+
+    def load(self, epoch: int, *, optimizer: bool = True) -> keras.Model:
+        """The network after `epoch`, compiled with its optimizer's state unless told otherwise."""
+        return keras.models.load_model(self._file(epoch), compile=optimizer)
+
+    def write(self, model: keras.Model, state: State) -> None:
+        """Raises TrainingError where the disk refuses; then the checkpoint before is whole, and nothing else stays."""
+        with disk_in_a_line(self.folder.parent):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with half_written(self.folder / "part.keras") as part:
+                model.save(part)
+                part.replace(self._file(state.epoch))
+            replace_text(self.folder / "state.json", json.dumps(state.model_dump(), indent=1) + "\n")
+        kept = {self._file(state.epoch), self._file(state.best_epoch)}
+        for file in self.folder.glob("epoch-*.keras"):
+            if file not in kept:
+                file.unlink()
+
+    def _file(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:04}.keras"

@@ -1,0 +1,109 @@
+"""What a training came to: calibrated on validation images, measured on test images, written as a report."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from artifact.card import Training
+from export.data.datasets import DataSet
+from export.data.samples import Samples
+from export.errors import TrainingError
+from export.progress import say
+from export.report import plots
+from export.report.calibration import (
+    LEAST_IMAGES,
+    calibrate,
+    describe_distribution,
+    log_sum_exp,
+    score_quantiles,
+    softmax,
+)
+from export.report.evaluation import evaluate, write_report
+from export.sources.run_folder import Run, disk_in_a_line
+from export.training.batches import Batches
+from export.training.checkpoint import State
+from export.training.recipes import Recipe
+from models.counts import count_parameters
+
+
+def measure(
+    run: Run,
+    model: keras.Model,
+    dataset: DataSet,
+    validation: npt.NDArray[np.intp],
+    recipe: Recipe,
+    state: State,
+    report: Path,
+) -> Run:
+    """The finished run of `model`, whose output is logits; `validation` indexes the data set's training images."""
+    assert dataset.train is not None
+    seen, labels = _logits(model, run, dataset.train, validation), dataset.train.labels[validation]
+    _warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
+    calibration = calibrate(seen, labels, f"{dataset.name} validation")
+    temperature = calibration.temperature if calibration is not None else 1.0
+    if calibration is None:
+        say(
+            f"only {len(labels)} validation images, {LEAST_IMAGES} are needed: probabilities stay uncalibrated "
+            "(temperature 1), and the card has no label sets and no warning of unfamiliar images; add training images"
+        )
+    probabilities = softmax(_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
+    evaluation = evaluate(probabilities, dataset.test.labels, dataset.name)
+    with disk_in_a_line(report.parent):
+        try:
+            write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)
+            plots.draw_curves(state.history, report / "curves.png")
+        except OSError:
+            shutil.rmtree(report, ignore_errors=True)
+            raise
+    say(
+        f"best epoch {state.best_epoch}: {evaluation.top1:.2%} of {evaluation.images:,} test images right, "
+        f"calibration error {evaluation.ece:.4f} (temperature {temperature:g})"
+    )
+    tempered = softmax(seen, temperature)
+    training = Training(
+        dataset=dataset.name,
+        images=len(dataset.train) - len(validation),
+        validation_images=len(validation),
+        epochs=state.epoch,
+        seed=run.seed,
+        recipe=recipe.summary(),
+        seconds=round(state.seconds, 1),
+        backend=f"keras {keras.__version__} on {keras.backend.backend()}",
+    )
+    found: dict[str, Any] = {
+        "network": run.network.model_copy(update={"parameters": count_parameters(model)}),
+        "training": training,
+        "evaluation": evaluation,
+        "calibration": calibration,
+        "score_quantiles": score_quantiles(tempered, labels),
+        "distribution": describe_distribution(tempered, log_sum_exp(seen, temperature)),
+    }
+    return run.model_copy(update=found)
+
+
+def _logits(model: keras.Model, run: Run, samples: Samples, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    batches = Batches(samples, indices, len(run.labels), run.image, run.preprocessing, 256)
+    logits = np.asarray(model.predict(batches, verbose=0))
+    if not np.isfinite(logits).all():
+        raise TrainingError(
+            "the trained network's answer is not finite (NaN or infinity): the training diverged; train again into "
+            "another folder (--out) with a smaller --learning-rate"
+        )
+    return logits
+
+
+def _warn_of_divergence(state: State, classes: int, rate: float) -> None:
+    """A line where accuracy is that of guessing and the loss ten times that of guessing, or more."""
+    if state.best_accuracy <= 2 / classes and state.best_loss > 10 * math.log(classes):
+        say(
+            f"this network learned nothing: validation accuracy {state.best_accuracy:.2%} is that of guessing among "
+            f"{classes} classes, and the loss {state.best_loss:.2g} says that the training diverged; train again into "
+            f"another folder (--out) with a --learning-rate below {rate:g}"
+        )

@@ -1,0 +1,146 @@
+"""What a training starts from: a network of the registry, fresh or with weights, or somebody's own Keras file.
+
+A start knows how to build the uncompiled network whose output is logits [batch, classes] (or a dict with auxiliary
+heads), and what the run will say of its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
+from export.data.datasets import DataSet
+from export.errors import UsageError
+from export.progress import say
+from export.sources.keras_file import load_keras_file
+from export.training.recipes import Recipe
+from models.depth import deep_recursion
+from models.registry import NETWORKS
+
+
+@dataclass(frozen=True)
+class Start:
+    """`build` gives the uncompiled network; `preprocessing` None is measured on the training images."""
+
+    info: NetworkInfo
+    image: ImagePolicy
+    build: Callable[[], keras.Model]
+    preprocessing: Preprocessing | None = None
+    auxiliary: Mapping[str, float] = field(default_factory=dict)
+    """Auxiliary outputs and their loss weights."""
+
+
+def start_network(
+    recipe: Recipe,
+    dataset: DataSet,
+    *,
+    size: tuple[int, int] | None = None,
+    weights: Path | None = None,
+    freeze: bool = False,
+) -> Start:
+    """A network of the registry for the classes of `dataset`; photos of any size take `size` or the network's own.
+
+    `weights` is a .keras file of the same network: every layer that fits is loaded, the others are named.
+    """
+    network = NETWORKS[recipe.network]
+    policy = dataset.policy
+    if size is not None and not dataset.any_size:
+        raise UsageError(f"--size: the images of {dataset.name} are {policy.height}x{policy.width}, as they are")
+    if dataset.any_size:
+        height, width = size or network.input_shape[:2]
+        channels = network.input_shape[2]
+        policy = policy.model_copy(update={"height": height, "width": width, "channels": channels})
+    options: dict[str, Any] = dict(recipe.options)
+    if network.auxiliary:
+        options.setdefault("auxiliary", True)
+
+    def build() -> keras.Model:
+        try:
+            with deep_recursion():
+                model = network.build(input_shape=policy.shape, classes=len(dataset.labels), **options)
+        except (ValueError, TypeError) as error:
+            raise UsageError(str(error)) from error
+        if weights is not None:
+            _load_fitting_layers(model, weights, freeze)
+        return model
+
+    info = NetworkInfo(
+        name=recipe.network,
+        origin="convserve",
+        paper=network.paper,
+        year=network.year,
+        parameters=0,
+        weights="trained" if weights is None else f"fine-tuned from {weights.name}",
+    )
+    auxiliary = network.auxiliary if options.get("auxiliary") else {}
+    return Start(info, policy, build, auxiliary=auxiliary)
+
+
+def start_model(
+    title: str,
+    load: Callable[[], keras.Model],
+    dataset: DataSet,
+    policy: ImagePolicy,
+    preprocessing: Preprocessing,
+    *,
+    origin: str = "keras-file",
+    freeze: bool = False,
+) -> Start:
+    """A trained Keras model whose head is made new for the classes of `dataset`; everything below it keeps its weights.
+
+    Frozen layers are not trained, and their batch normalization stays in inference mode.
+    """
+
+    def build() -> keras.Model:
+        model = load()
+        body, size = _cut_head(model)
+        for layer in model.layers:
+            layer.trainable = not freeze
+        head = keras.layers.Dense(len(dataset.labels), name="logits", dtype="float32")
+        say(f"loaded {title}; its head of {size} classes is made new for {len(dataset.labels)}")
+        return keras.Model(model.inputs[0], head(body))
+
+    info = NetworkInfo(
+        name=title,
+        origin=origin,  # type: ignore[arg-type]
+        parameters=0,
+        weights=f"fine-tuned from {title}{', head only' if freeze else ''}",
+    )
+    return Start(info, policy, build, preprocessing)
+
+
+def _cut_head(model: keras.Model) -> tuple[keras.KerasTensor, int]:
+    """The tensor that the last dense layer reads, and that layer's width."""
+    if not model.layers or not getattr(model, "inputs", None):
+        raise UsageError(f"{model.name} is a subclassed model: only functional and sequential ones can get a new head")
+    for layer in reversed(model.layers):
+        if isinstance(layer, keras.layers.Dense):
+            return layer.input, layer.units
+        if layer.weights:
+            break
+    raise UsageError(f"{model.name} does not end in a dense layer: there is no head to make new for the data set")
+
+
+def _load_fitting_layers(model: keras.Model, file: Path, freeze: bool) -> None:
+    """Copy weights layer by layer where name and shapes agree; the head only where the classes do."""
+    source = load_keras_file(file)
+    given = {layer.name: layer for layer in source.layers if layer.weights}
+    left: list[str] = []
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        other = given.get(layer.name)
+        if other is None or [w.shape for w in other.weights] != [w.shape for w in layer.weights]:
+            left.append(layer.name)
+            continue
+        layer.set_weights(other.get_weights())
+        layer.trainable = not freeze
+    loaded = sum(1 for layer in model.layers if layer.weights) - len(left)
+    if not loaded:
+        raise UsageError(f"{file}: no layer fits {model.name}: these are the weights of another network")
+    say(f"loaded {loaded} layers from {file.name}; new: {', '.join(left) or 'none'}")
