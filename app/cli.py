@@ -82,8 +82,8 @@ def _serve(arguments: list[str]) -> int:
         return _show_settings(settings, find_sources(flags, known.settings))
     _check_device(settings)
     # Imported late: --help and usage errors answer without loading the server.
-    from app.logs import set_up_logging
-    from app.sockets import address_of, open_socket
+    from app.observe.logs import set_up_logging
+    from app.server.sockets import address_of, open_socket
 
     set_up_logging(settings.log_level, settings.log_format)
 
@@ -101,11 +101,11 @@ def _serve(arguments: list[str]) -> int:
     print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
     if settings.workers == 1:
         from app.main import create_app
-        from app.server import serve
+        from app.server.server import serve
 
         serve(create_app(settings), settings, listener, read_aliases)
         return 0
-    from app.supervisor import serve_with_workers
+    from app.workers.supervisor import serve_with_workers
 
     port = listener.getsockname()[1]
     listener.close()  # it proved the address free; each worker has a socket of its own there
@@ -119,7 +119,7 @@ def _check_device(settings: Settings) -> None:
         return
     import onnxruntime
 
-    from app.devices import choose_devices
+    from app.inference.devices import choose_devices
 
     try:
         choose_devices(settings.device, onnxruntime)
@@ -142,7 +142,7 @@ def _key(arguments: list[str]) -> int:
     argparse.ArgumentParser(
         prog="convserve key", description="Make an API key; the server's settings hold only its hash."
     ).parse_args(arguments)
-    from app.keys import hash_key, make_key
+    from app.admission.keys import hash_key, make_key
 
     key = make_key()
     print(f"key   {key}\nhash  {hash_key(key)}")
@@ -160,7 +160,7 @@ def _predict(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.explain and (len(given.images) > 1 or given.images[0].is_dir()):
         raise UsageError("--explain draws one image: name one file, no folder")
-    from app.commands import predict_images
+    from app.client.commands import predict_images
 
     return _run(
         predict_images(
@@ -178,7 +178,7 @@ def _predict(arguments: list[str]) -> int:
 
 def _models(arguments: list[str]) -> int:
     given = _parser("models", "List models and their state.").parse_args(arguments)
-    from app.commands import show_models
+    from app.client.commands import show_models
 
     return _run(show_models(url=given.url, repository=given.repository, as_json=given.json))
 
@@ -194,7 +194,7 @@ def _bench(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time a batch size (default: 1)")
     parser.add_argument("--plot", type=Path, metavar="SVG", help="draw images a second over the batch size")
     given = parser.parse_args(arguments)
-    from app.bench import run_bench
+    from app.client.sweep import run_bench
     from artifact.errors import ArtifactError
 
     flags = [f"--{name}={value}" for name in ("repository", "device") if (value := getattr(given, name))]
@@ -219,7 +219,7 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    from app.client import RequestFailed
+    from app.client.connect import RequestFailed
 
     # An app within this process says everything in its answers; its log would say it twice.
     logging.basicConfig(level=logging.CRITICAL)

@@ -10,31 +10,21 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.catalog import Catalog
-from app.control import Control, LocalControl, watch
-from app.decoding import Decoder
-from app.journal import Journal
-from app.routes import (
-    docs,
-    explain,
-    health,
-    metrics,
-    models,
-    pages,
-    predict,
-    v1,
-    v2,
-    v2_infer,
-    v2_repository,
-    v2_statistics,
-    version_files,
-)
-from app.routes.documents import build_openapi, describe_errors
-from app.routes.envelope import Envelope
-from app.routes.keys import check_predict_key
-from app.routes.problems import add_handlers
-from app.routes.proxy import RootPath
-from app.routes.services import Services
+from app.catalog.catalog import Catalog
+from app.catalog.control import Control, LocalControl
+from app.catalog.watch import watch
+from app.http.api import explain, health, metrics, models, predict, version_files
+from app.http.auth import check_predict_key
+from app.http.middleware import Envelope
+from app.http.openapi import build_openapi, describe_errors
+from app.http.pages import docs
+from app.http.pages import static as pages
+from app.http.problems import add_handlers
+from app.http.protocols import v1, v2, v2_infer, v2_repository, v2_statistics
+from app.http.root_path import RootPath
+from app.http.services import Services
+from app.inference.decoder import Decoder
+from app.observe.access_log import Journal
 from app.settings import Settings, count_cores, load_settings
 
 _DESCRIPTION = """Encoded images in, classes out. Every error is `application/problem+json` and says what to do.

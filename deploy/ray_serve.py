@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
 
-from app.catalog import Catalog
+from app.catalog.catalog import Catalog
 from app.main import create_app
 from app.settings import Settings
 from artifact.errors import ArtifactError

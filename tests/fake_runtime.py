@@ -1,6 +1,6 @@
 """A stand-in for the onnxruntime module with a GPU: it computes on the CPU and reports what a test tells it to.
 
-It has exactly the surface that app.devices, app.session and app.binding use.
+It has exactly the surface that app.inference.devices, app.inference.session and app.inference.binding use.
 """
 
 from __future__ import annotations

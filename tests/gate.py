@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.batching import Batcher
-from app.model import LoadedModel, load_model
-from app.session import Scores
+from app.batching.batcher import Batcher
+from app.inference.model import LoadedModel, load_model
+from app.inference.scores import Scores
 from app.settings import Settings
 from artifact.images.frame import Pixels
 

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.catalog import Catalog
+from app.catalog.catalog import Catalog
 from app.main import create_app
-from app.server import make_server
+from app.server.server import make_server
+from app.server.sockets import open_socket
 from app.settings import Settings
-from app.sockets import open_socket
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 import onnxruntime
 
-from app.devices import choose_device
-from app.session import OnnxSession
+from app.inference.devices import choose_device
+from app.inference.session import OnnxSession
 from app.settings import count_cores
 from artifact.card import ImagePolicy
 from artifact.images.decode import decode_image

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.batching import Batcher, Result
+from app.batching.batcher import Batcher
+from app.batching.cost import Pace
+from app.batching.entry import Result
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, RowFailed, TooManyRows
-from app.pace import Pace
 
 FOREVER = 1e9
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.batching import Batcher, Result
+from app.batching.batcher import Batcher
+from app.batching.entry import Result
 from app.errors import DeadlineExceeded, Overloaded, RowFailed, TooManyRows
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from app.bench import Speed, draw_plot, write_table
 from app.cli import main
+from app.client.sweep import Speed, draw_plot, write_table
 from pooled import make_pooled_artifact
 
 SPEEDS = [Speed(1, 0.01, None), Speed(2, 0.01, None), Speed(4, 0.04, None)]

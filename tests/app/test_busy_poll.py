@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.busy_poll import SOON_S, BusyPoll
+from app.server.busy_poll import SOON_S, BusyPoll
 
 SOON, LATE = SOON_S / 2, SOON_S * 2
 

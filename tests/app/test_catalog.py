@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.catalog import Catalog
+from app.catalog.catalog import Catalog
 from app.errors import DeviceFailed, Loading, ModelRefused, UnknownModel, UnknownVersion
-from app.model import LoadedModel, load_model
+from app.inference.model import LoadedModel, load_model
 from app.settings import Settings
 from artifact.images.decode import decode_image
 from artifact.layout import CARD_FILE, MODEL_FILE

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.channel import Channel, Handlers, open_channel
 from app.errors import LoadRefused, UnknownModel, WorkerFailed
+from app.workers.channel import Channel, Handlers, open_channel
 
 
 def with_channels(scene: Callable[[Channel, Channel], Awaitable[None]], ours: Handlers, theirs: Handlers) -> None:

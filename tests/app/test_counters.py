@@ -1,5 +1,5 @@
-from app.drift import WINDOW, RecentCounts, measure_drift
-from app.metrics import FAMILIES, Metrics, keep_counts, merge, render
+from app.observe.drift import WINDOW, RecentCounts, measure_drift
+from app.observe.metrics import FAMILIES, Metrics, keep_counts, merge, render
 
 
 def test_a_histogram_counts_a_value_on_a_bound_below_it() -> None:

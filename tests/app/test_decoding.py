@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.decoding import Decoder
+from app.inference.decoder import Decoder
 from artifact.card import ImagePolicy
 from artifact.errors import UndecodableImage
 from artifact.images.decode import decode_image

@@ -4,8 +4,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from app.devices import ONE_CONV, choose_device
 from app.errors import DeviceUnavailable
+from app.inference.devices import ONE_CONV, choose_device
 from fake_runtime import FakeRuntime
 
 

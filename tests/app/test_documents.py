@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.metrics import FAMILIES
+from app.observe.metrics import FAMILIES
 from app.settings import ModelSettings, Settings, load_settings
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

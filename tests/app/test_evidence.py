@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from app.activation import map_activation
 from app.errors import NotExplainable
-from app.evidence import scale_evidence
-from app.occlusion import GRIDS, Grid, choose_fill, choose_grid, cover, spread
+from app.explain.evidence import map_activation, scale_evidence
+from app.explain.occlusion import GRIDS, Grid, choose_fill, choose_grid, cover, spread
 from artifact.card import ImagePolicy
 from artifact.classifier import Classifier
 

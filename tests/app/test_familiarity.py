@@ -1,6 +1,6 @@
 import pytest
 
-from app.familiarity import explain_unfamiliar
+from app.observe.familiarity import explain_unfamiliar
 from artifact.card import Distribution, ModelCard
 from artifacts import LABELS, make_card
 

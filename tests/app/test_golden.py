@@ -5,9 +5,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from app.devices import ChosenDevice
-from app.golden import replay
-from app.session import OnnxSession
+from app.inference.devices import ChosenDevice
+from app.inference.replay import replay
+from app.inference.session import OnnxSession
 from artifact.card import Replay, read_card
 from artifact.errors import ArtifactError
 from artifact.golden import check_sha256

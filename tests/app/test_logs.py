@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.logs import JsonFormatter, RequestIds, TextFormatter, current_request
-from app.tracing import read_trace_id
+from app.observe.logs import JsonFormatter, RequestIds, TextFormatter, current_request
+from app.observe.tracing import read_trace_id
 from artifacts import gray_image
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

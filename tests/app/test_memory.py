@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.devices import choose_devices, name_devices
 from app.errors import DeviceUnavailable
-from app.memory import measure_gpu, measure_resident
-from app.model import load_model
+from app.inference.devices import choose_devices, name_devices
+from app.inference.memory import measure_gpu, measure_resident
+from app.inference.model import load_model
 from app.settings import Settings
 from artifacts import make_artifact
 from fake_runtime import FakeRuntime

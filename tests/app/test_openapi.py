@@ -11,7 +11,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
-from app.keys import hash_key
+from app.admission.keys import hash_key
 from app.main import create_app
 from app.settings import Settings
 from artifacts import make_artifact

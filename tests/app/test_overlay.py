@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.overlay import colorize, draw_evidence, fit_for_display
+from app.explain.overlay import colorize, draw_evidence, fit_for_display
 
 GRAY = Image.new("RGB", (400, 200), (100, 100, 100))
 WHOLE = (0.0, 0.0, 1.0, 1.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from app.pace import Pace, choose_batch_size, fit_cost
+from app.batching.cost import Pace, choose_batch_size, fit_cost
 
 
 def test_nothing_measured_means_no_expected_wait() -> None:

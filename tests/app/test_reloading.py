@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.catalog import Catalog
-from app.control import LocalControl, watch
+from app.catalog.catalog import Catalog
+from app.catalog.control import LocalControl
+from app.catalog.watch import watch
 from app.errors import LoadRefused, ModelUnloaded, UnknownModel
 from app.settings import Settings
 from artifact.images.decode import decode_image

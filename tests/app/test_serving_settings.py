@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from app.admission.keys import hash_key
 from app.cli import main
-from app.keys import hash_key
 from app.settings import find_sources
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.devices import ChosenDevice
 from app.errors import DeviceFailed, DeviceUnavailable
-from app.session import TOP, OnnxSession, batch_sizes, score_rows
+from app.inference.devices import ChosenDevice
+from app.inference.scores import TOP, score_rows
+from app.inference.session import OnnxSession, batch_sizes
 from artifact.card import read_card
 from artifact.errors import ArtifactError
 from artifact.layout import MODEL_FILE

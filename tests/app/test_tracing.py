@@ -6,7 +6,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from app import tracing
+from app.observe import tracing
 
 
 class FakeSpan(NonRecordingSpan):

@@ -5,7 +5,7 @@ import kubernetes_validate
 import pytest
 from deploy_files import read_manifests
 
-from app.metrics import FAMILIES
+from app.observe.metrics import FAMILIES
 from app.settings import Settings
 
 # The oldest and the newest release that its project maintains, at the time of writing.

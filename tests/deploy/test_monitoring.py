@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from deploy_files import ROOT, read_yaml
 
-from app.drift import _METRICS as DRIFT
-from app.metrics import FAMILIES, render
+from app.observe.drift import _METRICS as DRIFT
+from app.observe.metrics import FAMILIES, render
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "convserve.json").read_text())

@@ -18,9 +18,9 @@ from weakref import ref
 
 import pytest
 
-from app.catalog import Catalog
-from app.keys import hash_key
-from app.protocol import ServiceProtocol
+from app.admission.keys import hash_key
+from app.catalog.catalog import Catalog
+from app.server.connection import ServiceProtocol
 from app.settings import Settings
 from artifacts import gray_image, make_artifact
 from gate import Gate

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.keys import hash_key
+from app.admission.keys import hash_key
 from artifacts import gray_image, make_artifact
 
 WHITE = gray_image(255)

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.catalog import Catalog
+from app.catalog.catalog import Catalog
+from app.inference.model import LoadedModel, load_model
 from app.main import create_app
-from app.model import LoadedModel, load_model
 from app.settings import Settings
 from artifacts import gray_image
 

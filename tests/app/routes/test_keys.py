@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.keys import hash_key, is_key, make_key
+from app.admission.keys import hash_key, is_key, make_key
 from artifacts import gray_image
 
 KEY, OTHER = make_key(), make_key()

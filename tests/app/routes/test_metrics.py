@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from app.metrics import FAMILIES
+from app.observe.metrics import FAMILIES
 from artifact.card import Distribution
 from artifacts import gray_image, make_artifact
 

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.batching import Batcher
-from app.catalog import Catalog
+from app.batching.batcher import Batcher
+from app.catalog.catalog import Catalog
 from app.errors import DeviceFailed
 from app.main import create_app
 from app.settings import Settings

@@ -2,7 +2,7 @@ import re
 
 from fastapi.testclient import TestClient
 
-from app.routes.pages import WEB
+from app.http.pages.static import WEB
 
 
 def test_the_page_and_its_files_are_served_with_a_policy_that_forbids_other_origins(client: TestClient) -> None:

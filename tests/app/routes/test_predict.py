@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.routes.answers import PredictAnswer
+from app.http.schemas import PredictAnswer
 from artifact.card import ScoreQuantiles
 from artifacts import LABELS, gray_image, make_artifact
 

@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.routes.answers import Problem
+from app.http.schemas import Problem
 from artifacts import gray_image
 
 WHITE = gray_image(255)

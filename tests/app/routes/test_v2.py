@@ -11,7 +11,7 @@ import tritonclient.http as triton
 from fastapi.testclient import TestClient
 from tritonclient.utils import InferenceServerException
 
-from app.keys import hash_key
+from app.admission.keys import hash_key
 from app.settings import Settings
 from artifacts import LABELS, gray_image, make_artifact
 from threaded_server import serve_in_thread

@@ -1,0 +1,1 @@
+"""Rows in, results out, in batches. Knows no HTTP, no ONNX and no images."""

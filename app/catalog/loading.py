@@ -1,0 +1,106 @@
+"""Loader: turns a version's folder into a model that serves, or into the reason why it can't, within memory_budget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.catalog.repository import explain_foreign
+from app.errors import DeviceFailed, OverBudget
+from app.inference.model import LoadedModel
+from app.observe.metrics import Metrics
+from app.settings import Settings
+from artifact.errors import ArtifactError
+from artifact.layout import MODEL_FILE, find_foreign_graph
+
+log = logging.getLogger(__name__)
+
+State = Literal["loaded", "loading", "refused", "unloaded"]
+Load = Callable[..., Awaitable[LoadedModel]]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model, as it stands.
+
+    `model` is there where it is loaded; `reason` says why it is refused or, beside a model, why what is on
+    disk now doesn't replace it.
+    """
+
+    number: int
+    state: State
+    reason: str = ""
+    model: LoadedModel | None = None
+
+
+class Loader:
+    """Loads one version at a time: what a load takes in memory couldn't be told apart otherwise."""
+
+    def __init__(
+        self, settings: Settings, load: Load, metrics: Metrics, in_memory: Callable[[], list[LoadedModel]]
+    ) -> None:
+        """`in_memory` gives the models that hold memory now, those that drain included."""
+        self._settings = settings
+        self._load = load
+        self._metrics = metrics
+        self._in_memory = in_memory
+        self._turn = asyncio.Lock()
+
+    async def load(self, name: str, number: int, on_device_failure: Callable[[DeviceFailed], None]) -> Version:
+        """The version loaded, warmed and replayed, or refused with its reason. Never raises for an artifact."""
+        folder = self._settings.repository / name / str(number)
+        async with self._turn:
+            version = await self._try(name, folder, number, on_device_failure)
+        self._metrics.add("convserve_loads_total", name, version.state)
+        return version
+
+    async def _try(
+        self, name: str, folder: Path, number: int, on_device_failure: Callable[[DeviceFailed], None]
+    ) -> Version:
+        try:
+            self._check_budget(f"{name} version {number}", _least_memory(folder))
+            model = await self._load(
+                folder,
+                self._settings.of_model(name),
+                metrics=self._metrics,
+                on_device_failure=on_device_failure,
+            )
+            try:
+                self._check_budget(f"{name} version {number}", model.memory_bytes)
+            except OverBudget:
+                await model.close()
+                raise
+        except ArtifactError as error:
+            foreign = None if isinstance(error, OverBudget) else find_foreign_graph(folder.parent)
+            reason = error.detail if foreign is None else explain_foreign(foreign, self._settings.repository)
+            log.error("%s version %d is refused: %s", name, number, reason)
+            return Version(number, "refused", reason)
+        except Exception as error:  # a defect of ours in one model must not stop the others either
+            log.exception("%s version %d is refused: an unexpected error", name, number)
+            reason = f"an unexpected error ({type(error).__name__}): see the server's log"
+            return Version(number, "refused", reason)
+        return Version(number, "loaded", model=model)
+
+    def _check_budget(self, what: str, needed: int) -> None:
+        """Raises OverBudget with the figures."""
+        budget = self._settings.memory_budget * 1_000_000
+        held = self._in_memory()
+        used = sum(model.memory_bytes for model in held)
+        if budget and used + needed > budget:
+            by = ", ".join(f"{model.name} version {model.version} {model.memory_bytes / 1e6:,.0f}" for model in held)
+            raise OverBudget(
+                f"{what} needs {needed / 1e6:,.0f} MB, and {used / 1e6:,.0f} of the {budget / 1e6:,.0f} MB of "
+                f"memory_budget are taken ({by or 'by nothing'}): unload a model or raise memory_budget"
+            )
+
+
+def _least_memory(folder: Path) -> int:
+    """What a version needs at the very least: its weights."""
+    try:
+        return (folder / MODEL_FILE).stat().st_size
+    except OSError:
+        return 0  # a folder without a graph is refused for a better reason

@@ -1,0 +1,1 @@
+"""Where a network found the evidence for a class. Knows no HTTP."""

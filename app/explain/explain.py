@@ -1,0 +1,113 @@
+"""Where a network found the evidence for a class: a map over the part of the image that it saw.
+
+Pooled networks answer in one forward pass (class activation maps), all others by covering part after part
+(app.explain.occlusion). The map comes with its place in the posted image, so that it can be laid over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from PIL import Image
+
+from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
+from app.explain.evidence import EvidenceMap, map_activation
+from app.explain.occlusion import map_occlusion
+from app.explain.overlay import fit_for_display
+from app.inference.decoder import Decoder, Encoded, to_bytes
+from app.inference.model import LoadedModel
+from app.inference.scores import Scores
+from app.inference.session import Observed
+from artifact.card import ImagePolicy
+from artifact.images.decode import open_image
+from artifact.images.fit import fit_image
+from artifact.images.frame import Pixels
+from artifact.images.limits import Limits
+
+Method = Literal["class activation map", "occlusion sensitivity"]
+
+
+class Rectangle(NamedTuple):
+    """The part of the posted image that the network saw, in shares of its width and height.
+
+    Beyond 0..1 where the frame around the ink reaches past the image's edges.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Seen(NamedTuple):
+    """One image, as the network sees it and as a person does."""
+
+    pixels: Pixels
+    rectangle: Rectangle
+    shown: Image.Image
+    """RGB, EXIF orientation applied, small enough to draw on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    method: Method
+    index: int
+    """Of the class that is explained."""
+    probability: float
+    map: EvidenceMap
+    seen: Seen
+
+
+async def explain(
+    model: LoadedModel, image: Encoded, index: int | None, deadline: float, decoder: Decoder
+) -> Explanation:
+    """The evidence for class `index` (the most probable one by default), before `deadline` (the loop's clock).
+
+    Raises what decoding, Batcher.reserve and Places.run raise; NotExplainable where the deadline is too short
+    for a slow network, DeadlineExceeded where it passed.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await _explain(model, image, index, deadline, decoder)
+    except TimeoutError as error:
+        raise DeadlineExceeded("no explanation before the deadline (timeout_ms) passed") from error
+
+
+async def _explain(
+    model: LoadedModel, image: Encoded, index: int | None, deadline: float, decoder: Decoder
+) -> Explanation:
+    with model.batcher.reserve(1, deadline) as places:
+        seen = await decoder.call(lambda: see(image, model.card.image, decoder.limits))
+        pooled = model.classifier is not None
+        result = await places.run(seen.pixels.view(Observed) if pooled else seen.pixels)
+    scores = result.output
+    if not scores.is_finite:
+        raise RowFailed("the network's probabilities for this image are not finite")
+    chosen = int(scores.probabilities.argmax()) if index is None else index
+    method: Method = "class activation map" if pooled else "occlusion sensitivity"
+    evidence = await _map_evidence(model, seen.pixels, scores, chosen, deadline)
+    return Explanation(method, chosen, float(scores.probabilities[chosen]), evidence, seen)
+
+
+async def _map_evidence(model: LoadedModel, pixels: Pixels, scores: Scores, index: int, deadline: float) -> EvidenceMap:
+    if model.classifier is not None and scores.features is not None:
+        return map_activation(scores.features, model.classifier, index)
+    return await map_occlusion(model, pixels, index, float(scores.probabilities[index]), deadline)
+
+
+def see(image: Encoded, policy: ImagePolicy, limits: Limits) -> Seen:
+    """Decode one image for the network and for people. Raises what decoding raises."""
+    opened = open_image(to_bytes(image, limits), limits, policy)
+    pixels, frame = fit_image(opened, policy)
+    width, height = opened.width, opened.height
+    rectangle = Rectangle(frame.left / width, frame.top / height, frame.right / width, frame.bottom / height)
+    return Seen(pixels, rectangle, fit_for_display(opened.image))
+
+
+def check_class(model: LoadedModel, index: int | None) -> None:
+    """Raises InvalidParameter for a class that the model doesn't have."""
+    classes = len(model.card.labels)
+    if index is not None and not 0 <= index < classes:
+        raise InvalidParameter(f"class is {index}, {model.name} has the classes 0 to {classes - 1}")

@@ -1,0 +1,129 @@
+"""POST /explain/{model}: the evidence for a class, as a picture or as numbers; and the input as the network sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from app.errors import TooManyImages
+from app.explain.explain import Explanation, check_class, explain, see
+from app.explain.overlay import draw_evidence, encode_png
+from app.http.api.predict import ERRORS, IMAGES, find_timeout
+from app.http.bodies.images import read_images
+from app.http.bodies.json import encode_json
+from app.http.disconnect import run_while_connected
+from app.http.schemas import ExplainAnswer
+from app.http.services import Services, ServicesDep
+from app.inference.decoder import Encoded
+from app.inference.model import LoadedModel
+
+router = APIRouter(tags=["explain"])
+
+Name = Annotated[str, Path(description="A name that /models lists.")]
+_PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
+
+
+class ExplainOptions(BaseModel):
+    """The query of an explanation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    index: int | None = Field(None, alias="class", description="Index of the class. Default: the most probable.")
+    version: int | None = Field(None, ge=1, description="Default: the newest.")
+    timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
+
+
+class InputOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, ge=1, description="Default: the newest.")
+
+
+@router.post(
+    "/explain/{model}",
+    response_model=ExplainAnswer,
+    responses={**ERRORS, 200: {"content": _PNG}},
+    openapi_extra={"requestBody": IMAGES},
+)
+async def explain_with_model(
+    model: Name, options: Annotated[ExplainOptions, Query()], request: Request, services: ServicesDep
+) -> Response:
+    """Where the network found the evidence for a class: JSON, or (Accept: image/png) drawn over the posted image."""
+    loaded = services.catalog.resolve(model, options.version)
+    check_class(loaded, options.index)
+    timeout_s = find_timeout(loaded, options.timeout_ms)
+    loaded.batcher.check_room(1)
+    image = await _read_one_image(request, services)
+    loaded = services.catalog.resolve(model, options.version)
+    check_class(loaded, options.index)
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    work = explain(loaded, image, options.index, deadline, services.decoder)
+    explanation = await run_while_connected(request, work)
+    if _prefers_png(request.headers.get("accept", "")):
+        return Response(await services.decoder.call(lambda: _draw(explanation)), media_type="image/png")
+    return Response(encode_json(_translate(loaded, explanation)), media_type="application/json")
+
+
+@router.post(
+    "/explain/{model}/input",
+    response_class=Response,
+    responses={**ERRORS, 200: {"content": _PNG}},
+    openapi_extra={"requestBody": IMAGES},
+)
+async def show_input(
+    model: Name, options: Annotated[InputOptions, Query()], request: Request, services: ServicesDep
+) -> Response:
+    """The posted image as the network sees it: decoded, cropped, resized, of the polarity that it expects. A PNG."""
+    policy = services.catalog.resolve(model, options.version).card.image
+    image = await _read_one_image(request, services)
+
+    def draw() -> bytes:
+        pixels = see(image, policy, services.decoder.limits).pixels
+        return encode_png(Image.fromarray(pixels[..., 0] if policy.channels == 1 else pixels))
+
+    return Response(await services.decoder.call(draw), media_type="image/png")
+
+
+async def _read_one_image(request: Request, services: Services) -> Encoded:
+    images = await read_images(request, services.settings, services.decoder)
+    if len(images) > 1:
+        raise TooManyImages(f"the request has {len(images)} images, one is explained at a time: send them one by one")
+    return images[0]
+
+
+def _prefers_png(accept: str) -> bool:
+    """Whether a picture stands before JSON among the types that the client names; `*/*` means JSON."""
+    for entry in accept.split(","):
+        kind = entry.partition(";")[0].strip().lower()
+        if kind in ("image/png", "image/*"):
+            return True
+        if kind in ("application/json", "application/*", "*/*"):
+            return False
+    return False
+
+
+def _draw(explanation: Explanation) -> bytes:
+    seen = explanation.seen
+    return encode_png(draw_evidence(seen.shown, explanation.map, seen.rectangle))
+
+
+def _translate(model: LoadedModel, explanation: Explanation) -> dict[str, Any]:
+    index = explanation.index
+    return {
+        "model": model.name,
+        "version": model.version,
+        "method": explanation.method,
+        "class": {
+            "label": model.card.labels[index],
+            "index": index,
+            "probability": float(f"{explanation.probability:.7g}"),
+        },
+        "rectangle": {name: round(share, 6) for name, share in explanation.seen.rectangle._asdict().items()},
+        # Significant digits, not decimals: the order of weak places is told too.
+        "map": [[float(f"{level:.4g}") for level in row] for row in explanation.map.tolist()],
+    }

@@ -1,0 +1,95 @@
+"""GET /models, /models/{model}, /models/{model}/card: what is loaded, loading or refused, and all about
+one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from app.catalog.catalog import Catalog
+from app.catalog.loading import Version
+from app.http.openapi import describe_errors
+from app.http.pages.card import render_card
+from app.http.pages.static import PAGE_HEADERS
+from app.http.services import ServicesDep
+
+router = APIRouter(tags=["models"])
+
+
+_CARD: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "text/html": {"schema": {"type": "string"}}}},
+    **describe_errors(404, 422, 503),
+}
+
+
+@router.get("/models")
+async def list_models(services: ServicesDep) -> dict[str, Any]:
+    """Every model with its versions and their state, with the reason where one was refused."""
+    models = [_describe(services.catalog, name) for name in services.catalog.names()]
+    return {"models": models, "aliases": services.catalog.aliases}
+
+
+@router.get("/models/{model}", responses=describe_errors(404))
+async def show_model(model: str, services: ServicesDep) -> dict[str, Any]:
+    """One model: its versions and, for those loaded, the device, the measured times and the card."""
+    described = _describe(services.catalog, model)
+    for entry, version in zip(described["versions"], services.catalog.versions(model), strict=True):
+        if version.model is not None:
+            entry["card"] = version.model.card.model_dump(mode="json")
+    return described
+
+
+@router.get("/models/{model}/card", response_model=None, responses=_CARD)
+async def show_card(
+    model: str, request: Request, services: ServicesDep, version: Annotated[int | None, Query(ge=1)] = None
+) -> Response:
+    """The model card: a page for browsers (Accept: text/html), JSON for programs."""
+    loaded = services.catalog.resolve(model, version)
+    if "text/html" in request.headers.get("accept", ""):
+        page = await services.decoder.call(lambda: render_card(loaded))
+        return HTMLResponse(page, headers=PAGE_HEADERS)
+    return JSONResponse(loaded.card.model_dump(mode="json"))
+
+
+def _describe(catalog: Catalog, name: str) -> dict[str, Any]:
+    versions = catalog.versions(name)
+    states = {version.state for version in versions} or {"refused"}
+    state = next(state for state in ("loaded", "loading", "refused", "unloaded") if state in states)
+    described: dict[str, Any] = {
+        "name": name,
+        "state": state,
+        "versions": [_describe_version(version) for version in versions],
+    }
+    if reason := catalog.refusal(name):
+        described["reason"] = reason
+    return described
+
+
+def _describe_version(version: Version) -> dict[str, Any]:
+    described: dict[str, Any] = {"version": version.number, "state": version.state}
+    if version.reason:
+        described["reason"] = version.reason
+    if (model := version.model) is not None:
+        card = model.card
+        described |= {
+            "device": model.device.name,
+            "device_reason": model.device.reason,
+            "network": card.network.name,
+            "precision": card.precision,
+            "input": {
+                "height": card.image.height,
+                "width": card.image.width,
+                "channels": card.image.channels,
+            },
+            "classes": len(card.labels),
+            "max_batch_size": model.max_batch_size,
+            "batch_size": model.batcher.max_batch_size,
+            "ms_of_batch": {str(rows): round(s * 1e3, 3) for rows, s in model.seconds_of_batch.items()},
+            "golden_difference": model.replay_difference,
+            "load_s": round(model.load_s, 3),
+            "memory_bytes": model.memory_bytes,
+        }
+    return described

@@ -1,0 +1,58 @@
+"""Files of a loaded version that the page shows: golden images as samples, pictures and numbers of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import FileResponse
+
+from app.errors import UnknownPath
+from app.http.services import Services, ServicesDep
+from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, REPORT_FOLDER
+
+router = APIRouter(prefix="/models/{model}", tags=["models"])
+
+VersionNumber = Annotated[int | None, Query(ge=1, description="Default: the newest.")]
+
+
+@router.get("/golden")
+async def list_golden(model: str, services: ServicesDep, version: VersionNumber = None) -> dict[str, list[str]]:
+    """Names of the images that the model was replayed with."""
+    return {"files": _list(_folder(services, model, version) / GOLDEN_FOLDER)}
+
+
+@router.get("/golden/{file}", response_class=FileResponse)
+async def send_golden(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
+    """One of those images, byte for byte as it was exported."""
+    return _send(_folder(services, model, version) / GOLDEN_FOLDER, file)
+
+
+@router.get("/report")
+async def list_report(model: str, services: ServicesDep, version: VersionNumber = None) -> dict[str, list[str]]:
+    """Names of the report's files; none where the model came without one."""
+    return {"files": _list(_folder(services, model, version) / REPORT_FOLDER)}
+
+
+@router.get("/report/{file}", response_class=FileResponse)
+async def send_report(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
+    """curves.png, confusion.png, reliability.png or metrics.json, where the version has them."""
+    return _send(_folder(services, model, version) / REPORT_FOLDER, file)
+
+
+def _folder(services: Services, model: str, version: int | None) -> Path:
+    return services.catalog.resolve(model, version).folder
+
+
+def _send(folder: Path, file: str) -> FileResponse:
+    # Only a name that the folder really lists: nothing in it can lead elsewhere.
+    if file not in (names := _list(folder)):
+        raise UnknownPath(f"there is no file {file[:80]!r}; there are {', '.join(names) or 'none'}")
+    return FileResponse(folder / file, headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
+
+
+def _list(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_file() and entry.name != GOLDEN_FILE)

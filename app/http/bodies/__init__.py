@@ -1,0 +1,1 @@
+"""Request bodies to images: streams within limits, forms, JSON."""

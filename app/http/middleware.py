@@ -1,0 +1,68 @@
+"""What every answer carries: X-Request-ID and Server-Timing. Counts it, logs it, traces it; and the last net under
+unexpected errors.
+"""
+
+from __future__ import annotations
+
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.problems import unexpected_response
+from app.observe.access_log import Journal
+from app.observe.logs import RequestIds, current_request
+from app.observe.tracing import read_trace_id, trace_request
+
+
+class Envelope:
+    """ASGI middleware: gives each request an id (the client's own X-Request-ID where it is plain) and times
+    it.
+    """
+
+    def __init__(self, app: ASGIApp, journal: Journal) -> None:
+        self.app = app
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state["request_id"] = self._journal.find_id(headers.get("x-request-id", ""))
+        trace_id = read_trace_id(headers.get("traceparent", ""))
+        token = current_request.set(RequestIds(state["request_id"], trace_id))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answer = MutableHeaders(scope=message)
+                answer["X-Request-ID"] = state["request_id"]
+                total = f"total;dur={(time.perf_counter() - start) * 1e3:.2f}"
+                stages = answer.get("Server-Timing")
+                answer["Server-Timing"] = f"{stages}, {total}" if stages else total
+            await send(message)
+
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        try:
+            with trace_request(f"{scope['method']} {scope['path']}", headers, attributes) as span:
+                await self.app(scope, receive, send_with_headers)
+                if span is not None:
+                    span.set_attribute("http.response.status_code", status)
+        except ClientDisconnect:
+            return  # nobody is left to answer
+        except Exception as error:
+            response = unexpected_response(Request(scope), error)
+            if not status:
+                await response(scope, receive, send_with_headers)
+        finally:
+            self._journal.record(
+                *(scope["method"], scope["path"], status, time.perf_counter() - start),
+                *(state.get("model"), state.get("error_code", "")),
+            )
+            current_request.reset(token)

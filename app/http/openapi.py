@@ -1,0 +1,106 @@
+"""What /openapi.json says beyond what the routes' own types say: every error with its body, an example each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app import errors
+from app.errors import problem
+from app.http.schemas import Problem
+from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, UnsupportedType
+
+Responses = dict[int | str, dict[str, Any]]
+
+_PROBLEM_TYPE = "application/problem+json"
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+_EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
+    400: (
+        "The image or body can't be read",
+        UndecodableImage("the JPEG of 400 bytes can't be decoded: it is truncated, send the file again, whole"),
+    ),
+    401: ("A key is needed or wrong", errors.Unauthorized("send a key: Authorization: Bearer KEY")),
+    403: ("Management is off", errors.ManagementOff("models are managed by holders of a key: set admin_keys")),
+    404: (
+        "No such model or version, or it was refused",
+        errors.UnknownModel("there is no model 'lenet'; there are lenet5, resnet18"),
+    ),
+    408: (
+        "The header or body came too slowly",
+        errors.RequestTimeout("the body was not complete after 30 s (body_timeout_s): send it faster"),
+    ),
+    409: ("The load is refused; nothing changed", errors.LoadRefused("lenet5 version 2 is refused: ...")),
+    413: (
+        "Too many bytes, pixels, images or rows",
+        TooManyPixels("the image has 30000x30000 pixels, the limit (max_pixels) is 50,000,000"),
+    ),
+    415: ("Unsupported type", UnsupportedType("Content-Type 'text/plain' is not supported: send image/*")),
+    422: ("Bad parameter", errors.InvalidParameter("top_k is 0, lenet5 has 10 classes: give a number from 1 to 10")),
+    429: (
+        "The queue is full, or the wait would be longer than the deadline",
+        errors.Overloaded("256 of the 256 places in the queue (max_queue_rows) are taken", retry_after_s=2),
+    ),
+    503: (
+        "Loading, shutting down, or the device failed",
+        errors.Loading("lenet5 is being loaded: try again in a moment"),
+    ),
+    504: ("The deadline passed", errors.DeadlineExceeded("no answer within 10,000 ms: the deadline passed")),
+}
+
+
+def describe_errors(*statuses: int) -> Responses:
+    """The `responses` of a route for these statuses."""
+    return {status: _describe_error(status) for status in statuses}
+
+
+def example(**values: Any) -> dict[str, Any]:
+    """An example answer, spelled as keyword arguments."""
+    return values
+
+
+def build_openapi(app: FastAPI) -> dict[str, Any]:
+    """The document of /openapi.json, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        _correct(document)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _correct(document: dict[str, Any]) -> None:
+    """FastAPI's own 422 has a body of another form than ours; ours isn't a type that it can put on a media type."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            found = operation["responses"]
+            if "HTTPValidationError" in str(found.get("422", "")):
+                found["422"] = _describe_error(422)
+
+
+def _describe_error(status: int) -> dict[str, Any]:
+    text, error = _EXAMPLES[status]
+    described: dict[str, Any] = {
+        "description": text,
+        "content": {
+            _PROBLEM_TYPE: {
+                "schema": _PROBLEM,
+                "example": problem(error, instance="/predict/lenet5", request_id="9f1c2ab04d17-3"),
+            }
+        },
+    }
+    if "Retry-After" in error.headers:
+        described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    return described

@@ -1,0 +1,87 @@
+"""Every error becomes one body here: application/problem+json (RFC 9457), whoever raised it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import InvalidParameter, MethodNotAllowed, Unavailable, UnknownPath, problem
+from app.http.bodies.json import encode_json
+from artifact.errors import BadRequest, ConvserveError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def add_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(ConvserveError, _answer_own)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+
+
+def write_problem(error: ConvserveError, path: str, request_id: str) -> bytes:
+    """The body that says `error`, about a request to `path`."""
+    return encode_json(problem(error, instance=path, request_id=request_id))
+
+
+def problem_response(request: Request, error: ConvserveError) -> Response:
+    request.state.error_code = error.code
+    body = write_problem(error, request.url.path, request.state.request_id)
+    return Response(body, error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+def unexpected_response(request: Request, error: Exception) -> Response:
+    """The answer to an error that nobody foresaw: the log gets the trace, the client a clean body with the
+    request's id.
+    """
+    return problem_response(request, log_unexpected(error, request.state.request_id))
+
+
+def log_unexpected(error: Exception, request_id: str) -> ConvserveError:
+    """What to tell a client of an error that nobody foresaw, once the log has it."""
+    log.error("request %s failed", request_id, exc_info=error)
+    return _Unexpected(f"an unexpected error; the server's log has it under {request_id}")
+
+
+class _Unexpected(ConvserveError):
+    """A defect of ours. Its 500 is the only one, and a test away from being none."""
+
+
+async def _answer_own(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ConvserveError)
+    return problem_response(request, error)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """What starlette itself refuses: unknown paths, wrong methods, malformed requests."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem_response(
+            request, UnknownPath(f"there is nothing at {request.url.path[:200]}: /docs lists every address")
+        )
+    if error.status_code == 405:
+        headers = dict(error.headers or {})
+        allowed = headers.get("Allow", headers.get("allow", ""))
+        detail = f"{request.method} is not allowed at {request.url.path[:200]}, only {allowed}"
+        return problem_response(request, MethodNotAllowed(detail, headers=headers))
+    kind = BadRequest if error.status_code < 500 else Unavailable
+    return problem_response(request, kind(str(error.detail)))
+
+
+async def _answer_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body"))
+    given = str(first.get("input"))[:80]
+    if first["type"] == "extra_forbidden":
+        detail = f"there is no parameter {where!r}: /docs lists those of {request.url.path}"
+    else:
+        detail = f"{where} is {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return problem_response(request, InvalidParameter(detail))

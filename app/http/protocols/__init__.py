@@ -1,0 +1,1 @@
+"""Everybody else's forms, each a translation and nothing more."""

@@ -1,0 +1,160 @@
+"""/v1/models: the form of TensorFlow Serving's and KServe's v1, thin: encoded images in, probabilities in label order
+out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from app.admission.admission import choose_model, longest_timing, name_stages, run_images
+from app.catalog.loading import Version
+from app.errors import BadJson
+from app.http.auth import check_predict_key
+from app.http.bodies.json import encode_json, parse_json
+from app.http.bodies.multipart import too_many_images
+from app.http.bodies.stream import read_body, request_limit
+from app.http.openapi import describe_errors, example
+from app.http.services import Services, ServicesDep
+from app.inference.decoder import Encoded
+from artifact.errors import ConvserveError, EmptyBody
+
+router = APIRouter(prefix="/v1/models", tags=["v1"])
+
+_SHAPE = 'send {"instances": [{"b64": "<base64>"}, ...]}'
+_STATES = {"loaded": "AVAILABLE", "loading": "LOADING", "refused": "END", "unloaded": "END"}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["instances"],
+                "properties": {
+                    "signature_name": {"type": "string"},
+                    "instances": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "required": ["b64"],
+                            "properties": {"b64": {"type": "string"}},
+                        },
+                    },
+                },
+            },
+            "example": {"instances": [{"b64": "<base64>"}]},
+        }
+    },
+}
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The probabilities of each image, in label order.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["predictions"],
+                    "properties": {
+                        "predictions": {
+                            "type": "array",
+                            "items": {"type": "array", "items": {"type": "number"}},
+                        }
+                    },
+                },
+                "example": example(predictions=[[0.01, 0.98, 0.01]]),
+            }
+        },
+    },
+    **describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+}
+
+
+# Before the routes below: {model} there would match these addresses too, and name GET as the only method.
+@router.post(
+    "/{model}:predict",
+    response_class=Response,
+    responses=_ANSWER,
+    openapi_extra={"requestBody": _BODY},
+    dependencies=[Depends(check_predict_key)],
+)
+async def predict_v1(model: str, request: Request, services: ServicesDep) -> Response:
+    """Classify with the newest version."""
+    return await _answer(model, None, request, services)
+
+
+@router.post(
+    "/{model}/versions/{version}:predict",
+    response_class=Response,
+    responses=_ANSWER,
+    openapi_extra={"requestBody": _BODY},
+    dependencies=[Depends(check_predict_key)],
+)
+async def predict_v1_with_version(
+    model: str, version: Annotated[int, Path(ge=1)], request: Request, services: ServicesDep
+) -> Response:
+    """Classify with one version."""
+    return await _answer(model, version, request, services)
+
+
+@router.get("/{model}", responses=describe_errors(404))
+async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
+    """The versions of a model and their state."""
+    return {"model_version_status": [_describe(version) for version in services.catalog.versions(model)]}
+
+
+@router.get("/{model}/versions/{version:int}", responses=describe_errors(404, 422))
+async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep) -> dict[str, Any]:
+    """The state of one version."""
+    found = [known for known in services.catalog.versions(model) if known.number == version]
+    if not found:
+        services.catalog.resolve(model, version)  # raises and says which there are
+    return {"model_version_status": [_describe(known) for known in found]}
+
+
+async def _answer(name: str, version: int | None, request: Request, services: Services) -> Response:
+    model = choose_model(request, services, name, version)
+    model.batcher.check_room(1)
+    body = await read_body(request, request_limit(services.settings))
+    images = await services.decoder.call(lambda: _parse_instances(body, services.settings.max_images))
+    model = choose_model(request, services, name, version)
+    outcomes = await run_images(request, services, model, images, model.timeout_s)
+    predictions = []
+    for place, outcome in enumerate(outcomes):
+        if isinstance(outcome, ConvserveError):  # the form has no place for an error among the rows
+            outcome.detail = f"instance {place}: {outcome.detail}"
+            raise outcome
+        predictions.append(outcome.scores.probabilities.tolist())
+    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
+    return Response(encode_json({"predictions": predictions}), media_type="application/json", headers=headers)
+
+
+def _parse_instances(body: bytes, max_images: int) -> list[Encoded]:
+    parsed = parse_json(
+        body,
+        _SHAPE,
+        most_brackets=2 * max_images + 16,
+        most_commas=3 * max_images + 16,  # a data: URL has one of its own
+        too_many=too_many_images(max_images),
+    )
+    instances = parsed.get("instances") if isinstance(parsed, dict) else None
+    if not isinstance(instances, list) or not all(
+        isinstance(instance, dict) and isinstance(instance.get("b64"), str) for instance in instances
+    ):
+        raise BadJson(f"the JSON has no list of images under the key instances: {_SHAPE}")
+    if len(instances) > max_images:
+        raise too_many_images(max_images)
+    if not instances:
+        raise EmptyBody(f"the list of instances is empty: {_SHAPE}")
+    return [instance["b64"] for instance in instances]
+
+
+def _describe(version: Version) -> dict[str, Any]:
+    ok = version.state == "loaded"
+    return {
+        "version": str(version.number),
+        "state": _STATES[version.state],
+        "status": {"error_code": "OK" if ok else "UNAVAILABLE", "error_message": "" if ok else version.reason},
+    }

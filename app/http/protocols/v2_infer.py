@@ -1,0 +1,186 @@
+"""POST /v2/models/{model}/infer: the Open Inference Protocol's prediction, with the binary and classification
+extensions.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Request
+from starlette.responses import Response
+
+from app.admission.admission import choose_model, longest_timing, name_stages, run_images
+from app.admission.tensors import InferRequest, WantedOutput, encode_bytes, floats, parse_request
+from app.http.auth import check_predict_key
+from app.http.bodies.json import encode_json
+from app.http.bodies.stream import read_body, request_limit
+from app.http.openapi import describe_errors, example
+from app.http.services import Services, ServicesDep
+from app.inference.attempt import Prediction
+from app.inference.labels import top_classes
+from app.inference.model import LoadedModel
+from artifact.errors import ConvserveError
+
+router = APIRouter(prefix="/v2/models", tags=["v2"], dependencies=[Depends(check_predict_key)])
+
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "datatype", "shape"],
+    "properties": {
+        "name": {"type": "string", "enum": ["image"]},
+        "datatype": {"type": "string", "enum": ["UINT8", "BYTES"]},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+        "data": {"type": "array", "items": {}, "description": "Numbers 0 to 255, or base64 texts of image files."},
+        "parameters": {"type": "object"},
+    },
+}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": _TENSOR},
+                    "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+                    "parameters": {"type": "object"},
+                },
+            },
+            "example": {
+                "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["<base64>"]}],
+                "outputs": [{"name": "probabilities", "parameters": {"classification": 3}}],
+            },
+        },
+        "application/octet-stream": {
+            "schema": {"type": "string", "format": "binary"},
+        },
+    },
+}
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The tensors: JSON, or JSON followed by binary data (Inference-Header-Content-Length).",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["model_name", "model_version", "outputs"],
+                    "properties": {
+                        "model_name": {"type": "string"},
+                        "model_version": {"type": "string"},
+                        "id": {"type": "string"},
+                        "outputs": {"type": "array", "items": {"type": "object"}},
+                    },
+                },
+                "example": example(
+                    model_name="lenet5",
+                    model_version="1",
+                    outputs=[{"name": "energy", "datatype": "FP32", "shape": [1], "data": [9.25]}],
+                ),
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+    **describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+}
+_HeaderLength = Annotated[
+    str | None,
+    Header(alias="Inference-Header-Content-Length", description="Bytes of the JSON part, where binary data follows."),
+]
+
+
+@router.post("/{model}/infer", response_class=Response, responses=_ANSWER, openapi_extra={"requestBody": _BODY})
+async def infer(model: str, request: Request, services: ServicesDep, header_length: _HeaderLength = None) -> Response:
+    """Classify tensors or encoded images with the newest version."""
+    return await _answer(model, None, header_length, request, services)
+
+
+@router.post(
+    "/{model}/versions/{version}/infer",
+    response_class=Response,
+    responses=_ANSWER,
+    openapi_extra={"requestBody": _BODY},
+)
+async def infer_with_version(
+    model: str,
+    version: Annotated[int, Path(ge=1)],
+    request: Request,
+    services: ServicesDep,
+    header_length: _HeaderLength = None,
+) -> Response:
+    """Classify tensors or encoded images with one version."""
+    return await _answer(model, version, header_length, request, services)
+
+
+async def _answer(
+    name: str, version: int | None, header_length: str | None, request: Request, services: Services
+) -> Response:
+    model = choose_model(request, services, name, version)
+    model.batcher.check_room(1)
+    body = await read_body(request, request_limit(services.settings))
+    most, card = services.settings.max_images, model.card
+    asked = await services.decoder.call(lambda: parse_request(body, header_length, card, most))
+    model = choose_model(request, services, name, version)
+    # Clients of other servers ask for what they like: here a request may only shorten the deadline.
+    timeout_s = min(asked.timeout_us / 1e6 or model.timeout_s, model.timeout_s)
+    outcomes = await run_images(request, services, model, asked.rows, timeout_s)
+    predictions = _all_or_first_error(outcomes)
+    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
+    return _render(model, asked, predictions, headers)
+
+
+def _all_or_first_error(outcomes: list[Prediction | ConvserveError]) -> list[Prediction]:
+    """A tensor has no place for an error: a row that failed fails the request, and is named."""
+    predictions = []
+    for row, outcome in enumerate(outcomes):
+        if isinstance(outcome, ConvserveError):
+            outcome.detail = f"row {row}: {outcome.detail}"
+            raise outcome
+        predictions.append(outcome)
+    return predictions
+
+
+def _render(
+    model: LoadedModel, asked: InferRequest, predictions: list[Prediction], headers: dict[str, str]
+) -> Response:
+    tails: list[bytes] = []
+    outputs = [_render_output(model, wanted, predictions, tails) for wanted in asked.outputs]
+    answer: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version), "outputs": outputs}
+    if asked.id is not None:
+        answer["id"] = asked.id
+    head = encode_json(answer)
+    if not tails:
+        return Response(head, media_type="application/json", headers=headers)
+    headers["Inference-Header-Content-Length"] = str(len(head))
+    return Response(b"".join([head, *tails]), media_type="application/octet-stream", headers=headers)
+
+
+def _render_output(
+    model: LoadedModel, wanted: WantedOutput, predictions: list[Prediction], tails: list[bytes]
+) -> dict[str, Any]:
+    """The output's JSON; its binary data, where wanted so, goes to `tails`."""
+    data: list[Any]
+    if wanted.classes:
+        texts = [
+            f"{entry.probability:f}:{entry.index}:{entry.label}"
+            for prediction in predictions
+            for entry in top_classes(model, prediction.scores, wanted.classes)
+        ]
+        shape, datatype = [len(predictions), wanted.classes], "BYTES"
+        data, binary = texts, encode_bytes([text.encode() for text in texts]) if wanted.binary else b""
+    else:
+        values = floats(
+            [p.scores.probabilities for p in predictions]
+            if wanted.name == "probabilities"
+            else [p.scores.energy or 0.0 for p in predictions]
+        )
+        shape, datatype = list(values.shape), "FP32"
+        data, binary = ([], values.tobytes()) if wanted.binary else (values.ravel().tolist(), b"")
+    output: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": shape}
+    if wanted.binary:
+        tails.append(binary)
+        output["parameters"] = {"binary_data_size": len(binary)}
+    else:
+        output["data"] = data
+    return output

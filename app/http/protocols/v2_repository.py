@@ -1,0 +1,118 @@
+"""/v2/repository: what the repository holds, load and unload: the one management interface, for holders of an admin
+key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+
+from app.catalog.catalog import Catalog
+from app.errors import BadJson, InvalidParameter, RequestTooLarge
+from app.http.auth import check_admin_key
+from app.http.bodies.json import parse_json
+from app.http.bodies.stream import BodyLimit, read_body
+from app.http.openapi import describe_errors
+from app.http.services import ServicesDep
+
+router = APIRouter(
+    prefix="/v2/repository",
+    tags=["management"],
+    dependencies=[Depends(check_admin_key)],
+    responses=describe_errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
+)
+
+_LIMIT = BodyLimit("request", "of management", 10_000, RequestTooLarge)
+
+# Triton's words for our states.
+_STATES = {"loaded": "READY", "loading": "LOADING", "refused": "UNAVAILABLE", "unloaded": "UNAVAILABLE"}
+
+
+def _describe_body(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties}
+    return {"requestBody": {"required": False, "content": {"application/json": {"schema": schema}}}}
+
+
+_INDEX = _describe_body({"ready": {"type": "boolean", "description": "Only what serves."}})
+_CHANGE = _describe_body(
+    {
+        "parameters": {
+            "type": "object",
+            "properties": {"unload_dependents": {"type": "boolean"}},
+            "additionalProperties": False,
+            "description": "Nothing can be configured here.",
+        }
+    }
+)
+
+
+@router.post("/index", openapi_extra=_INDEX)
+async def list_repository(request: Request, services: ServicesDep) -> list[dict[str, str]]:
+    """Every model and version that was tried, with its state and the reason where it doesn't serve."""
+    ready = (await _read_object(request)).get("ready", False)
+    if not isinstance(ready, bool):
+        raise InvalidParameter(f"ready is {str(ready)[:40]!r}: give true or false")
+    rows = [row for name in services.catalog.names() for row in _describe(services.catalog, name)]
+    return [row for row in rows if row["state"] == "READY"] if ready else rows
+
+
+@router.post("/models/{model}/load", openapi_extra=_CHANGE)
+async def load(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
+    """Load, or load again, what the repository holds of a model now: loaded, warmed and replayed beside what
+    serves, then swapped without a failed request. 409 with the reason where it can't be served; then nothing
+    changed.
+    """
+    _refuse_parameters(await _read_object(request))
+    await services.control.load(model)
+    return {"name": model, "state": "READY"}
+
+
+@router.post("/models/{model}/unload", openapi_extra=_CHANGE)
+async def unload(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
+    """Take a model out of service; what was accepted is finished first."""
+    _refuse_parameters(await _read_object(request))
+    await services.control.unload(model)
+    return {"name": model, "state": "UNAVAILABLE"}
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
+    """The JSON body, which may be left out. By hand: FastAPI's own reading has no limit, comes before the key is
+    checked, and asks for a Content-Type, which tritonclient doesn't send.
+    """
+    body = await read_body(request, _LIMIT)
+    if not body:
+        return {}
+    too_many = BadJson("the JSON holds more than a request to load or unload needs")
+    parsed = parse_json(body, 'send {"parameters": {}}', most_brackets=64, most_commas=64, too_many=too_many)
+    if not isinstance(parsed, dict):
+        raise BadJson("the JSON is no object")
+    return parsed
+
+
+def _refuse_parameters(asked: dict[str, Any]) -> None:
+    parameters = asked.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise BadJson("parameters is no object")
+    if not isinstance(parameters.get("unload_dependents", False), bool):
+        raise InvalidParameter("unload_dependents is neither true nor false")
+    given = sorted(parameters.keys() - {"unload_dependents"})
+    if given:
+        raise InvalidParameter(
+            f"the parameter {given[0][:40]!r} is not supported: models are configured by their cards, the server by "
+            "its settings"
+        )
+
+
+def _describe(catalog: Catalog, name: str) -> list[dict[str, str]]:
+    versions = [
+        {"name": name, "version": str(v.number), "state": _STATES[v.state], "reason": _reason(v.state, v.reason)}
+        for v in catalog.versions(name)
+    ]
+    if versions:
+        return versions
+    return [{"name": name, "version": "", "state": "UNAVAILABLE", "reason": catalog.refusal(name)}]
+
+
+def _reason(state: str, reason: str) -> str:
+    return "unloaded" if state == "unloaded" else reason

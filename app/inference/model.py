@@ -1,0 +1,224 @@
+"""LoadedModel: one version of a model, checked, warmed, replayed and ready for rows.
+
+`load_model` makes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from app.batching.batcher import Batcher
+from app.batching.cost import Pace, choose_batch_size, fit_cost
+from app.errors import DeviceFailed
+from app.inference.devices import ChosenDevice, choose_devices, name_devices
+from app.inference.memory import measure_memory
+from app.inference.meters import ModelMeters
+from app.inference.replay import replay
+from app.inference.scores import Scores
+from app.inference.session import OnnxSession
+from app.observe.metrics import Metrics
+from app.settings import Settings, count_cores
+from artifact.card import ModelCard, read_card
+from artifact.classifier import Classifier, read_classifier
+from artifact.errors import ArtifactError
+from artifact.golden import check_sha256
+from artifact.images.frame import Pixels
+from artifact.layout import MODEL_FILE
+
+log = logging.getLogger(__name__)
+
+# A network whose largest batch takes less runs on the event loop: handing it to a thread would take as long.
+INLINE_S = 0.004
+
+
+@dataclass(frozen=True)
+class ReadySession:
+    """A session that passed every check, and what the checks measured."""
+
+    card: ModelCard
+    session: OnnxSession
+    """With the whole device to itself: on a CPU over all threads."""
+    lanes: list[OnnxSession]
+    """What runs side by side under load, fed from one queue: one session a GPU, or one thread a core."""
+    classifier: Classifier | None
+    seconds_of_batch: dict[int, float]
+    """Of `session`."""
+    seconds_in_lane: dict[int, float]
+    replay_difference: float
+    load_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """What the routes predict with."""
+
+    folder: Path
+    """Where the version stands: its golden images and its report are served from there."""
+    card: ModelCard
+    devices: tuple[ChosenDevice, ...]
+    max_batch_size: int
+    """What card and settings allow; the batcher's own is what this device gains from, measured."""
+    batcher: Batcher[Pixels, Scores]
+    timeout_s: float
+    seconds_of_batch: dict[int, float]
+    """Measured at warm-up on this device, by rows."""
+    replay_difference: float
+    """The largest departure of a golden probability on this device."""
+    load_s: float
+    classifier: Classifier | None
+    """The last layer of a pooled network, for class activation maps."""
+    memory_bytes: int
+    """Measured around the load: of this process on a CPU, of the GPU otherwise."""
+    meters: ModelMeters
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def version(self) -> int:
+        return self.card.version
+
+    @cached_property
+    def class_prefixes(self) -> list[str]:
+        """How the JSON object of each class begins, up to its probability: an answer then only adds numbers."""
+        return [
+            f'{{"label":{json.dumps(label, ensure_ascii=False)},"index":{index},"probability":'
+            for index, label in enumerate(self.card.labels)
+        ]
+
+    @property
+    def device(self) -> ChosenDevice:
+        """The first of its devices, which stands for all: they are of one kind."""
+        return self.devices[0]
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let the session go."""
+        await self.batcher.close()
+
+
+def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime) -> ReadySession:
+    """Check, load, warm and replay one version's folder; `settings` are those of this model. Blocks: call
+    it in a thread.
+
+    Raises ArtifactError with the reason why the folder can't be served, DeviceUnavailable where the device
+    isn't there.
+    """
+    start = time.perf_counter()
+    card = read_card(folder)
+    _check_place(folder, card)
+    check_sha256(folder, card)
+    classifier = read_classifier(folder, card)
+    devices = choose_devices(settings.device, runtime)
+    before = [measure_memory(device) for device in devices]
+    threads = settings.threads or count_cores()
+    on_gpu = devices[0].is_cuda
+    # On a CPU threads that share one image wait for each other: under load one thread an image does more.
+    lanes = [_open_session(folder, card, device, settings, threads if on_gpu else 1, runtime) for device in devices]
+    try:
+        in_lane, *_ = [lane.warm_up() for lane in lanes]
+        difference = max(replay(folder, card, lane) for lane in lanes)
+        session, alone = lanes[0], in_lane
+        if threads > 1 and not on_gpu and not _is_tiny(session, in_lane):
+            session = _open_session(folder, card, devices[0], settings, threads, runtime)
+            alone = session.warm_up()
+            difference = max(difference, replay(folder, card, session))
+            lanes *= threads
+    except ArtifactError:
+        raise
+    except Exception as error:
+        raise ArtifactError(f"{MODEL_FILE} doesn't run on {devices[0].name}: {str(error)[:300]}") from error
+    took = time.perf_counter() - start
+    grown = sum(measure_memory(device) - used for device, used in zip(devices, before, strict=True))
+    # Never less than the file: pages that another model gave back may be used again without a trace.
+    memory = max(grown, (folder / MODEL_FILE).stat().st_size)
+    log.info(
+        "%s version %d is ready on %s (%s) after %.2f s, golden difference %.1g, %.0f MB",
+        *(card.name, card.version, name_devices(devices), devices[0].reason, took, difference, memory / 1e6),
+    )
+    return ReadySession(card, session, lanes, classifier, alone, in_lane, difference, took, memory)
+
+
+def _is_tiny(session: OnnxSession, seconds_of_batch: dict[int, float]) -> bool:
+    """Whether even the largest batch is done sooner than it is worth handing it to another thread."""
+    return not session.device.is_cuda and seconds_of_batch.get(session.max_batch_size, INLINE_S) < INLINE_S
+
+
+def _open_session(
+    folder: Path, card: ModelCard, device: ChosenDevice, settings: Settings, threads: int, runtime: Any
+) -> OnnxSession:
+    return OnnxSession(
+        folder / MODEL_FILE,
+        card,
+        device,
+        max_batch_size=min(card.max_batch, settings.max_batch_size),
+        threads=threads,
+        runtime=runtime,
+    )
+
+
+async def load_model(
+    folder: Path,
+    settings: Settings,
+    *,
+    runtime: Any = onnxruntime,
+    metrics: Metrics | None = None,
+    on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
+) -> LoadedModel:
+    """Load one version's folder in a thread and put a Batcher in front of it. `settings` are those of this
+    model.
+
+    Raises ArtifactError with the reason why it can't be served.
+    """
+    ready = await asyncio.to_thread(prepare_session, folder, settings, runtime)
+    meters = ModelMeters(metrics or Metrics(), ready.card)
+    largest, cost = ready.session.max_batch_size, fit_cost(ready.seconds_in_lane)
+    batcher: Batcher[Pixels, Scores] = Batcher(
+        [lane.run for lane in ready.lanes],
+        max_batch_size=choose_batch_size(cost, largest),
+        patience_s=cost.fixed_s,  # waiting costs at most what it can save
+        inline=_is_tiny(ready.session, ready.seconds_of_batch),
+        # On a CPU a thread woken beside an idle runner takes a busy one's core as often as the free one: it had better
+        # decode its next image itself. A GPU's threads are for feeding it alone.
+        lend_threads=not ready.session.device.is_cuda,
+        alone=None if ready.session in ready.lanes else ready.session.run,
+        max_queue_rows=settings.max_queue_rows,
+        max_wait_s=settings.max_wait_ms / 1e3,
+        pace=Pace(ready.seconds_in_lane),
+        on_batch=meters.record_batch,
+        on_device_failure=on_device_failure,
+    )
+    return LoadedModel(
+        folder,
+        ready.card,
+        tuple(dict.fromkeys(lane.device for lane in ready.lanes)),
+        largest,
+        batcher,
+        settings.timeout_ms / 1e3,
+        ready.seconds_of_batch,
+        ready.replay_difference,
+        ready.load_s,
+        ready.classifier,
+        ready.memory_bytes,
+        meters,
+    )
+
+
+def _check_place(folder: Path, card: ModelCard) -> None:
+    if (card.name, str(card.version)) != (folder.parent.name, folder.name):
+        raise ArtifactError(
+            f"the card says {card.name} version {card.version}, the folder "
+            f"{folder.parent.name}/{folder.name}: "
+            "a model can't be renamed by moving it, publish it under the other name"
+        )

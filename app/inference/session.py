@@ -1,0 +1,194 @@
+"""OnnxSession: one graph on one device, rows of pixels in, scores out. Knows no HTTP.
+
+The runtime (the onnxruntime module) is an argument, so that tests drive the CUDA road with a fake one.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from app.errors import DeviceFailed, DeviceUnavailable
+from app.inference.binding import BucketBinding
+from app.inference.devices import CPU, CUDA, ChosenDevice, cuda_providers
+from app.inference.scores import Scores, score_rows
+from artifact.card import ModelCard
+from artifact.errors import ArtifactError
+from artifact.images.frame import Pixels
+
+# Words by which onnxruntime's errors show that the device or its memory failed, not the row.
+_DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")
+# Kernels that carry a network's arithmetic; their fused forms (FusedConv, NhwcConv, FusedMatMul) contain
+# these words.
+_HEAVY = ("Conv", "MatMul", "Gemm")
+# Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from the largest
+# measured.
+_CPU_WARM_UP_S = 0.25
+_SHORT_S, _SHORT_RUNS = 0.01, 3
+# Longer than threads wait for one another within a run, as a rule, and than it takes to wake one.
+_SPIN_US = "50"
+
+
+class Observed(np.ndarray):
+    """Pixels whose features are asked for too: `pixels.view(Observed)`.
+
+    A type rather than a second road to the session: observed rows wait in the same queue and share batches
+    with all others.
+    """
+
+
+class OnnxSession:
+    """A model.onnx ready to run batches of uint8 [n, height, width, channels]."""
+
+    def __init__(
+        self,
+        path: Path,
+        card: ModelCard,
+        device: ChosenDevice,
+        *,
+        max_batch_size: int,
+        threads: int = 1,
+        runtime: Any = onnxruntime,
+    ) -> None:
+        """Raises ArtifactError for a graph that doesn't load or isn't what the card says, DeviceUnavailable
+        for a fallback.
+        """
+        self.device = device
+        self.max_batch_size = max_batch_size
+        self._shape = card.image.shape
+        self._outputs = ["probabilities", "energy"] if card.energy else ["probabilities"]
+        self._has_features = card.features
+        self._runtime = runtime
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that share a run wait for one another awake, but so shortly that they are asleep soon after it: by
+        # default they would spin on for milliseconds, and take the cores from decoding.
+        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
+        if device.is_cuda:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "convserve")
+        providers = cuda_providers(device.index, fallback=True) if device.is_cuda else [CPU]
+        try:
+            self._session = runtime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's exceptions share no public class
+            raise ArtifactError(f"{path.name} can't be loaded: {str(error)[:300]}") from error
+        self._check_signature(card)
+        self._bindings: dict[tuple[int, int], BucketBinding] = {}
+        if device.is_cuda:
+            self._check_on_cuda()
+
+    def run(self, rows: Sequence[Pixels]) -> list[Scores]:
+        """Scores of each row, in order. Raises DeviceFailed where the device or its memory is at fault."""
+        observed = self._has_features and any(isinstance(row, Observed) for row in rows)
+        names = [*self._outputs, "features"] if observed else self._outputs
+        try:
+            outputs = self._run_bound(rows, names) if self.device.is_cuda else self._run_plain(rows, names)
+        except Exception as error:
+            text = str(error)
+            if isinstance(error, MemoryError) or any(word in text.lower() for word in _DEVICE_WORDS):
+                raise DeviceFailed(f"{self.device.name} failed: the model is being loaded again") from error
+            raise
+        scores = score_rows(outputs[0], outputs[1] if "energy" in names else None)
+        if observed:
+            for place, row in enumerate(rows):
+                if isinstance(row, Observed):
+                    scores[place] = scores[place]._replace(features=outputs[-1][place])
+        return scores
+
+    def warm_up(self) -> dict[int, float]:
+        """Run the batch sizes 1, 2, 4, ... and the largest; seconds of each.
+
+        On CUDA every one of them, twice: the first run of a shape allocates and chooses kernels. A CPU
+        needs no such warming, so there the measuring ends when it has taken long enough, and a large
+        network isn't kept from being ready.
+        """
+        blank = np.zeros(self._shape, np.uint8)
+        seconds: dict[int, float] = {}
+        self.run([blank])
+        for size in batch_sizes(self.max_batch_size):
+            if not self.device.is_cuda and sum(seconds.values()) > _CPU_WARM_UP_S:
+                break
+            rows = [blank] * size
+            if self.device.is_cuda:
+                self.run(rows)
+            seconds[size] = self._time(rows)
+        return seconds
+
+    def _time(self, rows: Sequence[Pixels]) -> float:
+        """Seconds of a run; of a short one the best of some, since the machine may be busy with something else."""
+        best = float("inf")
+        for _ in range(_SHORT_RUNS):
+            start = time.perf_counter()
+            self.run(rows)
+            best = min(best, time.perf_counter() - start)
+            if best > _SHORT_S:
+                break
+        return best
+
+    def _run_plain(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        batch = np.array(rows)  # as np.stack, in less than half its time
+        outputs: list[npt.NDArray[np.float32]] = self._session.run(names, {"image": batch})
+        return outputs
+
+    def _run_bound(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        size = next(size for size in batch_sizes(self.max_batch_size) if size >= len(rows))
+        bucket = (size, len(names))
+        if bucket not in self._bindings:
+            self._bindings[bucket] = BucketBinding(
+                self._session, (size, *self._shape), names, self.device.index, self._runtime
+            )
+        return self._bindings[bucket].run(rows)
+
+    def _check_signature(self, card: ModelCard) -> None:
+        (image, *others), outputs = (
+            self._session.get_inputs(),
+            {o.name: o for o in self._session.get_outputs()},
+        )
+        found = f"{image.name}: {image.type} {image.shape}"
+        if others or image.name != "image" or image.type != "tensor(uint8)" or image.shape[1:] != list(self._shape):
+            raise ArtifactError(f"the graph's input is {found}, the card says image: uint8 [batch, {self._shape}]")
+        for name in [*self._outputs, *(["features"] if self._has_features else [])]:
+            if name not in outputs:
+                raise ArtifactError(f"the graph has no output {name}, only {', '.join(outputs)}")
+        classes = outputs["probabilities"].shape[-1]
+        if isinstance(classes, int) and classes != len(card.labels):
+            raise ArtifactError(f"the graph has {classes} classes, the card {len(card.labels)} labels")
+
+    def _check_on_cuda(self) -> None:
+        """One profiled run must show the arithmetic on the GPU: ONNX Runtime moves single nodes to the CPU
+        without a word.
+        """
+        if self._session.get_providers()[0] != CUDA:
+            raise DeviceUnavailable(f"onnxruntime fell back to the CPU instead of {self.device.name}")
+        self._run_plain([np.zeros(self._shape, np.uint8)], self._outputs)
+        profile = Path(self._session.end_profiling())
+        try:
+            events = json.loads(profile.read_bytes())
+        finally:
+            profile.unlink(missing_ok=True)
+        strays = sorted(
+            {
+                event["args"]["op_name"]
+                for event in events
+                if event.get("cat") == "Node"
+                and any(word in event.get("args", {}).get("op_name", "") for word in _HEAVY)
+                and event["args"].get("provider", CUDA) != CUDA
+            }
+        )
+        if strays:
+            raise DeviceUnavailable(f"{', '.join(strays)} would run on the CPU instead of {self.device.name}")
+
+
+def batch_sizes(largest: int) -> list[int]:
+    """1, 2, 4, ... and `largest` itself."""
+    return [1 << power for power in range((largest - 1).bit_length())] + [largest]

@@ -1,0 +1,1 @@
+"""Connections: uvicorn run by our own main, and the fast path beside the app."""

@@ -1,0 +1,285 @@
+"""ServiceProtocol: uvicorn's HTTP/1.1 with what it lacks: deadlines for header and body, a limit on the header,
+problem+json for what isn't HTTP, a drain that loses no request, and the hot road beside the app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sized
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.errors import RequestTimeout, RequestTooLarge
+from app.http.problems import MEDIA_TYPE, write_problem
+from app.server.fast_path import HotCycle, HotRoad
+from artifact.errors import BadRequest, ConvserveError
+
+_MOST_HEADER_BYTES = 64_000
+# From a deadline to its execution: a turn of the loop at least.
+_LAST_LOOK_S = 0.05
+# How long an idle connection stays open once the server stops: a request may already be on its way.
+_GRACE_S = 0.2
+
+_IDLE, _HEADER, _BODY = "idle", "header", "body"
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds from the first byte of a header to its end, and from there to the end of the body."""
+
+    header_s: float
+    body_s: float
+
+
+class _Flow(FlowControl):
+    """uvicorn's, but nothing more is read while requests wait behind one another: it reads on after each answer, and a
+    client that pipelines without end fills the memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
+class ServiceProtocol(HttpToolsProtocol):
+    """One connection. A client that is slower than the deadlines gets 408 and loses its place."""
+
+    def __init__(
+        self,
+        *args: Any,
+        deadlines: Deadlines,
+        on_refusal: Callable[[ConvserveError], None],
+        road: HotRoad | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadlines = deadlines
+        self._on_refusal = on_refusal
+        self._road = road
+        self._phase = _IDLE
+        self._requests = 0  # begun on this connection
+        self._header_bytes = 0
+        self._chunk = b""  # what is being parsed, while its first request may be one for the hot road
+        self._is_prompt = False
+        self._watched: tuple[str, int] = (_IDLE, 0)
+        self._timer: asyncio.TimerHandle | None = None
+        self.draining = False
+        self._idle_since = 0.0  # by the loop's clock, while nothing is being asked
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
+        self._phase = _HEADER  # a connection that sends nothing at all has no more time either
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._phase = _IDLE
+        self._watch()
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.abandon()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # Where no request is under way, this is the beginning of one.
+        begins = self._phase == _IDLE or not (self._requests or self._header_bytes)
+        if begins and self._answer_known(data):
+            return
+        self._chunk = data if begins else b""
+        before = self._phase, self._requests
+        super().data_received(data)
+        # A header that began within these bytes, behind other requests maybe, is counted from the next ones on.
+        if self._phase == _HEADER and before == (_HEADER, self._requests) and self.parser is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > _MOST_HEADER_BYTES:
+                self._refuse(RequestTooLarge(f"the header has more than {_MOST_HEADER_BYTES:,} bytes, the limit"))
+        self._chunk = b""
+        self._watch()
+
+    def _answer_known(self, data: bytes) -> bool:
+        """Whether `data` is a whole request for the hot road, the like of which was read before: nothing of it has to
+        be parsed.
+        """
+        if (road := self._find_hot_road()) is None or (cycle := road.recognize(data, self)) is None:
+            return False
+        before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
+        if cycle.finish_body() is not None:
+            self.cycle = before
+            return False
+        self._phase = _IDLE
+        self._requests += 1
+        self._watch()
+        return True
+
+    def on_message_begin(self) -> None:
+        # What uvicorn makes here beside it, the app's scope, the hot road doesn't need: it comes in _begin_general.
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self._phase = _HEADER
+        self._requests += 1
+        self._header_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._phase = _BODY
+        if (cycle := self._take_hot_road()) is not None:
+            self.cycle = cycle  # type: ignore[assignment]
+        else:
+            self._begin_general()
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, HotCycle):
+            self.cycle.add_body(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._phase = _IDLE
+        if not isinstance(self.cycle, HotCycle):
+            super().on_message_complete()
+        elif not self.cycle.response_complete and (body := self.cycle.finish_body()) is not None:
+            self.cycle = None
+            self._begin_general()
+            super().on_body(body)
+            super().on_message_complete()
+
+    def _take_hot_road(self) -> HotCycle | None:
+        """How the hot road answers the request whose header is complete; None where it doesn't."""
+        chunk, self._chunk = self._chunk, b""
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
+            return None
+        road = self._find_hot_road()
+        return None if road is None else road.take(self.url, self.headers, self, chunk)
+
+    def _find_hot_road(self) -> HotRoad | None:
+        """The hot road, where a request may take it now: behind an unanswered one it waits its turn in uvicorn's queue;
+        where the client doesn't read its answers, the app's next one waits for it.
+        """
+        return self._road if self._is_answered() and not self.flow.write_paused else None
+
+    def be_prompt(self) -> None:
+        """Have writes sent at once from now on. By default uvloop sends them at the end of the loop's turn, which is
+        better for the app's answers: they come in two pieces.
+        """
+        if not self._is_prompt:
+            self._is_prompt = True
+            self.transport.set_write_buffer_limits(0)
+
+    def _begin_general(self) -> None:
+        if self._is_prompt:
+            self._is_prompt = False
+            self.transport.set_write_buffer_limits()
+        read = self.url, self.expect_100_continue, self.headers
+        super().on_message_begin()
+        self.url, self.expect_100_continue, self.headers = read
+        self.scope["headers"] = self.headers
+        super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but for the timer of idle connections: one that looks now and then instead of one a request."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        self.timeout_keep_alive_task = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0 or not self._is_answered() or self._phase != _IDLE:
+            wait = left if left > 0 else max(1.0, self.timeout_keep_alive)
+            self.timeout_keep_alive_task = self.loop.call_later(wait, self._look_whether_idle)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Called at every chunk: the timer looks for itself; only a lost connection ends it."""
+        if self.transport.is_closing():
+            super()._unset_keepalive_if_required()
+
+    def shutdown(self) -> None:
+        self.draining = True
+        if self._is_answered():
+            self.loop.call_later(_GRACE_S, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn sends for bytes that aren't HTTP."""
+        self._refuse(BadRequest(f"{msg.rstrip('.').lower()}: it is not HTTP/1.1"))
+
+    def _watch(self) -> None:
+        """Set the timer of the phase that the connection is in. Called once a chunk, not once a phase: a request
+        that comes whole needs no timer.
+        """
+        now = (self._phase, self._requests)
+        if now == self._watched:
+            return
+        self._watched = now
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._phase != _IDLE:
+            seconds = self._deadlines.header_s if self._phase == _HEADER else self._deadlines.body_s
+            self._timer = self.loop.call_later(seconds, self._time_out)
+
+    def _time_out(self, last: bool = False) -> None:
+        self._timer = None
+        if not last:
+            # Where the loop is behind, timers run before what has already arrived is read: read first.
+            self._timer = self.loop.call_later(_LAST_LOOK_S, self._time_out, True)
+            return
+        if not self._requests:  # a browser's spare connection: nobody would read an answer
+            self.transport.close()
+            return
+        seconds = self._deadlines.header_s if self._phase == _HEADER else self._deadlines.body_s
+        self._refuse(
+            RequestTimeout(
+                f"the {self._phase} was not complete after {seconds:g} s ({self._phase}_timeout_s): send it faster"
+            )
+        )
+
+    def _refuse(self, error: ConvserveError) -> None:
+        """Answer with an error where no other answer has begun, and close."""
+        self._phase = _IDLE
+        if self.transport.is_closing():
+            return
+        waits = self._is_waiting_for_body()
+        if self._is_answered() or waits:
+            request_id = f"{secrets.token_hex(6)}-0"
+            body = write_problem(error, "", request_id)
+            status = HTTPStatus(error.status)
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+                f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+            self._on_refusal(error)
+        if waits:  # the app learns that its client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _is_waiting_for_body(self) -> bool:
+        """Whether the request at hand waits for the rest of its body, unanswered."""
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if (self._is_answered() and self._phase == _IDLE) or not self._requests:
+            self.transport.close()

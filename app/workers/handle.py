@@ -1,0 +1,87 @@
+"""WorkerHandle: one place among the workers, as the supervisor sees it: the process that holds it, and calls to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Iterable
+from typing import Any
+
+from app.errors import WorkerFailed
+from app.observe.metrics import Snapshot
+from app.workers.channel import Channel, Handlers, open_channel
+from artifact.errors import ConvserveError
+
+log = logging.getLogger(__name__)
+
+# What a worker's own drain may take beyond its timeout before it is killed.
+_PATIENCE_S = 10.0
+
+
+class WorkerHandle:
+    """Its `channel` is there once the process has asked for its settings, until it ends."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.process: Process | None = None
+        self.channel: Channel | None = None
+        self.replaces = False
+        """Whether others serve already: then it takes connections only once it is ready."""
+        self.tried = False
+        """Whether it has tried every model."""
+        self.last_snapshot: Snapshot | None = None
+
+    async def run(self, handlers: Handlers) -> int:
+        """One process from its start to its end; its exit status. `handlers` answer its calls, the first of
+        which is `start`.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "app.workers.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
+            )
+
+        async def start() -> Any:
+            self.channel = channel
+            return await handlers["start"]()
+
+        channel = await open_channel(ours, {**handlers, "start": start})
+        await channel.run()  # ends with the process
+        self.channel, self.tried = None, False
+        return await self.process.wait()
+
+    async def ask(self, method: str, **arguments: Any) -> Any:
+        """Raises as `Channel.call` does."""
+        if self.channel is None:
+            raise WorkerFailed("the worker has ended: try again")
+        return await self.channel.call(method, **arguments)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Tell it to finish what it accepted, and wait; its exit status."""
+        if self.process is None:
+            return 0
+        try:
+            self.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(timeout_s + _PATIENCE_S):
+                return await self.process.wait()
+        except ProcessLookupError:
+            return 0  # it was just being replaced
+        except TimeoutError:
+            log.error("worker %d didn't finish in time and is killed", self.number + 1)
+            self.process.kill()
+            return await self.process.wait()
+
+
+async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any) -> list[ConvserveError]:
+    """Call every worker; the errors of those that failed."""
+    answers = await asyncio.gather(*(worker.ask(method, **arguments) for worker in workers), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, ConvserveError):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, ConvserveError)]

@@ -1,0 +1,119 @@
+"""One of several processes that serve: `python -m app.workers.worker FD`, started by the supervisor, which it asks for
+all that concerns every process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+
+from app.catalog.catalog import Catalog, Change
+from app.catalog.control import observe_process
+from app.main import create_app
+from app.observe.logs import set_up_logging
+from app.observe.metrics import Snapshot, read_snapshot, write_snapshot
+from app.server.server import make_server
+from app.server.sockets import open_socket
+from app.settings import Settings
+from app.workers.channel import Channel, open_channel
+
+
+class SupervisedControl:
+    """Control through the supervisor, which reaches every worker."""
+
+    def __init__(self) -> None:
+        self.channel: Channel  # once it is open
+
+    async def load(self, name: str) -> None:
+        await self.channel.call("load", name=name)
+
+    async def unload(self, name: str) -> None:
+        await self.channel.call("unload", name=name)
+
+    async def forget(self, name: str) -> None:
+        await self.channel.call("forget", name=name)
+
+    async def explain_unready(self) -> str:
+        return str(await self.channel.call("explain_unready"))
+
+    async def snapshot(self) -> Snapshot:
+        return read_snapshot(await self.channel.call("snapshot"))
+
+
+class Orders:
+    """What the supervisor may tell this worker to do, on its own catalog alone."""
+
+    def __init__(self) -> None:
+        self.catalog: Catalog  # once the settings are known
+        self._changes: dict[str, Change] = {}
+
+    async def prepare(self, name: str) -> None:
+        self._changes[name] = await self.catalog.prepare(name)
+
+    async def commit(self, name: str) -> None:
+        self.catalog.commit(self._changes.pop(name))
+
+    async def abort(self, name: str) -> None:
+        if change := self._changes.pop(name, None):
+            self.catalog.abort(change)
+
+    async def unload(self, name: str) -> None:
+        await self.catalog.unload(name)
+
+    async def forget(self, name: str) -> None:
+        self.catalog.forget(name)
+
+    async def set_aliases(self, aliases: dict[str, str]) -> None:
+        self.catalog.aliases = aliases
+
+    async def explain_unready(self) -> str:
+        return self.catalog.explain_unready()
+
+    async def snapshot(self) -> Any:
+        return write_snapshot(self.catalog.metrics.snapshot())
+
+
+async def work(end: socket.socket) -> None:
+    """Serve until told to stop, or until the supervisor is gone."""
+    orders, control = Orders(), SupervisedControl()
+    names = ("prepare", "commit", "abort", "unload", "forget", "set_aliases", "explain_unready", "snapshot")
+    channel = control.channel = await open_channel(end, {name: getattr(orders, name) for name in names})
+    listening = asyncio.create_task(channel.run())
+    job = await channel.call("start")
+    settings = Settings(**job["settings"])
+    set_up_logging(settings.log_level, settings.log_format)
+    catalog = orders.catalog = Catalog(settings)
+    catalog.metrics.observe_with(observe_process)
+    catalog.aliases = job["aliases"]
+    app = create_app(settings, catalog, control)
+    server = make_server(app, settings, catalog.metrics)
+    listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    catalog.start(job["unloaded"])
+    telling = asyncio.create_task(_tell_when_ready(catalog, server, channel))
+    if job["replaces"]:  # the others serve: take no connections before there is something to answer them with
+        await catalog.wait_until_tried()
+    await server.serve(sockets=[open_socket(settings.host, settings.port, shared=True)])
+    telling.cancel()
+    listening.cancel()
+
+
+async def _tell_when_ready(catalog: Catalog, server: uvicorn.Server, channel: Channel) -> None:
+    """Say that every model was tried, once connections are taken, too."""
+    await catalog.wait_until_tried()
+    while not server.started:
+        await asyncio.sleep(0.005)
+    await channel.call("tried")
+
+
+def main() -> None:
+    end = socket.socket(fileno=int(sys.argv[1]))
+    with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
+        runner.run(work(end))
+
+
+if __name__ == "__main__":
+    main()
