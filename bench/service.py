@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# The makers of small artifacts and of servers live with the tests.
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
-
-from artifacts import gray_image, make_artifact, make_graph
-from running_server import RunningServer
+from tests.makers.artifacts import gray_image, make_artifact, make_graph
+from tests.makers.running_server import RunningServer
 
 CHANNELS = 64
 SIZE = 32

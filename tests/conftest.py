@@ -1,4 +1,4 @@
-"""Puts this folder on the path, so that every test can import `artifacts`; and what must be set before TensorFlow."""
+"""What must be set before TensorFlow is imported."""
 
 import os
 

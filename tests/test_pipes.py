@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts import make_artifact
+from tests.makers.artifacts import make_artifact
 
 ROOT = Path(__file__).parent.parent
 

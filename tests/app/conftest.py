@@ -9,7 +9,8 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from artifacts import make_artifact
+from tests.makers.artifacts import make_artifact
+from tests.makers.running_server import RunningServer
 
 
 @pytest.fixture
@@ -37,3 +38,19 @@ def open_client() -> Iterator[Callable[..., TestClient]]:
 @pytest.fixture
 def client(repository: Path, open_client: Callable[..., TestClient]) -> TestClient:
     return open_client(repository=repository)
+
+
+@pytest.fixture
+def start_server(repository: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Starts real servers over `repository` with further flags, for what only signals and sockets can show, and ends
+    what is left of them.
+    """
+    servers: list[RunningServer] = []
+
+    def start(*flags: str) -> RunningServer:
+        servers.append(RunningServer("--repository", str(repository), *flags))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.end()

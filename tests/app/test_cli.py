@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from artifacts import gray_image
+from tests.makers.artifacts import gray_image
 
 
 @pytest.fixture

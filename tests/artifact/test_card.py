@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from artifact.card import ModelCard, ScoreQuantiles, read_card
 from artifact.errors import ArtifactError
 from artifact.layout import CARD_FILE
-from artifacts import make_artifact
+from tests.makers.artifacts import make_artifact
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
-from measured import result
-
 from bench.load.bounds import judge, write_bounds
 from bench.load.limit import Latency
+from tests.makers.measured import result
 
 FAST = {
     "convserve": {1: 4000.0, 8: 30000.0, 32: 40000.0, 64: 42000.0},

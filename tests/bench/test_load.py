@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from artifact.card import read_card
-from artifacts import gray_image, make_artifact, make_graph
 from bench.load.__main__ import describe_machine, parse_arguments
 from bench.load.contest import stretch
 from bench.load.images import digits, photos_500
@@ -20,6 +19,7 @@ from bench.load.peers.environment import EnvironmentFailed, make_environment
 from bench.load.peers.topk import append_topk
 from bench.load.servers import Launch, Server, StartFailed, peer_task
 from bench.load.shot import Shot
+from tests.makers.artifacts import gray_image, make_artifact, make_graph
 
 
 @pytest.fixture

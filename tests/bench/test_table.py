@@ -2,13 +2,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from measured import result, sample
 
 from bench.load.limit import Limit
 from bench.load.measurements import OpenSample, merge
 from bench.load.open_loop import OpenResult
 from bench.load.plot import draw, spread
 from bench.load.table import align, write_cost_of_content, write_model
+from tests.makers.measured import result, sample
 
 RATES = {"convserve": {1: 4000.0, 8: 30000.0}, "mosec": {1: 100.0, 8: 1000.0}}
 

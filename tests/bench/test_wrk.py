@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from artifacts import gray_image, make_artifact
 from bench.load.open_loop import run_open_loop
 from bench.load.shot import Shot
 from bench.load.wrk import WrkFailed, command, parse, run_wrk
-from threaded_server import serve_in_thread
+from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.threaded_server import serve_in_thread
 
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="needs the load generator wrk")
 OUTPUT = """Running 1s test @ http://127.0.0.1:8000/predict/tiny

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deploy_files import read_yaml
 
-from artifacts import make_artifact
+from tests.makers.artifacts import make_artifact
+from tests.makers.deploy_files import read_yaml
 
 pytest.importorskip("ray", reason="Ray isn't installed: make test-cluster has it in an environment of its own")
 

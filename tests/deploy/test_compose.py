@@ -1,7 +1,7 @@
 import pytest
-from deploy_files import ROOT, read_yaml, seconds
 
 from app.settings import Settings
+from tests.makers.deploy_files import ROOT, read_yaml, seconds
 
 SERVICES = read_yaml("docker-compose.yml")["services"]
 GPU = read_yaml("docker-compose.gpu.yml")["services"]

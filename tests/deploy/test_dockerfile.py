@@ -4,7 +4,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from deploy_files import ROOT
+
+from tests.makers.deploy_files import ROOT
 
 TEXT = (ROOT / "Dockerfile").read_text()
 HADOLINT = Path(sysconfig.get_path("scripts")) / "hadolint"

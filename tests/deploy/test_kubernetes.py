@@ -3,10 +3,10 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import pytest
-from deploy_files import read_manifests
 
 from app.observe.metrics import FAMILIES
 from app.settings import Settings
+from tests.makers.deploy_files import read_manifests
 
 # The oldest and the newest release that its project maintains, at the time of writing.
 RELEASES = ("1.33", "1.36")

@@ -4,10 +4,10 @@ import shutil
 import subprocess
 
 import pytest
-from deploy_files import ROOT, read_yaml
 
 from app.observe.drift import _METRICS as DRIFT
 from app.observe.metrics import FAMILIES, render
+from tests.makers.deploy_files import ROOT, read_yaml
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "convserve.json").read_text())

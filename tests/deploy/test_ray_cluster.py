@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from artifacts import gray_image, make_artifact
 from deploy.load import Answer, Load
 from deploy.ports import free_port
+from tests.makers.artifacts import gray_image, make_artifact
 
 ray = pytest.importorskip("ray", reason="Ray isn't installed: make test-cluster has it in an environment of its own")
 

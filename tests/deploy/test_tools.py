@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from deploy_files import ROOT
 
 from deploy.audit import report
+from tests.makers.deploy_files import ROOT
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

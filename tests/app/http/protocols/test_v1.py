@@ -1,0 +1,53 @@
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.makers.artifacts import gray_image, make_artifact
+
+
+def instances(*images: bytes) -> dict[str, Any]:
+    return {"instances": [{"b64": base64.b64encode(image).decode()} for image in images]}
+
+
+def test_instances_give_probabilities_in_label_order(client: TestClient) -> None:
+    response = client.post("/v1/models/tiny:predict", json=instances(gray_image(255), gray_image(0)))
+    assert response.status_code == 200
+    white, black = response.json()["predictions"]
+    assert (len(white), white.index(max(white)), black.index(max(black))) == (5, 4, 0)
+    assert sum(white) == pytest.approx(1, abs=1e-5)
+    assert "infer;dur=" in response.headers["Server-Timing"]
+
+
+def test_a_version_can_be_named(repository: Path, open_client: Callable[..., TestClient]) -> None:
+    make_artifact(repository, version=2)
+    client = open_client(repository=repository, versions="all")
+    assert client.post("/v1/models/tiny/versions/1:predict", json=instances(gray_image(0))).status_code == 200
+    assert client.post("/v1/models/tiny/versions/9:predict", json=instances(gray_image(0))).status_code == 404
+    states = client.get("/v1/models/tiny").json()["model_version_status"]
+    assert [(entry["version"], entry["state"]) for entry in states] == [("2", "AVAILABLE"), ("1", "AVAILABLE")]
+    assert states[0]["status"] == {"error_code": "OK", "error_message": ""}
+    (one,) = client.get("/v1/models/tiny/versions/2").json()["model_version_status"]
+    assert one["version"] == "2"
+    assert client.get("/v1/models/tiny/versions/3").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"json": {"instances": []}}, 400, "empty"),
+        ({"json": {"instances": [[1.0]]}}, 400, "b64"),
+        ({"json": {"inputs": {}}}, 400, "instances"),
+        ({"json": instances(gray_image(0), b"junk")}, 400, "instance 1: "),
+        ({"json": {"instances": [{"b64": "x"}] * 65}}, 413, "max_images"),
+        ({"content": b"[" * 5000}, 400, "deep"),
+        ({"content": b"{"}, 400, "not JSON"),
+    ],
+)
+def test_bad_instances_are_named(client: TestClient, body: dict[str, Any], status: int, words: str) -> None:
+    response = client.post("/v1/models/tiny:predict", **body)
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "application/problem+json")
+    assert words in response.json()["error"]

@@ -1,0 +1,183 @@
+"""A visitor tries the page: an image in, answers, evidence, comparison, trust, errors in words."""
+
+from pathlib import Path
+
+import axe_core_python
+import pytest
+
+from tests.makers.artifacts import gray_image
+from tests.makers.browser_page import Page
+from tests.makers.pooled import square_image
+from tests.makers.running_server import RunningServer
+
+WHITE = gray_image(255)
+RED = square_image("red", (8, 8, 40, 40), size=(96, 64))
+
+
+def test_a_dropped_image_is_answered(page: Page) -> None:
+    page.drop(WHITE)
+    assert page.wait_for_classes(5)[0] == "white"
+    assert page.find("#preview").is_displayed()
+    assert page.complaints() == []
+
+
+def test_no_request_leaves_the_origin(page: Page) -> None:
+    page.drop(WHITE)
+    page.wait_for_classes()
+    page.find("#evidence").click()
+    page.wait_for_text(".looked figcaption", "Evidence for")
+    asked = page.requests()
+    assert len(asked) > 10
+    assert [address for address in asked if not address.startswith(page.address)] == []
+
+
+def test_a_sample_is_one_click_away(page: Page) -> None:
+    page.wait(lambda: page.all("#samples button"))[0].click()
+    assert page.wait_for_classes()[0] == "black"
+
+
+def test_a_chosen_file_is_answered(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "white.png").write_bytes(WHITE)
+    page.find("#file").send_keys(str(tmp_path / "white.png"))
+    assert page.wait_for_classes()[0] == "white"
+
+
+def test_a_drawing_is_answered(page: Page) -> None:
+    page.find("#modes label:nth-of-type(2)").click()
+    page.draw_stroke()
+    assert page.wait_for_classes()[0] == "white"  # a stroke on a white pad
+
+
+def test_arrow_keys_draw_too(page: Page) -> None:
+    page.find("#modes label:nth-of-type(2)").click()
+    page.find("#pad").send_keys("\ue015\ue015")
+    assert page.wait_for_classes()
+
+
+def test_the_evidence_can_be_shown_hidden_and_made_stronger(page: Page) -> None:
+    page.open("pooled")
+    page.drop(RED)
+    page.wait_for_classes()
+    page.find("#evidence").click()
+    assert page.wait_for_text(".looked figcaption", "Evidence for") == "Evidence for red (class activation map)"
+    frame = page.find(".frame")
+    assert frame.is_displayed()
+    before = page.find(".frame canvas").value_of_css_property("opacity")
+    page.find("#strength").send_keys("\ue014" * 3)
+    assert float(page.find(".frame canvas").value_of_css_property("opacity")) > float(before)
+    page.find("#evidence").click()
+    page.wait(lambda: not frame.is_displayed())
+    assert page.complaints() == []
+
+
+def test_pressing_a_class_shows_its_evidence(page: Page) -> None:
+    page.drop(WHITE)
+    page.wait_for_classes()
+    page.all(".classes button")[1].click()
+    assert page.wait_for_text(".looked figcaption", "Evidence for") == "Evidence for bright (occlusion sensitivity)"
+    assert page.find("#evidence").is_selected()
+
+
+def test_models_are_compared_side_by_side_three_at_most(page: Page) -> None:
+    page.drop(RED)
+    page.wait_for_classes()
+    page.find("#compare").click()
+    page.find("#compare").click()
+    page.wait_for_classes(12)
+    assert [panel.get_attribute("aria-label") for panel in page.panels()] == [
+        "Answer of levels",
+        "Answer of measured",
+        "Answer of pooled",
+    ]
+    assert not page.find("#compare").is_enabled()
+    assert page.browser.current_url.endswith("#levels,measured,pooled")
+    page.all(".remove")[1].click()
+    assert page.browser.current_url.endswith("#levels,pooled")
+    assert page.complaints() == []
+
+
+def test_how_far_to_trust_the_answer_is_said(page: Page) -> None:
+    page.open("measured")
+    page.wait_for_text(".about", "90.0 % right on 50 images of levels")
+    page.choose("#coverage", "0.95")
+    page.drop(WHITE)
+    assert page.wait_for_text(".set", "white") == "Right 95 times in 100: white."
+    assert "looks unlike those that measured was trained on" in page.find(".warning").text
+    assert "never measured" in page.find(".trust").text  # this card has no report
+
+
+def test_the_time_of_each_stage_and_the_request_to_copy_are_shown(page: Page) -> None:
+    page.drop(WHITE, "it's.png")
+    page.wait_for_classes()
+    assert page.texts(".waterfall th") == ["decode", "queue", "network", "HTTP", "transfer"]
+    page.find(".calls summary").click()
+    curl, python = page.texts(".call pre")
+    assert curl == (
+        f"curl -H 'Content-Type: application/octet-stream' --data-binary @'it'\\''s.png' '{page.address}predict/levels'"
+    )
+    assert 'open("it\'s.png", "rb")' in python
+
+
+def test_an_error_is_shown_in_words_and_the_page_goes_on(page: Page) -> None:
+    page.drop(b"no image at all", "notes.txt")
+    assert "no image of a supported type" in page.wait(lambda: page.find(".panel .status.bad").text)
+    page.drop(WHITE)
+    assert page.wait_for_classes()[0] == "white"
+
+
+def test_an_image_over_the_limit_is_refused_in_words(page: Page) -> None:
+    page.drop(bytes(11_000_000))
+    assert "10,000,000" in page.wait_for_text(".panel .status", "limit")
+
+
+def test_dropping_what_is_no_file_is_said_in_words(page: Page) -> None:
+    page.drop_nothing()
+    page.wait_for_text("#service", "no image file")
+
+
+def test_a_server_that_went_away_is_said_in_words_and_found_again(page: Page, repository: Path) -> None:
+    flags = ("--repository", str(repository))
+    first = RunningServer(*flags)
+    own = Page(page.browser, f"http://127.0.0.1:{first.port}/").open("levels")
+    assert first.stop() == 0
+    own.drop(WHITE)
+    own.wait_for_text(".panel .status", "can't be reached")
+    second = RunningServer(*flags, port=first.port)
+    own.drop(WHITE)
+    assert own.wait_for_classes()[0] == "white"
+    second.end()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious(page: Page, scheme: str, width: int) -> None:
+    devices = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", devices)
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        page.open("measured", "pooled")
+        page.choose("#coverage", "0.95")
+        page.drop(RED)
+        page.wait_for_classes(7)
+        page.find("#evidence").click()
+        page.wait_for_text(".looked figcaption", "Evidence for red")
+        for summary in page.all("summary"):
+            summary.click()
+        assert run_axe(page) == []
+        page.browser.get(f"{page.address}models/measured/card")
+        assert run_axe(page) == []
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def run_axe(page: Page) -> list[str]:
+    """Serious and critical findings of axe, each with the elements that it means."""
+    page.browser.execute_script((Path(axe_core_python.__file__).parent / "axe.min.js").read_text())
+    found = page.browser.execute_async_script("axe.run().then(arguments[0])")["violations"]
+    return [
+        f"{finding['id']}: {[node['target'] for node in finding['nodes']]}"
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,168 @@
+"""Several processes as one service: readiness, metrics and loads of all, a killed worker replaced, a drain."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.admission.keys import hash_key
+from tests.makers.artifacts import gray_image, make_artifact
+
+WHITE = gray_image(255)
+ADMIN = {"Authorization": "Bearer admin"}
+
+
+def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, {"Content-Type": "image/png", **headers})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def versions_served(port: int, tries: int = 40) -> set[int]:
+    """Over new connections, which the kernel spreads among the workers."""
+    return {json.loads(ask(port, "POST", "/predict/tiny", WHITE)[1])["version"] for _ in range(tries)}
+
+
+def read_metric(port: int, series: str) -> float:
+    text = ask(port, "GET", "/metrics")[1].decode()
+    match = re.search(rf"^{re.escape(series)} (.*)$", text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
+
+
+def find_workers(supervisor: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()]
+
+
+@pytest.fixture
+def server(start_server: Callable) -> Any:
+    if not Path("/proc/self/task").exists():
+        pytest.skip("finds workers through /proc")
+    return start_server("--workers", "2", "--admin-keys", hash_key("admin"), "--header-timeout-s", "5")
+
+
+def test_two_workers_have_one_readiness_and_one_sum_of_metrics(server: Any) -> None:
+    assert len(find_workers(server.process.pid)) == 2
+    for _ in range(20):
+        assert ask(server.port, "GET", "/health/ready")[0] == 200
+        assert ask(server.port, "POST", "/predict/tiny", WHITE)[0] == 200
+    assert read_metric(server.port, 'convserve_images_total{model="tiny",version="1"}') == 20
+    assert read_metric(server.port, "convserve_workers") == 2
+    assert read_metric(server.port, "convserve_ready") == 1
+    stats = ask(server.port, "GET", "/v2/models/tiny/stats")[1]
+    assert json.loads(stats)["model_stats"][0]["inference_count"] == 20
+    assert server.stop() == 0
+
+
+def test_a_load_reaches_all_workers_or_none(server: Any, repository: Path) -> None:
+    make_artifact(repository, version=2)
+    assert ask(server.port, "POST", "/v2/repository/models/tiny/load", **ADMIN)[0] == 200
+    assert versions_served(server.port) == {2}
+    (make_artifact(repository, version=3) / "model.onnx").write_bytes(b"x")
+    status, body = ask(server.port, "POST", "/v2/repository/models/tiny/load", **ADMIN)
+    assert (status, json.loads(body)["code"]) == (409, "load_refused")
+    assert versions_served(server.port) == {2}
+    assert ask(server.port, "POST", "/v2/repository/models/absent/load", **ADMIN)[0] == 404
+    assert ask(server.port, "POST", "/v2/repository/models/tiny/unload", **ADMIN)[0] == 200
+    assert {ask(server.port, "POST", "/predict/tiny", WHITE)[0] for _ in range(20)} == {404}
+    assert ask(server.port, "GET", "/health/ready")[0] == 503
+    assert server.stop(signal.SIGINT) == 0
+
+
+def test_a_killed_worker_is_replaced_and_nobody_gets_a_wrong_answer(server: Any) -> None:
+    first, second = find_workers(server.process.pid)
+    ask(server.port, "POST", "/predict/tiny", WHITE)
+    answers: list[tuple[int, str]] = []
+    broken: list[Exception] = []
+    busy = threading.Event()
+    busy.set()
+
+    def send() -> None:
+        while busy.is_set():
+            try:
+                status, body = ask(server.port, "POST", "/predict/tiny", WHITE)
+                answers.append((status, json.loads(body)["predictions"][0]["classes"][0]["label"]))
+            except (OSError, http.client.HTTPException) as error:
+                broken.append(error)
+
+    clients = [threading.Thread(target=send) for _ in range(4)]
+    for client in clients:
+        client.start()
+    os.kill(first, signal.SIGKILL)
+    server.wait_for(r"worker \d ended with status -9: replaced")
+    server.wait_for(r"workers: all ready$")
+    busy.clear()
+    for client in clients:
+        client.join()
+    assert set(answers) == {(200, "white")}
+    assert len(broken) <= 4 + 4, "only what was in flight"
+    assert second in find_workers(server.process.pid)
+    assert first not in find_workers(server.process.pid)
+    assert ask(server.port, "GET", "/health/ready")[0] == 200
+    assert read_metric(server.port, "convserve_worker_restarts_total") == 1
+    assert server.stop() == 0
+
+
+def test_sigterm_under_load_answers_everything_that_was_accepted(server: Any) -> None:
+    results: list[str] = []
+    started = threading.Barrier(9)
+
+    def send() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.connect()
+        started.wait()
+        try:
+            for _ in range(10_000):
+                sent = False
+                connection.request("POST", "/predict/tiny", WHITE, {"Content-Type": "image/png"})
+                sent = True
+                response = connection.getresponse()
+                results.append("answered" if response.status == 200 and response.read() else "failed")
+                if response.getheader("connection") == "close":
+                    return
+            results.append("never stopped")
+        except (OSError, http.client.HTTPException) as error:
+            results.append(f"{type(error).__name__} after sending" if sent else "not sent")
+        finally:
+            connection.close()
+
+    clients = [threading.Thread(target=send) for _ in range(8)]
+    for client in clients:
+        client.start()
+    started.wait()
+    while len(results) < 200:
+        pass
+    assert server.stop() == 0
+    for client in clients:
+        client.join()
+    assert set(results) == {"answered"}
+
+
+def test_the_end_of_the_supervisor_ends_its_workers(server: Any) -> None:
+    workers = find_workers(server.process.pid)
+    server.stop(signal.SIGKILL)
+    for pid in workers:
+        while Path(f"/proc/{pid}").exists() and "zombie" not in Path(f"/proc/{pid}/status").read_text():
+            pass
+
+
+def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[aliases]\nbest = "absent"\n')
+    server = start_server("--workers", "2", "--settings", str(file))
+    assert ask(server.port, "POST", "/predict/best", WHITE)[0] == 404
+    file.write_text('[aliases]\nbest = "tiny/1"\n')
+    server.process.send_signal(signal.SIGHUP)
+    while {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} != {200}:
+        pass
+    assert server.stop() == 0

@@ -1,0 +1,1 @@
+"""Small artifacts, servers and fakes that tests and benchmarks make. Nothing here is a test."""
