@@ -15,6 +15,7 @@ ConvserveError
 ├── Overloaded 429
 ├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed
 ├── DeadlineExceeded 504
+├── Unexpected 500
 └── ArtifactError (never reaches a client as such: the catalog keeps it as a model's reason)
     ├── DeviceUnavailable
     └── OverBudget
@@ -152,6 +153,10 @@ class WorkerFailed(Unavailable):
     code, title = "worker_failed", "A worker failed"
 
 
+class Unexpected(ConvserveError):
+    """A defect of ours. Its 500 is the only one, and a test away from being none."""
+
+
 class DeadlineExceeded(ConvserveError):
     status, code, title = 504, "deadline_exceeded", "The deadline passed"
 
@@ -164,6 +169,13 @@ class OverBudget(ArtifactError):
     """A load that would exceed memory_budget."""
 
     code, title = "over_budget", "Not enough memory"
+
+
+def too_many_images(limit: int) -> TooManyImages:
+    """For a request with more images than `limit`."""
+    return TooManyImages(
+        f"the request has more than {limit} images, the limit (max_images): send fewer at once or raise the limit"
+    )
 
 
 def problem(error: ConvserveError, *, instance: str, request_id: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.admission.admission import Admission
+from app.admission.keys import Keys
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
 from app.catalog.watch import watch
@@ -69,7 +71,8 @@ def create_app(
         redoc_url=None,
     )
     journal = Journal(catalog.metrics, settings.access_log)
-    app.state.services = Services(settings, catalog, control, decoder, journal)
+    keys = Keys(settings.api_keys, settings.admin_keys)
+    app.state.services = Services(settings, catalog, control, decoder, journal, Admission(catalog, decoder), keys)
     if settings.cors_origins:
         exposed = ["Retry-After", "Server-Timing", "X-Request-ID", "Inference-Header-Content-Length"]
         app.add_middleware(
@@ -79,9 +82,9 @@ def create_app(
             allow_headers=["*"],
             expose_headers=exposed,
         )
-    if settings.root_path:
-        app.add_middleware(RootPath, root=settings.root_path)
     app.add_middleware(Envelope, journal=journal)
+    if settings.root_path:  # outermost, so that whatever looks at a path sees the whole one
+        app.add_middleware(RootPath, root=settings.root_path)
     add_handlers(app)
     app.include_router(predict.router)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])

@@ -1,64 +1,159 @@
-"""The images of one request through the model, for every form in which they came."""
+"""Admission: the one way from a request to a prediction.
+
+Every road (the fast path, the service's own addresses, everybody else's forms, explanations) translates bodies and
+answers, and nothing more: which model a request means, its places in the queue, its deadline, what becomes of its
+images, and whom it is counted for are settled here.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from starlette.requests import Request
-
-from app.http.disconnect import run_while_connected
-from app.http.services import Services
-from app.inference.attempt import Prediction, Timing, predict
-from app.inference.decoder import Encoded
+from app.admission.options import Asked, Terms
+from app.batching.batcher import Places
+from app.batching.entry import resolve
+from app.catalog.catalog import Catalog
+from app.inference.attempt import Attempt, Prediction
+from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
+from app.inference.scores import Scores
+from app.observe.access_log import Exchange
+from app.observe.logs import log_unexpected
+from app.observe.tracing import trace_stages
 from artifact.errors import ConvserveError
 from artifact.images.frame import Pixels
 
+Image = Encoded | Pixels
+"""The bytes of an image file, their base64 text, or uint8 [height, width, channels] as the card has them."""
 
-def choose_model(request: Request, services: Services, name: str | None, version: int | None) -> LoadedModel:
-    """The model that a request means, noted for what is counted of the request.
-
-    Called before the body is read, so that what can be refused is refused at once, and again after: the
-    model may have been replaced while the body came in. Raises as `Catalog.resolve` does.
-    """
-    model = services.catalog.resolve(name, version)
-    request.state.model = model
-    return model
+Outcome = Prediction | ConvserveError
+"""What becomes of one image."""
 
 
-async def run_images(
-    request: Request, services: Services, model: LoadedModel, images: Sequence[Encoded | Pixels], timeout_s: float
-) -> list[Prediction | ConvserveError]:
-    """Each image's prediction or its own error, in order; canceled where the client goes away.
+class Admission:
+    """What all requests to one process have in common."""
 
-    Raises what `Batcher.reserve` raises. Nothing may be awaited between choosing the model and this call.
-    """
-    with model.batcher.reserve(len(images), asyncio.get_running_loop().time() + timeout_s) as places:
-        work = [predict(model, image, places, services.decoder) for image in images]
-        return await run_while_connected(request, _gather(work))
+    def __init__(self, catalog: Catalog, decoder: Decoder) -> None:
+        self.catalog = catalog
+        self.decoder = decoder
+
+    def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1) -> Ticket:
+        """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the
+        default model.
+
+        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining; InvalidParameter for
+        what the model can't give; TooManyRows, Overloaded or DeviceFailed where `rows` images (all that is known of
+        them yet) wouldn't find room now. Nothing is reserved: a client that sends slowly holds no place.
+        """
+        ticket = Ticket(self, exchange, name, asked)
+        ticket.model.batcher.check_room(rows)
+        return ticket
 
 
-def longest_timing(outcomes: Sequence[Prediction | ConvserveError]) -> Timing:
-    """Of several images the longest each; one of them at least has succeeded."""
-    timings = [outcome.timing for outcome in outcomes if isinstance(outcome, Prediction)]
-    return Timing(
-        max(timing.decode_ms for timing in timings),
-        max(timing.queue_ms for timing in timings),
-        max(timing.infer_ms for timing in timings),
-        max(timing.batch_size for timing in timings),
+class Ticket:
+    """One request that was let in."""
+
+    __slots__ = (
+        *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_outcomes", "_places"),
+        *("_settle", "deadline", "model", "terms"),
     )
 
+    def __init__(self, admission: Admission, exchange: Exchange, name: str | None, asked: Asked) -> None:
+        self._admission = admission
+        self._exchange = exchange
+        self._name = name
+        self._asked = asked
+        self._loop = asyncio.get_running_loop()
+        self._attempts: list[Attempt] = []
+        self._outcomes: list[Outcome | None] = []
+        self._left = 0  # images without an outcome
+        self._places: Places[Pixels, Scores] | None = None
+        self._settle: Callable[[list[Outcome]], None] | None = None
+        self.deadline = 0.0
+        """By the loop's clock; known once the request has begun."""
+        self.model: LoadedModel
+        """What serves the request."""
+        self.terms: Terms
+        """What it asks for of that model."""
+        self._aim(self._resolve())
 
-def name_stages(timing: Timing) -> str:
-    """The Server-Timing header of a prediction, but for the total, which is known last."""
-    return f"decode;dur={timing.decode_ms:.2f}, queue;dur={timing.queue_ms:.2f}, infer;dur={timing.infer_ms:.2f}"
+    def begin(self, timeout_s: float | None = None) -> None:
+        """The body is here. The model is chosen again: it may have been replaced while the body came in. `timeout_s`
+        is for bodies that say it themselves. Raises as `admit` does.
+        """
+        if (model := self._resolve()) is not self.model:
+            self._aim(model)
+        self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
 
+    def reserve(self, rows: int) -> Places[Pixels, Scores]:
+        """Places for rows that must be answered by the deadline, once the request has begun. Raises as
+        Batcher.reserve does.
+        """
+        return self.model.batcher.reserve(rows, self.deadline)
 
-async def _gather(work: Sequence[Coroutine[Any, Any, Prediction]]) -> list[Prediction | ConvserveError]:
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, ConvserveError):
-            raise outcome  # not one of ours: it ends the request
-    return outcomes  # type: ignore[return-value]
+    def start(
+        self,
+        images: Sequence[Image],
+        settle: Callable[[list[Outcome]], None],
+        timeout_s: float | None = None,
+        at_once: bool = False,
+    ) -> None:
+        """Begin, then decode and run every image. `settle` is called once, in the event loop, perhaps before this
+        returns, with an outcome for each image in order; never where the ticket was abandoned. `at_once` is for
+        Places.submit.
+
+        Raises as `begin` and `reserve` do; then `settle` is not called.
+        """
+        self.begin(timeout_s)
+        self._places = places = self.reserve(len(images))
+        self._settle = settle
+        self._left = len(images)
+        self._outcomes = [None] * len(images)
+        for place, image in enumerate(images):
+            take = partial(self._take, place)
+            self._attempts.append(Attempt(self.model, image, places, self._admission.decoder, take, at_once))
+
+    async def run(self, images: Sequence[Image], timeout_s: float | None = None) -> list[Outcome]:
+        """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        self.start(images, lambda outcomes: resolve(future, outcomes), timeout_s)
+        try:
+            outcomes = await future
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, Prediction):
+                timing = outcome.timing
+                trace_stages(timing.decode_ms / 1e3, timing.queue_ms / 1e3, timing.infer_ms / 1e3)
+        return outcomes
+
+    def abandon(self) -> None:
+        """Nobody waits any more: what hasn't begun is not done."""
+        self._settle = None
+        for attempt in self._attempts:
+            attempt.abandon()
+        if self._places is not None:
+            self._places.release()
+
+    def _resolve(self) -> LoadedModel:
+        return self._admission.catalog.resolve(self._name, self._asked.version)
+
+    def _aim(self, model: LoadedModel) -> None:
+        self.model = model
+        self._exchange.concerns(model.name, model.meters)
+        self.terms = self._asked.fit(model)
+
+    def _take(self, place: int, outcome: Prediction | Exception) -> None:
+        if not isinstance(outcome, Prediction | ConvserveError):
+            outcome = log_unexpected(outcome, self._exchange.request_id)
+        self._outcomes[place] = outcome
+        self._left -= 1
+        if self._left or self._places is None:
+            return
+        self._places.release()
+        settle, self._settle = self._settle, None
+        if settle is not None:
+            settle([outcome for outcome in self._outcomes if outcome is not None])

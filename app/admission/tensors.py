@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import BadTensor, TooManyImages
-from app.http.bodies.json import parse_json
-from app.http.bodies.multipart import too_many_images
+from app.errors import BadTensor, TooManyImages, too_many_images
 from app.inference.decoder import Encoded
 from artifact.card import ModelCard
 from artifact.images.frame import Pixels
 
-_SHAPE = 'send {"inputs": [{"name": "image", "datatype": "UINT8" or "BYTES", "shape": [...], "data": [...]}]}'
-_SPARE_MARKS = 1024
+SHAPE = 'send {"inputs": [{"name": "image", "datatype": "UINT8" or "BYTES", "shape": [...], "data": [...]}]}'
 
 
 @dataclass(frozen=True)
@@ -41,24 +38,14 @@ class InferRequest:
     timeout_us: int
 
 
-def parse_request(body: bytes, header_length: str | None, card: ModelCard, max_images: int) -> InferRequest:
-    """An inference request; `header_length` is the header Inference-Header-Content-Length, where binary data follows.
+def read_request(parsed: Any, binary: memoryview, card: ModelCard, max_images: int) -> InferRequest:
+    """An inference request, whose JSON is `parsed`; `binary` is what follows it.
 
-    Raises BadJson, BadTensor naming what is wrong, TooManyImages.
+    Raises BadTensor naming what is wrong, TooManyImages.
     """
-    length = _check_length(header_length, len(body))
-    values = max_images * int(np.prod(card.image.shape))
-    parsed = parse_json(
-        body[:length],
-        _SHAPE,
-        most_brackets=2 * values + _SPARE_MARKS,
-        most_commas=values + _SPARE_MARKS,
-        too_many=too_many_images(max_images),
-    )
     if not isinstance(parsed, dict):
-        raise BadTensor(f"the JSON is no object: {_SHAPE}")
+        raise BadTensor(f"the JSON is no object: {SHAPE}")
     parameters = _object(parsed, "parameters")
-    binary = memoryview(body)[length:]
     image = _find_image(parsed)
     rows = _read_rows(image, binary, card, max_images)
     timeout = parameters.get("timeout", 0)
@@ -75,7 +62,8 @@ def encode_bytes(items: Sequence[bytes]) -> bytes:
     return b"".join(struct.pack("<I", len(item)) + item for item in items)
 
 
-def _check_length(header_length: str | None, size: int) -> int:
+def check_length(header_length: str | None, size: int) -> int:
+    """Bytes of the JSON part of a body of `size`, by the header Inference-Header-Content-Length. Raises BadTensor."""
     if header_length is None:
         return size
     if not (header_length.isascii() and header_length.isdecimal() and len(header_length) < 12):
@@ -88,7 +76,7 @@ def _check_length(header_length: str | None, size: int) -> int:
 def _find_image(parsed: dict[str, Any]) -> dict[str, Any]:
     inputs = parsed.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise BadTensor(f"inputs must hold exactly one tensor: {_SHAPE}")
+        raise BadTensor(f"inputs must hold exactly one tensor: {SHAPE}")
     image: dict[str, Any] = inputs[0]
     if image.get("name") != "image":
         raise BadTensor(f"there is no input {str(image.get('name'))[:40]!r}, only 'image'")

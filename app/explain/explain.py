@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
 from app.explain.evidence import EvidenceMap, map_activation
-from app.explain.occlusion import map_occlusion
+from app.explain.occlusion import Rows, map_occlusion
 from app.explain.overlay import fit_for_display
 from app.inference.decoder import Decoder, Encoded, to_bytes
 from app.inference.model import LoadedModel
@@ -60,25 +60,22 @@ class Explanation:
     seen: Seen
 
 
-async def explain(
-    model: LoadedModel, image: Encoded, index: int | None, deadline: float, decoder: Decoder
-) -> Explanation:
-    """The evidence for class `index` (the most probable one by default), before `deadline` (the loop's clock).
+async def explain(rows: Rows, image: Encoded, index: int | None, decoder: Decoder) -> Explanation:
+    """The evidence for class `index` (the most probable one by default), before the deadline of `rows`.
 
     Raises what decoding, Batcher.reserve and Places.run raise; NotExplainable where the deadline is too short
     for a slow network, DeadlineExceeded where it passed.
     """
     try:
-        async with asyncio.timeout_at(deadline):
-            return await _explain(model, image, index, deadline, decoder)
+        async with asyncio.timeout_at(rows.deadline):
+            return await _explain(rows, image, index, decoder)
     except TimeoutError as error:
         raise DeadlineExceeded("no explanation before the deadline (timeout_ms) passed") from error
 
 
-async def _explain(
-    model: LoadedModel, image: Encoded, index: int | None, deadline: float, decoder: Decoder
-) -> Explanation:
-    with model.batcher.reserve(1, deadline) as places:
+async def _explain(rows: Rows, image: Encoded, index: int | None, decoder: Decoder) -> Explanation:
+    model = rows.model
+    with rows.reserve(1) as places:
         seen = await decoder.call(lambda: see(image, model.card.image, decoder.limits))
         pooled = model.classifier is not None
         result = await places.run(seen.pixels.view(Observed) if pooled else seen.pixels)
@@ -87,14 +84,15 @@ async def _explain(
         raise RowFailed("the network's probabilities for this image are not finite")
     chosen = int(scores.probabilities.argmax()) if index is None else index
     method: Method = "class activation map" if pooled else "occlusion sensitivity"
-    evidence = await _map_evidence(model, seen.pixels, scores, chosen, deadline)
+    evidence = await _map_evidence(rows, seen.pixels, scores, chosen)
     return Explanation(method, chosen, float(scores.probabilities[chosen]), evidence, seen)
 
 
-async def _map_evidence(model: LoadedModel, pixels: Pixels, scores: Scores, index: int, deadline: float) -> EvidenceMap:
+async def _map_evidence(rows: Rows, pixels: Pixels, scores: Scores, index: int) -> EvidenceMap:
+    model = rows.model
     if model.classifier is not None and scores.features is not None:
         return map_activation(scores.features, model.classifier, index)
-    return await map_occlusion(model, pixels, index, float(scores.probabilities[index]), deadline)
+    return await map_occlusion(rows, pixels, index, float(scores.probabilities[index]))
 
 
 def see(image: Encoded, policy: ImagePolicy, limits: Limits) -> Seen:

@@ -8,19 +8,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from app.batching.batcher import Places
 from app.errors import NotExplainable
 from app.explain.evidence import EvidenceMap, scale_evidence
 from app.inference.model import LoadedModel
+from app.inference.scores import Scores
 from artifact.card import ImagePolicy
 from artifact.images.frame import Pixels
 
 # An explanation may use this share of the time until its deadline; a slow network gets a coarser grid instead.
 _TIME_SHARE = 0.5
+
+
+class Rows(Protocol):
+    """Where an explanation's rows run: a request that was let in and has begun."""
+
+    @property
+    def model(self) -> LoadedModel: ...
+
+    @property
+    def deadline(self) -> float:
+        """By the loop's clock."""
+
+    def reserve(self, rows: int) -> Places[Pixels, Scores]:
+        """Places in the model's queue, to be answered by the deadline."""
 
 
 class Grid(NamedTuple):
@@ -42,24 +58,23 @@ class Grid(NamedTuple):
 GRIDS = (Grid(14, 3), Grid(8, 2), Grid(5, 1))
 
 
-async def map_occlusion(
-    model: LoadedModel, pixels: Pixels, index: int, probability: float, deadline: float
-) -> EvidenceMap:
+async def map_occlusion(rows: Rows, pixels: Pixels, index: int, probability: float) -> EvidenceMap:
     """The evidence for class `index`, whose probability for the whole image is `probability`.
 
-    Raises NotExplainable where even the coarsest grid can't be done before `deadline` (the loop's clock), and
-    what Batcher.reserve and Places.run raise.
+    Raises NotExplainable where even the coarsest grid can't be done before the deadline, and what Batcher.reserve and
+    Places.run raise.
     """
-    left = deadline - asyncio.get_running_loop().time()
+    model = rows.model
+    left = rows.deadline - asyncio.get_running_loop().time()
     grid = choose_grid(model.name, model.card.image, model.seconds_of_batch, left)
     covered = list(cover(pixels, grid, choose_fill(pixels, model.card.image)))
     # A whole batch at once is as fast as all rows, and leaves the queue to others.
     step = min(model.batcher.max_batch_size, max(1, model.batcher.max_queue_rows // 4))
     found: list[float] = []
     for start in range(0, len(covered), step):
-        rows = covered[start : start + step]
-        with model.batcher.reserve(len(rows), deadline) as places:
-            results = await asyncio.gather(*(places.run(row) for row in rows))
+        part = covered[start : start + step]
+        with rows.reserve(len(part)) as places:
+            results = await asyncio.gather(*(places.run(row) for row in part))
         found += [float(result.output.probabilities[index]) for result in results]
     drops = np.float32(probability) - np.array(found, np.float32).reshape(grid.places, grid.places)
     return scale_evidence(spread(np.nan_to_num(drops), grid))

@@ -29,12 +29,11 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start = time.perf_counter()
         headers = Headers(scope=scope)
-        state = scope.setdefault("state", {})
-        state["request_id"] = self._journal.find_id(headers.get("x-request-id", ""))
+        exchange = self._journal.open(scope["method"], scope["path"], headers.get("x-request-id", ""))
+        scope.setdefault("state", {})["exchange"] = exchange
         trace_id = read_trace_id(headers.get("traceparent", ""))
-        token = current_request.set(RequestIds(state["request_id"], trace_id))
+        token = current_request.set(RequestIds(exchange.request_id, trace_id))
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -42,8 +41,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answer = MutableHeaders(scope=message)
-                answer["X-Request-ID"] = state["request_id"]
-                total = f"total;dur={(time.perf_counter() - start) * 1e3:.2f}"
+                answer["X-Request-ID"] = exchange.request_id
+                total = f"total;dur={(time.perf_counter() - exchange.started) * 1e3:.2f}"
                 stages = answer.get("Server-Timing")
                 answer["Server-Timing"] = f"{stages}, {total}" if stages else total
             await send(message)
@@ -61,8 +60,5 @@ class Envelope:
             if not status:
                 await response(scope, receive, send_with_headers)
         finally:
-            self._journal.record(
-                *(scope["method"], scope["path"], status, time.perf_counter() - start),
-                *(state.get("model"), state.get("error_code", "")),
-            )
+            self._journal.close(exchange, status)
             current_request.reset(token)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,9 +12,9 @@ from starlette.responses import Response
 
 from app.errors import InvalidParameter, MethodNotAllowed, Unavailable, UnknownPath, problem
 from app.http.bodies.json import encode_json
+from app.http.services import exchange_of
+from app.observe.logs import log_unexpected
 from artifact.errors import BadRequest, ConvserveError
-
-log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,8 +31,9 @@ def write_problem(error: ConvserveError, path: str, request_id: str) -> bytes:
 
 
 def problem_response(request: Request, error: ConvserveError) -> Response:
-    request.state.error_code = error.code
-    body = write_problem(error, request.url.path, request.state.request_id)
+    exchange = exchange_of(request)
+    exchange.code = error.code
+    body = write_problem(error, request.url.path, exchange.request_id)
     return Response(body, error.status, error.headers, media_type=MEDIA_TYPE)
 
 
@@ -41,17 +41,7 @@ def unexpected_response(request: Request, error: Exception) -> Response:
     """The answer to an error that nobody foresaw: the log gets the trace, the client a clean body with the
     request's id.
     """
-    return problem_response(request, log_unexpected(error, request.state.request_id))
-
-
-def log_unexpected(error: Exception, request_id: str) -> ConvserveError:
-    """What to tell a client of an error that nobody foresaw, once the log has it."""
-    log.error("request %s failed", request_id, exc_info=error)
-    return _Unexpected(f"an unexpected error; the server's log has it under {request_id}")
-
-
-class _Unexpected(ConvserveError):
-    """A defect of ours. Its 500 is the only one, and a test away from being none."""
+    return problem_response(request, log_unexpected(error, exchange_of(request).request_id))
 
 
 async def _answer_own(request: Request, error: Exception) -> Response:

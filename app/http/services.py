@@ -7,10 +7,12 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.admission.admission import Admission
+from app.admission.keys import Keys
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control
 from app.inference.decoder import Decoder
-from app.observe.access_log import Journal
+from app.observe.access_log import Exchange, Journal
 from app.settings import Settings
 
 
@@ -21,6 +23,8 @@ class Services:
     control: Control
     decoder: Decoder
     journal: Journal
+    admission: Admission
+    keys: Keys
 
 
 async def _services(request: Request) -> Services:  # async: FastAPI sends plain functions through a thread
@@ -28,3 +32,8 @@ async def _services(request: Request) -> Services:  # async: FastAPI sends plain
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+
+
+def exchange_of(request: Request) -> Exchange:
+    """What is kept of a request; the middleware has put it there."""
+    return cast(Exchange, request.state.exchange)

@@ -1,4 +1,4 @@
-"""One image to one prediction: the function that every road (HTTP, protocols, command line) comes through."""
+"""One image to one prediction: decoded, queued, run, before its deadline."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from app.batching.batcher import Places
-from app.batching.entry import Entry, Result, resolve
+from app.batching.entry import Entry, Result
 from app.errors import DeadlineExceeded, RowFailed
 from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
-from app.observe.tracing import trace_stages
 from artifact.images.frame import Pixels
 
 
@@ -122,19 +121,3 @@ class Attempt:
             self._timer.cancel()
         if settle is not None:
             settle(outcome)
-
-
-async def predict(
-    model: LoadedModel, image: Encoded | Pixels, places: Places[Pixels, Scores], decoder: Decoder
-) -> Prediction:
-    """An Attempt to wait for. Raises what it tells; canceled, it is abandoned."""
-    future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-    attempt = Attempt(model, image, places, decoder, lambda outcome: resolve(future, outcome))
-    try:
-        prediction = await future
-    except asyncio.CancelledError:
-        attempt.abandon()
-        raise
-    timing = prediction.timing
-    trace_stages(timing.decode_ms / 1e3, timing.queue_ms / 1e3, timing.infer_ms / 1e3)
-    return prediction

@@ -17,7 +17,7 @@ class ModelMeters:
         self._metrics = metrics
         self._name, self._version = name, version
         self._labels = card.labels
-        self.requests: Histogram = metrics.histogram("convserve_request_seconds", *labels)
+        self._requests: Histogram = metrics.histogram("convserve_request_seconds", *labels)
         self._decode, self._queue, self._infer = (
             metrics.histogram("convserve_stage_seconds", *labels, stage) for stage in ("decode", "queue", "infer")
         )
@@ -60,10 +60,13 @@ class ModelMeters:
         if scores.energy is not None and self._least_energy is not None:
             self._unfamiliar[0] += scores.energy < self._least_energy
 
-    def record_failure(self, seconds: float) -> None:
-        """One request to this version that got an error."""
-        self._failures[0] += 1
-        self._failures[1] += seconds
+    def record_request(self, seconds: float, answered: bool) -> None:
+        """One request to this version, which was answered or got an error."""
+        if answered:
+            self._requests.observe(seconds)
+        else:
+            self._failures[0] += 1
+            self._failures[1] += seconds
 
     def _count_class(self, index: int) -> None:
         cell = self._classes.get(index)

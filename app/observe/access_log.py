@@ -1,4 +1,4 @@
-"""Journal: what is kept of every request, whichever road it takes: an id, counts, and a line of the access log."""
+"""Journal: what is kept of every request, whichever way it takes: an id, counts, and a line of the access log."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import itertools
 import logging
 import re
 import secrets
+import time
+from typing import Protocol
 
-from app.inference.model import LoadedModel
 from app.observe.metrics import Metrics
 
 log = logging.getLogger("convserve.access")
@@ -17,39 +18,63 @@ _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NOBODY = 499
 
 
+class RequestCounts(Protocol):
+    """Where the requests to one version of a model are counted."""
+
+    def record_request(self, seconds: float, answered: bool) -> None:
+        """One request took so long, and was answered or got an error."""
+
+
+class Exchange:
+    """One request and its answer. Whoever finds out what the request is about notes it here."""
+
+    __slots__ = ("code", "counts", "method", "model", "path", "request_id", "started")
+
+    def __init__(self, method: str, path: str, request_id: str) -> None:
+        self.started = time.perf_counter()
+        self.method = method
+        self.path = path
+        self.request_id = request_id
+        self.model = ""
+        """Its name; empty where the request concerns none."""
+        self.counts: RequestCounts | None = None
+        self.code = ""
+        """Of the error that was answered."""
+
+    def concerns(self, model: str, counts: RequestCounts) -> None:
+        """The request is for one version of `model`."""
+        self.model, self.counts = model, counts
+
+
 class Journal:
     def __init__(self, metrics: Metrics, access_log: bool) -> None:
         self._metrics = metrics
         self._access_log = access_log
-        # A random prefix and a counter: unique over processes, and 20 times cheaper than a UUID for each
-        # request.
+        # A random prefix and a counter: unique over processes, and 20 times cheaper than a UUID for each request.
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
-    def find_id(self, given: str) -> str:
-        """The client's own X-Request-ID where it is plain, otherwise a new one."""
-        return given if given and _ACCEPTED_ID.fullmatch(given) else f"{self._prefix}-{next(self._numbers):x}"
+    def open(self, method: str, path: str, given_id: str) -> Exchange:
+        """A request begins. Its id is the client's own X-Request-ID where that is plain, otherwise a new one."""
+        plain = given_id and _ACCEPTED_ID.fullmatch(given_id)
+        return Exchange(method, path, given_id if plain else f"{self._prefix}-{next(self._numbers):x}")
 
-    def record(
-        self, method: str, path: str, status: int, seconds: float, model: LoadedModel | None, code: str = ""
-    ) -> None:
-        """Count an answer, `code` being that of its error; one that nobody waited for has status 0."""
-        name = "" if model is None else model.name
-        self._metrics.add("convserve_requests_total", name, str(status or _NOBODY))
+    def close(self, exchange: Exchange, status: int) -> None:
+        """It was answered with `status`; one that nobody waited for has status 0."""
+        seconds, model = time.perf_counter() - exchange.started, exchange.model
+        self._metrics.add("convserve_requests_total", model, str(status or _NOBODY))
         if status >= 400:
-            self._metrics.add("convserve_rejections_total", name, code or str(status))
-        if model is not None:
-            if 200 <= status < 400:
-                model.meters.requests.observe(seconds)
-            else:
-                model.meters.record_failure(seconds)
+            self._metrics.add("convserve_rejections_total", model, exchange.code or str(status))
+        if exchange.counts is not None:
+            exchange.counts.record_request(seconds, 200 <= status < 400)
         if self._access_log:
             fields = {
-                "method": method,
-                "path": path,
+                "method": exchange.method,
+                "path": exchange.path,
                 "status": status or _NOBODY,
                 "ms": round(seconds * 1e3, 2),
-                "model": name,
+                "model": model,
+                "request_id": exchange.request_id,
             }
-            line = f"{method} {path} {status or _NOBODY} {seconds * 1e3:.1f} ms"
+            line = f"{exchange.method} {exchange.path} {status or _NOBODY} {seconds * 1e3:.1f} ms"
             log.info("%s", line, extra={"fields": fields})

@@ -9,6 +9,10 @@ import time
 from contextvars import ContextVar
 from typing import NamedTuple
 
+from app.errors import Unexpected
+
+log = logging.getLogger(__name__)
+
 
 class RequestIds(NamedTuple):
     """What ties log lines to a request: our id, and the trace that the client carries (W3C traceparent)."""
@@ -51,6 +55,12 @@ class TextFormatter(logging.Formatter):
         text = super().format(record)
         ids = current_request.get()
         return text if ids is None else f"{text} [{ids.request_id}]"
+
+
+def log_unexpected(error: Exception, request_id: str) -> Unexpected:
+    """What to tell a client of an error that nobody foresaw, once the log has it."""
+    log.error("request %s failed", request_id, exc_info=error)
+    return Unexpected(f"an unexpected error; the server's log has it under {request_id}")
 
 
 def set_up_logging(level: str, form: str) -> None:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -34,6 +34,29 @@ class Deadlines:
 
     header_s: float
     body_s: float
+
+
+class Incoming(Protocol):
+    """A request whose body is coming in, whoever will answer it."""
+
+    def add_body(self, chunk: bytes) -> None:
+        """The next bytes of the body."""
+
+    def finish_body(self) -> bytes | None:
+        """The body is whole. Gives it back where the app has to answer instead."""
+
+
+class _AppRequest:
+    """A request for the app, which uvicorn drives."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self._protocol = protocol
+
+    def add_body(self, chunk: bytes) -> None:
+        HttpToolsProtocol.on_body(self._protocol, chunk)
+
+    def finish_body(self) -> None:
+        HttpToolsProtocol.on_message_complete(self._protocol)
 
 
 class _Flow(FlowControl):
@@ -65,6 +88,9 @@ class ServiceProtocol(HttpToolsProtocol):
         self._deadlines = deadlines
         self._on_refusal = on_refusal
         self._road = road
+        self._for_app = _AppRequest(self)
+        self._incoming: Incoming = self._for_app
+        self._hot: HotCycle | None = None  # the last one on the hot road
         self._phase = _IDLE
         self._requests = 0  # begun on this connection
         self._header_bytes = 0
@@ -84,8 +110,8 @@ class ServiceProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = _IDLE
         self._watch()
-        if isinstance(self.cycle, HotCycle):
-            self.cycle.abandon()
+        if self._hot is not None:
+            self._hot.abandon()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -110,9 +136,10 @@ class ServiceProtocol(HttpToolsProtocol):
         """
         if (road := self._find_hot_road()) is None or (cycle := road.recognize(data, self)) is None:
             return False
-        before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
+        before = self.cycle, self._incoming
+        self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
         if cycle.finish_body() is not None:
-            self.cycle = before
+            self.cycle, self._incoming = before
             return False
         self._phase = _IDLE
         self._requests += 1
@@ -131,25 +158,20 @@ class ServiceProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._phase = _BODY
         if (cycle := self._take_hot_road()) is not None:
-            self.cycle = cycle  # type: ignore[assignment]
+            self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
         else:
             self._begin_general()
 
     def on_body(self, body: bytes) -> None:
-        if isinstance(self.cycle, HotCycle):
-            self.cycle.add_body(body)
-        else:
-            super().on_body(body)
+        self._incoming.add_body(body)
 
     def on_message_complete(self) -> None:
         self._phase = _IDLE
-        if not isinstance(self.cycle, HotCycle):
-            super().on_message_complete()
-        elif not self.cycle.response_complete and (body := self.cycle.finish_body()) is not None:
-            self.cycle = None
+        if (body := self._incoming.finish_body()) is not None:
+            self.cycle = None  # type: ignore[assignment]
             self._begin_general()
-            super().on_body(body)
-            super().on_message_complete()
+            self._incoming.add_body(body)
+            self._incoming.finish_body()
 
     def _take_hot_road(self) -> HotCycle | None:
         """How the hot road answers the request whose header is complete; None where it doesn't."""
@@ -157,13 +179,23 @@ class ServiceProtocol(HttpToolsProtocol):
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
         road = self._find_hot_road()
-        return None if road is None else road.take(self.url, self.headers, self, chunk)
+        if road is None:
+            return None
+        return road.take(self.url, self.headers, self.parser.should_keep_alive(), chunk, self)
 
     def _find_hot_road(self) -> HotRoad | None:
         """The hot road, where a request may take it now: behind an unanswered one it waits its turn in uvicorn's queue;
         where the client doesn't read its answers, the app's next one waits for it.
         """
         return self._road if self._is_answered() and not self.flow.write_paused else None
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        return self.server_state.default_headers
+
+    @property
+    def is_only(self) -> bool:
+        return len(self.connections) == 1
 
     def be_prompt(self) -> None:
         """Have writes sent at once from now on. By default uvloop sends them at the end of the loop's turn, which is
@@ -177,6 +209,7 @@ class ServiceProtocol(HttpToolsProtocol):
         if self._is_prompt:
             self._is_prompt = False
             self.transport.set_write_buffer_limits()
+        self._incoming = self._for_app
         read = self.url, self.expect_100_continue, self.headers
         super().on_message_begin()
         self.url, self.expect_100_continue, self.headers = read

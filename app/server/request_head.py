@@ -13,9 +13,9 @@ from weakref import ReferenceType, ref
 
 from pydantic import ValidationError
 
-from app.admission.keys import is_key
-from app.http.api.predict import PredictOptions, find_timeout
-from app.inference.labels import check_top_k, find_score
+from app.admission.keys import Keys
+from app.admission.options import PredictOptions, Terms
+from app.errors import Unauthorized
 from app.inference.model import LoadedModel
 from app.settings import Settings
 
@@ -42,19 +42,17 @@ class Target:
     path: str
     name: str | None
     options: PredictOptions
-    model: ReferenceType[LoadedModel] | None = None
+    version: int | None
+    _model: ReferenceType[LoadedModel] | None = None
     """Weak: an address that nobody asks for any more must not keep an unloaded model in memory."""
-    top_k: int = 0
-    score: float | None = None
-    timeout_s: float = 0.0
+    _terms: Terms | None = None
 
-    def aim(self, model: LoadedModel) -> None:
-        """Know `model` from now on. Raises ConvserveError where the options don't fit it."""
-        options = self.options
-        self.top_k = check_top_k(model, options.top_k)
-        self.score = None if options.coverage is None else find_score(model, options.coverage)
-        self.timeout_s = find_timeout(model, options.timeout_ms)
-        self.model = ref(model)
+    def fit(self, model: LoadedModel) -> Terms:
+        """As app.admission.options.Asked has it; found once a model."""
+        if self._terms is None or self._model is None or self._model() is not model:
+            self._terms = self.options.fit(model)
+            self._model = ref(model)
+        return self._terms
 
 
 class Head(NamedTuple):
@@ -73,8 +71,9 @@ class Head(NamedTuple):
 class HeadReader:
     """Reads heads for one server, and remembers them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
+        self._keys = keys
         self._root = f"/{settings.root_path.strip('/')}" if settings.root_path else ""
         self._targets: dict[bytes, Target | None] = {}
         self._heads: dict[bytes, Head] = {}
@@ -98,7 +97,11 @@ class HeadReader:
         elif not (kind.startswith(b"image/") or kind == b"application/octet-stream"):
             return None
         length = int(fields[b"content-length"])
-        if length > limit or not self._may_predict(fields.get(b"authorization", b"")):
+        if length > limit:
+            return None
+        try:
+            self._keys.check_predict(fields.get(b"authorization", b"").decode("latin-1"))
+        except Unauthorized:
             return None
         head = Head(target, length, form, keep_alive, fields.get(b"x-request-id", b"").decode("latin-1"))
         if chunk and keep_alive and _COMMON.issuperset(fields):
@@ -117,12 +120,6 @@ class HeadReader:
         lines = headers + 2  # the request's own, and the empty one
         if raw.startswith(b"POST ") and raw.count(b"\r\n") == raw.count(b"\n") == lines:
             _keep(self._heads, raw, head)
-
-    def _may_predict(self, authorization: bytes) -> bool:
-        if not (hashes := self._settings.api_keys):
-            return True
-        scheme, _, key = authorization.decode("latin-1").partition(" ")
-        return scheme.lower() == "bearer" and is_key(key, hashes)
 
 
 def _keep(known: dict[bytes, T], key: bytes, value: T) -> None:
@@ -149,6 +146,7 @@ def _read_target(url: bytes, root: str) -> Target | None:
     if (match := _PATH.fullmatch(path)) is None or len(pairs) != len(dict(pairs)):
         return None
     try:
-        return Target(root + path, match[1], PredictOptions.model_validate(dict(pairs)))
+        options = PredictOptions.model_validate(dict(pairs))
     except ValidationError:
         return None
+    return Target(root + path, match[1], options, options.version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -10,15 +9,16 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from app.admission.options import PredictOptions, Terms
 from app.errors import TooManyImages
 from app.explain.explain import Explanation, check_class, explain, see
 from app.explain.overlay import draw_evidence, encode_png
-from app.http.api.predict import ERRORS, IMAGES, find_timeout
+from app.http.api.predict import ERRORS, IMAGES
 from app.http.bodies.images import read_images
 from app.http.bodies.json import encode_json
 from app.http.disconnect import run_while_connected
 from app.http.schemas import ExplainAnswer
-from app.http.services import Services, ServicesDep
+from app.http.services import Services, ServicesDep, exchange_of
 from app.inference.decoder import Encoded
 from app.inference.model import LoadedModel
 
@@ -37,6 +37,11 @@ class ExplainOptions(BaseModel):
     version: int | None = Field(None, ge=1, description="Default: the newest.")
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
 
+    def fit(self, model: LoadedModel) -> Terms:
+        """As app.admission.options.Asked has it."""
+        check_class(model, self.index)
+        return PredictOptions(version=self.version, timeout_ms=self.timeout_ms).fit(model)
+
 
 class InputOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -54,19 +59,13 @@ async def explain_with_model(
     model: Name, options: Annotated[ExplainOptions, Query()], request: Request, services: ServicesDep
 ) -> Response:
     """Where the network found the evidence for a class: JSON, or (Accept: image/png) drawn over the posted image."""
-    loaded = services.catalog.resolve(model, options.version)
-    check_class(loaded, options.index)
-    timeout_s = find_timeout(loaded, options.timeout_ms)
-    loaded.batcher.check_room(1)
+    ticket = services.admission.admit(exchange_of(request), model, options)
     image = await _read_one_image(request, services)
-    loaded = services.catalog.resolve(model, options.version)
-    check_class(loaded, options.index)
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    work = explain(loaded, image, options.index, deadline, services.decoder)
-    explanation = await run_while_connected(request, work)
+    ticket.begin()
+    explanation = await run_while_connected(request, explain(ticket, image, options.index, services.decoder))
     if _prefers_png(request.headers.get("accept", "")):
         return Response(await services.decoder.call(lambda: _draw(explanation)), media_type="image/png")
-    return Response(encode_json(_translate(loaded, explanation)), media_type="application/json")
+    return Response(encode_json(_translate(ticket.model, explanation)), media_type="application/json")
 
 
 @router.post(
@@ -79,7 +78,8 @@ async def show_input(
     model: Name, options: Annotated[InputOptions, Query()], request: Request, services: ServicesDep
 ) -> Response:
     """The posted image as the network sees it: decoded, cropped, resized, of the polarity that it expects. A PNG."""
-    policy = services.catalog.resolve(model, options.version).card.image
+    ticket = services.admission.admit(exchange_of(request), model, PredictOptions(version=options.version), rows=0)
+    policy = ticket.model.card.image
     image = await _read_one_image(request, services)
 
     def draw() -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.admission.options import Terms
 from app.http.bodies.json import encode_json
 from app.inference.attempt import Prediction, Timing
 from app.inference.labels import count_set, rank
@@ -19,11 +20,10 @@ def write_answer(
     model: LoadedModel,
     outcomes: Sequence[Prediction | ConvserveError],
     timing: Timing,
-    top_k: int,
-    score: float | None,
+    terms: Terms,
 ) -> bytes:
-    """The body of PredictAnswer; with a conformal `score` each prediction has its label set."""
-    predictions = ",".join([_write_outcome(model, outcome, top_k, score) for outcome in outcomes])
+    """The body of PredictAnswer; with a conformal score each prediction has its label set."""
+    predictions = ",".join([_write_outcome(model, outcome, terms) for outcome in outcomes])
     text = (
         f'{{"model":"{model.name}","version":{model.version},"predictions":[{predictions}],"timing":{{'
         f'"decode_ms":{timing.decode_ms:.3f},"queue_ms":{timing.queue_ms:.3f},"infer_ms":{timing.infer_ms:.3f},'
@@ -32,14 +32,14 @@ def write_answer(
     return text.encode("utf-8", "backslashreplace")
 
 
-def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, top_k: int, score: float | None) -> str:
+def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, terms: Terms) -> str:
     if isinstance(outcome, ConvserveError):
         error = {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}
         return encode_json({"error": error}).decode()
     scores = outcome.scores
-    text = f'{{"classes":[{_write_classes(model, rank(scores, top_k))}]'
-    if score is not None:
-        text += f',"set":[{_write_classes(model, rank(scores, count_set(scores, score)))}]'
+    text = f'{{"classes":[{_write_classes(model, rank(scores, terms.top_k))}]'
+    if terms.score is not None:
+        text += f',"set":[{_write_classes(model, rank(scores, count_set(scores, terms.score)))}]'
     if (warning := explain_unfamiliar(model.card, scores.energy)) is not None:
         text += f',"warning":{encode_json(warning).decode()}'
     return text + "}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from app.errors import BadJson
+from app.errors import BadJson, too_many_images
 from app.http.bodies.json import parse_json
-from app.http.bodies.multipart import FormReader, too_many_images
+from app.http.bodies.multipart import FormReader
 from app.http.bodies.stream import image_limit, read_body, request_limit, stream_body
 from app.inference.decoder import Decoder, Encoded
 from app.settings import Settings

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.errors import BadForm, TooManyImages
+from app.errors import BadForm, too_many_images
 from artifact.errors import ImageTooLarge
 
 
@@ -95,9 +95,3 @@ class FormReader:
 
     def _end(self) -> None:
         self._ended = True
-
-
-def too_many_images(limit: int) -> TooManyImages:
-    return TooManyImages(
-        f"the request has more than {limit} images, the limit (max_images): send fewer at once or raise the limit"
-    )

@@ -9,15 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from app.admission.admission import choose_model, longest_timing, name_stages, run_images
+from app.admission.options import PredictOptions
 from app.catalog.loading import Version
-from app.errors import BadJson
+from app.errors import BadJson, too_many_images
 from app.http.auth import check_predict_key
 from app.http.bodies.json import encode_json, parse_json
-from app.http.bodies.multipart import too_many_images
 from app.http.bodies.stream import read_body, request_limit
+from app.http.disconnect import run_while_connected
 from app.http.openapi import describe_errors, example
-from app.http.services import Services, ServicesDep
+from app.http.server_timing import longest_timing, name_stages
+from app.http.services import Services, ServicesDep, exchange_of
 from app.inference.decoder import Encoded
 from artifact.errors import ConvserveError, EmptyBody
 
@@ -115,12 +116,10 @@ async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], s
 
 
 async def _answer(name: str, version: int | None, request: Request, services: Services) -> Response:
-    model = choose_model(request, services, name, version)
-    model.batcher.check_room(1)
+    ticket = services.admission.admit(exchange_of(request), name, PredictOptions(version=version))
     body = await read_body(request, request_limit(services.settings))
     images = await services.decoder.call(lambda: _parse_instances(body, services.settings.max_images))
-    model = choose_model(request, services, name, version)
-    outcomes = await run_images(request, services, model, images, model.timeout_s)
+    outcomes = await run_while_connected(request, ticket.run(images))
     predictions = []
     for place, outcome in enumerate(outcomes):
         if isinstance(outcome, ConvserveError):  # the form has no place for an error among the rows

@@ -4,22 +4,30 @@ extensions.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request
 from starlette.responses import Response
 
-from app.admission.admission import choose_model, longest_timing, name_stages, run_images
-from app.admission.tensors import InferRequest, WantedOutput, encode_bytes, floats, parse_request
+from app.admission.options import PredictOptions
+from app.admission.tensors import SHAPE, InferRequest, WantedOutput, check_length, encode_bytes, floats, read_request
+from app.errors import too_many_images
 from app.http.auth import check_predict_key
-from app.http.bodies.json import encode_json
+from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
+from app.http.disconnect import run_while_connected
 from app.http.openapi import describe_errors, example
-from app.http.services import Services, ServicesDep
+from app.http.server_timing import longest_timing, name_stages
+from app.http.services import Services, ServicesDep, exchange_of
 from app.inference.attempt import Prediction
 from app.inference.labels import top_classes
 from app.inference.model import LoadedModel
+from artifact.card import ModelCard
 from artifact.errors import ConvserveError
+
+# JSON of this form has a few marks besides those of its tensors.
+_SPARE_MARKS = 1024
 
 router = APIRouter(prefix="/v2/models", tags=["v2"], dependencies=[Depends(check_predict_key)])
 
@@ -116,18 +124,30 @@ async def infer_with_version(
 async def _answer(
     name: str, version: int | None, header_length: str | None, request: Request, services: Services
 ) -> Response:
-    model = choose_model(request, services, name, version)
-    model.batcher.check_room(1)
+    ticket = services.admission.admit(exchange_of(request), name, PredictOptions(version=version))
     body = await read_body(request, request_limit(services.settings))
-    most, card = services.settings.max_images, model.card
-    asked = await services.decoder.call(lambda: parse_request(body, header_length, card, most))
-    model = choose_model(request, services, name, version)
+    most, card = services.settings.max_images, ticket.model.card
+    asked = await services.decoder.call(lambda: _parse(body, header_length, card, most))
     # Clients of other servers ask for what they like: here a request may only shorten the deadline.
-    timeout_s = min(asked.timeout_us / 1e6 or model.timeout_s, model.timeout_s)
-    outcomes = await run_images(request, services, model, asked.rows, timeout_s)
+    own_s = ticket.terms.timeout_s
+    outcomes = await run_while_connected(request, ticket.run(asked.rows, min(asked.timeout_us / 1e6 or own_s, own_s)))
     predictions = _all_or_first_error(outcomes)
     headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
-    return _render(model, asked, predictions, headers)
+    return _render(ticket.model, asked, predictions, headers)
+
+
+def _parse(body: bytes, header_length: str | None, card: ModelCard, max_images: int) -> InferRequest:
+    """JSON, or JSON of `header_length` bytes with binary data behind it. Raises as `read_request` does, and BadJson."""
+    length = check_length(header_length, len(body))
+    values = max_images * prod(card.image.shape)
+    parsed = parse_json(
+        body[:length],
+        SHAPE,
+        most_brackets=2 * values + _SPARE_MARKS,
+        most_commas=values + _SPARE_MARKS,
+        too_many=too_many_images(max_images),
+    )
+    return read_request(parsed, memoryview(body)[length:], card, max_images)
 
 
 def _all_or_first_error(outcomes: list[Prediction | ConvserveError]) -> list[Prediction]:

@@ -1,0 +1,64 @@
+"""What a request for predictions may ask for besides the images, and what that means for one model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import InvalidParameter
+from app.inference.labels import check_top_k, find_score
+from app.inference.model import LoadedModel
+
+
+class Terms(NamedTuple):
+    """Options, fitted to a model."""
+
+    top_k: int
+    score: float | None
+    """The conformal score of the label sets that are asked for; None without them."""
+    timeout_s: float
+
+
+class Asked(Protocol):
+    """What a request asks for besides the images, whatever form it came in."""
+
+    @property
+    def version(self) -> int | None:
+        """None is the newest."""
+
+    def fit(self, model: LoadedModel) -> Terms:
+        """What that means for `model`. Raises InvalidParameter for what it can't give."""
+
+
+class PredictOptions(BaseModel):
+    """The query of a prediction. An unknown parameter is an error, so that a misspelled one isn't ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, ge=1, description="Default: the newest.")
+    top_k: int | None = Field(None, description="How many classes, 1 to all. Default: 5.")
+    coverage: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Also answer the set of labels that holds the true one at least so often.",
+    )
+    timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
+
+    def fit(self, model: LoadedModel) -> Terms:
+        """As Asked has it."""
+        score = None if self.coverage is None else find_score(model, self.coverage)
+        return Terms(check_top_k(model, self.top_k), score, find_timeout(model, self.timeout_ms))
+
+
+def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
+    """Seconds that a request may take. Raises InvalidParameter where it asks for more than the server's own."""
+    if timeout_ms is None:
+        return model.timeout_s
+    if timeout_ms > model.timeout_s * 1e3:
+        raise InvalidParameter(
+            f"timeout_ms is {timeout_ms}, the server's own is {model.timeout_s * 1e3:.0f}: a request may "
+            "only shorten it"
+        )
+    return timeout_ms / 1e3

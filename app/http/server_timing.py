@@ -1,0 +1,24 @@
+"""The Server-Timing header: what the stages of a prediction took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.inference.attempt import Prediction, Timing
+from artifact.errors import ConvserveError
+
+
+def longest_timing(outcomes: Sequence[Prediction | ConvserveError]) -> Timing:
+    """Of several images the longest each; one of them at least has succeeded."""
+    timings = [outcome.timing for outcome in outcomes if isinstance(outcome, Prediction)]
+    return Timing(
+        max(timing.decode_ms for timing in timings),
+        max(timing.queue_ms for timing in timings),
+        max(timing.infer_ms for timing in timings),
+        max(timing.batch_size for timing in timings),
+    )
+
+
+def name_stages(timing: Timing) -> str:
+    """The Server-Timing header of a prediction, but for the total, which is known last."""
+    return f"decode;dur={timing.decode_ms:.2f}, queue;dur={timing.queue_ms:.2f}, infer;dur={timing.infer_ms:.2f}"
