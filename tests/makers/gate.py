@@ -25,7 +25,7 @@ class Gate:
         self.batches: list[int] = []
 
     async def load(self, folder: Path, settings: Settings, *, on_device_failure: Any, **options: Any) -> LoadedModel:
-        model = await load_model(folder, settings)
+        model = await load_model(folder, settings, metrics=options.get("metrics"))
         run = model.batcher._runners[0]
 
         def run_gated(rows: Sequence[Pixels]) -> Sequence[Scores]:

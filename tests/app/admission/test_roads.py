@@ -1,0 +1,265 @@
+"""Every road to a prediction, one by one: the same probabilities, the same counts, the same line of the access log, and
+the same status for the same fault. A new road is a row of ROADS.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.admission.keys import hash_key
+from app.catalog.catalog import Catalog
+from app.errors import DeviceFailed
+from app.observe.metrics import Metrics
+from app.settings import Settings
+from tests.makers.artifacts import LABELS, SIZE, gray_image, make_artifact
+from tests.makers.gate import Gate
+from tests.makers.threaded_server import serve_in_thread
+
+GRAY = gray_image(150)
+KEY = {"Authorization": "Bearer cs-right"}
+
+Body = tuple[bytes, dict[str, str]]
+
+
+def as_image(image: bytes) -> Body:
+    return image, {"Content-Type": "image/png"}
+
+
+def as_form(image: bytes) -> Body:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    return head + image + b"\r\n--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def as_json(shape: Callable[[str], Any]) -> Callable[[bytes], Body]:
+    def make(image: bytes) -> Body:
+        text = base64.b64encode(image).decode()
+        return json.dumps(shape(text)).encode(), {"Content-Type": "application/json"}
+
+    return make
+
+
+def as_binary(image: bytes) -> Body:
+    data = len(image).to_bytes(4, "little") + image
+    tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(data)}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    return head + data, {"Inference-Header-Content-Length": str(len(head))}
+
+
+def as_pixels(image: bytes) -> Body:
+    with Image.open(io.BytesIO(image)) as opened:
+        pixels = np.asarray(opened).ravel().tolist()
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, SIZE, SIZE, 1], "data": pixels}
+    return json.dumps({"inputs": [tensor]}).encode(), {"Content-Type": "application/json"}
+
+
+def read_classes(answer: Any) -> dict[int, float]:
+    return {entry["index"]: entry["probability"] for entry in answer["predictions"][0]["classes"]}
+
+
+def read_v1(answer: Any) -> dict[int, float]:
+    return dict(enumerate(answer["predictions"][0]))
+
+
+def read_v2(answer: Any) -> dict[int, float]:
+    return dict(enumerate(answer["outputs"][0]["data"]))
+
+
+def read_explained(answer: Any) -> dict[int, float]:
+    return {answer["class"]["index"]: answer["class"]["probability"]}
+
+
+class Road(NamedTuple):
+    path: str
+    make: Callable[[bytes], Body]
+    read: Callable[[Any], dict[int, float]]
+    """Probabilities by class, of all classes or of some."""
+    hot: bool = False
+    takes_files: bool = True
+    predicts: bool = True
+    """Whether an image that it runs is counted as a prediction."""
+
+
+V2_BYTES = as_json(lambda text: {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]})
+ROADS = {
+    "fast path": Road("/predict/{model}?top_k=5", as_image, read_classes, hot=True),
+    "fast path, a form": Road("/predict/{model}?top_k=5", as_form, read_classes, hot=True),
+    "image": Road("/predict/{model}?top_k=5", as_image, read_classes),
+    "form": Road("/predict/{model}?top_k=5", as_form, read_classes),
+    "JSON": Road("/predict/{model}?top_k=5", as_json(lambda text: {"images": [text]}), read_classes),
+    "v1": Road("/v1/models/{model}:predict", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
+    "v2, JSON": Road("/v2/models/{model}/infer", V2_BYTES, read_v2),
+    "v2, binary": Road("/v2/models/{model}/infer", as_binary, read_v2),
+    "v2, pixels": Road("/v2/models/{model}/infer", as_pixels, read_v2, takes_files=False),
+    "explain": Road("/explain/{model}", as_image, read_explained, predicts=False),
+}
+
+
+class Service:
+    """A server of its own for one road and one situation, and what it counts."""
+
+    def __init__(self, road: Road, port: int, metrics: Metrics, gate: Gate) -> None:
+        self.road = road
+        self.port = port
+        self.metrics = metrics
+        self.gate = gate
+
+    def send(self, image: bytes = GRAY, model: str = "tiny", key: dict[str, str] = KEY) -> tuple[int, Any]:
+        body, headers = self.road.make(image)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            path = self.road.path.format(model=model)
+            connection.request("POST", path, body, {"X-Request-ID": "mine", **headers, **key})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def count(self, family: str) -> dict[tuple[str, ...], float]:
+        """The counts of one family that aren't 0, once they are written: a client may be told before."""
+        return {labels: sum(values) for labels, values in self.metrics.snapshot()[family].items() if any(values)}
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    make_artifact(tmp_path)
+    make_artifact(tmp_path, "broken")
+    (tmp_path / "broken/1/model.onnx").write_bytes(b"x")
+    with ExitStack() as stack:
+
+        def start(road: Road, **options: Any) -> Service:
+            gate = Gate()
+            settings = Settings(
+                repository=tmp_path, api_keys=[hash_key("cs-right")], access_log=True, decode_threads=1, **options
+            )
+            catalog = Catalog(settings, gate.load)
+            port = stack.enter_context(serve_in_thread(settings, catalog=catalog, hot=road.hot))
+            stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
+            return Service(road, port, catalog.metrics, gate)
+
+        yield start
+
+
+@pytest.fixture(params=ROADS.values(), ids=ROADS.keys())
+def road(request: pytest.FixtureRequest) -> Road:
+    found: Road = request.param
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+def read_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [record.fields for record in caplog.records if record.name == "convserve.access"]  # type: ignore[attr-defined]
+
+
+def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
+    road: Road, serve: Callable[..., Service], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "convserve.access")
+    service = serve(road)
+    service.gate.open.set()
+    status, answer = service.send()
+    assert status == 200
+    logits = -2e-3 * (150 - np.linspace(0, 255, len(LABELS))) ** 2  # what make_graph says of a gray level
+    expected = np.exp(logits) / np.exp(logits).sum()
+    found = road.read(answer)
+    assert found[LABELS.index("gray")] == max(found.values())
+    for index, probability in found.items():
+        assert probability == pytest.approx(expected[index], abs=1e-5)
+    wait_for(lambda: bool(read_lines(caplog)))
+    assert service.count("convserve_requests_total") == {("tiny", "200"): 1}
+    assert service.count("convserve_rejections_total") == {}
+    assert service.metrics.snapshot()["convserve_request_seconds"][("tiny", "1")][-1] > 0
+    assert service.count("convserve_images_total") == ({("tiny", "1"): 1} if road.predicts else {})
+    (line,) = read_lines(caplog)
+    assert line.pop("ms") > 0
+    path = road.path.format(model="tiny").partition("?")[0]
+    assert line == {"method": "POST", "path": path, "status": 200, "model": "tiny", "request_id": "mine"}
+
+
+def fail_rows(service: Service) -> tuple[int, Any]:
+    service.gate.error = ValueError("no")
+    service.gate.open.set()
+    return service.send()
+
+
+def fail_device(service: Service) -> tuple[int, Any]:
+    service.gate.error = DeviceFailed("cuda:0 failed: the model is being loaded again")
+    service.gate.open.set()
+    return service.send()
+
+
+def fill_queue(service: Service) -> tuple[int, Any]:
+    """One request runs, one waits, and there is no third place."""
+    others = [threading.Thread(target=service.send) for _ in range(2)]
+    others[0].start()
+    assert service.gate.entered.acquire(timeout=30)
+    others[1].start()
+    rows = "convserve_queue_rows"
+    wait_for(lambda: service.metrics.snapshot()[rows][("tiny", "1")] == [1.0])
+    found = service.send()
+    service.gate.open.set()
+    for other in others:
+        other.join()
+    return found
+
+
+class Fault(NamedTuple):
+    cause: Callable[[Service], tuple[int, Any]]
+    status: int
+    code: str
+    model: str = "tiny"
+    """What it is counted under."""
+    of_files: bool = False
+    settings: dict[str, Any] = {}  # noqa: RUF012
+
+
+FAULTS = {
+    "no key": Fault(lambda service: service.send(key={}), 401, "unauthorized", model=""),
+    "a wrong key": Fault(lambda s: s.send(key={"Authorization": "Bearer no"}), 401, "unauthorized", model=""),
+    "no such model": Fault(lambda service: service.send(model="nobody"), 404, "unknown_model", model=""),
+    "a refused model": Fault(lambda service: service.send(model="broken"), 404, "model_refused", model=""),
+    "not an image": Fault(lambda service: service.send(b"words"), 400, "undecodable_image", of_files=True),
+    "no bytes": Fault(lambda service: service.send(b""), 400, "empty_body", of_files=True),
+    "a row that can't be run": Fault(fail_rows, 400, "row_failed"),
+    "a device that failed": Fault(fail_device, 503, "device_failed"),
+    "a full queue": Fault(fill_queue, 429, "overloaded", settings={"max_queue_rows": 1}),
+    "a deadline": Fault(lambda service: service.send(), 504, "deadline_exceeded", settings={"timeout_ms": 100}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_has_one_status_and_is_counted_once_on_every_road(
+    road: Road, fault: Fault, serve: Callable[..., Service], caplog: pytest.LogCaptureFixture
+) -> None:
+    if fault.of_files and not road.takes_files:
+        pytest.skip("pixels are no file")
+    caplog.set_level(logging.INFO, "convserve.access")
+    service = serve(road, **fault.settings)
+    status, answer = fault.cause(service)
+    assert (status, answer["code"]) == (fault.status, fault.code)
+    assert answer["request_id"] == "mine"
+    wait_for(lambda: any(line["status"] == fault.status for line in read_lines(caplog)))
+    assert service.count("convserve_rejections_total") == {(fault.model, fault.code): 1}
+    assert service.count("convserve_requests_total")[fault.model, str(fault.status)] == 1
+    (line,) = [line for line in read_lines(caplog) if line["status"] == fault.status]
+    assert (line["model"], line["request_id"]) == (fault.model, "mine")
