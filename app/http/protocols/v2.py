@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from app.admission.v2 import configure_model, describe_model
 from app.errors import Unavailable
 from app.http.openapi import describe_errors
 from app.http.services import ServicesDep
-from app.inference.model import LoadedModel
 
 router = APIRouter(prefix="/v2", tags=["v2"])
 
@@ -43,16 +43,16 @@ async def ready(services: ServicesDep) -> dict[str, bool]:
 
 
 @router.get("/models/{model}", responses=_ERRORS)
-async def describe_model(model: str, services: ServicesDep) -> dict[str, Any]:
+async def show_metadata(model: str, services: ServicesDep) -> dict[str, Any]:
     """Inputs and outputs of the newest version."""
     loaded = services.catalog.resolve(model)
-    return _metadata(loaded, [str(v.number) for v in reversed(services.catalog.versions(model)) if v.model])
+    return describe_model(loaded, [str(v.number) for v in reversed(services.catalog.versions(model)) if v.model])
 
 
 @router.get("/models/{model}/versions/{version}", responses=_ERRORS)
 async def describe_version(model: str, version: Version, services: ServicesDep) -> dict[str, Any]:
     """Inputs and outputs of one version."""
-    return _metadata(services.catalog.resolve(model, version), [str(version)])
+    return describe_model(services.catalog.resolve(model, version), [str(version)])
 
 
 @router.get("/models/{model}/ready", responses=_ERRORS)
@@ -70,63 +70,12 @@ async def version_ready(model: str, version: Version, services: ServicesDep) -> 
 
 
 @router.get("/models/{model}/config", responses=_ERRORS)
-async def configure_model(model: str, services: ServicesDep) -> dict[str, Any]:
+async def show_config(model: str, services: ServicesDep) -> dict[str, Any]:
     """The model's configuration in Triton's terms."""
-    return _config(services.catalog.resolve(model))
+    return configure_model(services.catalog.resolve(model))
 
 
 @router.get("/models/{model}/versions/{version}/config", responses=_ERRORS)
 async def configure_version(model: str, version: Version, services: ServicesDep) -> dict[str, Any]:
     """A version's configuration in Triton's terms."""
-    return _config(services.catalog.resolve(model, version))
-
-
-def _metadata(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
-    card = model.card
-    outputs = [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(card.labels)]}]
-    if card.energy:
-        outputs.append({"name": "energy", "datatype": "FP32", "shape": [-1]})
-    return {
-        "name": model.name,
-        "versions": versions,
-        "platform": "onnxruntime_onnx",
-        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, *card.image.shape]}],
-        "outputs": outputs,
-    }
-
-
-def _config(model: LoadedModel) -> dict[str, Any]:
-    card = model.card
-    group: dict[str, Any] = {"count": 1, "kind": "KIND_CPU"}
-    if model.device.is_cuda:
-        group = {"count": 1, "kind": "KIND_GPU", "gpus": [device.index for device in model.devices]}
-    return {
-        "name": model.name,
-        "platform": "onnxruntime_onnx",
-        "backend": "onnxruntime",
-        "max_batch_size": model.max_batch_size,
-        "input": [
-            {
-                "name": "image",
-                "data_type": "TYPE_UINT8",
-                "format": "FORMAT_NHWC",
-                "dims": list(card.image.shape),
-            }
-        ],
-        "output": [
-            {
-                "name": "probabilities",
-                "data_type": "TYPE_FP32",
-                "dims": [len(card.labels)],
-                "label_filename": "labels.txt",
-            }
-        ],
-        "instance_group": [group],
-        "dynamic_batching": {
-            "max_queue_delay_microseconds": round(model.batcher.max_wait_s * 1e6),
-            "default_queue_policy": {
-                "max_queue_size": model.batcher.max_queue_rows,
-                "default_timeout_microseconds": round(model.timeout_s * 1e6),
-            },
-        },
-    }
+    return configure_model(services.catalog.resolve(model, version))

@@ -1,0 +1,121 @@
+"""What the Open Inference Protocol v2 says of a model, as tables: metadata, configuration and statistics in Triton's
+terms, whatever carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.inference.model import LoadedModel
+from app.observe.metrics import Snapshot
+
+
+def describe_model(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
+    """Inputs and outputs; `versions` are those that serve."""
+    card = model.card
+    outputs = [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(card.labels)]}]
+    if card.energy:
+        outputs.append({"name": "energy", "datatype": "FP32", "shape": [-1]})
+    return {
+        "name": model.name,
+        "versions": versions,
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, *card.image.shape]}],
+        "outputs": outputs,
+    }
+
+
+def configure_model(model: LoadedModel) -> dict[str, Any]:
+    """The configuration that Triton would have for it."""
+    card = model.card
+    group: dict[str, Any] = {"count": 1, "kind": "KIND_CPU"}
+    if model.device.is_cuda:
+        group = {"count": 1, "kind": "KIND_GPU", "gpus": [device.index for device in model.devices]}
+    return {
+        "name": model.name,
+        "platform": "onnxruntime_onnx",
+        "backend": "onnxruntime",
+        "max_batch_size": model.max_batch_size,
+        "input": [
+            {
+                "name": "image",
+                "data_type": "TYPE_UINT8",
+                "format": "FORMAT_NHWC",
+                "dims": list(card.image.shape),
+            }
+        ],
+        "output": [
+            {
+                "name": "probabilities",
+                "data_type": "TYPE_FP32",
+                "dims": [len(card.labels)],
+                "label_filename": "labels.txt",
+            }
+        ],
+        "instance_group": [group],
+        "dynamic_batching": {
+            "max_queue_delay_microseconds": round(model.batcher.max_wait_s * 1e6),
+            "default_queue_policy": {
+                "max_queue_size": model.batcher.max_queue_rows,
+                "default_timeout_microseconds": round(model.timeout_s * 1e6),
+            },
+        },
+    }
+
+
+def count_statistics(models: Sequence[LoadedModel], snapshot: Snapshot) -> dict[str, Any]:
+    """From the same counters as /metrics."""
+    return {"model_stats": [_count_one(model, snapshot) for model in models]}
+
+
+def _count_one(model: LoadedModel, snapshot: Snapshot) -> dict[str, Any]:
+    labels = (model.name, str(model.version))
+
+    def read(family: str, *more: str, width: int = 1) -> list[float]:
+        return snapshot[family].get((*labels, *more), [0.0] * width)
+
+    def sum_up(family: str, *more: str) -> dict[str, int]:
+        *counts, seconds = read(family, *more, width=2)
+        return _duration(sum(counts), seconds)
+
+    batches = {int(found[2]): values for found, values in snapshot["batches"].items() if found[:2] == labels}
+    failures, failed_s = read("failures", width=2)
+    images = sum_up("convserve_stage_seconds", "decode")
+    return {
+        "name": model.name,
+        "version": str(model.version),
+        "last_inference": int(read("last_inference_ms")[0]),
+        "inference_count": int(read("convserve_images_total")[0]),
+        "execution_count": int(sum(count for count, _ in batches.values())),
+        "inference_stats": {
+            "success": sum_up("convserve_request_seconds"),
+            "fail": _duration(failures, failed_s),
+            "queue": sum_up("convserve_stage_seconds", "queue"),
+            "compute_input": images,
+            "compute_infer": sum_up("convserve_stage_seconds", "infer"),
+            "compute_output": _duration(images["count"], 0.0),
+            "cache_hit": _duration(0, 0.0),
+            "cache_miss": _duration(0, 0.0),
+        },
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": _duration(count, 0.0),
+                "compute_infer": _duration(count, seconds),
+                "compute_output": _duration(count, 0.0),
+            }
+            for rows, (count, seconds) in sorted(batches.items())
+        ],
+        "memory_usage": [
+            {
+                "type": "GPU" if model.device.is_cuda else "CPU",
+                "id": model.device.index if model.device.is_cuda else 0,
+                "byte_size": int(read("convserve_model_memory_bytes")[0]),
+            }
+        ],
+    }
+
+
+def _duration(count: float, seconds: float) -> dict[str, int]:
+    return {"count": int(count), "ns": int(seconds * 1e9)}
