@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from app.admission.options import Asked, Terms
-from app.batching.batcher import Places
-from app.batching.entry import resolve
+from app.batching.entry import Places, resolve
 from app.catalog.catalog import Catalog
 from app.inference.attempt import Attempt, Prediction
 from app.inference.decoder import Decoder, Encoded

@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from math import ceil
-from types import TracebackType
-from typing import Generic, Self
+from typing import Generic
 
+from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
-from app.batching.entry import Entry, Result, resolve
+from app.batching.entry import Entry, Places, Result
 from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
-from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, TooManyRows
+from app.batching.waiting import WaitingRows
+from app.errors import DeviceFailed, Draining, Overloaded
 
 
 class Batcher(Generic[Row, Out]):
@@ -64,24 +63,16 @@ class Batcher(Generic[Row, Out]):
         self.max_batch_size = max_batch_size
         self.max_queue_rows = max_queue_rows
         self.max_wait_s = max_wait_s
-        self._patience_s = patience_s
         self.inline = inline
         self._lends_threads = lend_threads and not inline
-        self._alone = alone
         self._pace = pace or Pace()
         self._on_batch = on_batch
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Entry[Row, Out]] = deque()
-        self._reserved = 0  # promised to requests that are still decoding
+        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, max_queue_rows)
         self._running = 0  # rows inside runners, or handed over to them
-        self._batches = 0  # that these rows are in
-        self._runners = runners
-        self._lanes = Lanes(runners)
-        self._expected = 0  # rows that those may send who were just answered
-        self._expected_until = 0.0  # by time.perf_counter
-        self._is_prompt = False  # whether as many came in time, the last time
-        self._met = False  # whether the last batch, or one since, had another beside it
+        self._arrivals = Arrivals(patience_s)
+        self._lanes = Lanes(runners, alone)
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
@@ -90,11 +81,15 @@ class Batcher(Generic[Row, Out]):
         self._drained = asyncio.Event()
 
     @property
+    def runners(self) -> Sequence[Runner[Row, Out]]:
+        return self._lanes.runners
+
+    @property
     def queue_rows(self) -> int:
         """Rows that hold a place in the queue: those waiting and those reserved for requests still
         decoding.
         """
-        return len(self._queue) + self._reserved
+        return self._queue.places_taken
 
     @property
     def waiting_rows(self) -> int:
@@ -106,12 +101,12 @@ class Batcher(Generic[Row, Out]):
         """The runners' threads, where they are lent and one is idle for each row that is still being decoded; None
         otherwise. What they are given holds up batches that come meanwhile.
         """
-        return self._lanes.threads if self._lends_threads and self._reserved <= self._idle() else None
+        return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
     def expected_wait_s(self) -> float:
         """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""
         ahead = self.queue_rows + self._running
-        return self._pace.estimate(ahead, self.max_batch_size) / len(self._runners)
+        return self._pace.estimate(ahead, self.max_batch_size) / len(self._lanes.runners)
 
     def check_room(self, rows: int) -> None:
         """Raise what `reserve` would raise now for want of room, so that a body need not be read in vain."""
@@ -119,18 +114,7 @@ class Batcher(Generic[Row, Out]):
             raise _copy(self._failure)
         if self._closing:
             raise Draining("the model is being unloaded or the server is shutting down: try again")
-        if rows > self.max_queue_rows:
-            raise TooManyRows(
-                f"the request has {rows} rows, the queue (max_queue_rows) holds {self.max_queue_rows}: "
-                "send fewer at once or raise the limit"
-            )
-        if (taken := self.queue_rows) + rows > self.max_queue_rows:
-            raise Overloaded(
-                f"{taken} of the {self.max_queue_rows} places in the queue (max_queue_rows) are "
-                "taken, "
-                f"{rows} more don't fit: try again later",
-                retry_after_s=self.expected_wait_s(),
-            )
+        self._queue.check_room(rows, self.expected_wait_s)
 
     def reserve(self, rows: int, deadline: float) -> Places[Row, Out]:
         """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before
@@ -149,7 +133,7 @@ class Batcher(Generic[Row, Out]):
                 "try again later or allow more (timeout_ms)",
                 retry_after_s=wait - left,
             )
-        self._reserved += rows
+        self._queue.reserved += rows
         return Places(self, rows, deadline)
 
     def do_afterwards(self, call: Callable[[], object]) -> None:
@@ -163,35 +147,31 @@ class Batcher(Generic[Row, Out]):
         await self._drained.wait()
         self._lanes.threads.shutdown(wait=False)
 
-    def _submit(self, entry: Entry[Row, Out], at_once: bool) -> None:
-        self._reserved -= 1
+    def submit(self, entry: Entry[Row, Out], at_once: bool) -> None:
+        """As app.batching.entry.Queue has it; so are `abandon` and `release`."""
+        self._queue.reserved -= 1
         if self._failure is not None:
-            self._loop.call_soon(self._settle, entry, _copy(self._failure))
+            self._loop.call_soon(self._queue.settle, entry, _copy(self._failure))
             self._check_drained()
             return
-        self._queue.append(entry)
-        if self._expected:
-            self._expected -= 1
-            if not self._expected:
-                self._is_prompt = entry.submitted <= self._expected_until
+        self._queue.add(entry)
+        self._arrivals.note(entry.submitted)
         if self.inline and (at_once or len(self._queue) >= self.max_batch_size):
             self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
             self._pump_soon()
 
-    def _abandon(self, entry: Entry[Row, Out]) -> None:
-        """Free the place of a row whose request went away while it waited; one that was handed to a runner is run."""
+    def abandon(self, entry: Entry[Row, Out]) -> None:
         entry.settle = None
-        if entry in self._queue:
-            self._queue.remove(entry)
+        if self._queue.remove(entry):
             self._check_drained()
 
-    def _release(self, places: int) -> None:
-        self._reserved -= places
+    def release(self, places: int) -> None:
+        self._queue.reserved -= places
         self._check_drained()
 
     def _check_drained(self) -> None:
-        if self._closing and not (self._queue or self._reserved or self._running):
+        if self._closing and not (self._queue.places_taken or self._running):
             self._drained.set()
 
     def _pump_soon(self) -> None:
@@ -206,107 +186,52 @@ class Batcher(Generic[Row, Out]):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-        while self._queue and self._may_start():
-            if not self._is_wanted(self._queue[0], self._loop.time()):
-                self._queue.popleft()
-                continue
+        while self._may_start() and self._queue.drop_unwanted():
             now = time.perf_counter()
-            self._forget_late(now)
+            self._arrivals.forget_late(now)
             share = self._find_share()
             if (wait_s := self._find_wait(share, now)) > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            if batch := self._take_batch(share):  # the head may have expired since it was looked at
+            if batch := self._queue.take(share):  # the head may have expired since it was looked at
                 self._start(batch)
         self._check_drained()
 
     def _may_start(self) -> bool:
         """Whether a runner is idle, or a full batch can be had and none waits for a runner already."""
-        idle = self._idle()
+        idle = self._lanes.idle
         return idle > 0 or (idle == 0 and len(self._queue) >= self.max_batch_size)
-
-    def _idle(self) -> int:
-        """Runners without a batch; below 0 a batch waits for one."""
-        return len(self._runners) - self._batches
-
-    def _expect(self, rows: int) -> None:
-        """So many were just answered, and may be followed by as many."""
-        now = time.perf_counter()
-        self._forget_late(now)
-        self._expected += rows
-        self._expected_until = now + self._patience_s
-
-    def _forget_late(self, now: float) -> None:
-        """Nobody is expected any more whose time is over, nor waited for until some are in time again."""
-        if self._expected and now >= self._expected_until:
-            self._expected, self._is_prompt = 0, False
 
     def _find_wait(self, share: int, now: float) -> float:
         """Seconds for which the rows that wait had better go on waiting for others."""
         until = now
         if len(self._queue) < self.max_batch_size:
-            until = self._queue[0].submitted + self.max_wait_s
-        if self._expected and self._is_prompt and len(self._queue) < share:
-            until = max(until, self._expected_until)
+            until = self._queue.first_came + self.max_wait_s
+        if len(self._queue) < share:
+            until = max(until, self._arrivals.worth_waiting_until)
         return until - now
 
     def _find_share(self) -> int:
         """Rows of the next batch. One that is handed over is full."""
-        if not self._idle():
+        rows, runners = len(self._queue), self._lanes.idle
+        if not runners:
             return self.max_batch_size
-        rows, runners = len(self._queue), self._idle()
-        if self._is_prompt:
-            rows, runners = rows + self._running + self._expected, len(self._runners)
+        if self._arrivals.are_prompt:
+            rows, runners = rows + self._running + self._arrivals.expected, len(self._lanes.runners)
         return min(self.max_batch_size, ceil(rows / runners))
 
-    def _take_batch(self, most: int) -> list[Entry[Row, Out]]:
-        batch: list[Entry[Row, Out]] = []
-        now = self._loop.time()
-        while self._queue and len(batch) < most:
-            entry = self._queue.popleft()
-            if self._is_wanted(entry, now):
-                batch.append(entry)
-        return batch
-
-    def _is_wanted(self, entry: Entry[Row, Out], now: float) -> bool:
-        if entry.settle is None:
-            return False
-        if entry.deadline <= now:
-            self._settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
-            return False
-        return True
-
-    def _settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
-        """Tell whoever waits for a row."""
-        settle, entry.settle = entry.settle, None
-        if settle is not None:
-            self._tell(settle, outcome)
-
-    def _tell(self, call: Callable[..., object], *arguments: object) -> None:
-        """What goes wrong on the way to one client must not reach the other rows of the batch."""
-        try:
-            call(*arguments)
-        except Exception as error:
-            self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
-
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
-        rows, run = [entry.row for entry in batch], self._lanes.run
-        if self._running or self._queue:
-            self._met = True
-        else:
-            if self._alone is not None and not self._met:
-                run = partial(run_isolated, self._alone)
-            self._met = False
+        rows = [entry.row for entry in batch]
+        run = self._lanes.take(has_company=bool(self._running or self._queue))
         self._running += len(batch)
-        self._batches += 1
         if self.inline:
-            self._finish(batch, run_isolated(self._runners[0], rows))
+            self._finish(batch, run_isolated(self._lanes.runners[0], rows))
             os.sched_yield()  # a process that waits for this core, such as another worker, goes on sooner
             return
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:
             self._finish(batch, done.result())
-            self._expect(len(batch))
+            self._arrivals.expect(len(batch), time.perf_counter())
             self._pump()
 
         self._loop.run_in_executor(self._lanes.threads, run, rows).add_done_callback(finish)
@@ -314,21 +239,21 @@ class Batcher(Generic[Row, Out]):
     def _finish(self, batch: list[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
         size = len(batch)
         self._running -= size
-        self._batches -= 1
+        self._lanes.give_back()
         self._on_batch(size, outcome.seconds)
         if len(outcome.outputs) == size:
             self._pace.record(size, outcome.seconds)
         for place, entry in enumerate(batch):
             if place in outcome.outputs:
                 queued = outcome.started - entry.submitted
-                self._settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
+                self._queue.settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
             elif outcome.device_failure is not None:
-                self._settle(entry, _copy(outcome.device_failure))
+                self._queue.settle(entry, _copy(outcome.device_failure))
             else:
-                self._settle(entry, outcome.failures[place])
+                self._queue.settle(entry, outcome.failures[place])
         afterwards, self._afterwards = self._afterwards, []
         for call in afterwards:
-            self._tell(call)
+            self._queue.tell(call)
         if outcome.device_failure is not None and self._failure is None:
             self._fail(outcome.device_failure)
 
@@ -337,63 +262,9 @@ class Batcher(Generic[Row, Out]):
         again.
         """
         self._failure = failure
-        while self._queue:
-            self._settle(self._queue.popleft(), _copy(failure))
+        for entry in self._queue.take(len(self._queue)):
+            self._queue.settle(entry, _copy(failure))
         self._on_device_failure(failure)
-
-
-class Places(Generic[Row, Out]):
-    """Places in the queue that one request holds: `with` gives back those that it didn't use."""
-
-    def __init__(self, batcher: Batcher[Row, Out], rows: int, deadline: float) -> None:
-        self._batcher = batcher
-        self._left = rows
-        self.deadline = deadline
-
-    def submit(
-        self, row: Row, settle: Callable[[Result[Out] | Exception], None], at_once: bool = False
-    ) -> Entry[Row, Out]:
-        """Queue one decoded row. `settle` is called once, in the event loop, perhaps before this returns: with its
-        result, or with RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
-
-        `at_once`: no other row can come in this turn of the loop, so an inline runner need not wait for its end.
-        """
-        if not self._left:
-            raise ValueError("more rows were submitted than reserved")
-        self._left -= 1
-        entry = Entry(row, settle, time.perf_counter(), self.deadline)
-        self._batcher._submit(entry, at_once)
-        return entry
-
-    def abandon(self, entry: Entry[Row, Out]) -> None:
-        """Let a submitted row go: it leaves the queue unrun, and nobody is told."""
-        self._batcher._abandon(entry)
-
-    async def run(self, row: Row) -> Result[Out]:
-        """Submit one decoded row and wait for its result. Cancel the wait and the row leaves the queue unrun.
-
-        Raises what `submit` tells.
-        """
-        future: asyncio.Future[Result[Out]] = asyncio.get_running_loop().create_future()
-        entry = self.submit(row, lambda outcome: resolve(future, outcome))
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self.abandon(entry)
-            raise
-
-    def release(self) -> None:
-        """Give back the places that weren't used."""
-        self._batcher._release(self._left)
-        self._left = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
 
 
 def _copy(failure: DeviceFailed) -> DeviceFailed:

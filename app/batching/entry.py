@@ -1,11 +1,13 @@
-"""One row on its way through the queue, and what it gets."""
+"""One row on its way through the queue, the places that a request holds there, and what a row gets."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from types import TracebackType
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from app.batching.isolation import Out, Row
 
@@ -33,6 +35,73 @@ class Entry(Generic[Row, Out]):
     submitted: float
     """By time.perf_counter, since uvloop's clock has milliseconds only; the deadline is by the loop's clock."""
     deadline: float
+
+
+class Queue(Protocol[Row, Out]):
+    """The queue's side of a place."""
+
+    def submit(self, entry: Entry[Row, Out], at_once: bool) -> None:
+        """A reserved place is used. `at_once`: no other row can come in this turn of the loop."""
+
+    def abandon(self, entry: Entry[Row, Out]) -> None:
+        """Free the place of a row whose request went away while it waited; one that was handed to a runner is run."""
+
+    def release(self, places: int) -> None:
+        """Reserved places that nobody will use."""
+
+
+class Places(Generic[Row, Out]):
+    """Places in the queue that one request holds: `with` gives back those that it didn't use."""
+
+    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float) -> None:
+        self._queue = queue
+        self._left = rows
+        self.deadline = deadline
+
+    def submit(
+        self, row: Row, settle: Callable[[Result[Out] | Exception], None], at_once: bool = False
+    ) -> Entry[Row, Out]:
+        """Queue one decoded row. `settle` is called once, in the event loop, perhaps before this returns: with its
+        result, or with RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
+
+        `at_once`: no other row can come in this turn of the loop, so an inline runner need not wait for its end.
+        """
+        if not self._left:
+            raise ValueError("more rows were submitted than reserved")
+        self._left -= 1
+        entry = Entry(row, settle, time.perf_counter(), self.deadline)
+        self._queue.submit(entry, at_once)
+        return entry
+
+    def abandon(self, entry: Entry[Row, Out]) -> None:
+        """Let a submitted row go: it leaves the queue unrun, and nobody is told."""
+        self._queue.abandon(entry)
+
+    async def run(self, row: Row) -> Result[Out]:
+        """Submit one decoded row and wait for its result. Cancel the wait and the row leaves the queue unrun.
+
+        Raises what `submit` tells.
+        """
+        future: asyncio.Future[Result[Out]] = asyncio.get_running_loop().create_future()
+        entry = self.submit(row, lambda outcome: resolve(future, outcome))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.abandon(entry)
+            raise
+
+    def release(self) -> None:
+        """Give back the places that weren't used."""
+        self._queue.release(self._left)
+        self._left = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
 
 def resolve(future: asyncio.Future[T], outcome: T | Exception) -> None:

@@ -1,10 +1,11 @@
-"""Lanes: the threads that runners work in."""
+"""Lanes: the threads that runners work in, and which runner a batch gets."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic
 
 from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
@@ -13,15 +14,38 @@ from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
 class Lanes(Generic[Row, Out]):
     """Runners, each in a thread of its own for good: CUDA sessions want to be used from one thread. The first that is
     free takes the next batch.
+
+    A batch that has the machine to itself, as the one before it had, is run by `alone` where there is one, in whichever
+    of these threads.
     """
 
-    def __init__(self, runners: Sequence[Runner[Row, Out]]) -> None:
+    def __init__(self, runners: Sequence[Runner[Row, Out]], alone: Runner[Row, Out] | None = None) -> None:
+        self.runners = runners
+        self._alone = alone
         self._without_thread = list(runners)
         self._own = threading.local()
+        self._batches = 0  # that run, or wait for a runner
+        self._met = False  # whether the last batch, or one since, had another beside it
         self.threads = ThreadPoolExecutor(len(runners), "runner", initializer=self._settle_in)
 
-    def run(self, rows: Sequence[Row]) -> Outcome[Out]:
-        """Called in one of the threads."""
+    @property
+    def idle(self) -> int:
+        """Runners without a batch; below 0 a batch waits for one."""
+        return len(self.runners) - self._batches
+
+    def take(self, *, has_company: bool) -> Callable[[Sequence[Row]], Outcome[Out]]:
+        """For one batch more, until it is given back: what to call in one of the threads. `has_company`: other rows
+        run or wait.
+        """
+        self._batches += 1
+        is_alone, self._met = not (has_company or self._met), has_company
+        return self._run if self._alone is None or not is_alone else partial(run_isolated, self._alone)
+
+    def give_back(self) -> None:
+        """A batch has ended."""
+        self._batches -= 1
+
+    def _run(self, rows: Sequence[Row]) -> Outcome[Out]:
         return run_isolated(self._own.runner, rows)
 
     def _settle_in(self) -> None:

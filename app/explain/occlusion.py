@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.batching.batcher import Places
+from app.batching.entry import Places
 from app.errors import NotExplainable
 from app.explain.evidence import EvidenceMap, scale_evidence
 from app.inference.model import LoadedModel

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.batching.batcher import Places
-from app.batching.entry import Entry, Result
+from app.batching.entry import Entry, Places, Result
 from app.errors import DeadlineExceeded, RowFailed
 from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel

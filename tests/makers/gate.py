@@ -26,7 +26,7 @@ class Gate:
 
     async def load(self, folder: Path, settings: Settings, *, on_device_failure: Any, **options: Any) -> LoadedModel:
         model = await load_model(folder, settings, metrics=options.get("metrics"))
-        run = model.batcher._runners[0]
+        run = model.batcher.runners[0]
 
         def run_gated(rows: Sequence[Pixels]) -> Sequence[Scores]:
             self.batches.append(len(rows))
