@@ -78,6 +78,12 @@ class Ticket:
         """What it asks for of that model."""
         self._aim(self._resolve())
 
+    def ask(self, asked: Asked) -> None:
+        """The body asks for more than the address did. Raises as `admit` does."""
+        if asked is not self._asked:
+            self._asked = asked
+            self._aim(self._resolve())
+
     def begin(self, timeout_s: float | None = None) -> None:
         """The body is here. The model is chosen again: it may have been replaced while the body came in. `timeout_s`
         is for bodies that say it themselves. Raises as `admit` does.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidParameter
 from app.inference.labels import check_top_k, find_score
@@ -31,10 +32,44 @@ class Asked(Protocol):
         """What that means for `model`. Raises InvalidParameter for what it can't give."""
 
 
-class PredictOptions(BaseModel):
-    """The query of a prediction. An unknown parameter is an error, so that a misspelled one isn't ignored."""
+class Options(BaseModel):
+    """What an address may ask for, and the body beside the images. An unknown parameter is an error, so that a
+    misspelled one isn't ignored.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """As an address spells them."""
+        return frozenset(field.alias or name for name, field in cls.model_fields.items())
+
+    def with_body(self, given: Mapping[str, Any]) -> Self:
+        """These options, and those that the body gives by name. Raises InvalidParameter for a wrong one, and for one
+        that the address says otherwise.
+        """
+        if not given:
+            return self
+        try:
+            said = type(self).model_validate(given)
+        except ValidationError as error:
+            raise InvalidParameter(explain_invalid(error.errors()[0])) from error
+        for name in said.model_fields_set & self.model_fields_set:
+            if (here := getattr(said, name)) != (there := getattr(self, name)):
+                raise InvalidParameter(f"{name} is {there} in the address and {here} in the body: say it once")
+        return self.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
+
+
+def explain_invalid(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words, naming the parameter and what was given."""
+    where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path", "body"))
+    if error["type"] == "extra_forbidden":
+        return f"there is no parameter {where[:40]!r}: /docs lists those of each address"
+    return f"{where} is {str(error.get('input'))[:80]!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+class PredictOptions(Options):
+    """Of a prediction."""
 
     version: int | None = Field(None, ge=1, description="Default: the newest.")
     top_k: int | None = Field(None, description="How many classes, 1 to all. Default: 5.")

@@ -106,7 +106,11 @@ def _read_rows(image: dict[str, Any], binary: memoryview, card: ModelCard, max_i
             wanted = ["n", *card.image.shape]
             raise BadTensor(f"the shape of 'image' is {shape}: UINT8 takes {wanted}, BYTES [n] with encoded images")
         count = _check_count(shape[0], max_images)
-        pixels = np.frombuffer(binary, np.uint8) if size is not None else _numbers(image["data"])
+        pixels = (
+            np.frombuffer(binary, np.uint8)
+            if size is not None
+            else _numbers(image["data"], "the data of 'image'").ravel()
+        )
         if pixels.size != np.prod(shape):
             raise BadTensor(f"'image' of shape {shape} has {pixels.size:,} values instead of {np.prod(shape):,}")
         return list(pixels.reshape(count, *card.image.shape))
@@ -118,7 +122,7 @@ def _read_outputs(parsed: dict[str, Any], parameters: dict[str, Any], card: Mode
     by_default = parameters.get("binary_data_output") is True
     outputs = parsed.get("outputs")
     if outputs is None or outputs == []:
-        return [WantedOutput(name, by_default, 0) for name in there]
+        return [WantedOutput("probabilities", by_default, 0)]  # the one that metadata and config name
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise BadTensor("outputs must be a list of objects with a name")
     wanted = []
@@ -139,15 +143,26 @@ def _read_outputs(parsed: dict[str, Any], parameters: dict[str, Any], card: Mode
     return wanted
 
 
-def _numbers(data: Any) -> Pixels:
+def read_pixels(data: Any, card: ModelCard, what: str) -> list[Pixels]:
+    """Nested lists [n, height, width, channels] as the card has them, `what` being their name. Raises BadTensor."""
+    found = _numbers(data, what)
+    if found.ndim != 4 or found.shape[1:] != card.image.shape or not len(found):
+        wanted = ["n", *card.image.shape]
+        raise BadTensor(f"the shape of {what} is {list(found.shape)}: {card.name} takes {wanted}")
+    return list(found)
+
+
+def _numbers(data: Any, what: str) -> Pixels:
     """Flat or nested lists of whole numbers, 0 to 255."""
     try:
         found = np.asarray(data)
     except (ValueError, OverflowError) as error:
-        raise BadTensor(f"the data of 'image' is no regular tensor ({error})") from error
+        raise BadTensor(f"{what} is no regular tensor ({error})") from error
     if found.dtype.kind not in "iu" or (found.size and (found.min() < 0 or found.max() > 255)):
-        raise BadTensor("the data of 'image' must be whole numbers from 0 to 255")
-    return found.astype(np.uint8).ravel()
+        raise BadTensor(
+            f"{what} must be whole numbers from 0 to 255, the pixels as decoded: all scaling is inside the graph"
+        )
+    return found.astype(np.uint8)
 
 
 def _texts(data: Any) -> list[str]:

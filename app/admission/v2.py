@@ -14,15 +14,13 @@ from app.observe.metrics import Snapshot
 def describe_model(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
     """Inputs and outputs; `versions` are those that serve."""
     card = model.card
-    outputs = [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(card.labels)]}]
-    if card.energy:
-        outputs.append({"name": "energy", "datatype": "FP32", "shape": [-1]})
     return {
         "name": model.name,
         "versions": versions,
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, *card.image.shape]}],
-        "outputs": outputs,
+        # One, as in config.pbtxt: clients of classifiers expect no second. `energy` is given where it is asked for.
+        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(card.labels)]}],
     }
 
 

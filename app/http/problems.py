@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.admission.options import explain_invalid
 from app.errors import InvalidParameter, MethodNotAllowed, Unavailable, UnknownPath, problem
 from app.http.bodies.json import encode_json
 from app.http.services import exchange_of
@@ -67,11 +66,4 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 async def _answer_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first: dict[str, Any] = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body"))
-    given = str(first.get("input"))[:80]
-    if first["type"] == "extra_forbidden":
-        detail = f"there is no parameter {where!r}: /docs lists those of {request.url.path}"
-    else:
-        detail = f"{where} is {given!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
-    return problem_response(request, InvalidParameter(detail))
+    return problem_response(request, InvalidParameter(explain_invalid(error.errors()[0])))

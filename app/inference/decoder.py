@@ -24,6 +24,8 @@ Encoded = bytes | str
 # Files up to here are decoded within a few milliseconds, as a rule.
 _QUICK_BYTES = 262_144
 
+_STANDARD_ALPHABET = str.maketrans("-_", "+/")
+
 T = TypeVar("T")
 
 
@@ -62,16 +64,17 @@ def to_bytes(image: Encoded, limits: Limits) -> bytes:
     """
     if isinstance(image, bytes):
         return image
-    text = image.partition(",")[2] if image.startswith("data:") else image
+    text = image.partition(",")[2] if image[:5].lower() == "data:" else image
     if len(text) * 3 // 4 > limits.max_image_bytes + 2:
         raise ImageTooLarge(
             f"the image has about {len(text) * 3 // 4:,} bytes, the limit (max_image_bytes) is "
             f"{limits.max_image_bytes:,}: send a smaller one or raise the limit"
         )
     try:
-        # Line breaks are common (the base64 command wraps at 76) and harmless; anything else foreign is an
-        # error.
-        return base64.b64decode("".join(text.split()), validate=True)
+        # Line breaks are common (the base64 command wraps at 76) and harmless, so are the alphabet for addresses and
+        # missing padding; anything else foreign is an error.
+        plain = "".join(text.split()).translate(_STANDARD_ALPHABET).rstrip("=")
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise UndecodableImage(
             f"the text beginning {text[:20]!r} is not base64 ({error}): encode the bytes of the image file"

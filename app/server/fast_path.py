@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from app.admission.admission import Outcome, Ticket
+from app.admission.options import PredictOptions
 from app.http.api.predict_json import write_answer
 from app.http.bodies.multipart import FormReader
 from app.http.problems import MEDIA_TYPE, write_problem
@@ -171,14 +172,12 @@ class HotCycle:
         self._end(0)
 
     def _read_form(self, body: bytes) -> bytes | None:
-        """The image of a form that holds just one; None otherwise. Raises as FormReader does."""
+        """The image of a form that holds just one and no options; None otherwise. Raises as FormReader does."""
         settings = self._road.services.settings
-        form = FormReader(
-            self._form.decode("latin-1"), max_images=settings.max_images, max_image_bytes=settings.max_image_bytes
-        )
+        form = FormReader(self._form, settings.max_images, settings.max_image_bytes, PredictOptions.names())
         form.feed(body)
         images = form.finish()
-        return images[0] if len(images) == 1 else None
+        return images[0] if len(images) == 1 and not form.options else None
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         if self.response_complete:

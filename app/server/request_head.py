@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from app.admission.keys import Keys
 from app.admission.options import PredictOptions, Terms
 from app.errors import Unauthorized
+from app.http.bodies.content_type import FORM, OCTETS, holds_image, read_kind
 from app.inference.model import LoadedModel
 from app.settings import Settings
 
@@ -61,7 +62,7 @@ class Head(NamedTuple):
     target: Target
     length: int
     """Bytes of the body."""
-    form: bytes
+    form: str
     """The Content-Type of a form; empty where the body is the image."""
     keep_alive: bool
     given_id: str
@@ -90,11 +91,12 @@ class HeadReader:
         target = self._targets[url]
         if target is None or not fields.get(b"content-length", b"").isdigit():
             return None
-        kind = fields.get(b"content-type", b"application/octet-stream")
-        limit, form = self._settings.max_image_bytes, b""
-        if kind.startswith(b"multipart/form-data"):
-            limit, form = min(limit + _FORM_BYTES, self._settings.max_request_bytes), kind
-        elif not (kind.startswith(b"image/") or kind == b"application/octet-stream"):
+        content_type = fields.get(b"content-type", b"").decode("latin-1") or OCTETS
+        kind, form = read_kind(content_type), ""
+        limit = self._settings.max_image_bytes
+        if kind == FORM:
+            limit, form = min(limit + _FORM_BYTES, self._settings.max_request_bytes), content_type
+        elif not holds_image(kind):
             return None
         length = int(fields[b"content-length"])
         if length > limit:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import Response
 
-from app.admission.options import PredictOptions, Terms
+from app.admission.options import Options, PredictOptions, Terms
 from app.errors import TooManyImages
 from app.explain.explain import Explanation, check_class, explain, see
 from app.explain.overlay import draw_evidence, encode_png
@@ -25,13 +25,12 @@ from app.inference.model import LoadedModel
 router = APIRouter(tags=["explain"])
 
 Name = Annotated[str, Path(description="A name that /models lists.")]
+Asked = TypeVar("Asked", bound=Options)
 _PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
 
 
-class ExplainOptions(BaseModel):
-    """The query of an explanation."""
-
-    model_config = ConfigDict(extra="forbid")
+class ExplainOptions(Options):
+    """Of an explanation."""
 
     index: int | None = Field(None, alias="class", description="Index of the class. Default: the most probable.")
     version: int | None = Field(None, ge=1, description="Default: the newest.")
@@ -43,10 +42,14 @@ class ExplainOptions(BaseModel):
         return PredictOptions(version=self.version, timeout_ms=self.timeout_ms).fit(model)
 
 
-class InputOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class InputOptions(Options):
+    """Of the input as the network sees it."""
 
     version: int | None = Field(None, ge=1, description="Default: the newest.")
+
+    def fit(self, model: LoadedModel) -> Terms:
+        """As app.admission.options.Asked has it."""
+        return PredictOptions().fit(model)
 
 
 @router.post(
@@ -60,9 +63,10 @@ async def explain_with_model(
 ) -> Response:
     """Where the network found the evidence for a class: JSON, or (Accept: image/png) drawn over the posted image."""
     ticket = services.admission.admit(exchange_of(request), model, options)
-    image = await _read_one_image(request, services)
+    image, said = await _read_one_image(request, services, options)
+    ticket.ask(said)
     ticket.begin()
-    explanation = await run_while_connected(request, explain(ticket, image, options.index, services.decoder))
+    explanation = await run_while_connected(request, explain(ticket, image, said.index, services.decoder))
     if _prefers_png(request.headers.get("accept", "")):
         return Response(await services.decoder.call(lambda: _draw(explanation)), media_type="image/png")
     return Response(encode_json(_translate(ticket.model, explanation)), media_type="application/json")
@@ -78,9 +82,10 @@ async def show_input(
     model: Name, options: Annotated[InputOptions, Query()], request: Request, services: ServicesDep
 ) -> Response:
     """The posted image as the network sees it: decoded, cropped, resized, of the polarity that it expects. A PNG."""
-    ticket = services.admission.admit(exchange_of(request), model, PredictOptions(version=options.version), rows=0)
+    ticket = services.admission.admit(exchange_of(request), model, options, rows=0)
+    image, said = await _read_one_image(request, services, options)
+    ticket.ask(said)
     policy = ticket.model.card.image
-    image = await _read_one_image(request, services)
 
     def draw() -> bytes:
         pixels = see(image, policy, services.decoder.limits).pixels
@@ -89,11 +94,12 @@ async def show_input(
     return Response(await services.decoder.call(draw), media_type="image/png")
 
 
-async def _read_one_image(request: Request, services: Services) -> Encoded:
-    images = await read_images(request, services.settings, services.decoder)
-    if len(images) > 1:
-        raise TooManyImages(f"the request has {len(images)} images, one is explained at a time: send them one by one")
-    return images[0]
+async def _read_one_image(request: Request, services: Services, options: Asked) -> tuple[Encoded, Asked]:
+    """The image, and the options with those of the body."""
+    given = await read_images(request, services.settings, services.decoder, options.names())
+    if (count := len(given.images)) > 1:
+        raise TooManyImages(f"the request has {count} images, one is explained at a time: send them one by one")
+    return given.images[0], options.with_body(given.options)
 
 
 def _prefers_png(accept: str) -> bool:

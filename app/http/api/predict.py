@@ -77,8 +77,9 @@ async def predict_with_default_model(
 
 async def _answer(name: str | None, options: PredictOptions, request: Request, services: Services) -> Response:
     ticket = services.admission.admit(exchange_of(request), name, options)
-    images = await read_images(request, services.settings, services.decoder)
-    outcomes = await run_while_connected(request, ticket.run(images))
+    given = await read_images(request, services.settings, services.decoder, options.names())
+    ticket.ask(options.with_body(given.options))
+    outcomes = await run_while_connected(request, ticket.run(given.images))
     failures = [outcome for outcome in outcomes if isinstance(outcome, ConvserveError)]
     if len(failures) == len(outcomes):
         raise failures[0]

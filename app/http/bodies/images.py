@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
 from starlette.requests import Request
 
-from app.errors import BadJson, too_many_images
+from app.errors import BadJson, InvalidParameter, too_many_images
+from app.http.bodies.content_type import FORM, OCTETS, holds_image, read_kind
 from app.http.bodies.json import parse_json
 from app.http.bodies.multipart import FormReader
 from app.http.bodies.stream import image_limit, read_body, request_limit, stream_body
@@ -15,33 +20,52 @@ from artifact.errors import EmptyBody, UnsupportedType
 _SHAPE = 'send {"images": ["<base64>", ...]}'
 # JSON of this form has a comma or two for each image, and two brackets.
 _SPARE_MARKS = 64
+# Pixels as nested numbers would be refused as too deep or too many: the beginning says what they are.
+_NUMBERS = re.compile(rb'"images"\s*:\s*\[[\s\[]*[-\d]')
+_NUMBERS_WITHIN = 4096
 
 
-async def read_images(request: Request, settings: Settings, decoder: Decoder) -> list[Encoded]:
-    """The images of a request, one or more, still encoded.
+class Given(NamedTuple):
+    """What a body holds."""
 
-    Raises UnsupportedType for another type of body, EmptyBody, BadForm, BadJson, or TooLarge naming the limit.
+    images: list[Encoded]
+    options: Mapping[str, Any] = {}
+    """What it asks for besides, by name."""
+
+
+async def read_images(request: Request, settings: Settings, decoder: Decoder, options: Collection[str]) -> Given:
+    """The images of a request, one or more, still encoded, and those of `options` that stand beside them.
+
+    Raises UnsupportedType for another type of body, EmptyBody, BadForm, BadJson, InvalidParameter for an unknown key
+    of JSON, or TooLarge naming the limit.
     """
-    content_type = request.headers.get("content-type", "application/octet-stream")
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind.startswith("image/") or kind == "application/octet-stream":
-        return [await read_body(request, image_limit(settings))]
-    if kind == "multipart/form-data":
-        form = FormReader(content_type, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes)
-        images: list[Encoded] = [*await form.read(stream_body(request, request_limit(settings)))]
-        return _check_any(images, "the form holds no file: curl -F file=@image.jpg sends one")
+    content_type = request.headers.get("content-type", OCTETS)
+    kind = read_kind(content_type)
+    if holds_image(kind):
+        return Given([await read_body(request, image_limit(settings))])
+    if kind == FORM:
+        form = FormReader(content_type, settings.max_images, settings.max_image_bytes, options)
+        async for chunk in stream_body(request, request_limit(settings)):
+            form.feed(chunk)
+        given = Given([*form.finish()], form.options)
+        return _check_any(given, "the form holds no file: curl -F file=@image.jpg sends one")
     if kind == "application/json":
         body = await read_body(request, request_limit(settings))
-        images = await decoder.call(lambda: parse_json_images(body, settings.max_images))
-        return _check_any(images, f"the list of images is empty: {_SHAPE}")
+        given = await decoder.call(lambda: parse_json_images(body, settings.max_images, options))
+        return _check_any(given, f"the list of images is empty: {_SHAPE}")
     raise _unsupported(kind)
 
 
-def parse_json_images(body: bytes, max_images: int) -> list[Encoded]:
-    """The texts of {"images": [...]}.
+def parse_json_images(body: bytes, max_images: int, options: Collection[str]) -> Given:
+    """The texts of {"images": [...]} and the options beside them.
 
-    Raises BadJson, and TooManyImages before it parses what can't be right.
+    Raises BadJson, InvalidParameter for another key, and TooManyImages before it parses what can't be right.
     """
+    if _NUMBERS.search(body, 0, _NUMBERS_WITHIN):
+        raise BadJson(
+            f"images holds numbers, this form takes encoded image files: {_SHAPE}; pixels go to /v2/models/MODEL/infer "
+            "as a UINT8 tensor"
+        )
     parsed = parse_json(
         body,
         _SHAPE,
@@ -54,13 +78,16 @@ def parse_json_images(body: bytes, max_images: int) -> list[Encoded]:
         raise BadJson(f"the JSON has no list of texts under the key images: {_SHAPE}")
     if len(images) > max_images:
         raise too_many_images(max_images)
-    return images
+    said = {name: value for name, value in parsed.items() if name != "images"}
+    if unknown := sorted(said.keys() - set(options)):
+        raise InvalidParameter(f"there is no {unknown[0][:40]!r} beside images: there are {', '.join(sorted(options))}")
+    return Given(images, said)
 
 
-def _check_any(images: list[Encoded], otherwise: str) -> list[Encoded]:
-    if not images:
+def _check_any(given: Given, otherwise: str) -> Given:
+    if not given.images:
         raise EmptyBody(otherwise)
-    return images
+    return given
 
 
 def _unsupported(kind: str) -> UnsupportedType:

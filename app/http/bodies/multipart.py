@@ -1,97 +1,115 @@
 """multipart/form-data to images, part by part as it streams in, in memory and within limits.
 
-On python-multipart itself: starlette's form() spools large files to disk and has no limit on the bytes of a
-file.
+The parser is the package `multipart`, which gives the same parts of a body however it is cut into pieces: starlette's
+form() spools large files to disk and has no limit on the bytes of a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Collection
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from app.errors import BadForm, too_many_images
+from app.http.bodies.content_type import holds_image
 from artifact.errors import ImageTooLarge
+
+# Of one line of a part's header: names of files may be long.
+_MOST_HEADER_BYTES = 16_384
+_MOST_HEADERS = 32
+_MOST_PARTS = 1_000
+_MOST_OPTION_BYTES = 256
 
 
 class FormReader:
-    """Collects the file parts of one form, in order."""
+    """Collects the images of one form, in order, and the text fields that are options.
 
-    def __init__(self, content_type: str, *, max_images: int, max_image_bytes: int) -> None:
-        boundary = parse_options_header(content_type)[1].get(b"boundary")
+    A part is an image where it has a file name, or a type that says so. Other parts are passed over.
+    """
+
+    def __init__(self, content_type: str, max_images: int, max_image_bytes: int, options: Collection[str] = ()) -> None:
+        self._max_images = max_images
+        self._max_image_bytes = max_image_bytes
+        self._options = options
+        self._images: list[bytearray] = []
+        self._texts: dict[str, bytearray] = {}
+        self._text: str | None = None
+        """The option that the part at hand is."""
+        self._is_image = False
+        boundary = parse_options_header(content_type)[1].get("boundary")
         if not boundary:
             raise BadForm("the Content-Type has no boundary: let the client set it, as curl -F file=@image.jpg does")
-        self.max_images = max_images
-        self.max_image_bytes = max_image_bytes
-        self._images: list[bytearray] = []
-        self._header = (bytearray(), bytearray())
-        self._disposition = b""
-        self._ended = False
+        if len(boundary) > 70:
+            raise BadForm(f"the form's boundary has {len(boundary)} characters, RFC 2046 allows 70")
         try:
-            self._parser = MultipartParser(
+            self._parser = PushMultipartParser(
                 boundary,
-                {
-                    "on_part_begin": self._begin_part,
-                    "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
-                    "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._begin_content,
-                    "on_part_data": self._add_data,
-                    "on_end": self._end,
-                },
+                max_header_size=_MOST_HEADER_BYTES,
+                max_header_count=_MOST_HEADERS,
+                max_segment_count=_MOST_PARTS,
+                header_charset="latin-1",  # whatever bytes a file name holds
             )
-        except FormParserError as error:
+        except MultipartError as error:
             raise BadForm(f"the form's boundary can't be used: {error}") from error
 
-    async def read(self, chunks: AsyncIterator[bytes]) -> list[bytes]:
-        """The images of the form. Raises BadForm, TooManyImages, ImageTooLarge at the byte that shows it."""
-        async for chunk in chunks:
-            self.feed(chunk)
-        return self.finish()
+    @property
+    def options(self) -> dict[str, str]:
+        """The text fields that are options, by name."""
+        return {name: text.decode("utf-8", "replace") for name, text in self._texts.items()}
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises as `read` does."""
+        """Take the next bytes. Raises BadForm, TooManyImages, ImageTooLarge at the byte that shows it."""
+        if self._parser.closed:
+            return  # what follows the last boundary says nothing
         try:
-            self._parser.write(chunk)
-        except FormParserError as error:
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    self._begin_part(event)
+                elif event is not None:
+                    self._add_data(event)
+        except MultipartError as error:
             raise BadForm(f"the form can't be read: {error}") from error
 
     def finish(self) -> list[bytes]:
         """The images, after the last byte. Raises BadForm for a form that goes on."""
-        if not self._ended:
-            raise BadForm("the form ends before its last boundary: send it again, whole")
+        try:
+            self._parser.close()
+        except MultipartError as error:
+            raise BadForm("the form ends before its last boundary: send it again, whole") from error
         return [bytes(image) for image in self._images]
 
-    def _begin_part(self) -> None:
-        self._disposition = b""
+    def _begin_part(self, part: MultipartSegment) -> None:
+        self._text = None
+        self._is_image = _is_file(part) or holds_image(part.content_type or "")
+        if self._is_image:
+            if len(self._images) >= self._max_images:
+                raise too_many_images(self._max_images)
+            self._images.append(bytearray())
+        elif part.name in self._options:
+            if part.name in self._texts:
+                raise BadForm(f"the form has the field {part.name} twice: send it once")
+            self._text = part.name
+            self._texts[part.name] = bytearray()
 
-    def _end_header(self) -> None:
-        name, value = self._header
-        if name.lower() == b"content-disposition":
-            self._disposition = bytes(value)
-        self._header = (bytearray(), bytearray())
+    def _add_data(self, data: bytes | bytearray) -> None:
+        if self._is_image:
+            image = self._images[-1]
+            if len(image) + len(data) > self._max_image_bytes:
+                raise ImageTooLarge(
+                    f"image {len(self._images)} has more than {self._max_image_bytes:,} bytes, the limit "
+                    "(max_image_bytes): send a smaller one or raise the limit"
+                )
+            image += data
+        elif self._text is not None:
+            text = self._texts[self._text]
+            if len(text) + len(data) > _MOST_OPTION_BYTES:
+                raise BadForm(
+                    f"the form field {self._text} has more than {_MOST_OPTION_BYTES} bytes: it is an option, images go "
+                    "as files (curl -F file=@image.jpg)"
+                )
+            text += data
 
-    def _begin_content(self) -> None:
-        options = parse_options_header(self._disposition)[1]
-        if b"filename" not in options:
-            field = options.get(b"name", b"").decode("latin-1")
-            raise BadForm(
-                f"the form field {field[:40]!r} is no file: send images as files (curl -F file=@image.jpg), "
-                "options in the address (?top_k=3)"
-            )
-        if len(self._images) >= self.max_images:
-            raise too_many_images(self.max_images)
-        self._images.append(bytearray())
 
-    def _add_data(self, data: bytes, start: int, end: int) -> None:
-        image = self._images[-1]
-        if len(image) + end - start > self.max_image_bytes:
-            raise ImageTooLarge(
-                f"image {len(self._images)} has more than {self.max_image_bytes:,} bytes, the limit "
-                "(max_image_bytes): send a smaller one or raise the limit"
-            )
-        image += data[start:end]
-
-    def _end(self) -> None:
-        self._ended = True
+def _is_file(part: MultipartSegment) -> bool:
+    """`filename*` (RFC 5987), which forms must not use and some clients do, isn't read by the parser."""
+    return part.filename is not None or "filename*=" in str(part.header("Content-Disposition", "")).lower()

@@ -4,12 +4,16 @@ out.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from math import prod
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from app.admission.options import PredictOptions
+from app.admission.tensors import read_pixels
 from app.catalog.loading import Version
 from app.errors import BadJson, too_many_images
 from app.http.auth import check_predict_key
@@ -20,11 +24,15 @@ from app.http.openapi import describe_errors, example
 from app.http.server_timing import longest_timing, name_stages
 from app.http.services import Services, ServicesDep, exchange_of
 from app.inference.decoder import Encoded
+from artifact.card import ModelCard
 from artifact.errors import ConvserveError, EmptyBody
+from artifact.images.frame import Pixels
 
 router = APIRouter(prefix="/v1/models", tags=["v1"])
 
-_SHAPE = 'send {"instances": [{"b64": "<base64>"}, ...]}'
+_SHAPE = 'send {"instances": [{"b64": "<base64>"}, ...]}, or pixels as nested whole numbers from 0 to 255'
+_NUMBERS = re.compile(rb'"instances"\s*:\s*\[\s*\[')
+_NUMBERS_WITHIN = 4096
 _STATES = {"loaded": "AVAILABLE", "loading": "LOADING", "refused": "END", "unloaded": "END"}
 _BODY: dict[str, Any] = {
     "required": True,
@@ -103,7 +111,13 @@ async def predict_v1_with_version(
 @router.get("/{model}", responses=describe_errors(404))
 async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
     """The versions of a model and their state."""
-    return {"model_version_status": [_describe(version) for version in services.catalog.versions(model)]}
+    versions = services.catalog.versions(model)
+    return {
+        "model_version_status": [_describe(version) for version in versions],
+        # What KServe's clients look at.
+        "name": model,
+        "ready": any(version.state == "loaded" for version in versions),
+    }
 
 
 @router.get("/{model}/versions/{version:int}", responses=describe_errors(404, 422))
@@ -118,7 +132,8 @@ async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], s
 async def _answer(name: str, version: int | None, request: Request, services: Services) -> Response:
     ticket = services.admission.admit(exchange_of(request), name, PredictOptions(version=version))
     body = await read_body(request, request_limit(services.settings))
-    images = await services.decoder.call(lambda: _parse_instances(body, services.settings.max_images))
+    most, card = services.settings.max_images, ticket.model.card
+    images = await services.decoder.call(lambda: _parse_instances(body, card, most))
     outcomes = await run_while_connected(request, ticket.run(images))
     predictions = []
     for place, outcome in enumerate(outcomes):
@@ -130,15 +145,22 @@ async def _answer(name: str, version: int | None, request: Request, services: Se
     return Response(encode_json({"predictions": predictions}), media_type="application/json", headers=headers)
 
 
-def _parse_instances(body: bytes, max_images: int) -> list[Encoded]:
+def _parse_instances(body: bytes, card: ModelCard, max_images: int) -> Sequence[Encoded | Pixels]:
+    """{"b64": text} each, or pixels [height, width, channels] as the card has them."""
+    # Two brackets and three commas an encoded image, whose data: URL has a comma of its own.
+    values = prod(card.image.shape) if _NUMBERS.search(body, 0, _NUMBERS_WITHIN) else 2
     parsed = parse_json(
         body,
         _SHAPE,
-        most_brackets=2 * max_images + 16,
-        most_commas=3 * max_images + 16,  # a data: URL has one of its own
+        most_brackets=2 * values * max_images + 16,
+        most_commas=2 * values * max_images + 16,
         too_many=too_many_images(max_images),
     )
     instances = parsed.get("instances") if isinstance(parsed, dict) else None
+    if isinstance(instances, list) and instances and all(isinstance(instance, list) for instance in instances):
+        if len(instances) > max_images:
+            raise too_many_images(max_images)
+        return read_pixels(instances, card, "instances")
     if not isinstance(instances, list) or not all(
         isinstance(instance, dict) and isinstance(instance.get("b64"), str) for instance in instances
     ):

@@ -1,5 +1,5 @@
-"""/v2/repository: what the repository holds, load and unload: the one management interface, for holders of an admin
-key.
+"""/v2/repository: what the repository holds, for anybody, as /models is; load and unload, the one management interface,
+for holders of an admin key.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from app.http.bodies.stream import BodyLimit, read_body
 from app.http.openapi import describe_errors
 from app.http.services import ServicesDep
 
-router = APIRouter(
-    prefix="/v2/repository",
-    tags=["management"],
-    dependencies=[Depends(check_admin_key)],
-    responses=describe_errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
-)
+router = APIRouter(prefix="/v2/repository", tags=["management"])
+
+_CHANGES: dict[str, Any] = {
+    "dependencies": [Depends(check_admin_key)],
+    "responses": describe_errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
+}
 
 _LIMIT = BodyLimit("request", "of management", 10_000, RequestTooLarge)
 
@@ -47,7 +47,7 @@ _CHANGE = _describe_body(
 )
 
 
-@router.post("/index", openapi_extra=_INDEX)
+@router.post("/index", openapi_extra=_INDEX, responses=describe_errors(400, 408, 413, 415, 422))
 async def list_repository(request: Request, services: ServicesDep) -> list[dict[str, str]]:
     """Every model and version that was tried, with its state and the reason where it doesn't serve."""
     ready = (await _read_object(request)).get("ready", False)
@@ -57,7 +57,7 @@ async def list_repository(request: Request, services: ServicesDep) -> list[dict[
     return [row for row in rows if row["state"] == "READY"] if ready else rows
 
 
-@router.post("/models/{model}/load", openapi_extra=_CHANGE)
+@router.post("/models/{model}/load", openapi_extra=_CHANGE, **_CHANGES)
 async def load(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
     """Load, or load again, what the repository holds of a model now: loaded, warmed and replayed beside what
     serves, then swapped without a failed request. 409 with the reason where it can't be served; then nothing
@@ -68,7 +68,7 @@ async def load(model: str, request: Request, services: ServicesDep) -> dict[str,
     return {"name": model, "state": "READY"}
 
 
-@router.post("/models/{model}/unload", openapi_extra=_CHANGE)
+@router.post("/models/{model}/unload", openapi_extra=_CHANGE, **_CHANGES)
 async def unload(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
     """Take a model out of service; what was accepted is finished first."""
     _refuse_parameters(await _read_object(request))

@@ -32,8 +32,9 @@ def test_a_key_opens_predictions_and_not_management(repository: Path, open_clien
     client = open_client(repository=repository, api_keys=[hash_key(KEY)], admin_keys=[hash_key(OTHER)])
     assert client.post("/predict/tiny", content=gray_image(0), headers=bearer(KEY)).status_code == 200
     assert client.post("/predict/tiny", content=gray_image(0), headers=bearer(OTHER)).status_code == 401
-    assert client.post("/v2/repository/index", headers=bearer(KEY)).status_code == 401
-    assert client.post("/v2/repository/index", headers=bearer(OTHER)).status_code == 200
+    assert client.post("/v2/repository/models/tiny/load", headers=bearer(KEY)).status_code == 401
+    assert client.post("/v2/repository/models/tiny/load", headers=bearer(OTHER)).status_code == 200
+    assert client.post("/v2/repository/index").status_code == 200  # as open as /models
     for open_path in ("/health/ready", "/models", "/metrics", "/docs"):
         assert client.get(open_path).status_code == 200
 

@@ -154,3 +154,47 @@ def test_every_answer_carries_an_id_and_its_timing(client: TestClient) -> None:
 def test_an_id_that_could_break_a_log_is_replaced(client: TestClient) -> None:
     response = client.get("/health/live", headers={"X-Request-ID": 'a"\tb'})
     assert response.headers["X-Request-ID"] != 'a"\tb'
+
+
+def test_options_in_the_body_count_as_in_the_address(repository: Path, open_client: Callable[..., TestClient]) -> None:
+    make_artifact(repository, version=2)
+    client = open_client(repository=repository, versions="all")
+    encoded = base64.b64encode(gray_image(255)).decode()
+    image = {"file": ("a.png", gray_image(255))}
+    answers = [
+        client.post("/predict/tiny?top_k=2&version=1", files=image),
+        client.post("/predict/tiny", files=image, data={"top_k": "2", "version": "1", "note": "hello"}),
+        client.post("/predict/tiny?version=1", files=image, data={"top_k": "2"}),
+        client.post("/predict/tiny", json={"images": [encoded], "top_k": 2, "version": 1}),
+        client.post("/predict/tiny?top_k=2", json={"images": [encoded], "top_k": 2, "version": 1}),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["version"]) == (200, 1), answer.json()
+        assert answer.json()["predictions"] == answers[0].json()["predictions"]
+        assert len(answer.json()["predictions"][0]["classes"]) == 2
+    assert client.post("/predict/tiny", files=image, data={"version": "7"}).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["image/png", "binary/octet-stream", "IMAGE/PNG; name=x", "application/octet-stream"])
+def test_an_image_has_one_of_several_types(client: TestClient, kind: str) -> None:
+    answer = client.post("/predict/tiny", content=gray_image(255), headers={"Content-Type": kind})
+    assert answer.status_code == 200
+
+
+STANDARD = base64.b64encode(gray_image(255)).decode()
+TEXTS = {
+    "standard": STANDARD,
+    "unpadded": STANDARD.rstrip("="),
+    "for addresses": base64.urlsafe_b64encode(gray_image(255)).decode(),
+    "for addresses, unpadded": base64.urlsafe_b64encode(gray_image(255)).decode().rstrip("="),
+    "in lines": "\n".join(STANDARD[start : start + 76] for start in range(0, len(STANDARD), 76)),
+    "a data URL": f"data:image/png;base64,{STANDARD}",
+    "a data URL in capitals": f"DATA:image/png;base64,{STANDARD}",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_base64_is_read_as_people_write_it(client: TestClient, text: str) -> None:
+    answer = client.post("/predict/tiny", json={"images": [text]})
+    assert answer.status_code == 200, answer.json()
+    assert answer.json()["predictions"][0]["classes"][0]["label"] == "white"

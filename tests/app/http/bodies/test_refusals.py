@@ -45,6 +45,9 @@ def form(*parts: bytes, end: bytes = b"--b--\r\n") -> dict[str, Any]:
     return {"content": body, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}
 
 
+FILE = b'Content-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n'
+
+
 def typed(content_type: str, content: bytes = WHITE, **headers: str) -> dict[str, Any]:
     return {"content": content, "headers": {"Content-Type": content_type, **headers}}
 
@@ -73,7 +76,26 @@ REFUSALS: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
     "base64 of nothing": ("/predict/tiny", {"json": {"images": [""]}}, 400, "empty_body", "0 bytes"),
     "broken JSON": ("/predict/tiny", typed("application/json", b'{"images": ['), 400, "bad_json", "not JSON"),
     "JSON of another shape": ("/predict/tiny", {"json": {"image": "x"}}, 400, "bad_json", "images"),
-    "JSON with numbers": ("/predict/tiny", {"json": {"images": [1]}}, 400, "bad_json", "texts"),
+    "JSON with numbers": ("/predict/tiny", {"json": {"images": [1]}}, 400, "bad_json", "numbers"),
+    "JSON with pixels": ("/predict/tiny", {"json": {"images": [[[0] * 28] * 28] * 9}}, 400, "bad_json", "UINT8"),
+    "JSON with objects": ("/predict/tiny", {"json": {"images": [{}]}}, 400, "bad_json", "texts"),
+    "an unknown key in JSON": (
+        "/predict/tiny",
+        {"json": {"images": ["x"], "topk": 3}},
+        422,
+        "invalid_parameter",
+        "topk",
+    ),
+    "a wrong option in JSON": (
+        "/predict/tiny",
+        {"json": {"images": ["x"], "top_k": 0}},
+        *(422, "invalid_parameter", "from 1 to 5"),
+    ),
+    "an option said twice": (
+        "/predict/tiny?top_k=2",
+        {"json": {"images": ["x"], "top_k": 3}},
+        *(422, "invalid_parameter", "top_k is 2 in the address and 3 in the body"),
+    ),
     "JSON that is a list": ("/predict/tiny", {"json": ["x"]}, 400, "bad_json", "images"),
     "no image in JSON": ("/predict/tiny", {"json": {"images": []}}, 400, "empty_body", "empty"),
     "deep JSON": ("/predict/tiny", typed("application/json", b"[" * 100_000), 400, "bad_json", "deep"),
@@ -101,10 +123,20 @@ REFUSALS: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
     ),
     "a form that is none": ("/predict/tiny", typed("multipart/form-data; boundary=b", b"xx"), 400, "bad_form", ""),
     "a form without a file": ("/predict/tiny", form(), 400, "empty_body", "curl -F file=@image.jpg"),
-    "an option as a form field": (
+    "a form of options alone": (
         "/predict/tiny",
         form(b'Content-Disposition: form-data; name="top_k"\r\n\r\n3'),
-        *(400, "bad_form", "'top_k'"),
+        *(400, "empty_body", "curl -F file=@image.jpg"),
+    ),
+    "a wrong option in a form": (
+        "/predict/tiny",
+        form(FILE + WHITE, b'Content-Disposition: form-data; name="top_k"\r\n\r\nmany'),
+        *(422, "invalid_parameter", "'many'"),
+    ),
+    "an option twice in a form": (
+        "/predict/tiny",
+        form(FILE + WHITE, *[b'Content-Disposition: form-data; name="top_k"\r\n\r\n3'] * 2),
+        *(400, "bad_form", "top_k twice"),
     ),
     "an unknown encoding": (
         "/predict/tiny",

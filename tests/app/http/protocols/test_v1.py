@@ -39,7 +39,13 @@ def test_a_version_can_be_named(repository: Path, open_client: Callable[..., Tes
     ("body", "status", "words"),
     [
         ({"json": {"instances": []}}, 400, "empty"),
-        ({"json": {"instances": [[1.0]]}}, 400, "b64"),
+        ({"json": {"instances": [1.0]}}, 400, "b64"),
+        ({"json": {"instances": [[[[0.5]] * 8] * 8]}}, 400, "whole numbers from 0 to 255"),
+        ({"json": {"instances": [[[[256]] * 8] * 8]}}, 400, "whole numbers from 0 to 255"),
+        ({"json": {"instances": [[[0] * 8] * 8]}}, 400, "takes ['n', 8, 8, 1]"),
+        ({"json": {"instances": [[[[0]] * 8] * 7]}}, 400, "the shape of instances is [1, 7, 8, 1]"),
+        ({"json": {"instances": [[[[0]] * 8] * 8, [[[0]] * 8] * 7]}}, 400, "no regular tensor"),
+        ({"json": {"instances": [[[[0]] * 8] * 8] * 65}}, 413, "max_images"),
         ({"json": {"inputs": {}}}, 400, "instances"),
         ({"json": instances(gray_image(0), b"junk")}, 400, "instance 1: "),
         ({"json": {"instances": [{"b64": "x"}] * 65}}, 413, "max_images"),
@@ -51,3 +57,16 @@ def test_bad_instances_are_named(client: TestClient, body: dict[str, Any], statu
     response = client.post("/v1/models/tiny:predict", **body)
     assert (response.status_code, response.headers["Content-Type"]) == (status, "application/problem+json")
     assert words in response.json()["error"]
+
+
+def test_instances_of_numbers_are_the_pixels(client: TestClient) -> None:
+    white, black = ([[[level]] * 8] * 8 for level in (255, 0))
+    by_pixels = client.post("/v1/models/tiny:predict", json={"instances": [white, black]})
+    by_files = client.post("/v1/models/tiny:predict", json=instances(gray_image(255), gray_image(0)))
+    assert by_pixels.status_code == 200, by_pixels.json()
+    assert by_pixels.json() == by_files.json()
+
+
+def test_a_model_says_whether_it_is_ready_as_kserves_clients_ask(client: TestClient) -> None:
+    found = client.get("/v1/models/tiny").json()
+    assert (found["name"], found["ready"]) == ("tiny", True)
