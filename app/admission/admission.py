@@ -31,6 +31,9 @@ Outcome = Prediction | ConvserveError
 """What becomes of one image."""
 
 
+_KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
+
+
 class Admission:
     """What all requests to one process have in common."""
 
@@ -44,10 +47,12 @@ class Admission:
 
         Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining; InvalidParameter for
         what the model can't give; TooManyRows, Overloaded or DeviceFailed where `rows` images (all that is known of
-        them yet) wouldn't find room now. Nothing is reserved: a client that sends slowly holds no place.
+        them yet) wouldn't find room now; 0 where none is to come, or all are here. Nothing is reserved: a client that
+        sends slowly holds no place.
         """
         ticket = Ticket(self, exchange, name, asked)
-        ticket.model.batcher.check_room(rows)
+        if rows:
+            ticket.model.batcher.check_room(rows)
         return ticket
 
 
@@ -85,11 +90,11 @@ class Ticket:
             self._aim(self._resolve())
 
     def begin(self, timeout_s: float | None = None) -> None:
-        """The body is here. The model is chosen again: it may have been replaced while the body came in. `timeout_s`
-        is for bodies that say it themselves. Raises as `admit` does.
+        """The body is here. Where the model was replaced while it came in, another is chosen. `timeout_s` is for
+        bodies that say it themselves. Raises as `admit` does.
         """
-        if (model := self._resolve()) is not self.model:
-            self._aim(model)
+        if not self.model.batcher.accepts_rows:
+            self._aim(self._resolve())
         self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
@@ -114,11 +119,14 @@ class Ticket:
         self.begin(timeout_s)
         self._places = places = self.reserve(len(images))
         self._settle = settle
+        model, decoder = self.model, self._admission.decoder
+        if len(images) == 1:
+            self._attempts = [Attempt(model, images[0], places, decoder, self._take_only, at_once)]
+            return
         self._left = len(images)
         self._outcomes = [None] * len(images)
         for place, image in enumerate(images):
-            take = partial(self._take, place)
-            self._attempts.append(Attempt(self.model, image, places, self._admission.decoder, take, at_once))
+            self._attempts.append(Attempt(model, image, places, decoder, partial(self._take, place), at_once))
 
     async def run(self, images: Sequence[Image], timeout_s: float | None = None) -> list[Outcome]:
         """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
@@ -152,13 +160,21 @@ class Ticket:
         self.terms = self._asked.fit(model)
 
     def _take(self, place: int, outcome: Prediction | Exception) -> None:
-        if not isinstance(outcome, Prediction | ConvserveError):
-            outcome = log_unexpected(outcome, self._exchange.request_id)
-        self._outcomes[place] = outcome
+        self._outcomes[place] = outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)
         self._left -= 1
-        if self._left or self._places is None:
-            return
-        self._places.release()
+        if not self._left:
+            self._end([outcome for outcome in self._outcomes if outcome is not None])
+
+    def _take_only(self, outcome: Prediction | Exception) -> None:
+        self._end([outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)])
+
+    def _end(self, outcomes: list[Outcome]) -> None:
+        if self._places is not None:
+            self._places.release()
         settle, self._settle = self._settle, None
         if settle is not None:
-            settle([outcome for outcome in self._outcomes if outcome is not None])
+            settle(outcomes)
+
+    def _explain(self, error: Exception) -> Outcome:
+        """A failure that nobody foresaw becomes one that can be told."""
+        return log_unexpected(error, self._exchange.request_id)

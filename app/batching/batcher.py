@@ -70,12 +70,15 @@ class Batcher(Generic[Row, Out]):
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
         self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, max_queue_rows)
+        self._rows = self._queue.entries  # to look at: its length is asked for several times a row
         self._running = 0  # rows inside runners, or handed over to them
         self._arrivals = Arrivals(patience_s)
         self._lanes = Lanes(runners, alone)
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
+        self.accepts_rows = True
+        """False once the model is being unloaded, the server is shutting down, or the device has failed."""
         self._closing = False
         self._failure: DeviceFailed | None = None
         self._drained = asyncio.Event()
@@ -94,7 +97,7 @@ class Batcher(Generic[Row, Out]):
     @property
     def waiting_rows(self) -> int:
         """Rows that are decoded and wait for a runner."""
-        return len(self._queue)
+        return len(self._rows)
 
     @property
     def idle_threads(self) -> Executor | None:
@@ -142,7 +145,7 @@ class Batcher(Generic[Row, Out]):
 
     async def close(self) -> None:
         """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
-        self._closing = True
+        self._closing, self.accepts_rows = True, False
         self._pump_soon()  # nobody will fill a batch that waits to be full
         await self._drained.wait()
         self._lanes.threads.shutdown(wait=False)
@@ -154,9 +157,10 @@ class Batcher(Generic[Row, Out]):
             self._loop.call_soon(self._queue.settle, entry, _copy(self._failure))
             self._check_drained()
             return
-        self._queue.add(entry)
-        self._arrivals.note(entry.submitted)
-        if self.inline and (at_once or len(self._queue) >= self.max_batch_size):
+        self._rows.append(entry)
+        if self._arrivals.expected:
+            self._arrivals.note(entry.submitted)
+        if self.inline and (at_once or len(self._rows) >= self.max_batch_size):
             self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
             self._pump_soon()
@@ -200,20 +204,20 @@ class Batcher(Generic[Row, Out]):
     def _may_start(self) -> bool:
         """Whether a runner is idle, or a full batch can be had and none waits for a runner already."""
         idle = self._lanes.idle
-        return idle > 0 or (idle == 0 and len(self._queue) >= self.max_batch_size)
+        return idle > 0 or (idle == 0 and len(self._rows) >= self.max_batch_size)
 
     def _find_wait(self, share: int, now: float) -> float:
         """Seconds for which the rows that wait had better go on waiting for others."""
         until = now
-        if len(self._queue) < self.max_batch_size:
+        if len(self._rows) < self.max_batch_size:
             until = self._queue.first_came + self.max_wait_s
-        if len(self._queue) < share:
+        if len(self._rows) < share:
             until = max(until, self._arrivals.worth_waiting_until)
         return until - now
 
     def _find_share(self) -> int:
         """Rows of the next batch. One that is handed over is full."""
-        rows, runners = len(self._queue), self._lanes.idle
+        rows, runners = len(self._rows), self._lanes.idle
         if not runners:
             return self.max_batch_size
         if self._arrivals.are_prompt:
@@ -222,7 +226,7 @@ class Batcher(Generic[Row, Out]):
 
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
         rows = [entry.row for entry in batch]
-        run = self._lanes.take(has_company=bool(self._running or self._queue))
+        run = self._lanes.take(has_company=bool(self._running or self._rows))
         self._running += len(batch)
         if self.inline:
             self._finish(batch, run_isolated(self._lanes.runners[0], rows))
@@ -261,8 +265,8 @@ class Batcher(Generic[Row, Out]):
         """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model
         again.
         """
-        self._failure = failure
-        for entry in self._queue.take(len(self._queue)):
+        self._failure, self.accepts_rows = failure, False
+        for entry in self._queue.take(len(self._rows)):
             self._queue.settle(entry, _copy(failure))
         self._on_device_failure(failure)
 

@@ -18,23 +18,20 @@ class WaitingRows(Generic[Row, Out]):
     def __init__(self, loop: asyncio.AbstractEventLoop, max_rows: int) -> None:
         self._loop = loop
         self._max_rows = max_rows
-        self._entries: deque[Entry[Row, Out]] = deque()
+        self.entries: deque[Entry[Row, Out]] = deque()
+        """Those that are decoded and wait for a runner."""
         self.reserved = 0
         """Places promised to requests that are still decoding."""
-
-    def __len__(self) -> int:
-        """Rows that are decoded and wait for a runner."""
-        return len(self._entries)
 
     @property
     def places_taken(self) -> int:
         """By rows that wait, and by those reserved for requests still decoding."""
-        return len(self._entries) + self.reserved
+        return len(self.entries) + self.reserved
 
     @property
     def first_came(self) -> float:
         """When the first row was submitted, by time.perf_counter."""
-        return self._entries[0].submitted
+        return self.entries[0].submitted
 
     def check_room(self, rows: int, find_wait_s: Callable[[], float]) -> None:
         """Raises TooManyRows where so many rows never fit, Overloaded where they don't fit now; `find_wait_s` gives
@@ -52,29 +49,26 @@ class WaitingRows(Generic[Row, Out]):
                 retry_after_s=find_wait_s(),
             )
 
-    def add(self, entry: Entry[Row, Out]) -> None:
-        self._entries.append(entry)
-
     def remove(self, entry: Entry[Row, Out]) -> bool:
         """Whether it waited here still."""
-        if entry not in self._entries:
+        if entry not in self.entries:
             return False
-        self._entries.remove(entry)
+        self.entries.remove(entry)
         return True
 
     def drop_unwanted(self) -> bool:
         """Let the first rows go until one is wanted; whether there is one."""
         now = self._loop.time()
-        while self._entries and not self._is_wanted(self._entries[0], now):
-            self._entries.popleft()
-        return bool(self._entries)
+        while self.entries and not self._is_wanted(self.entries[0], now):
+            self.entries.popleft()
+        return bool(self.entries)
 
     def take(self, most: int) -> list[Entry[Row, Out]]:
         """The first rows that are wanted, up to `most`."""
         taken: list[Entry[Row, Out]] = []
         now = self._loop.time()
-        while self._entries and len(taken) < most:
-            entry = self._entries.popleft()
+        while self.entries and len(taken) < most:
+            entry = self.entries.popleft()
             if self._is_wanted(entry, now):
                 taken.append(entry)
         return taken

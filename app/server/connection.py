@@ -189,14 +189,6 @@ class ServiceProtocol(HttpToolsProtocol):
         """
         return self._road if self._is_answered() and not self.flow.write_paused else None
 
-    @property
-    def default_headers(self) -> list[tuple[bytes, bytes]]:
-        return self.server_state.default_headers
-
-    @property
-    def is_only(self) -> bool:
-        return len(self.connections) == 1
-
     def be_prompt(self) -> None:
         """Have writes sent at once from now on. By default uvloop sends them at the end of the loop's turn, which is
         better for the app's answers: they come in two pieces.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sized
 from functools import partial
 from http import HTTPStatus
 from typing import Protocol
@@ -32,6 +33,13 @@ from artifact.errors import ConvserveError
 _FEW_ROWS = 8
 
 
+class Shared(Protocol):
+    """What a server's connections share."""
+
+    default_headers: list[tuple[bytes, bytes]]
+    """Of every answer; another list as soon as one of them changes."""
+
+
 class Connection(Protocol):
     """What this road needs of the connection that a request came by."""
 
@@ -40,12 +48,11 @@ class Connection(Protocol):
     draining: bool
 
     @property
-    def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers of every answer; another list as soon as one of them changes."""
+    def connections(self) -> Sized:
+        """All of the server."""
 
     @property
-    def is_only(self) -> bool:
-        """Whether the server has no other connection."""
+    def server_state(self) -> Shared: ...
 
     def be_prompt(self) -> None:
         """Have writes sent at once from now on."""
@@ -89,7 +96,8 @@ class HotRoad:
     def _begin(self, head: Head, body: bytes | None, connection: Connection) -> HotCycle | None:
         exchange = self.journal.open("POST", head.target.path, head.given_id)
         try:
-            ticket = self.services.admission.admit(exchange, head.target.name, head.target)
+            rows = 1 if body is None else 0
+            ticket = self.services.admission.admit(exchange, head.target.name, head.target, rows)
         except ConvserveError:
             return None  # the general road says it
         return HotCycle(self, head, body, exchange, ticket, connection)
@@ -156,7 +164,7 @@ class HotCycle:
             if image is None:
                 return body
             # A run on the loop has nobody to wait for where this is the only connection.
-            self._is_alone = self._ticket.model.batcher.inline and self._connection.is_only
+            self._is_alone = self._ticket.model.batcher.inline and len(self._connection.connections) == 1
             if self._is_alone:
                 self._road.poll.note_request(self._exchange.started)
             self._ticket.start((image,), self._settle, at_once=self._is_alone)
@@ -183,7 +191,7 @@ class HotCycle:
         if self.response_complete:
             return
         (outcome,), exchange = outcomes, self._exchange
-        first = self._road.write_default_lines(self._connection.default_headers)
+        first = self._road.write_default_lines(self._connection.server_state.default_headers)
         total = f"total;dur={(time.perf_counter() - exchange.started) * 1e3:.2f}"
         # The lines in the order in which they come by the general road.
         if isinstance(outcome, Prediction):
