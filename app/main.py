@@ -92,5 +92,5 @@ def create_app(
     for module in (models, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
-    app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]
     return app

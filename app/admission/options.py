@@ -72,7 +72,9 @@ class PredictOptions(Options):
     """Of a prediction."""
 
     version: int | None = Field(None, ge=1, description="Default: the newest.")
-    top_k: int | None = Field(None, description="How many classes, 1 to all. Default: 5.")
+    top_k: int | None = Field(
+        None, description="How many classes, 1 to all. Default: 5.", json_schema_extra={"minimum": 1}
+    )
     coverage: float | None = Field(
         None,
         gt=0,

@@ -1,4 +1,6 @@
-"""What /openapi.json says beyond what the routes' own types say: every error with its body, an example each."""
+"""What /openapi.json says beyond what the routes' own types say: every error with its body, an example each, and what
+the settings make of it.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,20 @@ from fastapi.openapi.utils import get_openapi
 from app import errors
 from app.errors import problem
 from app.http.schemas import Problem
+from app.settings import Settings
 from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, UnsupportedType
+
+MANAGEMENT = "management"
+"""The tag of what needs an admin key."""
+_MOST_IMAGES = "max_images"
 
 Responses = dict[int | str, dict[str, Any]]
 
 _PROBLEM_TYPE = "application/problem+json"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+# A gray PNG of 8x8 pixels: every model takes it, so that the examples of requests answer 200.
+EXAMPLE_IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR4nGM8wQABTAwUMQA6AADYhMgK6QAAAABJRU5ErkJggg=="
 
 _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
     400: (
@@ -61,7 +71,12 @@ def example(**values: Any) -> dict[str, Any]:
     return values
 
 
-def build_openapi(app: FastAPI) -> dict[str, Any]:
+def list_of_images(items: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an array with one entry an image; how many it may have is a setting, put in by build_openapi."""
+    return {"type": "array", "minItems": 1, "maxItems": _MOST_IMAGES, "items": items}
+
+
+def build_openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The document of /openapi.json, made once."""
     if app.openapi_schema is None:
         document = get_openapi(
@@ -72,13 +87,15 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=app.openapi_tags,
         )
-        _correct(document)
+        _correct(document, settings)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _correct(document: dict[str, Any]) -> None:
-    """FastAPI's own 422 has a body of another form than ours; ours isn't a type that it can put on a media type."""
+def _correct(document: dict[str, Any], settings: Settings) -> None:
+    """FastAPI's own 422 has a body of another form than ours; ours isn't a type that it can put on a media type. A key
+    is asked for only where keys are set.
+    """
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -88,6 +105,20 @@ def _correct(document: dict[str, Any]) -> None:
             found = operation["responses"]
             if "HTTPValidationError" in str(found.get("422", "")):
                 found["422"] = _describe_error(422)
+            keys = settings.admin_keys if MANAGEMENT in operation.get("tags", ()) else settings.api_keys
+            if "security" in operation and not keys:
+                del operation["security"]
+                found.pop("401", None)
+            _replace(operation, _MOST_IMAGES, settings.max_images)
+
+
+def _replace(part: Any, mark: object, value: object) -> None:
+    """Every `mark` in nested dicts and lists becomes `value`."""
+    for place, child in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+        if child == mark:
+            part[place] = value
+        else:
+            _replace(child, mark, value)
 
 
 def _describe_error(status: int) -> dict[str, Any]:

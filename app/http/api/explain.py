@@ -32,7 +32,12 @@ _PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "bi
 class ExplainOptions(Options):
     """Of an explanation."""
 
-    index: int | None = Field(None, alias="class", description="Index of the class. Default: the most probable.")
+    index: int | None = Field(
+        None,
+        alias="class",
+        description="Index of the class. Default: the most probable.",
+        json_schema_extra={"minimum": 0},
+    )
     version: int | None = Field(None, ge=1, description="Default: the newest.")
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
 

@@ -12,7 +12,7 @@ from app.http.api.predict_json import write_answer
 from app.http.auth import check_predict_key
 from app.http.bodies.images import read_images
 from app.http.disconnect import run_while_connected
-from app.http.openapi import describe_errors
+from app.http.openapi import EXAMPLE_IMAGE, describe_errors, list_of_images
 from app.http.schemas import PredictAnswer
 from app.http.server_timing import longest_timing, name_stages
 from app.http.services import Services, ServicesDep, exchange_of
@@ -28,16 +28,17 @@ IMAGES = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                "properties": {"file": list_of_images({"type": "string", "format": "binary"})},
                 "required": ["file"],
             }
         },
         "application/json": {
             "schema": {
                 "type": "object",
-                "properties": {"images": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+                "properties": {"images": list_of_images({"type": "string"})},
                 "required": ["images"],
-            }
+            },
+            "example": {"images": [EXAMPLE_IMAGE]},
         },
     },
 }

@@ -20,7 +20,7 @@ from app.http.auth import check_predict_key
 from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
 from app.http.disconnect import run_while_connected
-from app.http.openapi import describe_errors, example
+from app.http.openapi import EXAMPLE_IMAGE, describe_errors, example, list_of_images
 from app.http.server_timing import longest_timing, name_stages
 from app.http.services import Services, ServicesDep, exchange_of
 from app.inference.decoder import Encoded
@@ -43,18 +43,25 @@ _BODY: dict[str, Any] = {
                 "required": ["instances"],
                 "properties": {
                     "signature_name": {"type": "string"},
-                    "instances": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {
-                            "type": "object",
-                            "required": ["b64"],
-                            "properties": {"b64": {"type": "string"}},
-                        },
-                    },
+                    "instances": list_of_images(
+                        {
+                            "oneOf": [
+                                {
+                                    "type": "object",
+                                    "required": ["b64"],
+                                    "properties": {"b64": {"type": "string", "description": "Base64 of a file."}},
+                                },
+                                {
+                                    "type": "array",
+                                    "items": {"type": "array", "items": {}},
+                                    "description": "Pixels: whole numbers 0 to 255, [height, width, channels].",
+                                },
+                            ]
+                        }
+                    ),
                 },
             },
-            "example": {"instances": [{"b64": "<base64>"}]},
+            "example": {"instances": [{"b64": EXAMPLE_IMAGE}]},
         }
     },
 }

@@ -17,7 +17,7 @@ from app.http.auth import check_predict_key
 from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
 from app.http.disconnect import run_while_connected
-from app.http.openapi import describe_errors, example
+from app.http.openapi import EXAMPLE_IMAGE, describe_errors, example
 from app.http.server_timing import longest_timing, name_stages
 from app.http.services import Services, ServicesDep, exchange_of
 from app.inference.attempt import Prediction
@@ -57,8 +57,8 @@ _BODY: dict[str, Any] = {
                 },
             },
             "example": {
-                "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": ["<base64>"]}],
-                "outputs": [{"name": "probabilities", "parameters": {"classification": 3}}],
+                "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [EXAMPLE_IMAGE]}],
+                "outputs": [{"name": "probabilities", "parameters": {"classification": 2}}],
             },
         },
         "application/octet-stream": {

@@ -13,10 +13,10 @@ from app.errors import BadJson, InvalidParameter, RequestTooLarge
 from app.http.auth import check_admin_key
 from app.http.bodies.json import parse_json
 from app.http.bodies.stream import BodyLimit, read_body
-from app.http.openapi import describe_errors
+from app.http.openapi import MANAGEMENT, describe_errors
 from app.http.services import ServicesDep
 
-router = APIRouter(prefix="/v2/repository", tags=["management"])
+router = APIRouter(prefix="/v2/repository", tags=[MANAGEMENT])
 
 _CHANGES: dict[str, Any] = {
     "dependencies": [Depends(check_admin_key)],
