@@ -4,8 +4,11 @@ import keras
 from keras import layers
 
 from models.convolution import convolution, max_pool
+from models.network import Network
 from models.response_normalization import LocalResponseNormalization
 from models.shapes import image_input
+
+PAPER = "Krizhevsky et al., ImageNet classification with deep convolutional neural networks, 2012"
 
 #        filters, kernel, strides, padding, in groups, normalized, pooled       at 227x227
 CONVOLUTIONS = (
@@ -96,3 +99,29 @@ def initial_values(network: str, initial: str, one: bool) -> dict[str, object]:
         normal = keras.initializers.RandomNormal(stddev=0.01)
         return {"initial": normal, "initial_bias": "ones" if one else "zeros"}
     raise ValueError(f'{network}: initial="{initial}" does not exist: choose "he_normal" or "paper"')
+
+
+NETWORKS: dict[str, Network] = {
+    "alexnet": Network(
+        build=alexnet,
+        input_shape=(227, 227, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2012,
+        parameters=60_965_224,
+        multiply_adds=724_406_816,
+        published_error="top-1/5 40.7/18.2 %",
+        story="Won 2012 by ten points: ReLU, dropout, augmentation and two GPUs, which split it into groups.",
+    ),
+    "alexnet_series": Network(
+        build=alexnet_series,
+        input_shape=(227, 227, 1),
+        classes=10,
+        paper=PAPER,
+        year=2012,
+        parameters=58_299_082,
+        multiply_adds=1_060_924_256,
+        published_error="",
+        story="The series' listing of AlexNet: one tower for gray images, without response normalization.",
+    ),
+}

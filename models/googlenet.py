@@ -5,8 +5,11 @@ from keras import layers
 
 from models.convolution import Size, Tensor, classify, convolution, max_pool, normalize
 from models.inception import Branch, Conv, head_window, module, thin
+from models.network import Network
 from models.response_normalization import LocalResponseNormalization
 from models.shapes import choose_stem, image_input
+
+PAPER = "Szegedy et al., Going deeper with convolutions, 2014"
 
 # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection: the paper's table 1
 MODULES = {
@@ -95,3 +98,19 @@ def _head(x: Tensor, classes: int, unit: object, *, name: str) -> Tensor:
     x = layers.Dense(1024, activation="relu", kernel_initializer="he_normal", name=f"{name}_fc")(x)
     x = layers.Dropout(0.7, name=f"{name}_dropout")(x)
     return layers.Dense(classes, name=name, dtype="float32")(x)
+
+
+NETWORKS: dict[str, Network] = {
+    "googlenet": Network(
+        build=googlenet,
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2014,
+        parameters=6_998_552,
+        multiply_adds=1_582_671_872,
+        published_error="top-5 10.07 % (one crop)",
+        story="Inception v1, won 2014: split, transform, merge, with a ninth of AlexNet's parameters.",
+        auxiliary={"auxiliary_4a": 0.3, "auxiliary_4d": 0.3},
+    ),
+}

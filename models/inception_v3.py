@@ -5,7 +5,10 @@ from keras import layers
 
 from models.convolution import BATCH_NORM, Tensor, classify, convolution, max_pool, normalize
 from models.inception import Branch, Conv, head_window, module, normalized_unit
+from models.network import Network
 from models.shapes import choose_stem, image_input
+
+PAPER = "Szegedy et al., Rethinking the Inception architecture for computer vision, 2015"
 
 
 def _a(projection: int) -> list[Branch]:
@@ -123,3 +126,19 @@ def _imagenet_stem(x: Tensor, unit: object) -> Tensor:
     x = unit(x, 80, 1, name="conv3b")  # 73x73x80
     x = unit(x, 192, 3, 1, "valid", name="conv4a")  # 71x71x192
     return max_pool(x, padding="valid", name="pool5a")  # 35x35x192
+
+
+NETWORKS: dict[str, Network] = {
+    "inception_v3": Network(
+        build=inception_v3,
+        input_shape=(299, 299, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2015,
+        parameters=23_834_568,
+        multiply_adds=5_713_216_096,
+        published_error="top-1/5 21.2/5.6 %",
+        story="Large windows factorized into rows and columns, labels smoothed.",
+        auxiliary={"auxiliary_6e": 0.4},
+    ),
+}

@@ -4,7 +4,10 @@ import keras
 
 from models.convolution import BATCH_NORM, classify
 from models.inception import Branch, Conv, module, normalized_unit
+from models.network import Network
 from models.shapes import choose_stem, image_input
+
+PAPER = "Szegedy et al., Inception-v4, Inception-ResNet and the impact of residual connections, 2016"
 
 ROW, COLUMN = (1, 7), (7, 1)
 
@@ -77,3 +80,18 @@ def inception_v4(
     for name, branches in ((STEM if stem == "imagenet" else SMALL_STEM) | MODULES).items():
         x = module(x, branches, unit, name=name)
     return keras.Model(image, classify(x, classes, dropout=0.2), name="inception_v4")
+
+
+NETWORKS: dict[str, Network] = {
+    "inception_v4": Network(
+        build=inception_v4,
+        input_shape=(299, 299, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2016,
+        parameters=42_679_816,
+        multiply_adds=12_253_974_624,
+        published_error="top-1/5 20.0/5.0 %",
+        story="One regular Inception, deeper and wider, as good as its residual sisters.",
+    ),
+}

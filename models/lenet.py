@@ -3,7 +3,10 @@
 import keras
 from keras import layers
 
+from models.network import Network
 from models.shapes import image_input
+
+PAPER = "LeCun et al., Gradient-based learning applied to document recognition, 1998"
 
 
 def lenet5(input_shape: tuple[int, int, int] = (32, 32, 1), classes: int = 10) -> keras.Model:
@@ -33,3 +36,18 @@ def lenet5(input_shape: tuple[int, int, int] = (32, 32, 1), classes: int = 10) -
     x = layers.Dense(84, activation="tanh", name="F6")(x)
     logits = layers.Dense(classes, name="logits", dtype="float32")(x)
     return keras.Model(image, logits, name="lenet5")
+
+
+NETWORKS: dict[str, Network] = {
+    "lenet5": Network(
+        build=lenet5,
+        input_shape=(32, 32, 1),
+        classes=10,
+        paper=PAPER,
+        year=1998,
+        parameters=61_706,
+        multiply_adds=416_520,
+        published_error="MNIST 0.95 %",
+        story="Convolution, pooling and a classifier learned together: it read bank checks.",
+    ),
+}

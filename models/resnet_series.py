@@ -4,7 +4,9 @@ import keras
 from keras import layers
 
 from models.convolution import Tensor, classify, convolution, max_pool, normalize
-from models.resnet import add
+from models.network import Network
+from models.residual import add
+from models.resnet import PAPER
 from models.shapes import image_input
 
 
@@ -32,3 +34,18 @@ def _block(x: Tensor, filters: int, strides: int, *, name: str) -> Tensor:
     y = normalize(convolution(x, filters, 3, strides, name=f"{name}_1"), name=f"{name}_1")
     y = normalize(convolution(y, filters, 3, name=f"{name}_2"), relu=False, name=f"{name}_2")
     return add(y, shortcut, name=name)
+
+
+NETWORKS: dict[str, Network] = {
+    "resnet18_series": Network(
+        build=resnet18_series,
+        input_shape=(32, 32, 3),
+        classes=100,
+        paper=PAPER,
+        year=2015,
+        parameters=11_223_140,
+        multiply_adds=520_717_056,
+        published_error="",
+        story="The series' listing of ResNet18, for CIFAR-100.",
+    ),
+}

@@ -4,8 +4,11 @@ from functools import partial
 
 import keras
 
-from models.resnet import bottleneck, residual_network
+from models.network import Network
+from models.residual import bottleneck, residual_network
 from models.shapes import check_width
+
+PAPER = "Xie et al., Aggregated residual transformations for deep neural networks, 2016"
 
 # Groups (the cardinality), thickness of the 3x3 against the stage's base width, blocks a stage.
 # 32x4d: 32 groups of 4 in the first stage, together 128 = 2 x 64.
@@ -32,3 +35,40 @@ def resnext(
     check_width(network, width, multiple_of=groups // thickness)
     block = partial(bottleneck, groups=groups, thickness=thickness)
     return residual_network(network, input_shape, classes, block, blocks, width, stem)
+
+
+NETWORKS: dict[str, Network] = {
+    "resnext50_32x4d": Network(
+        build=partial(resnext, "resnext50_32x4d"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2016,
+        parameters=25_028_904,
+        multiply_adds=4_230_479_872,
+        published_error="top-1 22.2 %",
+        story="Cardinality: 32 equal paths, written as one grouped convolution.",
+    ),
+    "resnext101_32x4d": Network(
+        build=partial(resnext, "resnext101_32x4d"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2016,
+        parameters=44_177_704,
+        multiply_adds=7_969_996_800,
+        published_error="top-1/5 21.2/5.6 %",
+        story="More paths beat more depth or width at the same cost.",
+    ),
+    "resnext101_64x4d": Network(
+        build=partial(resnext, "resnext101_64x4d"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2016,
+        parameters=83_455_272,
+        multiply_adds=15_460_270_080,
+        published_error="top-1/5 20.4/5.3 %",
+        story="Twice the cardinality: the network of 2016's second place.",
+    ),
+}

@@ -6,8 +6,11 @@ import keras
 from keras import layers
 
 from models.convolution import Tensor, convolution, normalize
-from models.resnet import add, bottleneck, pool_stem, project, residual_network
+from models.network import Network
+from models.residual import add, bottleneck, pool_stem, project, residual_network
 from models.shapes import check_width
+
+PAPER = "Hu et al., Squeeze-and-excitation networks, 2017"
 
 REDUCTION = 16
 
@@ -84,3 +87,40 @@ def _stem154(x: Tensor, width: int) -> Tensor:
         x = convolution(x, filters, 3, strides, bias=False, name=f"conv1_{i}")  # 112x112x64, 64, 128
         x = normalize(x, name=f"conv1_{i}")
     return pool_stem(x)  # 56x56x128
+
+
+NETWORKS: dict[str, Network] = {
+    "se_resnet50": Network(
+        build=partial(senet, "se_resnet50"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2017,
+        parameters=28_088_024,
+        multiply_adds=4_091_699_200,
+        published_error="top-1/5 23.29/6.62 %",
+        story="Gates weigh channels by the whole image: nearly ResNet101's accuracy at ResNet50's cost.",
+    ),
+    "se_resnext50_32x4d": Network(
+        build=partial(senet, "se_resnext50_32x4d"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2017,
+        parameters=27_559_896,
+        multiply_adds=4_232_994_816,
+        published_error="top-1/5 21.10/5.49 %",
+        story="The same gates in ResNeXt: they fit any block.",
+    ),
+    "senet154": Network(
+        build=senet154,
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2017,
+        parameters=115_088_984,
+        multiply_adds=20_688_363_520,
+        published_error="top-1/5 18.68/4.47 %",
+        story="Won 2017, the last ILSVRC: everything the series learned, in 154 layers.",
+    ),
+}

@@ -1,11 +1,16 @@
 """VGG (Simonyan, Zisserman 2014): nothing but 3x3 windows, and ever more of them."""
 
+from functools import partial
+
 import keras
 from keras import layers
 
 from models.alexnet import classify_dense
 from models.convolution import convolution, max_pool
+from models.network import Network
 from models.shapes import image_input
+
+PAPER = "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, 2014"
 
 # Kernel sizes, a stage each; the paper's columns A, B, C, D, E.
 STAGES = {
@@ -77,3 +82,73 @@ def vgg11_series(
 def _convolution(x: keras.KerasTensor, filters: int, kernel: int, *, name: str, **initial: object) -> keras.KerasTensor:
     x = convolution(x, filters, kernel, **initial, name=name)
     return layers.ReLU(name=f"{name}_relu")(x)
+
+
+NETWORKS: dict[str, Network] = {
+    "vgg11": Network(
+        build=partial(vgg, "vgg11"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2014,
+        parameters=132_863_336,
+        multiply_adds=7_609_090_048,
+        published_error="top-1/5 29.6/10.4 %",
+        story="Configuration A: only 3x3 windows, and the start for training the deeper ones.",
+    ),
+    "vgg13": Network(
+        build=partial(vgg, "vgg13"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2014,
+        parameters=133_047_848,
+        multiply_adds=11_308_466_176,
+        published_error="top-1/5 28.7/9.9 %",
+        story="Configuration B: two 3x3 windows in every stage see what one 5x5 sees.",
+    ),
+    "vgg16c": Network(
+        build=partial(vgg, "vgg16c"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2014,
+        parameters=133_638_952,
+        multiply_adds=11_770_888_192,
+        published_error="top-1/5 27.3/8.8 %",
+        story="Configuration C: 1x1 windows add nonlinearity, and less than 3x3 would.",
+    ),
+    "vgg16": Network(
+        build=partial(vgg, "vgg16"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2014,
+        parameters=138_357_544,
+        multiply_adds=15_470_264_320,
+        published_error="top-1/5 25.6/8.1 %",
+        story="Configuration D: three 3x3 windows a stage, for years everybody's feature extractor.",
+    ),
+    "vgg19": Network(
+        build=partial(vgg, "vgg19"),
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2014,
+        parameters=143_667_240,
+        multiply_adds=19_632_062_464,
+        published_error="top-1/5 25.5/8.0 %",
+        story="Configuration E: plain depth stops paying at 19 layers.",
+    ),
+    "vgg11_series": Network(
+        build=vgg11_series,
+        input_shape=(28, 28, 1),
+        classes=10,
+        paper=PAPER,
+        year=2014,
+        parameters=16_230_346,
+        multiply_adds=187_763_712,
+        published_error="",
+        story="The series' listing of VGG11: three stages for digits of 28x28.",
+    ),
+}

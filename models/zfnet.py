@@ -5,8 +5,11 @@ from keras import layers
 
 from models.alexnet import classify_dense
 from models.convolution import convolution, max_pool
+from models.network import Network
 from models.response_normalization import LocalResponseNormalization
 from models.shapes import image_input
+
+PAPER = "Zeiler and Fergus, Visualizing and understanding convolutional networks, 2013"
 
 
 def zfnet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000) -> keras.Model:
@@ -45,3 +48,18 @@ def _pool_rounding_up(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     if height or width:
         x = layers.ZeroPadding2D(((0, int(height)), (0, int(width))), name=f"{name}_pad")(x)
     return max_pool(x, padding="valid", name=name)
+
+
+NETWORKS: dict[str, Network] = {
+    "zfnet": Network(
+        build=zfnet,
+        input_shape=(224, 224, 3),
+        classes=1000,
+        paper=PAPER,
+        year=2013,
+        parameters=62_357_608,
+        multiply_adds=1_168_032_896,
+        published_error="top-1/5 38.4/16.5 %",
+        story="AlexNet looked into by deconvolution, and its first layers made finer for what was seen.",
+    ),
+}

@@ -1,6 +1,6 @@
 from keras import Input, Model, Sequential, layers
 
-from models.counts import multiply_adds
+from models.counts import count_parameters, multiply_adds
 
 
 def count(*stack, shape=(8, 8, 6)):
@@ -45,3 +45,15 @@ def test_a_model_inside_a_model_is_counted():
     image = Input((8, 8, 6))
     outer = Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(inner(image))))
     assert multiply_adds(outer) == 8 * 8 * 6 * 4 + 4 * 2
+
+
+def test_parameters_are_what_training_moves():
+    model = Sequential([Input((8, 8, 6)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Flatten()])
+    assert count_parameters(model) == 4 * 6 * 3 * 3 + 4 + 4 + 4  # not the moving mean and variance
+    model.layers[0].trainable = False
+    assert count_parameters(model) == 4 + 4
+
+
+def test_a_layer_called_twice_has_its_parameters_once():
+    image, twice = Input((6,)), layers.Dense(6)
+    assert count_parameters(Model(image, twice(twice(image)))) == 6 * 6 + 6

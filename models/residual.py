@@ -1,0 +1,103 @@
+"""What all residual networks share: the stages and their blocks; ResNeXt and SENet change only the block."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import keras
+from keras import layers
+
+from models.convolution import Tensor, classify, convolution, max_pool, normalize
+from models.shapes import check_width, choose_stem, image_input
+
+
+class Block(Protocol):
+    """x -> x + f(x), with `filters` the base width of its stage; strides of 2 halve the map."""
+
+    def __call__(self, x: Tensor, filters: int, strides: int, *, name: str) -> Tensor: ...
+
+
+def basic(x: Tensor, filters: int, strides: int, *, name: str) -> Tensor:
+    """Two 3x3 convolutions: the block of 18 and 34 layers."""
+    shortcut = project(x, filters, strides, name=name)
+    y = convolution(x, filters, 3, strides, bias=False, name=f"{name}_1")
+    y = normalize(y, name=f"{name}_1")
+    y = convolution(y, filters, 3, bias=False, name=f"{name}_2")
+    y = normalize(y, relu=False, name=f"{name}_2")
+    return add(y, shortcut, name=name)
+
+
+def bottleneck(
+    x: Tensor,
+    filters: int,
+    strides: int,
+    *,
+    name: str,
+    thickness: int = 1,
+    groups: int = 1,
+    gate: Callable[..., Tensor] | None = None,
+) -> Tensor:
+    """1x1 down, 3x3, 1x1 up to four times `filters`: the block of 50 layers and more.
+
+    ResNeXt's 3x3 is `thickness` times as wide and in `groups`; SENet's `gate` weighs the channels before the
+    addition. The stride is on the 3x3.
+    """
+    shortcut = project(x, 4 * filters, strides, name=name)
+    y = convolution(x, thickness * filters, 1, bias=False, name=f"{name}_1")
+    y = normalize(y, name=f"{name}_1")
+    y = convolution(y, thickness * filters, 3, strides, groups=groups, bias=False, name=f"{name}_2")
+    y = normalize(y, name=f"{name}_2")
+    y = convolution(y, 4 * filters, 1, bias=False, name=f"{name}_3")
+    y = normalize(y, relu=False, name=f"{name}_3")
+    if gate:
+        y = gate(y, name=f"{name}_gate")
+    return add(y, shortcut, name=name)
+
+
+def residual_network(
+    network: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    block: Block,
+    blocks: Sequence[int],
+    width: int,
+    stem: str | None,
+    imagenet_stem: Callable[[Tensor, int], Tensor] | None = None,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Stem, four stages of blocks, mean, logits."""
+    check_width(network, width)
+    stem = choose_stem(network, stem, input_shape)
+    image = image_input(network, input_shape, classes, minimum=17 if stem == "imagenet" else 5)
+    if stem == "imagenet":
+        x = (imagenet_stem or _imagenet_stem)(image, width)  # 56x56x64 at 224x224
+    else:
+        x = normalize(convolution(image, width, 3, bias=False, name="conv1"), name="conv1")
+    for stage, depth in enumerate(blocks, 1):  # 56x56x64, 28x28x128, 14x14x256, 7x7x512; bottlenecks 4 times as many
+        for i in range(1, depth + 1):
+            strides = 2 if stage > 1 and i == 1 else 1
+            x = block(x, width * 2 ** (stage - 1), strides, name=f"stage{stage}_block{i}")
+    return keras.Model(image, classify(x, classes, dropout), name=network)
+
+
+def _imagenet_stem(x: Tensor, width: int) -> Tensor:
+    x = normalize(convolution(x, width, 7, 2, bias=False, name="conv1"), name="conv1")  # 112x112x64
+    return pool_stem(x)  # 56x56x64
+
+
+def pool_stem(x: Tensor) -> Tensor:
+    """3x3 max pooling at stride 2, padded by 1 on each side; zeros change no maximum after ReLU."""
+    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    return max_pool(x, padding="valid", name="pool1")
+
+
+def project(x: Tensor, filters: int, strides: int, *, name: str, kernel: int = 1) -> Tensor:
+    """The shortcut: x itself, or where a block changes the shape, its projection with BN."""
+    if strides == 1 and x.shape[-1] == filters:
+        return x
+    x = convolution(x, filters, kernel, strides, bias=False, name=f"{name}_shortcut")
+    return normalize(x, relu=False, name=f"{name}_shortcut")
+
+
+def add(y: Tensor, shortcut: Tensor, *, name: str) -> Tensor:
+    """The block's end: sum, then ReLU."""
+    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([y, shortcut]))
