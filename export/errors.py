@@ -11,6 +11,9 @@ ExportError          exit status 1
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class ExportError(Exception):
     exit_status = 1
@@ -38,3 +41,9 @@ class ProofError(ExportError):
 
 class PublishError(ExportError):
     pass
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """For the end of a complaint about an unknown word: the nearest known one as a question, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -14,26 +14,23 @@ from export.data.preprocessing import preset
 from export.errors import UsageError
 from export.progress import say
 from export.sources.applications import APPLICATIONS, build_application
-from export.sources.by_name import check_network
-from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
+from export.sources.find import Kind, LoadOptions, identify
+from export.sources.keras_file import load_keras_file, prepares_pixels, read_input_shape
+from export.sources.run_folder import KERAS_FILE
 from export.training.initial_network import Start, start_model, start_network
 from export.training.recipes import RECIPES, Recipe, default_recipe, fine_tuning_recipe, fit_to_size, show_characters
 
 
 def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
     """Raises UsageError for words that don't fit together, DataError for a data set that can't be had."""
-    file = Path(options.network)
-    from_file = file.suffix in SUFFIXES
-    if not from_file and options.weights == "imagenet" and options.network not in APPLICATIONS:
-        raise UsageError(f"there are no ImageNet weights of {options.network}: {', '.join(APPLICATIONS)} have them")
-    if not from_file and options.weights != "imagenet":
-        check_network(options.network)
+    kind = _identify(options.network, options.weights)
     dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
     dataset = replace(dataset, policy=_change_policy(dataset.policy, options))
-    if from_file:
+    if kind == "keras-file":
+        file = Path(options.network)
         recipe = _suit(fine_tuning_recipe(file.stem, dataset.title, freeze=options.freeze), dataset, options)
         start = _start_file(file, dataset, options)
-    elif options.weights == "imagenet":
+    elif kind == "application":
         recipe = _suit(fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze), dataset, options)
         start = _start_application(options.network, dataset, options)
     else:
@@ -46,9 +43,25 @@ def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
     return _change_recipe(recipe, options), dataset, start
 
 
+def _identify(word: str, weights: str | None) -> Kind:
+    """Raises UsageError for what no training begins with, naming what one begins with instead."""
+    kind = identify(word, weights, names_first=True)
+    if kind == "run":
+        raise UsageError(f"{word} is a run folder: a training begins with a network or a file, {word}/{KERAS_FILE}")
+    if kind == "savedmodel":
+        raise UsageError(f"{word} is a SavedModel folder, which can't be trained on: name a .keras or .h5 file")
+    if kind == "application" and weights != "imagenet":
+        raise UsageError(
+            f"{word} is of keras.applications: it is trained from its ImageNet weights, with --weights imagenet"
+        )
+    return kind
+
+
 def _start_file(file: Path, dataset: DataSet, options: argparse.Namespace) -> Start:
+    definitions = LoadOptions(code=options.code).definitions()
+
     def load() -> keras.Model:
-        return load_keras_file(file, options.code, unsafe=options.unsafe)
+        return load_keras_file(file, definitions, unsafe=options.unsafe)
 
     model = load()
     shape = read_input_shape(model, options.size)
@@ -58,7 +71,15 @@ def _start_file(file: Path, dataset: DataSet, options: argparse.Namespace) -> St
             f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none: "
             "its weights fit that arithmetic alone"
         )
-    return start_model(file.name, load, dataset, _resize(dataset, shape), preset(name, shape[2]), freeze=options.freeze)
+    return start_model(
+        file.name,
+        load,
+        dataset,
+        _resize(dataset, shape),
+        preset(name, shape[2]),
+        freeze=options.freeze,
+        definitions=definitions,
+    )
 
 
 def _start_application(name: str, dataset: DataSet, options: argparse.Namespace) -> Start:

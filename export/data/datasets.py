@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import difflib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from export.data.idx import read_idx
 from export.data.imagenet import read_imagenet
 from export.data.labels import imagenet_labels
 from export.data.samples import ArraySamples, BytesSamples, FileSamples, Labels, Samples
-from export.errors import DataError, UsageError
+from export.errors import DataError, UsageError, near_miss
 from export.progress import say
 
 T = TypeVar("T")
@@ -76,9 +75,10 @@ def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False
         return DATASETS[name](data_dir)
     if (folder := Path(name)).is_dir():
         return _load_folder(folder, skip_damaged, seen)
-    near = difflib.get_close_matches(name, DATASETS, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise UsageError(f"unknown data set {name!r}{hint}: there are {', '.join(DATASETS)}, or a folder of class folders")
+    raise UsageError(
+        f"unknown data set {name!r}{near_miss(name, DATASETS)}: there are {', '.join(DATASETS)}, "
+        "or a folder of class folders"
+    )
 
 
 def _load_folder(folder: Path, skip_damaged: bool, seen: bool) -> DataSet:

@@ -21,13 +21,12 @@ from export.progress import Progress, say
 from export.proof import runtime
 from export.proof.timing import BURN_IN, time_by_turns
 from export.report import plots
-from export.sources.applications import APPLICATIONS, build_application
-from export.sources.by_name import check_network
-from export.sources.keras_file import SUFFIXES, load_keras_file, read_input_shape
-from export.sources.run_folder import KERAS_FILE, RUN_FILE
-from export.sources.saved_model import MARKER, SavedModel
+from export.sources.applications import build_application
+from export.sources.by_name import build_network
+from export.sources.find import LoadOptions, identify, trained_file
+from export.sources.keras_file import load_keras_file, read_input_shape
+from export.sources.saved_model import SavedModel
 from models.depth import deep_recursion
-from models.registry import NETWORKS
 
 KERAS, RUNTIME = "Keras", "ONNX Runtime"
 
@@ -75,7 +74,7 @@ def time_network(
     Keras is timed through predict_on_batch on prepared float32, ONNX Runtime on uint8 with everything in its graph;
     both use every core. `plot` names a PNG to write. Raises an ExportError where `word` is none of these.
     """
-    model = _open(word, size, code, unsafe)
+    model = _open(word, size, LoadOptions(code=code, unsafe=unsafe))
     shape = model.input_shape(size) if isinstance(model, SavedModel) else read_input_shape(model, size)
     height, width, channels = shape
     pixels: Pixels = np.random.default_rng(0).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
@@ -107,21 +106,16 @@ def time_network(
     return timing
 
 
-def _open(word: str, size: tuple[int, int] | None, code: Path | None, unsafe: bool) -> keras.Model | SavedModel:
+def _open(word: str, size: tuple[int, int] | None, load: LoadOptions) -> keras.Model | SavedModel:
     path = Path(word)
-    if (path / MARKER).is_file():
-        return SavedModel(path)
-    if (path / RUN_FILE).is_file() and (path / KERAS_FILE).is_file():
-        return load_keras_file(path / KERAS_FILE)
-    if path.suffix in SUFFIXES and path.is_file():
-        return load_keras_file(path, code, unsafe=unsafe)
-    if path.exists():
-        raise UsageError(f"{word} is neither a finished run nor a Keras file or SavedModel folder: name one of these")
-    if word in APPLICATIONS and word not in NETWORKS:
-        return build_application(word, None, size=size)
-    check_network(word)
-    entry = NETWORKS[word]
-    try:
-        return entry.build(input_shape=(*(size or entry.input_shape[:2]), entry.input_shape[2]))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    match identify(word):
+        case "run":
+            return load_keras_file(trained_file(path), load.definitions())
+        case "savedmodel":
+            return SavedModel(path)
+        case "keras-file":
+            return load_keras_file(path, load.definitions(), unsafe=load.unsafe)
+        case "application":
+            return build_application(word, None, size=size)
+        case "network":
+            return build_network(word, size=size)

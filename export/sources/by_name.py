@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import keras
@@ -30,12 +29,14 @@ FITTING_IMAGES = 16
 CROPPED_FROM = 200
 
 
-def check_network(name: str) -> None:
-    """Raise UsageError naming the nearest where there is no such network."""
-    if name not in NETWORKS:
-        near = difflib.get_close_matches(name, NETWORKS, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UsageError(f"unknown network {name!r}{hint}: `convserve-export networks` lists them")
+def build_network(network: str, *, size: tuple[int, int] | None = None, classes: int | None = None) -> keras.Model:
+    """A network of the series with random weights, at its own input size and classes unless told otherwise."""
+    entry = NETWORKS[network]
+    height, width, channels = entry.input_shape
+    try:
+        return entry.build(input_shape=(*(size or (height, width)), channels), classes=classes or entry.classes)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def load_network(
@@ -43,15 +44,11 @@ def load_network(
 ) -> Source:
     """A network of the series with a file's weights, or with random ones fitted to the proof images."""
     entry = NETWORKS[network]
-    height, width, channels = entry.input_shape
-    shape = (*(options.size or (height, width)), channels)
     labels = _name_classes(options, entry.classes)
-    try:
-        model = entry.build(input_shape=shape, classes=len(labels))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    model = build_network(network, size=options.size, classes=len(labels))
     if weights is not None:
         load_weights(model, Path(weights))
+    channels = entry.input_shape[2]
     info = NetworkInfo(
         name=network,
         origin="convserve",

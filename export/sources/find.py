@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 
@@ -12,18 +12,63 @@ from artifact.card import NetworkInfo, Preprocessing
 from export.data.datasets import load_dataset
 from export.data.labels import read_labels
 from export.data.preprocessing import preset
-from export.errors import DataError, UsageError
+from export.errors import DataError, UsageError, near_miss
 from export.progress import say
 from export.sources.applications import APPLICATIONS
 from export.sources.by_name import load_application, load_network
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
 from export.sources.proof_images import choose_images
-from export.sources.run_folder import KERAS_FILE, read_run
+from export.sources.run_folder import KERAS_FILE, RUN_FILE, read_run
 from export.sources.saved_model import MARKER, SavedModel
 from export.sources.source import ProofImages, Source
+from export.sources.user_code import Definitions
 from models.counts import count_parameters
 from models.registry import NETWORKS
+
+Kind = Literal["run", "savedmodel", "keras-file", "network", "application"]
+
+
+def identify(word: str, weights: str | None = None, *, names_first: bool = False) -> Kind:
+    """What a word of the command line is: what lies there, else a network of the series or of keras.applications.
+
+    A name that both have is the series', but for ImageNet weights. `names_first`: a folder doesn't hide a network of
+    its name; for `train`, whose own run folder may bear it. Raises UsageError where the word is nothing that we know,
+    naming the nearest, or where `weights` don't belong to it.
+    """
+    path = Path(word)
+    named = word in NETWORKS or word in APPLICATIONS
+    if not (named and names_first) and (kind := _look_at(path)) is not None:
+        if weights is not None:
+            raise UsageError(f"--weights is for networks by name, {word} has its own weights: leave it out")
+        return kind
+    if not named:
+        raise UsageError(_explain_unknown(word, path))
+    if weights == "imagenet" and word not in APPLICATIONS:
+        raise UsageError(f"there are no ImageNet weights of {word}: {', '.join(APPLICATIONS)} have them")
+    return "network" if word in NETWORKS and weights != "imagenet" else "application"
+
+
+def _look_at(path: Path) -> Kind | None:
+    if (path / RUN_FILE).is_file():
+        return "run"
+    if (path / MARKER).is_file():
+        return "savedmodel"
+    return "keras-file" if path.suffix in SUFFIXES and path.is_file() else None
+
+
+def _explain_unknown(word: str, path: Path) -> str:
+    if path.suffix == ".onnx":
+        return f"{word}: ONNX files come in by another command, `convserve-export adopt {word}`"
+    if path.is_dir():
+        return f"{word} is neither a run folder (it has no {RUN_FILE}) nor a SavedModel folder (it has no {MARKER})"
+    if path.is_file():
+        remedy = f"name its folder, {path.parent}" if path.name == MARKER else "save the model again with model.save"
+        return f"{word} is no Keras file, whose name ends in {', '.join(SUFFIXES)}: {remedy}"
+    return (
+        f"{word} is neither a run folder nor a .keras or .h5 file or SavedModel folder that exists, nor the name of a "
+        f"network{near_miss(word, [*NETWORKS, *APPLICATIONS])}: `convserve-export networks` lists those of the series"
+    )
 
 
 @dataclass(frozen=True)
@@ -35,6 +80,10 @@ class LoadOptions:
     signature: str | None = None
     code: Path | None = None
     unsafe: bool = False
+
+    def definitions(self) -> Definitions | None:
+        """Runs --code."""
+        return Definitions(self.code) if self.code is not None else None
 
 
 def find_source(
@@ -51,35 +100,29 @@ def find_source(
     """
     image, load = image or ImageOptions(), load or LoadOptions()
     path = Path(word)
-    by_name = not path.exists() and (word in NETWORKS or word in APPLICATIONS)
-    if load.weights is not None and not by_name:
-        raise UsageError(f"--weights is for networks by name, {word} has its own weights: leave it out")
-    if (path / MARKER).is_file() or (path.suffix in SUFFIXES and path.is_file()):
-        return load_file(path, image, _need_labels(image, path.name), _need_name(name), data_dir, load)
-    if path.is_dir():
-        return load_run(path, name, data_dir)
-    if word in APPLICATIONS and (load.weights == "imagenet" or word not in NETWORKS):
-        return load_application(word, name, image, load.weights, data_dir)
-    if word in NETWORKS and load.weights == "imagenet":
-        raise UsageError(f"there are no ImageNet weights of {word}: {', '.join(APPLICATIONS)} have them")
-    if word in NETWORKS:
-        return load_network(word, name, image, load.weights, data_dir)
-    if path.suffix == ".onnx":
-        raise UsageError(f"{word}: ONNX files come in by another command, `convserve-export adopt {word}`")
-    near = difflib.get_close_matches(word, [*NETWORKS, *APPLICATIONS], n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise UsageError(
-        f"{word} is neither a run folder nor a .keras or .h5 file or SavedModel folder that exists, "
-        f"nor the name of a network{hint}"
-    )
+    match identify(word, load.weights):
+        case "run":
+            return load_run(path, name, data_dir, load.definitions())
+        case "savedmodel" | "keras-file":
+            return load_file(path, image, _need_labels(image, path.name), _need_name(name), data_dir, load)
+        case "application":
+            return load_application(word, name, image, load.weights, data_dir)
+        case "network":
+            return load_network(word, name, image, load.weights, data_dir)
 
 
-def load_run(folder: Path, name: str | None, data_dir: Path | None) -> Source:
-    """A finished training. Raises DataError where the run isn't finished or its data set can't be found."""
-    run = read_run(folder)
+def trained_file(folder: Path) -> Path:
+    """The network of a run folder. Raises DataError where the training isn't finished."""
     file = folder / KERAS_FILE
     if not file.exists():
         raise DataError(f"{folder}: this training is not finished (no {KERAS_FILE}): run the same train command again")
+    return file
+
+
+def load_run(folder: Path, name: str | None, data_dir: Path | None, definitions: Definitions | None = None) -> Source:
+    """A finished training. Raises DataError where the run isn't finished or its data set can't be found."""
+    run = read_run(folder)
+    file = trained_file(folder)
     # What is damaged in a folder was decided on before the training.
     where = data_dir or (Path(run.data_dir) if run.data_dir else None)
     dataset = load_dataset(run.dataset, where, skip_damaged=True)
@@ -90,7 +133,7 @@ def load_run(folder: Path, name: str | None, data_dir: Path | None) -> Source:
         )
     return Source(
         name=name or run.model_name,
-        model=load_keras_file(file),
+        model=load_keras_file(file, definitions),
         network=run.network,
         labels=run.labels,
         image=run.image,
@@ -123,7 +166,7 @@ def load_file(
     else:
         if load.signature is not None:
             raise UsageError(f"--signature is for SavedModel folders, {file} is a Keras file: leave it out")
-        model = load_keras_file(file, load.code, unsafe=load.unsafe)
+        model = load_keras_file(file, load.definitions(), unsafe=load.unsafe)
         shape, parameters, inside = (
             read_input_shape(model, options.size),
             count_parameters(model),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import re
-import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from export.errors import ConversionError, UsageError
+from export.sources.user_code import Definitions
 from models.depth import deep_recursion
 from models.walk import walk_layers
 
@@ -19,38 +18,24 @@ SUFFIXES = (".keras", ".h5", ".hdf5")
 PIXEL_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
-def load_keras_file(file: Path, code: Path | None = None, *, unsafe: bool = False) -> keras.Model:
+def load_keras_file(file: Path, definitions: Definitions | None = None, *, unsafe: bool = False) -> keras.Model:
     """Open a model for inference, in float32 whatever it was trained in.
 
-    `code` is a Python file with the definitions of custom layers and models; it is executed. `unsafe` lets Lambda
-    layers run the code that the model file holds. Raises ConversionError naming the option that helps.
+    `definitions` are those of custom layers and models. `unsafe` lets Lambda layers run the code that the model file
+    holds. Raises ConversionError naming the option that helps.
     """
     import models.registry  # noqa: F401  the layers that our own definitions registered
 
-    custom = execute_definitions(code) if code is not None else {}
+    scope = definitions.scope() if definitions is not None else contextlib.nullcontext()
     try:
-        with deep_recursion():
-            model = keras.models.load_model(file, custom_objects=custom, compile=False, safe_mode=not unsafe)
+        with deep_recursion(), scope:
+            model = keras.models.load_model(file, compile=False, safe_mode=not unsafe)
     except Exception as error:  # Keras raises errors of many kinds for files that it can't open
-        raise ConversionError(_explain(file, error, code)) from error
+        raise ConversionError(_explain(file, error, definitions)) from error
     if not isinstance(model, keras.Model):
         raise ConversionError(f"{file} holds a {type(model).__name__}, not a Keras model")
     compute_in_float32(model)
     return model
-
-
-def execute_definitions(code: Path) -> dict[str, Any]:
-    """Run a Python file and return what it defines, by name."""
-    spec = importlib.util.spec_from_file_location(f"definitions_{code.stem}", code)
-    if spec is None or spec.loader is None or not code.is_file():
-        raise UsageError(f"--code {code}: give a Python file (.py) that defines the model's own layers")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickles look their module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"--code {code} fails: {type(error).__name__}: {error}") from error
-    return {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
 
 
 def compute_in_float32(model: keras.Model) -> None:
@@ -109,7 +94,7 @@ def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]]:
     return [tuple(shape)]
 
 
-def _explain(file: Path, error: Exception, code: Path | None) -> str:
+def _explain(file: Path, error: Exception, definitions: Definitions | None) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     if not file.exists():
@@ -121,6 +106,6 @@ def _explain(file: Path, error: Exception, code: Path | None) -> str:
     if "locate class" in str(error) or "Unknown layer" in str(error) or "custom" in str(error).lower():
         named = re.search(r"(?:locate class|Unknown layer:) '(\w+)'", str(error))
         what = f"the definition of {named[1]}" if named else "definitions"
-        missing = f"{code} doesn't define it" if code is not None else "name the Python file with --code FILE.py"
+        missing = f"{definitions.file} doesn't define it" if definitions else "name the Python file with --code FILE.py"
         return f"{file} needs {what}, which it doesn't contain: {missing}"
     return f"{file} can't be loaded: {text}"

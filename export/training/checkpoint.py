@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ import keras
 from pydantic import BaseModel
 
 from export.sources.run_folder import disk_in_a_line, half_written, replace_text
+from export.sources.user_code import Definitions
 
 
 class State(BaseModel):
@@ -26,8 +28,9 @@ class State(BaseModel):
 class Checkpoint:
     """The checkpoint folder of a run. state.json is replaced last, so it only ever names whole files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, definitions: Definitions | None = None) -> None:
         self.folder = folder
+        self._definitions = definitions
 
     def read(self) -> State:
         try:
@@ -37,7 +40,8 @@ class Checkpoint:
 
     def load(self, epoch: int, *, optimizer: bool = True) -> keras.Model:
         """The network after `epoch`, compiled with its optimizer's state unless told otherwise."""
-        return keras.models.load_model(self._file(epoch), compile=optimizer)
+        with self._definitions.scope() if self._definitions is not None else contextlib.nullcontext():
+            return keras.models.load_model(self._file(epoch), compile=optimizer)
 
     def write(self, model: keras.Model, state: State) -> None:
         """Raises TrainingError where the disk refuses; then the checkpoint before is whole, and nothing else stays."""

@@ -18,6 +18,7 @@ from export.data.datasets import DataSet
 from export.errors import UsageError
 from export.progress import say
 from export.sources.keras_file import load_keras_file
+from export.sources.user_code import Definitions
 from export.training.recipes import Recipe
 from models.depth import deep_recursion
 from models.registry import NETWORKS
@@ -33,6 +34,8 @@ class Start:
     preprocessing: Preprocessing | None = None
     auxiliary: Mapping[str, float] = field(default_factory=dict)
     """Auxiliary outputs and their loss weights."""
+    definitions: Definitions | None = None
+    """Of a file's own layers: checkpoints hold them, too."""
 
 
 def start_network(
@@ -90,6 +93,7 @@ def start_model(
     *,
     origin: str = "keras-file",
     freeze: bool = False,
+    definitions: Definitions | None = None,
 ) -> Start:
     """A trained Keras model whose head is made new for the classes of `dataset`; everything below it keeps its weights.
 
@@ -111,7 +115,7 @@ def start_model(
         parameters=0,
         weights=f"fine-tuned from {title}{', head only' if freeze else ''}",
     )
-    return Start(info, policy, build, preprocessing)
+    return Start(info, policy, build, preprocessing, definitions=definitions)
 
 
 def _cut_head(model: keras.Model) -> tuple[keras.KerasTensor, int]:

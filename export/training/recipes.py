@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from export.errors import UsageError
+from export.errors import UsageError, near_miss
 from export.training.augmentation import Augmentation
 
 Option = str | int | float | bool | None
@@ -148,9 +147,7 @@ RECIPES: dict[str, Recipe] = {
 def find_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises UsageError naming the nearest."""
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise UsageError(f"unknown recipe {name!r}{hint}: there are {', '.join(RECIPES)}")
+        raise UsageError(f"unknown recipe {name!r}{near_miss(name, RECIPES)}: there are {', '.join(RECIPES)}")
     return RECIPES[name]
 
 

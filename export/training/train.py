@@ -54,7 +54,7 @@ def train(
     start = start or start_network(recipe, dataset)
     training, validation = _split(dataset.train.labels, recipe.validation_share, seed)
     run = _plan(recipe, dataset, start, training, seed, data_dir)
-    checkpoint = Checkpoint(folder / "checkpoint")
+    checkpoint = Checkpoint(folder / "checkpoint", start.definitions)
     _refuse_another_training(folder, run)
     if (finished := folder / KERAS_FILE).exists():
         say(f"{folder} holds this training already, finished: nothing to do")

@@ -49,11 +49,6 @@ def test_missing_words_exit_with_2(words: list[str]) -> None:
     assert exit_status.value.code == 2
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["convert", str(tmp_path), "--repository", str(tmp_path / "repository")]) == 1
-    assert "is no run folder: it has no run.json" in capsys.readouterr().err
-
-
 def test_a_repository_that_cannot_be_written_is_said_before_any_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

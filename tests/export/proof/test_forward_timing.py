@@ -37,10 +37,6 @@ def test_a_network_is_timed_into_a_table_and_a_plot(
         assert plot.width > 500
 
 
-def test_what_cannot_be_timed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["time", str(tmp_path)]) == 2
-    assert "neither a finished run nor a Keras file" in capsys.readouterr().err
-    assert main(["time", "resnet19"]) == 2
-    assert "did you mean resnet1" in capsys.readouterr().err
+def test_what_cannot_be_timed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["time", "vgg16", "--size", "4x4"]) == 2
     assert "too small" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from artifact.card import read_card
 from export.cli.main import main
 from export.data.datasets import load_dataset
 from export.publish.read_back import evaluate_published, open_published
+from export.sources.user_code import Definitions
 
 
 def small_network(*last: layers.Layer, inside: tuple[layers.Layer, ...] = ()) -> keras.Model:
@@ -168,9 +169,7 @@ def last_error(capsys: pytest.CaptureFixture[str]) -> str:
 
 def save_with(definitions: Path, file: Path, kind: str) -> keras.Model:
     """A model with a custom layer, or a subclassed one, as its author's own process would save it."""
-    from export.sources.keras_file import execute_definitions
-
-    names = execute_definitions(definitions)
+    names = Definitions(definitions).names
     (definitions.parent / "executed").unlink()
     keras.utils.set_random_seed(0)
     if kind == "subclassed":
