@@ -5,31 +5,23 @@ A set is looked for in `<data dir>/<name>/` first (its original files); where it
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from artifact.card import ImagePolicy
-from artifact.images.frame import Pixels
-from export.data.cifar import read_cifar_archive
+from export.data.cifar import Cifar, read_cifar10, read_cifar100
 from export.data.class_folders import read_class_folders
-from export.data.idx import read_idx
+from export.data.idx import read_four_files
 from export.data.imagenet import read_imagenet
 from export.data.labels import imagenet_labels
-from export.data.samples import ArraySamples, BytesSamples, FileSamples, Labels, Samples
+from export.data.samples import ArraySamples, BytesSamples, FileSamples, Samples
 from export.errors import DataError, UsageError, near_miss
-from export.progress import say
-
-T = TypeVar("T")
 
 DIGITS = tuple("0123456789")
-IDX_FILES = "train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1, each -ubyte.gz"
 FASHION = (
     "T-shirt/top",
     "Trouser",
@@ -119,13 +111,13 @@ def _load_digits(data_dir: Path | None) -> DataSet:
 def _load_mnist(data_dir: Path | None) -> DataSet:
     # 20x20 pixels of ink in 28x28 (LeCun et al. 1998): a margin of 4 on each side.
     policy = ImagePolicy(height=28, width=28, channels=1, fit="content", margin=4 / 28, polarity="light-on-dark")
-    train, test = _load_idx("mnist", data_dir)
+    train, test = read_four_files("mnist", data_dir)
     return DataSet("mnist", DIGITS, policy, train, test, "CC BY-SA 3.0")
 
 
 def _load_fashion_mnist(data_dir: Path | None) -> DataSet:
     policy = ImagePolicy(height=28, width=28, channels=1)
-    train, test = _load_idx("fashion-mnist", data_dir)
+    train, test = read_four_files("fashion-mnist", data_dir)
     return DataSet("fashion-mnist", FASHION, policy, train, test, "MIT")
 
 
@@ -157,73 +149,17 @@ def _load_drawn_digits(data_dir: Path | None) -> DataSet:
 
 
 def _load_cifar10(data_dir: Path | None) -> DataSet:
-    batches = [f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)]
-    return _load_cifar("cifar10", data_dir, batches, "cifar-10-batches-py/test_batch", "labels", "label_names")
+    return _describe_cifar("cifar10", read_cifar10(data_dir))
 
 
 def _load_cifar100(data_dir: Path | None) -> DataSet:
-    return _load_cifar(
-        "cifar100",
-        data_dir,
-        ["cifar-100-python/train"],
-        "cifar-100-python/test",
-        "fine_labels",
-        "fine_label_names",
-    )
+    return _describe_cifar("cifar100", read_cifar100(data_dir))
 
 
-def _load_cifar(
-    name: str, data_dir: Path | None, train: list[str], test: str, labels_key: str, names_key: str
-) -> DataSet:
-    """The original python archive (Krizhevsky 2009), as `<data dir>/<name>/*.tar.gz` or unpacked beside it."""
-    folder = test.partition("/")[0]
-    archive = name.replace("cifar", "cifar-") + "-python.tar.gz"
-    home = data_dir / name if data_dir is not None else None
-    if home is None or not home.is_dir():
-        home = _download_cifar(name, home, archive)
-    meta = f"{folder}/{'batches.meta' if name == 'cifar10' else 'meta'}"
-    read = read_cifar_archive(home / archive if (home / archive).is_file() else home, [*train, test, meta])
-    names = tuple(read[meta][names_key])
-    splits = []
-    for parts in (train, [test]):
-        planes = np.concatenate([read[part]["data"] for part in parts]).reshape(-1, 3, 32, 32)
-        labels = np.concatenate([read[part][labels_key] for part in parts])
-        splits.append(_pair(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels))
+def _describe_cifar(name: str, cifar: Cifar) -> DataSet:
+    labels, train, test = cifar
     policy = ImagePolicy(height=32, width=32, channels=3)
-    return DataSet(name, names, policy, splits[0], splits[1], "none stated; for research")
-
-
-def _download_cifar(name: str, home: Path | None, archive: str) -> Path:
-    import keras
-
-    address = f"https://www.cs.toronto.edu/~kriz/{archive}"
-    file = _download(
-        lambda: keras.utils.get_file(archive, origin=address, cache_subdir=f"datasets/{name}"),
-        *(name, home, address, f"the original {archive}"),
-    )
-    return Path(file).parent
-
-
-def _download(fetch: Callable[[], T], name: str, home: Path | None, what: str, files: str) -> T:
-    """What `fetch` gives, since `home` isn't there. Raises DataError with the cause, and where to lay the `files`."""
-    where = f"{home} is not there" if home is not None else "no --data-dir or CONVSERVE_DATA_DIR was given"
-    say(f"{name}: {where}; downloading it")
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras' own progress
-            return fetch()
-    except Exception as error:
-        raise DataError(
-            f"{name}: {where}, and {what} could not be downloaded ({_find_cause(error)}): "
-            f"lay {files} into {home or f'<data dir>/{name}'}/"
-        ) from error
-
-
-def _find_cause(error: BaseException) -> str:
-    """Why a download failed, in a line: Keras wraps the network's own error in a plain Exception."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-    return str(reason).strip().partition("\n")[0] or type(error).__name__
+    return DataSet(name, labels, policy, train, test, "none stated; for research")
 
 
 DATASETS: dict[str, Callable[[Path | None], DataSet]] = {
@@ -236,26 +172,3 @@ DATASETS: dict[str, Callable[[Path | None], DataSet]] = {
     "drawn-digits": _load_drawn_digits,
     "photos": _load_photos,
 }
-
-
-def _load_idx(name: str, data_dir: Path | None) -> tuple[ArraySamples, ArraySamples]:
-    """The four original idx files of MNIST's layout, else Keras' download of the same set."""
-    folder = data_dir / name if data_dir is not None else None
-    if folder is not None and folder.is_dir():
-        return tuple(  # type: ignore[return-value]
-            _pair(
-                read_idx(folder / f"{split}-images-idx3-ubyte.gz"), read_idx(folder / f"{split}-labels-idx1-ubyte.gz")
-            )
-            for split in ("train", "t10k")
-        )
-    import keras
-
-    module = keras.datasets.mnist if name == "mnist" else keras.datasets.fashion_mnist
-    train, test = _download(module.load_data, name, folder, "it", f"the four original files ({IDX_FILES})")
-    return _pair(*train), _pair(*test)
-
-
-def _pair(images: Pixels, labels: Labels) -> ArraySamples:
-    if len(images) != len(labels):
-        raise DataError(f"{len(images):,} images but {len(labels):,} labels: the files don't belong together")
-    return ArraySamples(images, labels)

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from artifact.images.frame import Pixels
+from export.data.download import download
+from export.data.samples import ArraySamples
 from export.errors import DataError
+
+FOUR_FILES = "train-images-idx3, train-labels-idx1, t10k-images-idx3, t10k-labels-idx1, each -ubyte.gz"
 
 
 def read_idx(path: Path) -> Pixels:
@@ -25,3 +29,22 @@ def read_idx(path: Path) -> Pixels:
     if body.size != shape.prod():
         raise DataError(f"{path.name} holds {body.size:,} values, its header says {shape.prod():,}: it is damaged")
     return body.reshape(tuple(shape))
+
+
+def read_four_files(name: str, data_dir: Path | None) -> tuple[ArraySamples, ArraySamples]:
+    """Training and test images from the four original files of MNIST's layout, else from Keras' download of the set.
+
+    `name` is mnist or fashion-mnist. Raises DataError where neither can be had.
+    """
+    folder = data_dir / name if data_dir is not None else None
+    if folder is not None and folder.is_dir():
+        train, test = (
+            (read_idx(folder / f"{part}-images-idx3-ubyte.gz"), read_idx(folder / f"{part}-labels-idx1-ubyte.gz"))
+            for part in ("train", "t10k")
+        )
+    else:
+        import keras
+
+        module = keras.datasets.mnist if name == "mnist" else keras.datasets.fashion_mnist
+        train, test = download(module.load_data, name, folder, "it", f"the four original files ({FOUR_FILES})")
+    return ArraySamples(*train), ArraySamples(*test)

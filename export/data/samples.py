@@ -15,6 +15,7 @@ from artifact.card import ImagePolicy
 from artifact.images.decode import decode_image
 from artifact.images.fit import apply_policy
 from artifact.images.frame import Pixels
+from export.errors import DataError
 
 Labels = npt.NDArray[np.int64]
 
@@ -38,12 +39,15 @@ class Samples(Protocol):
 class ArraySamples:
     """Images of one size in memory: uint8 [n, h, w] (gray) or [n, h, w, 3] (RGB).
 
-    The array under the last policy asked for is kept: these sets are small, and every epoch reads them.
+    The array under the last policy asked for is kept: these sets are small, and every epoch reads them. Raises
+    DataError where images and labels aren't equally many.
     """
 
     def __init__(self, images: Pixels, labels: npt.ArrayLike) -> None:
         self.images = images
         self.labels: Labels = np.asarray(labels, dtype=np.int64)
+        if len(images) != len(self.labels):
+            raise DataError(f"{len(images):,} images but {len(self.labels):,} labels: the files don't belong together")
         self._policy: ImagePolicy | None = None
         self._prepared: Pixels | None = None
 
