@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from export.data.holdout import hold_out
-from export.training.train import _split
+from export.training.plan import split_images
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -14,7 +14,7 @@ def test_three_images_of_a_class_go_one_each_way(seed: int) -> None:
     tested = hold_out(draws, labels, 0.2, leave=2)
     assert (np.bincount(labels[tested], minlength=30) == 1).all()
     rest = labels[~tested]
-    training, validation = _split(rest, 0.1, seed)
+    training, validation = split_images(rest, 0.1, seed)
     assert (np.bincount(rest[training], minlength=30) == 1).all()
     assert (np.bincount(rest[validation], minlength=30) == 1).all()
 
@@ -33,5 +33,5 @@ def test_large_classes_are_split_by_their_draws_alone() -> None:
 
 def test_the_seed_makes_the_validation_images() -> None:
     labels = np.arange(60) % 6
-    one, same, other = (_split(labels, 0.1, seed)[1].tolist() for seed in (1, 1, 2))
+    one, same, other = (split_images(labels, 0.1, seed)[1].tolist() for seed in (1, 1, 2))
     assert one == same != other

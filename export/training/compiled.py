@@ -1,0 +1,62 @@
+"""The network that fit() trains, compiled as the recipe says, and the one that is left of it for inference."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from export.training.initial_network import Start
+from export.training.recipes import Recipe
+from models.walk import walk_layers
+
+
+def compile_network(recipe: Recipe, start: Start) -> keras.Model:
+    with _precision(recipe):
+        model = start.build()
+    loss: Any = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    weights = None
+    metrics: Any = ["accuracy"]
+    if isinstance(model.output, dict):
+        loss, metrics = {name: loss for name in model.output}, {"logits": metrics}
+        weights = {name: start.auxiliary.get(name, 1.0) for name in model.output}
+    # XLA gains nothing on a CPU under TensorFlow, and compiles for long.
+    jit = False if keras.backend.backend() == "tensorflow" else "auto"
+    model.compile(_optimizer(recipe), loss, loss_weights=weights, metrics=metrics, jit_compile=jit)
+    return model
+
+
+def inference_network(trained: keras.Model, start: Start) -> keras.Model:
+    """The trained network in float32, without auxiliary heads and optimizer."""
+    model = trained
+    if any(layer.compute_dtype == "float16" for layer in trained.layers):
+        model = start.build()
+        model.set_weights(trained.get_weights())
+    for layer in walk_layers(model):
+        layer.trainable = True  # what was frozen is a matter of this training alone
+    return keras.Model(model.input, model.output["logits"]) if isinstance(model.output, dict) else model
+
+
+def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay or None
+    match recipe.optimizer:
+        case "adam":
+            return keras.optimizers.Adam(rate, weight_decay=decay)
+        case "sgd":
+            return keras.optimizers.SGD(rate, recipe.momentum, nesterov=True, weight_decay=decay)
+        case "rmsprop":
+            return keras.optimizers.RMSprop(rate, 0.9, recipe.momentum, epsilon=1.0, weight_decay=decay)
+
+
+@contextlib.contextmanager
+def _precision(recipe: Recipe) -> Iterator[None]:
+    """Networks built inside compute in float16 and keep float32 weights where the recipe says so."""
+    before = keras.config.dtype_policy()
+    if recipe.mixed_precision:
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,91 @@
+"""What is decided before a training: its images, its arithmetic, and whether a folder holds it already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from artifact.card import ImagePolicy, Preprocessing
+from export.data.datasets import DataSet
+from export.data.holdout import hold_out
+from export.data.preprocessing import custom
+from export.data.samples import Samples
+from export.errors import UsageError
+from export.sources.run_folder import RUN_FILE, Run, read_run
+from export.training.initial_network import Start
+from export.training.recipes import Recipe
+
+
+def split_images(
+    labels: npt.NDArray[np.int64], validation_share: float, seed: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Indices to train and to validate on: a random share, of each class in proportion."""
+    images = len(labels)
+    draws = np.empty(images)
+    draws[np.random.default_rng(seed).permutation(images)] = np.arange(images) / images
+    held_out = hold_out(draws, labels, max(1, round(images * validation_share)) / images, leave=1)
+    if not held_out.any():
+        held_out[draws.argmin()] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def plan_run(
+    recipe: Recipe,
+    dataset: DataSet,
+    start: Start,
+    training: npt.NDArray[np.intp],
+    seed: int,
+    data_dir: Path | None,
+) -> Run:
+    """The run as it is known before training."""
+    assert dataset.train is not None
+    return Run(
+        model_name=recipe.model_name,
+        network=start.info,
+        labels=dataset.labels,
+        image=start.image,
+        preprocessing=start.preprocessing or _measure_pixels(dataset.train, training, start.image),
+        dataset=dataset.name,
+        data_dir=str(data_dir.resolve()) if data_dir is not None else None,
+        split=dataset.split,
+        license=dataset.license,
+        seed=seed,
+        recipe=recipe.summary(),
+    )
+
+
+def _measure_pixels(samples: Samples, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Preprocessing:
+    """Mean and deviation per channel of (at most 2,000) training images."""
+    some = indices[:: max(1, len(indices) // 2000)]
+    total, squares, count = np.zeros(policy.channels), np.zeros(policy.channels), 0
+    for chunk in np.array_split(some, max(1, len(some) // 64)):
+        values = samples.pixels(chunk, policy).reshape(-1, policy.channels).astype(np.float64)
+        total, squares, count = total + values.sum(axis=0), squares + (values**2).sum(axis=0), count + len(values)
+    mean = total / count
+    std = np.maximum(np.sqrt(np.maximum(squares / count - mean**2, 0)), 1)
+    return custom(tuple(np.round(mean, 3).tolist()), tuple(np.round(std, 3).tolist()))
+
+
+def refuse_another_training(folder: Path, run: Run) -> None:
+    """Raise UsageError, naming what differs, where the folder holds a training with other settings."""
+    if not (folder / RUN_FILE).exists():
+        return
+    there = read_run(folder)
+    old, new = _settings(there), _settings(run)
+    other = [
+        f"{key} {old.get(key)} there, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
+    ]
+    other += [key for key in ("labels", "image") if getattr(there, key) != getattr(run, key)]
+    if other:
+        raise UsageError(
+            f"{folder} holds a training of {there.model_name} with other settings ({'; '.join(other)}): say the same, "
+            "name another folder with --out, or remove it"
+        )
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    named = {"network": run.network.name, "weights": run.network.weights, "dataset": run.dataset, "seed": run.seed}
+    return {**run.recipe, **named}
