@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import keras
@@ -15,7 +16,7 @@ import models.registry
 from artifact.card import read_card
 from export.cli.main import main
 from export.errors import UsageError
-from export.sources.user_code import Definitions
+from export.sources.user_code import OURS, ROOT, Definitions
 from models.response_normalization import LocalResponseNormalization
 
 FILES = {
@@ -67,6 +68,20 @@ def test_a_file_finds_the_users_package_and_we_keep_ours(project: Path) -> None:
     # In what it imports only when it is called, too, and in the helper that it calls there.
     np.testing.assert_array_equal(np.asarray(definitions.names["Gate"]()(np.ones((1, 2)))), np.full((1, 2), 0.5))
     assert (ours(), sys.path) == (modules, path)
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_any_name_of_ours_may_be_the_users_too(package: str, tmp_path: Path) -> None:
+    (tmp_path / f"{package}.py").write_text("whose = 'the user'\ndef read(): return whose\n")
+    (tmp_path / "network.py").write_text(f"from {package} import read\nimport keras\n")
+    before = sys.modules.get(package)
+    assert Definitions(tmp_path / "network.py").names["read"]() == "the user"
+    assert sys.modules.get(package) is before
+
+
+def test_the_names_of_ours_are_those_that_are_installed() -> None:
+    packages = tomllib.loads((Path(ROOT) / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert {name.rstrip("*") for name in packages["find"]["include"]} <= set(OURS)
 
 
 def test_a_file_that_fails_loses_nothing(project: Path) -> None:
