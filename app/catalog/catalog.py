@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.loading import Load, Loader, State, Version
-from app.catalog.model_table import Shelf
-from app.errors import DeviceFailed, LoadRefused
+from app.catalog.model_table import ModelTable
+from app.catalog.repository import Repository
+from app.catalog.traffic import Traffic
+from app.errors import DeviceFailed, Draining, LoadRefused, UnknownModel, UnknownVersion
 from app.inference.model import LoadedModel, load_model
-from app.observe.metrics import Metrics
+from app.observe.metrics import Labels, Metrics
 from app.settings import Settings
 from artifact.errors import ArtifactError
 
@@ -33,18 +35,67 @@ class Change:
     fresh: dict[int, Version]
 
 
-class Catalog(Shelf):
+class Catalog:
     """The models of one repository. `start` begins to load them, `close` drains and drops them."""
 
     def __init__(self, settings: Settings, load: Load = load_model, metrics: Metrics | None = None) -> None:
-        super().__init__(settings)
+        self._settings = settings
         self.metrics = metrics or Metrics()
         self.metrics.observe_with(self._observe)
-        self._unloaded: set[str] = set()  # by hand: nothing but a load by hand brings them back
+        self.traffic = Traffic(settings.aliases)
+        self.repository = Repository(settings)
+        self._table = ModelTable()
+        self._problem = ""  # of the whole repository
+        self._tried = asyncio.Event()
+        self._closing = False
         self._draining: list[LoadedModel] = []
         self._started = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loader = Loader(settings, load, self.metrics, lambda: [*self._loaded(), *self._draining])
+        self._loader = Loader(settings, load, self.metrics, lambda: [*self._table.loaded(), *self._draining])
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Other names of models: alias -> model or model/version."""
+        return self.traffic.aliases
+
+    def names(self) -> list[str]:
+        """Every model, whatever its state."""
+        return self._table.names()
+
+    def versions(self, name: str) -> list[Version]:
+        """The versions of a model or alias, newest first. Raises UnknownModel."""
+        return self._table.versions(self._follow(name)[0])
+
+    def refusal(self, name: str) -> str:
+        """Why no version of a model could even be tried; empty otherwise."""
+        return self._table.refusal(name)
+
+    def resolve(self, name: str | None = None, version: int | None = None) -> LoadedModel:
+        """The model to predict with: the newest loaded version unless `version` or the alias names one;
+        without a name, the default model.
+
+        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining.
+        """
+        if self._closing:
+            raise Draining("the server is shutting down: try again")
+        name, pinned = self._follow(name or self._default_name())
+        version = version or pinned
+        if version is not None and self._table.version(name, version) is None:
+            raise UnknownVersion(self._explain_unknown_version(name, version))
+        return self._table.choose(name, version)
+
+    def explain_unready(self) -> str:
+        """Why the server isn't ready; empty where it is."""
+        if self._closing:
+            return "the server is shutting down"
+        if not self._tried.is_set():
+            return "models are loading"
+        missing = [name for name in self._settings.require if not self._table.serves(name)]
+        if missing:
+            return f"required models are not loaded: {', '.join(missing)}"
+        if next(self._table.loaded(), None) is None:
+            return self._problem or f"no model of the repository {self._settings.repository} is loaded"
+        return ""
 
     def start(self, unloaded: Collection[str] = ()) -> None:
         """Read the repository and load what the settings ask for, in the background; nothing where it was
@@ -54,16 +105,17 @@ class Catalog(Shelf):
             return
         self._started = True
         try:
-            names = self._repository.names()
+            names = self.repository.names()
         except ArtifactError as error:
             log.error("%s", error.detail)
             self._problem = error.detail
             names = []
-        self._unloaded = set(unloaded)
+        for name in unloaded:
+            self.repository.leave_alone(name)
         for name in names:
-            state: State = "unloaded" if name in self._unloaded else "loading"
-            self._models[name] = {n: Version(n, state) for n in self._repository.look(name)[-1:]}
-        self._spawn(self._load_all([name for name in names if name not in self._unloaded]))
+            state: State = "unloaded" if name in unloaded else "loading"
+            self._table.replace(name, {n: Version(n, state) for n in self.repository.look(name)[-1:]})
+        self._spawn(self._load_all([name for name in names if name not in unloaded]))
 
     async def wait_until_tried(self) -> None:
         """Wait until every model was tried once."""
@@ -83,12 +135,11 @@ class Catalog(Shelf):
 
     async def prepare(self, name: str) -> Change:
         """Load the wanted versions of a model beside those that serve. Raises as `load` does."""
-        wanted = self._repository.strictly(self._repository.look(name))
+        wanted = self.repository.strictly(self.repository.look(name))
         if not wanted:
-            raise self._repository.explain_unloadable(name)
-        known = self._models.setdefault(name, {})
-        if not any(version.model for version in known.values()):  # nothing serves: say that something comes
-            self._models[name] = known = {number: Version(number, "loading") for number in wanted}
+            raise self.repository.explain_unloadable(name)
+        if not self._table.serves(name):  # say that something comes
+            self._table.replace(name, {number: Version(number, "loading") for number in wanted})
         change = Change(name, {})
         refused: list[Version] = []
         try:
@@ -111,39 +162,33 @@ class Catalog(Shelf):
 
     def commit(self, change: Change) -> None:
         """Swap: requests from now on get the fresh versions, those accepted before finish on the old ones."""
-        old = self._models.get(change.name, {})
-        self._models[change.name] = dict(change.fresh)
-        self._refusals.pop(change.name, None)
-        self._unloaded.discard(change.name)
-        self._retire(old.values())
+        self._retire(self._table.replace(change.name, change.fresh))
+        self.repository.take_up(change.name)
 
     def abort(self, change: Change) -> None:
         """Drop what `prepare` loaded."""
         self._retire(change.fresh.values())
-        known = self._models.get(change.name, {})
-        for number, version in known.items():
+        for version in self._table.versions(change.name):
             if version.state == "loading":
-                known[number] = Version(number, "unloaded")
+                self._table.put(change.name, Version(version.number, "unloaded"))
 
     async def unload(self, name: str) -> None:
         """Take a model out of service once what was accepted is finished. Raises UnknownModel."""
         self._check_known(name)
-        old = self._models.get(name, {})
-        self._models[name] = {number: Version(number, "unloaded") for number in old}
-        self._unloaded.add(name)
-        self._retire(old.values())
+        numbers = [version.number for version in self._table.versions(name)]
+        self._retire(self._table.replace(name, {number: Version(number, "unloaded") for number in numbers}))
+        self.repository.leave_alone(name)
 
     def forget(self, name: str) -> None:
         """Unload a model whose folder went away."""
-        self._retire(self._models.pop(name, {}).values())
-        self._refusals.pop(name, None)
+        self._retire(self._table.remove(name))
 
     def find_changes(self) -> tuple[list[str], list[str]]:
         """Models to load because the repository changed since they were tried, and models that left it.
 
         Models that were unloaded by hand are left alone. Raises ArtifactError for an unreadable repository.
         """
-        return self._repository.find_changes(self.names(), self._unloaded)
+        return self.repository.find_changes(self.names())
 
     async def close(self) -> None:
         """Stop loading, finish what was accepted, drop the models."""
@@ -153,7 +198,7 @@ class Catalog(Shelf):
         for task in list(self._tasks):
             with suppress(asyncio.CancelledError):
                 await task
-        for model in [*self._loaded(), *self._draining]:
+        for model in [*self._table.loaded(), *self._draining]:
             await model.close()
 
     async def _load_all(self, names: Iterable[str]) -> None:
@@ -166,14 +211,14 @@ class Catalog(Shelf):
         """Load the wanted versions, newest first; `latest` goes back to an older one where the newest is
         refused.
         """
-        wanted = self._repository.look(name)
+        wanted = self.repository.look(name)
         if not wanted:
-            self._refusals[name] = self._repository.explain_unloadable(name).detail
-            log.error("%s is refused: %s", name, self._refusals[name])
-            self._models.pop(name, None)
+            reason = self.repository.explain_unloadable(name).detail
+            log.error("%s is refused: %s", name, reason)
+            self._table.refuse(name, reason)
         for number in reversed(wanted):
-            self._models[name][number] = Version(number, "loading")
-            self._models[name][number] = version = await self._load_version(name, number)
+            self._table.put(name, Version(number, "loading"))
+            self._table.put(name, version := await self._load_version(name, number))
             if self._settings.versions == "latest" and version.state == "loaded":
                 break
 
@@ -183,17 +228,17 @@ class Catalog(Shelf):
     def _reload_failed(self, name: str, number: int, failure: DeviceFailed) -> None:
         """A device failed under a model: it leaves readiness at once and is loaded again."""
         log.error("%s version %d: %s", name, number, failure.detail)
-        broken = self._models.get(name, {}).get(number)
+        broken = self._table.version(name, number)
         if broken is None or self._closing:
             return
-        self._models[name][number] = Version(number, "loading")
+        self._table.put(name, Version(number, "loading"))
 
         async def reload() -> None:
             if broken.model is not None:
                 await broken.model.close()
             version = await self._load_version(name, number)
-            if self._models.get(name, {}).get(number) == Version(number, "loading"):
-                self._models[name][number] = version
+            if self._table.version(name, number) == Version(number, "loading"):
+                self._table.put(name, version)
             else:  # a load or unload by hand came first
                 self._retire([version])
 
@@ -201,13 +246,11 @@ class Catalog(Shelf):
 
     def _note_refusals(self, name: str, refused: Sequence[Version]) -> None:
         """Keep why versions were refused, beside the models that go on serving."""
-        known = self._models.setdefault(name, {})
         for version in refused:
-            serving = known.get(version.number)
+            serving = self._table.version(name, version.number)
             if serving is not None and serving.model is not None:
-                known[version.number] = replace(serving, reason=f"what is on disk now was refused: {version.reason}")
-            else:
-                known[version.number] = version
+                version = replace(serving, reason=f"what is on disk now was refused: {version.reason}")
+            self._table.put(name, version)
 
     def _retire(self, versions: Iterable[Version]) -> None:
         """Drain models in the background: they hold memory until the last accepted row is answered."""
@@ -223,3 +266,43 @@ class Catalog(Shelf):
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _follow(self, name: str) -> tuple[str, int | None]:
+        """The model that a name or alias means, and the version that the alias pins. Raises UnknownModel."""
+        name, pinned = self.traffic.follow(name)
+        self._check_known(name)
+        return name, pinned
+
+    def _default_name(self) -> str:
+        if name := self._settings.default_model or self._table.only_name():
+            return name
+        raise UnknownModel(
+            f"no model is named and the setting default_model is empty: POST to /predict/MODEL; {self._known()}"
+        )
+
+    def _check_known(self, name: str) -> None:
+        if name not in self._table:
+            raise UnknownModel(f"there is no model {name[:80]!r}; {self._known()}")
+
+    def _known(self) -> str:
+        names = [*self.names(), *self.aliases]
+        return f"there are {', '.join(names[:50])}" if names else self._problem or "the repository is empty"
+
+    def _explain_unknown_version(self, name: str, version: int) -> str:
+        loaded = ", ".join(str(known.number) for known in self._table.versions(name)) or "none"
+        if self.repository.holds(name, version):
+            return (
+                f"{name} version {version} is in the repository but the setting versions={self._settings.versions} "
+                f"doesn't load it; tried: {loaded}"
+            )
+        return f"{name} has no version {version}; there are: {loaded}"
+
+    def _observe(self) -> Iterable[tuple[str, Labels, list[float]]]:
+        """Gauges of what is loaded."""
+        for model in self._table.loaded():
+            labels = (model.name, str(model.version))
+            kinds = (model.device.kind, model.card.precision, model.card.network.name)
+            yield "convserve_queue_rows", labels, [model.batcher.queue_rows]
+            yield "convserve_queue_limit_rows", labels, [model.batcher.max_queue_rows]
+            yield "convserve_model_memory_bytes", labels, [model.memory_bytes]
+            yield "convserve_sessions", (*labels, *kinds), [len(model.devices)]

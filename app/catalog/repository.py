@@ -6,7 +6,6 @@ Reads names, sizes and times only, never an artifact's content.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
 from pathlib import Path
 
 from app.errors import LoadRefused, UnknownModel
@@ -26,6 +25,7 @@ class Repository:
         self._versions = settings.versions
         self._available: dict[str, list[int]] = {}
         self._tried: dict[str, Fingerprints] = {}
+        self._left_alone: set[str] = set()  # unloaded by hand: nothing but a load by hand brings them back
 
     def names(self) -> list[str]:
         """Models to load: those that the setting `load` names, or all. Raises ArtifactError without a folder."""
@@ -43,6 +43,19 @@ class Repository:
         self._tried[name] = self._read_fingerprints(name)
         return available if self._versions == "latest" else choose_versions(available, self._versions)
 
+    @property
+    def left_alone(self) -> list[str]:
+        """Models that were unloaded by hand: changes of theirs are none."""
+        return sorted(self._left_alone)
+
+    def leave_alone(self, name: str) -> None:
+        """The model was unloaded by hand."""
+        self._left_alone.add(name)
+
+    def take_up(self, name: str) -> None:
+        """It was loaded again."""
+        self._left_alone.discard(name)
+
     def looked_at(self) -> list[str]:
         """Models that a look has found."""
         return list(self._tried)
@@ -55,7 +68,7 @@ class Repository:
         """Whether the last look found a version, wanted or not."""
         return version in self._available.get(name, ())
 
-    def find_changes(self, known: list[str], left_alone: Container[str]) -> tuple[list[str], list[str]]:
+    def find_changes(self, known: list[str]) -> tuple[list[str], list[str]]:
         """Models whose versions changed since the last look, and those of `known` that went away.
 
         Raises ArtifactError for an unreadable repository, which isn't an empty one.
@@ -64,7 +77,7 @@ class Repository:
         changed = [
             name
             for name in there
-            if name not in left_alone and self._read_fingerprints(name) != self._tried.get(name, {})
+            if name not in self._left_alone and self._read_fingerprints(name) != self._tried.get(name, {})
         ]
         return changed, [name for name in known if name not in there and self._tried.get(name)]
 

@@ -93,7 +93,7 @@ def serve(
 
     def change_aliases() -> None:
         if (aliases := read_aliases()) is not None:
-            catalog.aliases = aliases
+            catalog.traffic.replace(aliases)
 
     make_server(app, settings, catalog.metrics, change_aliases).run(sockets=[listener])
 

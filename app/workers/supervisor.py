@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.catalog.repository import Repository
+from app.catalog.traffic import Traffic
 from app.catalog.watch import watch
 from app.errors import WorkerFailed
 from app.observe.metrics import Snapshot, keep_counts, merge, read_snapshot, write_snapshot
@@ -40,8 +41,7 @@ class Supervisor:
         self._settings = settings
         self._job = _share(settings, count, port).model_dump(mode="json")
         self._read_aliases = read_aliases
-        self._aliases = dict(settings.aliases)
-        self._unloaded: set[str] = set()
+        self._traffic = Traffic(settings.aliases)
         self._workers = [WorkerHandle(number) for number in range(count)]
         self._repository = Repository(settings)
         self._ended: Snapshot = {}  # counts of workers that are no more
@@ -77,7 +77,7 @@ class Supervisor:
             if refusals or len(failures) == len(workers):
                 await ask_all(workers, "abort", name=name)
                 raise (refusals or failures)[0]
-            self._unloaded.discard(name)
+            self._repository.take_up(name)
             # A worker that ended meanwhile is replaced by one that loads what is on disk now.
             await ask_all(workers, "commit", name=name)
 
@@ -87,7 +87,7 @@ class Supervisor:
             for failure in failures:
                 if not isinstance(failure, WorkerFailed):
                     raise failure
-            self._unloaded.add(name)
+            self._repository.leave_alone(name)
 
     async def forget(self, name: str) -> None:
         async with self._changing:
@@ -147,8 +147,8 @@ class Supervisor:
         async def start() -> dict[str, Any]:
             return {
                 "settings": self._job,
-                "aliases": self._aliases,
-                "unloaded": sorted(self._unloaded),
+                "aliases": self._traffic.aliases,
+                "unloaded": self._repository.left_alone,
                 "replaces": worker.replaces,
             }
 
@@ -181,11 +181,11 @@ class Supervisor:
 
     async def _change_aliases(self) -> None:
         if (aliases := self._read_aliases()) is not None:
-            self._aliases = aliases
+            self._traffic.replace(aliases)
             await ask_all(self._reachable(), "set_aliases", aliases=aliases)
 
     def _find_changes(self) -> tuple[list[str], list[str]]:
-        return self._repository.find_changes(self._repository.looked_at(), self._unloaded)
+        return self._repository.find_changes(self._repository.looked_at())
 
     def _look_at_all(self) -> None:
         """Remember what the repository looks like, as the workers load it now."""

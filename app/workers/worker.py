@@ -68,7 +68,7 @@ class Orders:
         self.catalog.forget(name)
 
     async def set_aliases(self, aliases: dict[str, str]) -> None:
-        self.catalog.aliases = aliases
+        self.catalog.traffic.replace(aliases)
 
     async def explain_unready(self) -> str:
         return self.catalog.explain_unready()
@@ -88,7 +88,7 @@ async def work(end: socket.socket) -> None:
     set_up_logging(settings.log_level, settings.log_format)
     catalog = orders.catalog = Catalog(settings)
     catalog.metrics.observe_with(observe_process)
-    catalog.aliases = job["aliases"]
+    catalog.traffic.replace(job["aliases"])
     app = create_app(settings, catalog, control)
     server = make_server(app, settings, catalog.metrics)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
