@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from app.catalog.background import Background
 from app.catalog.loading import Load, Loader, State, Version
 from app.catalog.model_table import ModelTable
 from app.catalog.repository import Repository
 from app.catalog.traffic import Traffic
 from app.errors import DeviceFailed, Draining, LoadRefused, UnknownModel, UnknownVersion
 from app.inference.model import LoadedModel, load_model
-from app.observe.metrics import Labels, Metrics
+from app.observe.metrics import Metrics
 from app.settings import Settings
 from artifact.errors import ArtifactError
 
@@ -41,17 +40,16 @@ class Catalog:
     def __init__(self, settings: Settings, load: Load = load_model, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self.metrics = metrics or Metrics()
-        self.metrics.observe_with(self._observe)
         self.traffic = Traffic(settings.aliases)
         self.repository = Repository(settings)
         self._table = ModelTable()
+        self.metrics.observe_with(self._table.observe)
         self._problem = ""  # of the whole repository
         self._tried = asyncio.Event()
         self._closing = False
-        self._draining: list[LoadedModel] = []
         self._started = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loader = Loader(settings, load, self.metrics, lambda: [*self._table.loaded(), *self._draining])
+        self._background = Background()
+        self._loader = Loader(settings, load, self.metrics, lambda: [*self._table.loaded(), *self._background.draining])
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -81,7 +79,8 @@ class Catalog:
         name, pinned = self._follow(name or self._default_name())
         version = version or pinned
         if version is not None and self._table.version(name, version) is None:
-            raise UnknownVersion(self._explain_unknown_version(name, version))
+            tried = [known.number for known in self._table.versions(name)]
+            raise UnknownVersion(self.repository.explain_unknown(name, version, tried))
         return self._table.choose(name, version)
 
     def explain_unready(self) -> str:
@@ -115,7 +114,7 @@ class Catalog:
         for name in names:
             state: State = "unloaded" if name in unloaded else "loading"
             self._table.replace(name, {n: Version(n, state) for n in self.repository.look(name)[-1:]})
-        self._spawn(self._load_all([name for name in names if name not in unloaded]))
+        self._background.spawn(self._load_all([name for name in names if name not in unloaded]))
 
     async def wait_until_tried(self) -> None:
         """Wait until every model was tried once."""
@@ -123,8 +122,7 @@ class Catalog:
 
     async def wait_until_settled(self) -> None:
         """Wait until nothing is being loaded or drained."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._background.wait_until_settled()
 
     async def load(self, name: str) -> None:
         """Load what the repository holds of a model now, swap, and drain the old: also a reload.
@@ -162,12 +160,12 @@ class Catalog:
 
     def commit(self, change: Change) -> None:
         """Swap: requests from now on get the fresh versions, those accepted before finish on the old ones."""
-        self._retire(self._table.replace(change.name, change.fresh))
+        self._background.retire(self._table.replace(change.name, change.fresh))
         self.repository.take_up(change.name)
 
     def abort(self, change: Change) -> None:
         """Drop what `prepare` loaded."""
-        self._retire(change.fresh.values())
+        self._background.retire(change.fresh.values())
         for version in self._table.versions(change.name):
             if version.state == "loading":
                 self._table.put(change.name, Version(version.number, "unloaded"))
@@ -176,12 +174,12 @@ class Catalog:
         """Take a model out of service once what was accepted is finished. Raises UnknownModel."""
         self._check_known(name)
         numbers = [version.number for version in self._table.versions(name)]
-        self._retire(self._table.replace(name, {number: Version(number, "unloaded") for number in numbers}))
+        self._background.retire(self._table.replace(name, {number: Version(number, "unloaded") for number in numbers}))
         self.repository.leave_alone(name)
 
     def forget(self, name: str) -> None:
         """Unload a model whose folder went away."""
-        self._retire(self._table.remove(name))
+        self._background.retire(self._table.remove(name))
 
     def find_changes(self) -> tuple[list[str], list[str]]:
         """Models to load because the repository changed since they were tried, and models that left it.
@@ -193,12 +191,8 @@ class Catalog:
     async def close(self) -> None:
         """Stop loading, finish what was accepted, drop the models."""
         self._closing = True
-        for task in list(self._tasks):
-            task.cancel()
-        for task in list(self._tasks):
-            with suppress(asyncio.CancelledError):
-                await task
-        for model in [*self._table.loaded(), *self._draining]:
+        await self._background.stop()
+        for model in [*self._table.loaded(), *self._background.draining]:
             await model.close()
 
     async def _load_all(self, names: Iterable[str]) -> None:
@@ -240,9 +234,9 @@ class Catalog:
             if self._table.version(name, number) == Version(number, "loading"):
                 self._table.put(name, version)
             else:  # a load or unload by hand came first
-                self._retire([version])
+                self._background.retire([version])
 
-        self._spawn(reload())
+        self._background.spawn(reload())
 
     def _note_refusals(self, name: str, refused: Sequence[Version]) -> None:
         """Keep why versions were refused, beside the models that go on serving."""
@@ -251,21 +245,6 @@ class Catalog:
             if serving is not None and serving.model is not None:
                 version = replace(serving, reason=f"what is on disk now was refused: {version.reason}")
             self._table.put(name, version)
-
-    def _retire(self, versions: Iterable[Version]) -> None:
-        """Drain models in the background: they hold memory until the last accepted row is answered."""
-        for model in [version.model for version in versions if version.model is not None]:
-            self._draining.append(model)
-            self._spawn(self._drain(model))
-
-    async def _drain(self, model: LoadedModel) -> None:
-        await model.close()
-        self._draining.remove(model)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _follow(self, name: str) -> tuple[str, int | None]:
         """The model that a name or alias means, and the version that the alias pins. Raises UnknownModel."""
@@ -287,22 +266,3 @@ class Catalog:
     def _known(self) -> str:
         names = [*self.names(), *self.aliases]
         return f"there are {', '.join(names[:50])}" if names else self._problem or "the repository is empty"
-
-    def _explain_unknown_version(self, name: str, version: int) -> str:
-        loaded = ", ".join(str(known.number) for known in self._table.versions(name)) or "none"
-        if self.repository.holds(name, version):
-            return (
-                f"{name} version {version} is in the repository but the setting versions={self._settings.versions} "
-                f"doesn't load it; tried: {loaded}"
-            )
-        return f"{name} has no version {version}; there are: {loaded}"
-
-    def _observe(self) -> Iterable[tuple[str, Labels, list[float]]]:
-        """Gauges of what is loaded."""
-        for model in self._table.loaded():
-            labels = (model.name, str(model.version))
-            kinds = (model.device.kind, model.card.precision, model.card.network.name)
-            yield "convserve_queue_rows", labels, [model.batcher.queue_rows]
-            yield "convserve_queue_limit_rows", labels, [model.batcher.max_queue_rows]
-            yield "convserve_model_memory_bytes", labels, [model.memory_bytes]
-            yield "convserve_sessions", (*labels, *kinds), [len(model.devices)]

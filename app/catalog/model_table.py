@@ -5,11 +5,12 @@ One folder that can't be served is kept with its reason, for /models and for who
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from app.catalog.loading import Version
 from app.errors import Loading, ModelRefused, ModelUnloaded
 from app.inference.model import LoadedModel
+from app.observe.metrics import Labels
 
 
 class ModelTable:
@@ -90,3 +91,13 @@ class ModelTable:
         """The model is gone; gives back its versions."""
         self._refusals.pop(name, None)
         return list(self._models.pop(name, {}).values())
+
+    def observe(self) -> Iterable[tuple[str, Labels, list[float]]]:
+        """Gauges of what is loaded."""
+        for model in self.loaded():
+            labels = (model.name, str(model.version))
+            kinds = (model.device.kind, model.card.precision, model.card.network.name)
+            yield "convserve_queue_rows", labels, [model.batcher.queue_rows]
+            yield "convserve_queue_limit_rows", labels, [model.batcher.max_queue_rows]
+            yield "convserve_model_memory_bytes", labels, [model.memory_bytes]
+            yield "convserve_sessions", (*labels, *kinds), [len(model.devices)]

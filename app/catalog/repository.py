@@ -6,6 +6,7 @@ Reads names, sizes and times only, never an artifact's content.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import LoadRefused, UnknownModel
@@ -80,6 +81,16 @@ class Repository:
             if name not in self._left_alone and self._read_fingerprints(name) != self._tried.get(name, {})
         ]
         return changed, [name for name in known if name not in there and self._tried.get(name)]
+
+    def explain_unknown(self, name: str, version: int, tried: Sequence[int]) -> str:
+        """Why there is no such version, where `tried` are those that there are."""
+        known = ", ".join(map(str, tried)) or "none"
+        if self.holds(name, version):
+            return (
+                f"{name} version {version} is in the repository but the setting versions={self._versions} "
+                f"doesn't load it; tried: {known}"
+            )
+        return f"{name} has no version {version}; there are: {known}"
 
     def explain_unloadable(self, name: str) -> LoadRefused | UnknownModel:
         """Why `look` found no version to load."""
