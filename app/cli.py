@@ -101,9 +101,13 @@ def _serve(arguments: list[str]) -> int:
     print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
     if settings.workers == 1:
         from app.main import create_app
+        from app.server.guard import UnsupportedServer
         from app.server.server import serve
 
-        serve(create_app(settings), settings, listener, read_aliases)
+        try:
+            serve(create_app(settings), settings, listener, read_aliases)
+        except UnsupportedServer as error:
+            raise UsageError(str(error)) from error
         return 0
     from app.workers.supervisor import serve_with_workers
 

@@ -48,8 +48,8 @@ class Catalog:
         self._tried = asyncio.Event()
         self._closing = False
         self._started = False
-        self._background = Background()
-        self._loader = Loader(settings, load, self.metrics, lambda: [*self._table.loaded(), *self._background.draining])
+        self.background = Background()
+        self._loader = Loader(settings, load, self.metrics, lambda: [*self._table.loaded(), *self.background.draining])
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -114,7 +114,7 @@ class Catalog:
         for name in names:
             state: State = "unloaded" if name in unloaded else "loading"
             self._table.replace(name, {n: Version(n, state) for n in self.repository.look(name)[-1:]})
-        self._background.spawn(self._load_all([name for name in names if name not in unloaded]))
+        self.background.spawn(self._load_all([name for name in names if name not in unloaded]))
 
     async def wait_until_tried(self) -> None:
         """Wait until every model was tried once."""
@@ -122,7 +122,7 @@ class Catalog:
 
     async def wait_until_settled(self) -> None:
         """Wait until nothing is being loaded or drained."""
-        await self._background.wait_until_settled()
+        await self.background.wait_until_settled()
 
     async def load(self, name: str) -> None:
         """Load what the repository holds of a model now, swap, and drain the old: also a reload.
@@ -160,12 +160,12 @@ class Catalog:
 
     def commit(self, change: Change) -> None:
         """Swap: requests from now on get the fresh versions, those accepted before finish on the old ones."""
-        self._background.retire(self._table.replace(change.name, change.fresh))
+        self.background.retire(self._table.replace(change.name, change.fresh))
         self.repository.take_up(change.name)
 
     def abort(self, change: Change) -> None:
         """Drop what `prepare` loaded."""
-        self._background.retire(change.fresh.values())
+        self.background.retire(change.fresh.values())
         for version in self._table.versions(change.name):
             if version.state == "loading":
                 self._table.put(change.name, Version(version.number, "unloaded"))
@@ -174,12 +174,12 @@ class Catalog:
         """Take a model out of service once what was accepted is finished. Raises UnknownModel."""
         self._check_known(name)
         numbers = [version.number for version in self._table.versions(name)]
-        self._background.retire(self._table.replace(name, {number: Version(number, "unloaded") for number in numbers}))
+        self.background.retire(self._table.replace(name, {number: Version(number, "unloaded") for number in numbers}))
         self.repository.leave_alone(name)
 
     def forget(self, name: str) -> None:
         """Unload a model whose folder went away."""
-        self._background.retire(self._table.remove(name))
+        self.background.retire(self._table.remove(name))
 
     def find_changes(self) -> tuple[list[str], list[str]]:
         """Models to load because the repository changed since they were tried, and models that left it.
@@ -191,8 +191,8 @@ class Catalog:
     async def close(self) -> None:
         """Stop loading, finish what was accepted, drop the models."""
         self._closing = True
-        await self._background.stop()
-        for model in [*self._table.loaded(), *self._background.draining]:
+        await self.background.stop()
+        for model in [*self._table.loaded(), *self.background.draining]:
             await model.close()
 
     async def _load_all(self, names: Iterable[str]) -> None:
@@ -234,9 +234,9 @@ class Catalog:
             if self._table.version(name, number) == Version(number, "loading"):
                 self._table.put(name, version)
             else:  # a load or unload by hand came first
-                self._background.retire([version])
+                self.background.retire([version])
 
-        self._background.spawn(reload())
+        self.background.spawn(reload())
 
     def _note_refusals(self, name: str, refused: Sequence[Version]) -> None:
         """Keep why versions were refused, beside the models that go on serving."""

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from app.catalog.watch import hang_up
 from app.observe import tracing
 from app.observe.metrics import Metrics
 from app.server.connection import Deadlines, ServiceProtocol
 from app.server.fast_path import HotRoad
+from app.server.guard import check_uvicorn
 from app.settings import Settings
 from artifact.errors import ConvserveError
 
@@ -57,6 +59,7 @@ def make_server(
     """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP. Without the `hot` road
     every request goes to the app.
     """
+    check_uvicorn()
     _allow_many_connections()
 
     def count(error: ConvserveError) -> None:
@@ -88,14 +91,15 @@ def make_server(
 def serve(
     app: FastAPI, settings: Settings, listener: socket.socket, read_aliases: Callable[[], dict[str, str] | None]
 ) -> None:
-    """Answer on `listener` until told to stop. At SIGHUP the aliases become what `read_aliases` gives, if anything."""
-    catalog = app.state.services.catalog
+    """Answer on `listener` until told to stop. At SIGHUP the aliases become what `read_aliases` gives, if anything, and
+    the repository is looked at.
+    """
+    catalog, control = app.state.services.catalog, app.state.services.control
 
-    def change_aliases() -> None:
-        if (aliases := read_aliases()) is not None:
-            catalog.traffic.replace(aliases)
+    def on_hangup() -> None:
+        catalog.background.spawn(hang_up(read_aliases(), catalog.traffic, catalog.find_changes, control))
 
-    make_server(app, settings, catalog.metrics, change_aliases).run(sockets=[listener])
+    make_server(app, settings, catalog.metrics, on_hangup).run(sockets=[listener])
 
 
 def _allow_many_connections() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import site
 import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from app.errors import WorkerFailed
-from app.observe.metrics import Snapshot
+from app.observe.metrics import Snapshot, keep_counts, read_snapshot
 from app.workers.channel import Channel, Handlers, open_channel
 from artifact.errors import ConvserveError
 
@@ -34,15 +38,18 @@ class WorkerHandle:
         self.tried = False
         """Whether it has tried every model."""
         self.last_snapshot: Snapshot | None = None
+        """What it counted when it was asked last."""
 
-    async def run(self, handlers: Handlers) -> int:
-        """One process from its start to its end; its exit status. `handlers` answer its calls, the first of
-        which is `start`.
+    async def run(self, handlers: Handlers) -> tuple[int, Snapshot]:
+        """One process from its start to its end; its exit status, and what it is known to have counted. `handlers`
+        answer its calls, the first of which is `start`, and `tried` comes once it has tried every model.
         """
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "app.workers.worker", str(theirs.fileno())),
+                # -P: a folder `app` where the command was given is the user's own, and no part of this service.
+                *(sys.executable, "-P", "-m", "app.workers.worker", str(theirs.fileno())),
+                env=_environment(),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
             )
@@ -51,10 +58,21 @@ class WorkerHandle:
             self.channel = channel
             return await handlers["start"]()
 
-        channel = await open_channel(ours, {**handlers, "start": start})
+        async def tried() -> Any:
+            self.tried = True
+            return await handlers["tried"]()
+
+        channel = await open_channel(ours, {**handlers, "start": start, "tried": tried})
         await channel.run()  # ends with the process
-        self.channel, self.tried = None, False
-        return await self.process.wait()
+        counted, self.last_snapshot = self.last_snapshot, None
+        self.channel, self.tried, self.replaces = None, False, True
+        return await self.process.wait(), keep_counts(counted or {})
+
+    async def take_snapshot(self, patience_s: float) -> None:
+        """Ask what it has counted. Where it has ended or stands still the last answer stays: counts never go back."""
+        with suppress(WorkerFailed, TimeoutError):
+            async with asyncio.timeout(patience_s):
+                self.last_snapshot = read_snapshot(await self.ask("snapshot"))
 
     async def ask(self, method: str, **arguments: Any) -> Any:
         """Raises as `Channel.call` does."""
@@ -76,6 +94,15 @@ class WorkerHandle:
             log.error("worker %d didn't finish in time and is killed", self.number + 1)
             self.process.kill()
             return await self.process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """For a worker that must not look where the command was given: what it needs of this package is named instead."""
+    root = str(Path(__file__).parents[2])
+    if root in (*site.getsitepackages(), site.getusersitepackages()):
+        return dict(os.environ)
+    others = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, others] if others else [root])}
 
 
 async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any) -> list[ConvserveError]:

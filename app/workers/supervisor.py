@@ -11,14 +11,13 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from app.catalog.repository import Repository
 from app.catalog.traffic import Traffic
-from app.catalog.watch import watch
+from app.catalog.watch import hang_up, watch
 from app.errors import WorkerFailed
-from app.observe.metrics import Snapshot, keep_counts, merge, read_snapshot, write_snapshot
+from app.observe.metrics import Snapshot, merge, write_snapshot
 from app.settings import Settings, count_cores
 from app.workers.channel import Handlers
 from app.workers.handle import WorkerHandle, ask_all
@@ -57,9 +56,9 @@ class Supervisor:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
         keeping = [asyncio.create_task(self._keep(worker)) for worker in self._workers]
-        keeping.append(asyncio.create_task(self._reload_aliases()))
+        keeping.append(asyncio.create_task(self._follow_hangups()))
+        self._look_at_all()
         if self._settings.poll_s:
-            self._look_at_all()
             keeping.append(asyncio.create_task(watch(self._find_changes, self, self._settings.poll_s)))
         await self._stopping.wait()
         statuses = await asyncio.gather(*(worker.drain(self._settings.drain_timeout_s) for worker in self._workers))
@@ -113,27 +112,19 @@ class Supervisor:
 
     async def snapshot(self) -> Snapshot:
         workers = self._reachable()
-        await asyncio.gather(*(self._take_snapshot(worker) for worker in workers))
+        await asyncio.gather(*(worker.take_snapshot(_ANSWER_S) for worker in workers))
         merged = merge([self._ended, *(worker.last_snapshot or {} for worker in workers)])
         merged["convserve_worker_restarts_total"][()] = [float(self._restarts)]
         merged["convserve_ready"][()] = [float(not await self.explain_unready())]
         return merged
-
-    async def _take_snapshot(self, worker: WorkerHandle) -> None:
-        """Keep the worker's last one where it has ended or stands still: counts must never go back."""
-        with suppress(WorkerFailed, TimeoutError):
-            async with asyncio.timeout(_ANSWER_S):
-                worker.last_snapshot = read_snapshot(await worker.ask("snapshot"))
 
     async def _keep(self, worker: WorkerHandle) -> None:
         """Start the worker, and again whenever it ends unasked."""
         loop, in_vain = asyncio.get_running_loop(), 0
         while not self._stopping.is_set():
             started = loop.time()
-            status = await worker.run(self._handlers(worker))
-            if worker.last_snapshot is not None:
-                self._ended = merge([self._ended, keep_counts(worker.last_snapshot)])
-                worker.last_snapshot = None
+            status, counts = await worker.run(self._handlers(worker))
+            self._ended = merge([self._ended, counts])
             if self._stopping.is_set():
                 return
             self._restarts += 1
@@ -141,7 +132,6 @@ class Supervisor:
             pause = min(_LONGEST_PAUSE_S, 0.5 * 2**in_vain) if in_vain > 1 else 0.0
             log.error("worker %d ended with status %s: replaced in %.1f s", worker.number + 1, status, pause)
             await asyncio.sleep(pause)
-            worker.replaces = True
 
     def _handlers(self, worker: WorkerHandle) -> Handlers:
         async def start() -> dict[str, Any]:
@@ -153,7 +143,6 @@ class Supervisor:
             }
 
         async def tried() -> None:
-            worker.tried = True
             if all(other.tried for other in self._workers):
                 reason = await self.explain_unready()
                 log.info("%d workers: %s", len(self._workers), f"not ready: {reason}" if reason else "all ready")
@@ -174,15 +163,13 @@ class Supervisor:
     def _reachable(self) -> list[WorkerHandle]:
         return [worker for worker in self._workers if worker.channel is not None]
 
-    async def _reload_aliases(self) -> None:
+    async def _follow_hangups(self) -> None:
         while await self._hung_up.wait():
             self._hung_up.clear()
-            await self._change_aliases()
-
-    async def _change_aliases(self) -> None:
-        if (aliases := self._read_aliases()) is not None:
-            self._traffic.replace(aliases)
-            await ask_all(self._reachable(), "set_aliases", aliases=aliases)
+            aliases = self._read_aliases()
+            if aliases is not None:
+                await ask_all(self._reachable(), "set_aliases", aliases=aliases)
+            await hang_up(aliases, self._traffic, self._find_changes, self)
 
     def _find_changes(self) -> tuple[list[str], list[str]]:
         return self._repository.find_changes(self._repository.looked_at())

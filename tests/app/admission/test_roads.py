@@ -10,7 +10,6 @@ import io
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +27,7 @@ from app.settings import Settings
 from tests.makers.artifacts import LABELS, SIZE, gray_image, make_artifact
 from tests.makers.gate import Gate
 from tests.makers.threaded_server import serve_in_thread
+from tests.makers.waiting import wait_until
 
 GRAY = gray_image(150)
 KEY = {"Authorization": "Bearer cs-right"}
@@ -159,13 +159,6 @@ def road(request: pytest.FixtureRequest) -> Road:
     return found
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
-
 
 def read_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [record.fields for record in caplog.records if record.name == "convserve.access"]  # type: ignore[attr-defined]
@@ -185,7 +178,7 @@ def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
     assert found[LABELS.index("gray")] == max(found.values())
     for index, probability in found.items():
         assert probability == pytest.approx(expected[index], abs=1e-5)
-    wait_for(lambda: bool(read_lines(caplog)))
+    wait_until(lambda: bool(read_lines(caplog)))
     assert service.count("convserve_requests_total") == {("tiny", "200"): 1}
     assert service.count("convserve_rejections_total") == {}
     assert service.metrics.snapshot()["convserve_request_seconds"][("tiny", "1")][-1] > 0
@@ -215,7 +208,7 @@ def fill_queue(service: Service) -> tuple[int, Any]:
     assert service.gate.entered.acquire(timeout=30)
     others[1].start()
     rows = "convserve_queue_rows"
-    wait_for(lambda: service.metrics.snapshot()[rows][("tiny", "1")] == [1.0])
+    wait_until(lambda: service.metrics.snapshot()[rows][("tiny", "1")] == [1.0])
     found = service.send()
     service.gate.open.set()
     for other in others:
@@ -258,7 +251,7 @@ def test_a_fault_has_one_status_and_is_counted_once_on_every_road(
     status, answer = fault.cause(service)
     assert (status, answer["code"]) == (fault.status, fault.code)
     assert answer["request_id"] == "mine"
-    wait_for(lambda: any(line["status"] == fault.status for line in read_lines(caplog)))
+    wait_until(lambda: any(line["status"] == fault.status for line in read_lines(caplog)))
     assert service.count("convserve_rejections_total") == {(fault.model, fault.code): 1}
     assert service.count("convserve_requests_total")[fault.model, str(fault.status)] == 1
     (line,) = [line for line in read_lines(caplog) if line["status"] == fault.status]

@@ -26,6 +26,7 @@ from tests.makers.artifacts import gray_image, make_artifact
 from tests.makers.gate import Gate
 from tests.makers.raw_client import connect, read_answer, read_to_end
 from tests.makers.threaded_server import serve_in_thread
+from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
 DARK = gray_image(70, kind="JPEG")
@@ -279,13 +280,6 @@ def gated(request: pytest.FixtureRequest, repository: Path) -> Iterator[Callable
 
         yield serve
 
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 def test_a_client_that_leaves_takes_its_row_out_of_the_queue(gated: Callable) -> None:

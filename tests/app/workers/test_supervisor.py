@@ -14,6 +14,7 @@ import pytest
 
 from app.admission.keys import hash_key
 from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
 ADMIN = {"Authorization": "Bearer admin"}
@@ -42,6 +43,13 @@ def read_metric(port: int, series: str) -> float:
 
 def find_workers(supervisor: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 @pytest.fixture
@@ -140,8 +148,7 @@ def test_sigterm_under_load_answers_everything_that_was_accepted(server: Any) ->
     for client in clients:
         client.start()
     started.wait()
-    while len(results) < 200:
-        pass
+    wait_until(lambda: len(results) >= 200)
     assert server.stop() == 0
     for client in clients:
         client.join()
@@ -150,10 +157,9 @@ def test_sigterm_under_load_answers_everything_that_was_accepted(server: Any) ->
 
 def test_the_end_of_the_supervisor_ends_its_workers(server: Any) -> None:
     workers = find_workers(server.process.pid)
+    assert len(workers) == 2
     server.stop(signal.SIGKILL)
-    for pid in workers:
-        while Path(f"/proc/{pid}").exists() and "zombie" not in Path(f"/proc/{pid}/status").read_text():
-            pass
+    wait_until(lambda: not any(is_running(pid) for pid in workers))
 
 
 def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) -> None:
@@ -163,6 +169,33 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     assert ask(server.port, "POST", "/predict/best", WHITE)[0] == 404
     file.write_text('[aliases]\nbest = "tiny/1"\n')
     server.process.send_signal(signal.SIGHUP)
-    while {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} != {200}:
-        pass
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
+    assert {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} == {200}
+    file.write_text("aliases = 1\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\)")
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_loads_what_is_new_in_the_repository(start_server: Callable, repository: Path, workers: str) -> None:
+    server = start_server("--workers", workers)
+    make_artifact(repository, version=2)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: none; repository: tiny loaded")
+    assert versions_served(server.port) == {2}
+    (make_artifact(repository, version=3) / "model.onnx").write_bytes(b"x")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"repository: tiny stays as it is")
+    assert versions_served(server.port) == {2}
+    assert server.stop() == 0
+
+
+def test_a_folder_called_app_where_the_command_is_given_is_the_users_own(
+    start_server: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/__init__.py").write_text("raise SystemExit('this is no part of the service')\n")
+    server = start_server("--workers", "2", cwd=tmp_path)
+    assert ask(server.port, "POST", "/predict/tiny", WHITE)[0] == 200
     assert server.stop() == 0
