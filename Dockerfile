@@ -44,11 +44,11 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 
 FROM export-dependencies AS export-code
 COPY artifact artifact
-COPY app app
 COPY models models
 COPY export export
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
- && pip --python /opt/venv install --no-deps --no-index --root /package /wheels/*.whl
+ && pip --python /opt/venv install --no-deps --no-index --root /package /wheels/*.whl \
+ && rm /package/opt/venv/bin/convserve
 
 # -- what both images share: one user with a fixed number, who owns the repository's volume --------------------------
 FROM base AS runtime

@@ -8,13 +8,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("artifact", "app", "models", "export", "bench", "deploy")
+from tests.makers.sources import PACKAGES, ROOT, files_of, imports_of, packages, wing, wings_known
 
 # From the roof down: a folder knows those on lower floors, not its neighbors, not those above.
 FLOORS = {
@@ -59,40 +57,8 @@ TENSORFLOW = {
 MOST_MODULES = 12
 
 
-@cache
-def imports_of(path: Path) -> frozenset[str]:
-    """Every module that a file imports, at its top or inside a function."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(found)
-
-
-def files_of(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
-
-
-def packages(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imports_of(path)}
-
-
 def title(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
-
-
-def wing(path: Path) -> str:
-    """The part of its package that a file belongs to: a folder, or a module that stands for itself."""
-    return path.relative_to(ROOT).with_suffix("").parts[1]
-
-
-def wings_known(path: Path) -> set[str]:
-    """The wings of its own package that a file imports from."""
-    package = path.relative_to(ROOT).parts[0]
-    return {name.split(".")[1] for name in imports_of(path) if name.startswith(f"{package}.")}
 
 
 @pytest.mark.parametrize("package", MAY_KNOW)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.makers.artifacts import make_artifact
-
-ROOT = Path(__file__).parent.parent
+from tests.makers.sources import ROOT
 
 
 @pytest.mark.parametrize("module", ["app", "export"])

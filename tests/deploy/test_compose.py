@@ -1,7 +1,8 @@
 import pytest
 
 from app.settings import Settings
-from tests.makers.deploy_files import ROOT, read_yaml, seconds
+from tests.makers.deploy_files import read_yaml, seconds
+from tests.makers.sources import ROOT
 
 SERVICES = read_yaml("docker-compose.yml")["services"]
 GPU = read_yaml("docker-compose.gpu.yml")["services"]

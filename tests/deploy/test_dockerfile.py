@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.makers.deploy_files import ROOT
+from tests.makers.sources import ROOT, packages_needed
 
 TEXT = (ROOT / "Dockerfile").read_text()
 HADOLINT = Path(sysconfig.get_path("scripts")) / "hadolint"
@@ -21,6 +21,12 @@ def stages() -> dict[str, list[str]]:
         elif line.startswith(("ARG", "ENV", "RUN", "COPY", "USER", "LABEL", "CMD")) or not line.startswith(" "):
             lines.append(line)
     return found
+
+
+def sources_copied(stage: str) -> set[str]:
+    """What a stage takes from the sources, not from another stage."""
+    copies = [line.split()[1:] for line in stages()[stage] if line.startswith("COPY ") and "--from=" not in line]
+    return {source for *sources, _ in copies for source in sources}
 
 
 def test_the_linter_finds_nothing() -> None:
@@ -57,7 +63,17 @@ def test_dependencies_are_a_layer_before_the_code(stage: str) -> None:
         f"COPY --from={stage}-dependencies /opt/venv /opt/venv",
         f"COPY --from={stage}-code /package /",
     ]
-    assert not any(re.match(r"COPY (app|models|export)\b", line) for line in stages()[f"{stage}-dependencies"])
+    assert not sources_copied(f"{stage}-dependencies")
+
+
+@pytest.mark.parametrize(("stage", "package"), [("serve", "app"), ("export", "export")])
+def test_an_image_holds_its_stage_and_every_package_that_this_imports(stage: str, package: str) -> None:
+    assert sources_copied(f"{stage}-code") == packages_needed(package)
+
+
+@pytest.mark.parametrize(("stage", "other"), [("serve", "convserve-export"), ("export", "convserve")])
+def test_an_image_has_no_command_of_the_other_stage(stage: str, other: str) -> None:
+    assert f"rm /package/opt/venv/bin/{other}" in stages()[f"{stage}-code"][-1].split(" && ")
 
 
 def test_dependencies_have_exact_versions() -> None:
@@ -66,8 +82,8 @@ def test_dependencies_have_exact_versions() -> None:
     assert all("-c constraints.txt" in install or "--no-index" in install for install in installs)
 
 
-def test_only_what_the_images_hold_is_sent_to_the_builder() -> None:
-    lines = (ROOT / ".dockerignore").read_text().splitlines()
-    kept = [line[1:] for line in lines if line.startswith("!")]
-    assert lines[1] == "*"
-    assert all((ROOT / path).exists() for path in kept)
+def test_the_builder_is_sent_what_the_images_are_made_of_and_no_more() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    sent = {line[1:] for line in lines if line.startswith("!")}
+    assert sent == {source for stage in stages() for source in sources_copied(stage)}

@@ -7,7 +7,8 @@ import pytest
 
 from app.observe.drift import _METRICS as DRIFT
 from app.observe.metrics import FAMILIES, render
-from tests.makers.deploy_files import ROOT, read_yaml
+from tests.makers.deploy_files import read_yaml
+from tests.makers.sources import ROOT
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "convserve.json").read_text())

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from deploy.audit import report
-from tests.makers.deploy_files import ROOT
+from tests.makers.sources import ROOT
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

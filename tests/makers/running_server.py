@@ -6,15 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 
 class RunningServer:
     """A ready server; `wait_for` reads its log until a line matches."""
 
-    def __init__(self, *flags: str, port: int = 0) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve", "--port", str(port), *flags], stderr=subprocess.PIPE, text=True
-        )
+    def __init__(self, *flags: str, port: int = 0, python: Sequence[str] = ()) -> None:
+        command = [sys.executable, *python, "-m", "app", "serve", "--port", str(port), *flags]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at http://127\.0\.0\.1:(\d+)").group(1))
         self.wait_for(r"INFO ready$" if "--workers" not in flags else r"INFO \d+ workers: all ready$")
