@@ -1,4 +1,4 @@
-"""What docs/ says of settings and metrics exists."""
+"""What the documents say of files, arrows, settings and metrics is so."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,12 @@ import pytest
 
 from app.observe.metrics import FAMILIES
 from app.settings import ModelSettings, Settings, load_settings
+from tests.makers.sources import PACKAGES, ROOT, files_of, packages, tracked_files, wing, wings_known
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+ARCHITECTURE = (DOCS / "architecture.md").read_text()
+FOLDERS = (*PACKAGES, "docs", "tests")
 DRIFT = {"convserve_class_drift", "convserve_confidence_drift"}
 
 
@@ -25,3 +29,56 @@ def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(example)
     assert load_settings([], file).model["vgg16"] == ModelSettings(max_batch_size=8, timeout_ms=30_000)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_module_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    paths = re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w", text)
+    links = [target for target in re.findall(r"\]\(([^)#:]+)\)", text) if "//" not in target]
+    modules = [name.replace(".", "/") for name in re.findall(rf"-m ((?:{'|'.join(PACKAGES)})[\w.]*)", text)]
+    missing = {name for name in paths if not (ROOT / name).exists()}
+    missing |= {name for name in links if not (page.parent / name).exists()}
+    missing |= {name for name in modules if not ((ROOT / name).is_dir() or (ROOT / f"{name}.py").exists())}
+    assert not missing
+
+
+def test_the_tree_shows_every_folder_of_the_packages_and_no_other() -> None:
+    (tree,) = re.findall(r"```text\n(.*?)```", ARCHITECTURE, re.DOTALL)
+    shown = [line.split()[0].rstrip("/") for line in tree.splitlines()]
+    depth = {"bench": 1, "deploy": 1, "docs": 1, "tests": 1}
+    folders = {
+        folder
+        for name in tracked_files(FOLDERS)
+        for folder in map(str, Path(name).parents)
+        if folder != "." and folder.count("/") < depth.get(folder.split("/")[0], 9)
+    }
+    assert len(shown) == len(set(shown))
+    assert set(shown) == folders
+
+
+def read_arrows(package: str) -> dict[str, set[str]]:
+    """The arrows that the page draws inside a package, or with "" between packages."""
+    (block,) = re.findall(rf"```{f'arrows {package}'.strip()}\n(.*?)```", ARCHITECTURE, re.DOTALL)
+    pairs = [line.split(" -> ") for line in block.splitlines()]
+    assert len(dict(pairs)) == len(pairs), "a folder is drawn twice"
+    return {origin: set(targets.split(", ")) for origin, targets in pairs}
+
+
+def test_the_arrows_between_packages_are_the_imports() -> None:
+    known = {name: {other for path in files_of(name) for other in packages(path)} for name in PACKAGES}
+    imported = {name: others & set(PACKAGES) - {name} for name, others in known.items()}
+    assert read_arrows("") == {name: others for name, others in imported.items() if others}
+
+
+@pytest.mark.parametrize("package", ["app", "export"])
+def test_the_arrows_inside_a_package_are_the_imports(package: str) -> None:
+    known: dict[str, set[str]] = {}
+    for path in files_of(package):
+        if not wing(path).startswith("__"):
+            known.setdefault(wing(path), set()).update(wings_known(path) - {wing(path)})
+    # Modules that know nothing of their package, such as errors, stand under every floor.
+    ground = {name for name, others in known.items() if not others and (ROOT / package / f"{name}.py").exists()}
+    assert all(f"`{package}/{name}.py`" in ARCHITECTURE for name in ground)
+    imported = {name: others - ground for name, others in known.items()}
+    assert read_arrows(package) == {name: others for name, others in imported.items() if others}
