@@ -13,6 +13,8 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 ARCHITECTURE = (DOCS / "architecture.md").read_text()
 FOLDERS = (*PACKAGES, "docs", "tests")
+SUFFIXES = "css|html|js|json|lua|onnx|py|svg|toml|ya?ml"
+TEXTS = {".py", ".js", ".lua", ".toml", ".yaml", ".yml", ".css", ".html"}
 DRIFT = {"convserve_class_drift", "convserve_confidence_drift"}
 
 
@@ -31,16 +33,27 @@ def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
     assert load_settings([], file).model["vgg16"] == ModelSettings(max_batch_size=8, timeout_ms=30_000)
 
 
+def find_missing(text: str, least: str = "") -> set[str]:
+    """The files and modules of ours that a text names and that don't exist; with `least` only files that end so."""
+    paths = re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w{least}\b", text)
+    names = re.findall(rf"(?:-m|uvicorn) ((?:{'|'.join(PACKAGES)})[\w.]*)", text)
+    modules = [name.replace(".", "/") for name in names]
+    missing = {path for path in paths if not (ROOT / path).exists()}
+    return missing | {name for name in modules if not ((ROOT / name).is_dir() or (ROOT / f"{name}.py").exists())}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_and_module_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text()
-    paths = re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w", text)
     links = [target for target in re.findall(r"\]\(([^)#:]+)\)", text) if "//" not in target]
-    modules = [name.replace(".", "/") for name in re.findall(rf"-m ((?:{'|'.join(PACKAGES)})[\w.]*)", text)]
-    missing = {name for name in paths if not (ROOT / name).exists()}
-    missing |= {name for name in links if not (page.parent / name).exists()}
-    missing |= {name for name in modules if not ((ROOT / name).is_dir() or (ROOT / f"{name}.py").exists())}
-    assert not missing
+    assert not find_missing(text)
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_file_and_module_that_a_comment_or_setting_names_exists() -> None:
+    sources = [name for name in tracked_files() if Path(name).suffix in TEXTS or "." not in name]
+    missing = {name: find_missing((ROOT / name).read_text(), rf"\.(?:{SUFFIXES})") for name in sources}
+    assert not {name: what for name, what in missing.items() if what}
 
 
 def test_the_tree_shows_every_folder_of_the_packages_and_no_other() -> None:

@@ -1,6 +1,6 @@
 """The least that an HTTP answer costs in Python: raw ASGI, the body read, always the same bytes sent.
 
-uvicorn bench.constant_app:app
+uvicorn bench.load.constant_app:app
 """
 
 from __future__ import annotations

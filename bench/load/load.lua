@@ -1,6 +1,6 @@
 -- One image posted again and again; every answer is read: status 200, and the bytes that only the right top-1 gives.
--- wrk ... -s bench/load.lua URL -- BODY_FILE CONTENT_TYPE EXPECTED SETTLE_S
--- done() writes one line, "wrk-result " and JSON: see bench/wrk.py.
+-- wrk ... -s bench/load/load.lua URL -- BODY_FILE CONTENT_TYPE EXPECTED SETTLE_S
+-- done() writes one line, "wrk-result " and JSON: see bench/load/wrk.py.
 
 local ffi = require("ffi")
 ffi.cdef [[

@@ -1,7 +1,7 @@
 """What is the same in every peer: an encoded image to pixels with Pillow, the graph in ONNX Runtime, the best five.
 
 Runs in the peers' own environments: standard library, NumPy, Pillow and onnxruntime alone. Everything comes from the
-environment variable BENCH_PEER, as bench/servers.py writes it.
+environment variable BENCH_PEER, as bench/load/servers.py writes it.
 """
 
 from __future__ import annotations
