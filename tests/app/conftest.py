@@ -47,8 +47,8 @@ def start_server(repository: Path) -> Iterator[Callable[..., RunningServer]]:
     """
     servers: list[RunningServer] = []
 
-    def start(*flags: str) -> RunningServer:
-        servers.append(RunningServer("--repository", str(repository), *flags))
+    def start(*flags: str, cwd: Path | None = None) -> RunningServer:
+        servers.append(RunningServer("--repository", str(repository), *flags, cwd=cwd))
         return servers[-1]
 
     yield start

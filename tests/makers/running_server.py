@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+from tests.makers.sources import ROOT
 
 
 class RunningServer:
-    """A ready server; `wait_for` reads its log until a line matches."""
+    """A ready server; `wait_for` reads its log until a line matches. `cwd` is where the command is given: as by the
+    console script, nothing is imported from there.
+    """
 
-    def __init__(self, *flags: str, port: int = 0, python: Sequence[str] = ()) -> None:
+    def __init__(self, *flags: str, port: int = 0, python: Sequence[str] = (), cwd: Path | None = None) -> None:
+        if cwd is not None:
+            python = ("-P", *python)
         command = [sys.executable, *python, "-m", "app", "serve", "--port", str(port), *flags]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        environment = None if cwd is None else {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at http://127\.0\.0\.1:(\d+)").group(1))
         self.wait_for(r"INFO ready$" if "--workers" not in flags else r"INFO \d+ workers: all ready$")

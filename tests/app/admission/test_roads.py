@@ -159,7 +159,6 @@ def road(request: pytest.FixtureRequest) -> Road:
     return found
 
 
-
 def read_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [record.fields for record in caplog.records if record.name == "convserve.access"]  # type: ignore[attr-defined]
 

@@ -281,7 +281,6 @@ def gated(request: pytest.FixtureRequest, repository: Path) -> Iterator[Callable
         yield serve
 
 
-
 def test_a_client_that_leaves_takes_its_row_out_of_the_queue(gated: Callable) -> None:
     port, gate, catalog = gated()
     batcher = catalog.resolve("tiny").batcher

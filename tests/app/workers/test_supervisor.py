@@ -177,9 +177,11 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     assert server.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_sighup_loads_what_is_new_in_the_repository(start_server: Callable, repository: Path, workers: str) -> None:
-    server = start_server("--workers", workers)
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+def test_sighup_loads_what_is_new_in_the_repository(
+    start_server: Callable, repository: Path, flags: tuple[str, ...]
+) -> None:
+    server = start_server(*flags)
     make_artifact(repository, version=2)
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: none; repository: tiny loaded")
