@@ -1,17 +1,20 @@
 """The model card: everything that an artifact says about its network, as one pydantic tree (card.json).
 
 Pydantic only: the export stage writes cards, the serving stage reads them, and neither needs the other's packages here.
+A table of fields, which is why it is long.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
+from artifact.documents import Document, Part, read_document
 from artifact.errors import ArtifactError
-from artifact.layout import CARD_FILE, NAME_PATTERN
+from artifact.files import FilePath, ListedFile, Sha256, always_needed
+from artifact.layout import CARD_FILE, MODEL_FILE, NAME_PATTERN
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -29,12 +32,6 @@ COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
 ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 CONFIDENCE_BINS = 10
 """Of equal width over 0..1, for the distribution of top-1 probabilities."""
-
-
-class Part(BaseModel):
-    """Frozen, and an unknown field is an error: a card that says more than we understand isn't served on a guess."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImagePolicy(Part):
@@ -147,6 +144,29 @@ class Distribution(Part):
     """Of the energy output, at ENERGY_QUANTILES."""
 
 
+class Provenance(Part):
+    """What is known of a network before it is proved: what a training leaves, a conversion brings and a card says."""
+
+    license: str
+    network: NetworkInfo
+    labels: tuple[str, ...]
+    image: ImagePolicy
+    preprocessing: Preprocessing
+    training: Training | None = None
+    calibration: Calibration | None = None
+    score_quantiles: ScoreQuantiles | None = None
+    distribution: Distribution | None = None
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by; 1 where nothing was calibrated."""
+        return self.calibration.temperature if self.calibration is not None else 1.0
+
+    def shared(self) -> dict[str, Any]:
+        """These fields alone, whatever a subclass adds: with them another record of the same network begins."""
+        return {name: getattr(self, name) for name in Provenance.model_fields}
+
+
 class Proof(Part):
     """Keras beside ONNX Runtime on the same images, compared before anything was published."""
 
@@ -188,18 +208,18 @@ class PrecisionReport(Part):
     """Median time of one batch on the CPU that made the artifact, measured by turns with fp32."""
 
 
-class ModelCard(Part):
-    """card.json of one version of one model."""
+class Title(Document):
+    """What a card begins with."""
 
-    format: Literal[1] = 1
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     version: PositiveInt
     created: str
-    license: str
-    network: NetworkInfo
+
+
+class ModelCard(Provenance, Title):
+    """card.json of one version of one model. Written last: with it, the version says of itself when it is whole."""
+
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
-    image: ImagePolicy
-    preprocessing: Preprocessing
     head: Head
     """What the network's own last layer gave."""
     precision: Precision = "fp32"
@@ -209,17 +229,26 @@ class ModelCard(Part):
     features: bool
     """Whether the graph has the `features` output (and classifier.npz stands beside it)."""
     max_batch: PositiveInt = 32
-    training: Training | None = None
     evaluation: Evaluation | None = None
-    calibration: Calibration | None = None
-    score_quantiles: ScoreQuantiles | None = None
-    distribution: Distribution | None = None
+    """Of the graph, not of the network that it was made from."""
     proof: Proof
     replay: Replay = Replay()
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     """Of model.onnx."""
     tools: dict[str, str]
     """Versions of the packages that made it."""
+    files: dict[FilePath, ListedFile] = Field(default_factory=dict)
+    """Every other file of the version's folder, by its path within it; format 1 lists none."""
+
+    @model_validator(mode="after")
+    def _lists_what_is_served(self) -> Self:
+        if self.format == 1:
+            return self
+        if left_out := [name for name in always_needed(self.features) if name not in self.files]:
+            raise ValueError(f"files doesn't list {', '.join(left_out)}")
+        if self.files[MODEL_FILE].sha256 != self.sha256:
+            raise ValueError(f"files gives {MODEL_FILE} another sha256 than the card")
+        return self
 
     @property
     def multilabel(self) -> bool:
@@ -232,13 +261,10 @@ def bin_confidence(probability: float) -> int:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of a version's folder. Raises ArtifactError naming the first field that is wrong."""
-    path = folder / CARD_FILE
+    """The card of a version's folder. Raises ArtifactError where there is none, a newer convserve wrote it, or naming
+    the first field that is wrong.
+    """
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        return read_document(ModelCard, folder / CARD_FILE, "a model card")
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder.parent.name}/{folder.name} has no {CARD_FILE}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ArtifactError(f"{CARD_FILE} is not a model card: {where}: {first['msg']}") from error

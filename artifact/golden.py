@@ -5,7 +5,6 @@ A hash finds a damaged file; replaying the golden images finds what a hash can't
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from artifact.card import ModelCard
 from artifact.errors import ArtifactError
-from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE
+from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER
 
 
 @dataclass(frozen=True)
@@ -67,17 +66,3 @@ def read_golden(folder: Path, card: ModelCard) -> Golden:
     except OSError as error:
         raise ArtifactError(f"a golden image can't be read: {error}") from error
     return Golden(images, keras, graph)
-
-
-def check_sha256(folder: Path, card: ModelCard) -> None:
-    """Raises ArtifactError where model.onnx isn't the file that the card was written for."""
-    try:
-        with (folder / MODEL_FILE).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ArtifactError(f"{MODEL_FILE} can't be read ({error.strerror}): export the model again") from error
-    if found != card.sha256:
-        raise ArtifactError(
-            f"{MODEL_FILE} is damaged or was exchanged: its sha256 is {found[:12]}..., the card says "
-            f"{card.sha256[:12]}...: export the model again"
-        )

@@ -31,9 +31,9 @@ from app.settings import Settings, count_cores
 from artifact.card import ModelCard, read_card
 from artifact.classifier import Classifier, read_classifier
 from artifact.errors import ArtifactError
-from artifact.golden import check_sha256
 from artifact.images.frame import Pixels
 from artifact.layout import MODEL_FILE
+from artifact.whole import check_files
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
     start = time.perf_counter()
     card = read_card(folder)
     _check_place(folder, card)
-    check_sha256(folder, card)
+    check_files(folder, card)
     classifier = read_classifier(folder, card)
     devices = choose_devices(settings.device, runtime)
     before = [measure_memory(device) for device in devices]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from artifact.images.decode import decode_image
 from artifact.images.fit import apply_policy
 from artifact.images.frame import Pixels
 from export.errors import DataError
+from export.progress import Progress
+
+# Decoded at once: a whole data set under a large policy wouldn't fit into memory.
+CHUNK = 64
 
 Labels = npt.NDArray[np.int64]
 
@@ -104,3 +108,19 @@ class BytesSamples:
 def decode_samples(samples: Samples, indices: Iterable[int], policy: ImagePolicy) -> Pixels:
     """Some images through the serving decoder, from their encoded bytes: uint8 [len(indices), h, w, channels]."""
     return np.stack([decode_image(samples.encoded(index)[0], policy) for index in indices])
+
+
+Outputs = TypeVar("Outputs")
+
+
+def run_samples(
+    samples: Samples, policy: ImagePolicy, call: Callable[[Pixels], Outputs], *, title: str
+) -> list[Outputs]:
+    """What `call` gives for every CHUNK of the samples, uint8 [n, h, w, channels] by the serving decoder, in order."""
+    found = []
+    with Progress(title, len(samples)) as progress:
+        for start in range(0, len(samples), CHUNK):
+            pixels = decode_samples(samples, range(start, min(start + CHUNK, len(samples))), policy)
+            found.append(call(pixels))
+            progress.advance(len(pixels))
+    return found

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from artifact.card import ModelCard, Precision, PrecisionReport, Proof, Replay
-from export.data.samples import decode_samples
+from artifact.card import Precision, PrecisionReport, Proof, Replay
+from artifact.images.frame import Pixels
+from export.data.samples import decode_samples, run_samples
 from export.errors import ProofError
-from export.graph.finish import FinishedGraph
 from export.graph.fp16 import to_fp16
 from export.graph.int8 import to_int8
-from export.progress import Progress, say
+from export.progress import say
 from export.proof import compare, runtime
+from export.proof.prove import Made
 from export.proof.timing import compare_speed
 from export.sources.source import Source
 
@@ -24,34 +26,35 @@ BUDGET = 0.005
 # The server may differ by this factor from what was measured here.
 SLACK = 3
 TIMED_BATCH = 8
-CHUNK = 64
 
 
-@dataclass(frozen=True)
-class Made:
-    """A graph that was proved, before it is published."""
+def lower_precision(source: Source, made: Made, precision: Precision) -> onnx.ModelProto:
+    """The same network in fp16 or int8; input stays uint8, outputs stay float32."""
+    say(f"lowering the precision to {precision}")
+    model = onnx.load(made.file)
+    if precision == "fp16":
+        return to_fp16(model)
+    assert source.images.calibration is not None  # export.publish.pipeline.convert has seen to it
+    return to_int8(model, source.images.calibration, source.provenance.image)
 
-    card: ModelCard
-    graph: FinishedGraph
-    expected: npt.NDArray[np.float64]  # [n, classes]: the untouched network's, for every proof image
-    probabilities: npt.NDArray[np.float32]  # [n, classes]: the graph's
 
-
-def lower_precision(source: Source, made: Made, precision: Precision) -> Made:
-    """The same network in fp16 or int8, as `<name>-<precision>`; input stays uint8, outputs stay float32.
+def judge_precision(source: Source, made: Made, file: Path, precision: Precision) -> Made:
+    """The lowered graph in `file`, held to the budget beside the fp32 graph that it was made from.
 
     Raises ProofError where top-1 falls by more than 0.5 points, on the evaluation set where classes are known, else in
     agreement with fp32.
     """
-    say(f"lowering the precision to {precision}")
-    model = made.graph.model
-    lowered = _lower(source, model, precision)
-    session = runtime.open_session(lowered.SerializeToString())
-    probabilities = _run(session, source, made.card.max_batch)
+    policy, samples = source.provenance.image, source.images.samples
+    session = runtime.open_session(str(file))
+
+    def run(pixels: Pixels) -> npt.NDArray[np.float32]:
+        return runtime.run_graph(session, pixels, made.max_batch).probabilities
+
+    probabilities = np.concatenate(run_samples(samples, policy, run, title="lower precision"))
     report = _judge(source, made, probabilities, precision)
-    pixels = decode_samples(source.images.samples, range(min(TIMED_BATCH, len(probabilities))), source.image)
-    pixels = np.resize(pixels, (min(TIMED_BATCH, made.card.max_batch), *source.image.shape))
-    fp32_ms, ms = compare_speed([runtime.open_session(model.SerializeToString()), session], pixels)
+    pixels = decode_samples(samples, range(min(TIMED_BATCH, len(samples))), policy)
+    pixels = np.resize(pixels, (min(TIMED_BATCH, made.max_batch), *policy.shape))
+    fp32_ms, ms = compare_speed([runtime.open_session(str(made.file)), session], pixels)
     report = report.model_copy(update={"batch_size": len(pixels), "fp32_ms": fp32_ms, "ms": ms})
     say(
         f"{precision}: top-1 {report.measure} {report.top1:.2%} (fp32 {report.fp32_top1:.2%}) on {report.images:,} "
@@ -59,34 +62,15 @@ def lower_precision(source: Source, made: Made, precision: Precision) -> Made:
     )
     if ms > fp32_ms:
         say(f"note: {precision} is slower than fp32 here" + (", it is meant for CUDA" if precision == "fp16" else ""))
-    card = made.card.model_copy(
-        update={
-            "name": f"{made.card.name}-{precision}",
-            "precision": precision,
-            "precision_report": report,
-            "proof": _prove(made, probabilities),
-            "replay": _tolerate(report.max_abs_difference),
-        }
+    return replace(
+        made,
+        file=file,
+        proof=_prove(made, probabilities),
+        probabilities=probabilities,
+        precision=precision,
+        report=report,
+        replay=_tolerate(report.max_abs_difference),
     )
-    return Made(card, FinishedGraph(lowered, made.graph.energy, made.graph.classifier), made.expected, probabilities)
-
-
-def _lower(source: Source, model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
-    if precision == "fp16":
-        return to_fp16(model)
-    assert source.images.calibration is not None  # export.publish.pipeline.convert has seen to it
-    return to_int8(model, source.images.calibration, source.image)
-
-
-def _run(session: runtime.Session, source: Source, max_batch: int) -> npt.NDArray[np.float32]:
-    samples, parts = source.images.samples, []
-    with Progress("lower precision", len(samples)) as progress:
-        for start in range(0, len(samples), CHUNK):
-            indices = range(start, min(start + CHUNK, len(samples)))
-            pixels = decode_samples(samples, indices, source.image)
-            parts.append(runtime.run_graph(session, pixels, max_batch).probabilities)
-            progress.advance(len(indices))
-    return np.concatenate(parts)
 
 
 def _judge(source: Source, made: Made, probabilities: npt.NDArray[np.float32], precision: Precision) -> PrecisionReport:
@@ -118,7 +102,7 @@ def _prove(made: Made, probabilities: npt.NDArray[np.float32]) -> Proof:
     """The differences to the untouched network as they are, and three times them as tolerances."""
     difference, log_difference = compare.measure_differences(made.expected, np.asarray(probabilities, np.float64))
     equal = made.expected.argmax(axis=1) == probabilities.argmax(axis=1)
-    return made.card.proof.model_copy(
+    return made.proof.model_copy(
         update={
             "max_abs_difference": float(difference.max()),
             "max_log_difference": float(log_difference.max()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from artifact.card import NetworkInfo, Preprocessing
+from artifact.card import NetworkInfo, Preprocessing, Provenance
 from export.data.labels import read_labels
 from export.data.preprocessing import custom, normalize, preset
 from export.errors import UsageError
@@ -50,13 +50,17 @@ def adopt(
     source = Source(
         name=name or file.stem,
         model=OnnxFile(file, layout, batch),
-        network=NetworkInfo(name=file.stem, origin="onnx-file", parameters=count_weights(network), weights=file.name),
-        labels=labels,
-        image=options.policy(shape),
-        preprocessing=choose_arithmetic(options.preprocessing, mean, std, shape[2]),
+        provenance=Provenance(
+            license="not stated",
+            network=NetworkInfo(
+                name=file.stem, origin="onnx-file", parameters=count_weights(network), weights=file.name
+            ),
+            labels=labels,
+            image=options.policy(shape),
+            preprocessing=choose_arithmetic(options.preprocessing, mean, std, shape[2]),
+        ),
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
-        license="not stated",
         max_batch=batch,
         prepare=normalize,
     )

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from artifact.card import Evaluation, ModelCard, Proof, read_card
 from artifact.errors import ArtifactError
-from artifact.golden import check_sha256, read_golden
+from artifact.golden import read_golden
 from artifact.images.decode import decode_image
+from artifact.images.frame import Pixels
 from artifact.layout import MODEL_FILE, list_versions
+from artifact.whole import check_files
 from export.data.datasets import DataSet
-from export.data.samples import decode_samples
+from export.data.samples import run_samples
 from export.errors import DataError, ProofError, UsageError
-from export.progress import Progress
 from export.proof import compare, runtime
 from export.report.evaluation import evaluate
-
-CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -57,27 +57,25 @@ def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
             f"{len(dataset.labels):,} ({dataset.labels[0]}, ...): they can't be compared"
         )
     session = runtime.open_session(str(published.folder / MODEL_FILE))
-    samples, parts = dataset.test, []
-    with Progress("evaluating", len(samples)) as progress:
-        for start in range(0, len(samples), CHUNK):
-            indices = range(start, min(start + CHUNK, len(samples)))
-            pixels = decode_samples(samples, indices, card.image)
-            parts.append(runtime.run_graph(session, pixels, card.max_batch).probabilities)
-            progress.advance(len(indices))
-    return evaluate(np.concatenate(parts), samples.labels, dataset.name)
+
+    def run(pixels: Pixels) -> npt.NDArray[np.float32]:
+        return runtime.run_graph(session, pixels, card.max_batch).probabilities
+
+    probabilities = np.concatenate(run_samples(dataset.test, card.image, run, title="evaluating"))
+    return evaluate(probabilities, dataset.test.labels, dataset.name)
 
 
 def verify_published(published: Published) -> Proof:
-    """The proof again: the file's hash, its validity, and Keras' recorded probabilities of the golden images."""
+    """The proof again: the files' hashes, a valid graph, and Keras' probabilities of the golden images."""
     folder, card = published.folder, published.card
+    try:
+        check_files(folder, card)
+    except ArtifactError as error:
+        raise ProofError(f"{folder}: {error}") from error
     try:
         golden = read_golden(folder, card)
     except ArtifactError as error:
         raise DataError(f"{folder}: {error}") from error
-    try:
-        check_sha256(folder, card)
-    except ArtifactError as error:
-        raise ProofError(f"{folder}: {error}") from error
     data = (folder / MODEL_FILE).read_bytes()
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     pixels = np.stack([decode_image(image, card.image) for image in golden.images.values()])

@@ -1,9 +1,12 @@
-"""Writing an artifact into a repository: all of it, under a name that appears in one step, or nothing."""
+"""Writing an artifact into a repository: all of it, under a name that appears in one step, or nothing.
+
+A version is made in a hidden folder of the repository, proved there from the bytes that were written, and renamed.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -13,81 +16,97 @@ from pathlib import Path
 
 import onnx
 
-from artifact.card import ModelCard, read_card
-from artifact.classifier import Classifier, write_classifier
+from artifact.card import Head, ImagePolicy, ModelCard, Provenance, read_card
 from artifact.errors import ArtifactError
-from artifact.golden import Golden, write_golden
-from artifact.layout import (
-    CARD_FILE,
-    LABELS_FILE,
-    MODEL_FILE,
-    REPORT_FOLDER,
-    TRITON_FILE,
-    labels_txt,
-    list_versions,
-    triton_config,
-)
+from artifact.layout import CARD_FILE, LABELS_FILE, TRITON_FILE, labels_txt, list_versions, triton_config
 from export.errors import PublishError
 
 
 @dataclass(frozen=True)
-class Contents:
-    """Everything of a version but its number; `card` still has version 1 and an empty sha256."""
+class Draft:
+    """The next version of a model while it is made: nobody sees it, and it is gone in the end unless published."""
 
-    card: ModelCard
-    model: onnx.ModelProto
-    golden: Golden
-    classifier: Classifier | None
-    report: Path | None
+    repository: Path
+    name: str
+    folder: Path
+    """What becomes the version's folder."""
+    scratch: Path
+    """For files that aren't published."""
 
 
-def publish(contents: Contents, repository: Path) -> Path:
-    """Write the next version of `contents.card.name` and return its folder.
+@contextlib.contextmanager
+def open_draft(repository: Path, name: str, provenance: Provenance) -> Iterator[Draft]:
+    """A draft of the next version of `name`, to be filled and given to `publish`.
 
-    Raises PublishError where the name exists with other labels or another input, or where the disk refuses.
+    Raises PublishError where the name exists with other labels or another input, or where the repository can't be
+    written.
     """
-    name = contents.card.name
-    try:
-        repository.mkdir(parents=True, exist_ok=True)
-        with _temporary_folder(repository, name) as folder:
-            home = repository / name
-            _refuse_another_model(contents.card, home)
-            while True:
-                version = max(list_versions(home), default=0) + 1
-                card = contents.card.model_copy(update={"version": version})
-                written = folder / "model" / str(version)
-                _write_version(written, card, contents)
-                _write_model_files(folder / "model", card)
-                if _move_into_place(written, home, version):
-                    return home / str(version)
-                shutil.rmtree(written)  # somebody published this number meanwhile: take the next
-    except OSError as error:
-        raise PublishError(f"{repository}: {error.strerror or error}: nothing was published") from error
+    with _temporary_folder(repository, name) as folder:
+        _refuse_another_model(repository / name, name, provenance.labels, provenance.image)
+        draft = Draft(repository, name, folder / "model" / "1", folder / "scratch")
+        with disk_refusals(repository):
+            draft.folder.mkdir(parents=True)
+            draft.scratch.mkdir()
+        yield draft
+
+
+def write_graph(path: Path, model: onnx.ModelProto, provenance: Provenance, head: Head) -> None:
+    """Write a graph into its file, with metadata_props for people who open it alone: what is known before the proof.
+
+    Nothing that is measured on the graph, no version and no hash: a file is proved once, and may be published under any
+    number. Raises OSError where the disk refuses.
+    """
+    known = provenance.model_dump(
+        mode="json", include={"network", "labels", "image", "preprocessing", "license"}, exclude_none=True
+    )
+    del model.metadata_props[:]
+    for key, value in {**known, "head": head}.items():
+        model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))
+    path.write_bytes(model.SerializeToString())
+
+
+def publish(draft: Draft, card: ModelCard) -> Path:
+    """Write the card, with the next free version in place of its own, move the draft into place, and return its folder.
+
+    Raises PublishError where the name was taken meanwhile by another model, or where the disk refuses.
+    """
+    home = draft.repository / draft.name
+    with disk_refusals(draft.repository):
+        _write_model_files(draft.folder.parent, card)
+        while True:  # somebody may publish this number meanwhile: then the next, and only the card changes
+            _refuse_another_model(home, draft.name, card.labels, card.image)
+            version = max(list_versions(home), default=0) + 1
+            numbered = card.model_copy(update={"version": version})
+            (draft.folder / CARD_FILE).write_text(numbered.model_dump_json(indent=1) + "\n")
+            if _move_into_place(draft.folder, home, version):
+                return home / str(version)
 
 
 def check_writable(repository: Path) -> None:
     """Raise PublishError now rather than after a long training, where nothing could be published into `repository`."""
+    with _temporary_folder(repository, "probe"):
+        pass
+
+
+@contextlib.contextmanager
+def disk_refusals(repository: Path) -> Iterator[None]:
+    """A disk that is full or refuses becomes one line."""
     try:
-        repository.mkdir(parents=True, exist_ok=True)
-        with _temporary_folder(repository, "probe"):
-            pass
+        yield
     except OSError as error:
-        raise PublishError(f"{repository}: {error.strerror or error}: nothing can be published there") from error
+        raise PublishError(f"{repository}: {error.strerror or error}: nothing was published") from error
 
 
-def _refuse_another_model(card: ModelCard, home: Path) -> None:
+def _refuse_another_model(home: Path, name: str, labels: tuple[str, ...], image: ImagePolicy) -> None:
     for version in reversed(list_versions(home)):
         try:
             there = read_card(home / str(version))
         except ArtifactError:
             continue  # a damaged version says nothing
-        for what, old, new in (
-            ("labels", there.labels, card.labels),
-            ("input", there.image.shape, card.image.shape),
-        ):
+        for what, old, new in (("labels", there.labels, labels), ("input", there.image.shape, image.shape)):
             if old != new:
                 raise PublishError(
-                    f"{card.name} version {version} has other {what} ({_short(old)}, not {_short(new)}): "
+                    f"{name} version {version} has other {what} ({_short(old)}, not {_short(new)}): "
                     "that is another model, publish it under another name with --name"
                 )
         return
@@ -96,23 +115,6 @@ def _refuse_another_model(card: ModelCard, home: Path) -> None:
 def _short(values: tuple[object, ...]) -> str:
     shown = ", ".join(map(str, values[:3]))
     return f"{shown} ... {len(values)} in all" if len(values) > 3 else shown
-
-
-def _write_version(folder: Path, card: ModelCard, contents: Contents) -> None:
-    folder.mkdir(parents=True)
-    model = contents.model
-    del model.metadata_props[:]
-    # For people who open the graph alone; the sha256 of the file can't stand inside it.
-    model.metadata_props.add(key="card", value=card.model_dump_json(exclude={"sha256"}))
-    data = model.SerializeToString()
-    (folder / MODEL_FILE).write_bytes(data)
-    card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
-    (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
-    if contents.classifier is not None:
-        write_classifier(folder, contents.classifier)
-    write_golden(folder, contents.golden)
-    if contents.report is not None:
-        shutil.copytree(contents.report, folder / REPORT_FOLDER)
 
 
 def _write_model_files(folder: Path, card: ModelCard) -> None:
@@ -143,10 +145,15 @@ def _move_into_place(written: Path, home: Path, version: int) -> bool:
 
 @contextlib.contextmanager
 def _temporary_folder(repository: Path, name: str) -> Iterator[Path]:
-    """A hidden folder beside the models (the same file system, so that renaming is one step), gone in the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f".tmp-{name}-", dir=repository))
-    folder.chmod(0o755)
+    """A hidden folder beside the models (the same file system, so that renaming is one step), gone in the end.
+
+    Raises PublishError where it can't be made.
+    """
+    with disk_refusals(repository):
+        repository.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".tmp-{name}-", dir=repository))
     try:
+        folder.chmod(0o755)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

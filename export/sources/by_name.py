@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
 from export.data.labels import imagenet_labels, read_labels
 from export.data.preprocessing import preset, reference
 from export.data.samples import decode_samples
@@ -104,13 +104,9 @@ def describe_network(
     return Source(
         name=name,
         model=model,
-        network=info,
-        labels=labels,
-        image=policy,
-        preprocessing=preprocessing,
+        provenance=Provenance(license=license, network=info, labels=labels, image=policy, preprocessing=preprocessing),
         head=options.head,
         images=images,
-        license=license,
         fitted_random_weights=info.weights == "random",
     )
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import keras
 
-from artifact.card import NetworkInfo, Preprocessing
+from artifact.card import NetworkInfo, Preprocessing, Provenance
 from export.data.datasets import load_dataset
 from export.data.labels import read_labels
 from export.data.preprocessing import preset
@@ -134,17 +134,9 @@ def load_run(folder: Path, name: str | None, data_dir: Path | None, definitions:
     return Source(
         name=name or run.model_name,
         model=load_keras_file(file, definitions),
-        network=run.network,
-        labels=run.labels,
-        image=run.image,
-        preprocessing=run.preprocessing,
+        provenance=run,
         head="logits",
         images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name, dataset.train),
-        license=run.license,
-        training=run.training,
-        calibration=run.calibration,
-        score_quantiles=run.score_quantiles,
-        distribution=run.distribution,
         report=folder / "report",
     )
 
@@ -176,18 +168,20 @@ def load_file(
     return Source(
         name=name,
         model=model,
-        network=NetworkInfo(
-            name=model.name,
-            origin="savedmodel" if isinstance(model, SavedModel) else "keras-file",
-            parameters=parameters,
-            weights=file.name,
+        provenance=Provenance(
+            license="not stated",
+            network=NetworkInfo(
+                name=model.name,
+                origin="savedmodel" if isinstance(model, SavedModel) else "keras-file",
+                parameters=parameters,
+                weights=file.name,
+            ),
+            labels=labels,
+            image=options.policy(shape),
+            preprocessing=_choose_preprocessing(options.preprocessing, shape[2], inside),
         ),
-        labels=labels,
-        image=options.policy(shape),
-        preprocessing=_choose_preprocessing(options.preprocessing, shape[2], inside),
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
-        license="not stated",
         max_batch=batch,
     )
 

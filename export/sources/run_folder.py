@@ -12,60 +12,39 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ValidationError
-
-from artifact.card import (
-    Calibration,
-    Distribution,
-    Evaluation,
-    ImagePolicy,
-    NetworkInfo,
-    Part,
-    Preprocessing,
-    ScoreQuantiles,
-    Training,
-)
+from artifact.card import Evaluation, Provenance
+from artifact.documents import Document, read_document
+from artifact.errors import ArtifactError
 from export.errors import DataError, TrainingError
 
 RUN_FILE = "run.json"
 KERAS_FILE = "model.keras"
 
 
-class Run(Part):
+class Run(Provenance, Document):
     """run.json. The parts that training finds out are None until it is over."""
 
-    format: Literal[1] = 1
     model_name: str
-    network: NetworkInfo
-    labels: tuple[str, ...]
-    image: ImagePolicy
-    preprocessing: Preprocessing
     dataset: str
     data_dir: str | None
     """Where the data set was found, so that `convert` finds it again."""
     split: str
     """How its training and test images were told apart."""
-    license: str
     seed: int
     recipe: dict[str, str | int | float | bool | None]
-    training: Training | None = None
     evaluation: Evaluation | None = None
-    calibration: Calibration | None = None
-    score_quantiles: ScoreQuantiles | None = None
-    distribution: Distribution | None = None
+    """Of the Keras network; the card's is of the graph."""
 
 
 def read_run(folder: Path) -> Run:
-    """Raises DataError where `folder` is no run folder."""
+    """Raises DataError where `folder` is no run folder, or a newer convserve wrote it."""
     try:
-        return Run.model_validate_json((folder / RUN_FILE).read_bytes())
+        return read_document(Run, folder / RUN_FILE, "a training's record")
     except FileNotFoundError as error:
         raise DataError(f"{folder} is no run folder: it has no {RUN_FILE}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{folder / RUN_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except ArtifactError as error:
+        raise DataError(f"{folder}: {error}") from error
 
 
 def write_run(folder: Path, run: Run) -> None:

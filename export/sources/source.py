@@ -10,16 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import (
-    Calibration,
-    Distribution,
-    Head,
-    ImagePolicy,
-    NetworkInfo,
-    Preprocessing,
-    ScoreQuantiles,
-    Training,
-)
+from artifact.card import Head, Preprocessing, Provenance
 from artifact.images.frame import Pixels
 from artifact.layout import NAME_PATTERN
 from export.data.preprocessing import reference
@@ -47,20 +38,13 @@ class Source:
 
     name: str
     model: Network
-    network: NetworkInfo
-    labels: tuple[str, ...]
-    image: ImagePolicy
-    preprocessing: Preprocessing
+    provenance: Provenance
+    """What the card takes over as it is."""
     head: Head | None
     """None: read it from the last activation."""
     images: ProofImages
-    license: str
     fitted_random_weights: bool = False
     """Whether the weights are random and were fitted to the proof images (export/sources/random_weights.py)."""
-    training: Training | None = None
-    calibration: Calibration | None = None
-    score_quantiles: ScoreQuantiles | None = None
-    distribution: Distribution | None = None
     report: Path | None = None
     """A training's report folder, whose curves the artifact takes along."""
     max_batch: int | None = None
@@ -74,7 +58,3 @@ class Source:
                 f"--name {self.name!r}: a model's name is part of an address, /predict/NAME: "
                 "letters, digits, dots, dashes and underscores, at most 64"
             )
-
-    @property
-    def temperature(self) -> float:
-        return self.calibration.temperature if self.calibration is not None else 1.0

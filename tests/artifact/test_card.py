@@ -34,7 +34,7 @@ def test_half_a_card_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("sha256", "abc"), ("name", "../up"), ("labels", ["one"]), ("future", 1), ("format", 2)],
+    [("sha256", "abc"), ("name", "../up"), ("labels", ["one"]), ("future", 1), ("format", 0)],
 )
 def test_a_wrong_field_is_named(folder: Path, field: str, value: object) -> None:
     path = folder / CARD_FILE
@@ -42,6 +42,46 @@ def test_a_wrong_field_is_named(folder: Path, field: str, value: object) -> None
     card[field] = value
     path.write_text(json.dumps(card))
     with pytest.raises(ArtifactError, match=field):
+        read_card(folder)
+
+
+def test_a_card_of_a_newer_convserve_says_what_helps(folder: Path) -> None:
+    path = folder / CARD_FILE
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "format": 3, "future": {"more": "than we understand"}}))
+    with pytest.raises(ArtifactError, match=r"format 3, .* up to 2: it was written by a newer convserve: update"):
+        read_card(folder)
+
+
+def test_a_card_begins_with_what_a_person_looks_for(folder: Path) -> None:
+    assert list(json.loads((folder / CARD_FILE).read_text()))[:3] == ["format", "name", "version"]
+
+
+@pytest.mark.parametrize("left_out", ["model.onnx", "golden/expected.npz"])
+def test_a_card_lists_what_is_needed_to_serve(folder: Path, left_out: str) -> None:
+    path = folder / CARD_FILE
+    card = json.loads(path.read_text())
+    del card["files"][left_out]
+    path.write_text(json.dumps(card))
+    with pytest.raises(ArtifactError, match=f"files doesn't list {left_out}"):
+        read_card(folder)
+
+
+def test_a_card_gives_the_graph_one_hash(folder: Path) -> None:
+    path = folder / CARD_FILE
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps({**card, "sha256": "0" * 64}))
+    with pytest.raises(ArtifactError, match=r"model\.onnx another sha256"):
+        read_card(folder)
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc/passwd", "golden/../../up", "golden//0.png", "a\\b", "", "a\nb"])
+def test_a_card_lists_files_of_its_own_folder_alone(folder: Path, name: str) -> None:
+    path = folder / CARD_FILE
+    card = json.loads(path.read_text())
+    card["files"][name] = card["files"]["model.onnx"]
+    path.write_text(json.dumps(card))
+    with pytest.raises(ArtifactError, match="is no path within"):
         read_card(folder)
 
 

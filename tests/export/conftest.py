@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy, NetworkInfo
+from artifact.card import ImagePolicy, NetworkInfo, Provenance
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.sources.source import ProofImages, Source
@@ -74,11 +74,13 @@ def color_source() -> Source:
     return Source(
         name="blobs",
         model=model,
-        network=NetworkInfo(name="blobs", origin="keras-file", parameters=model.count_params(), weights="random"),
-        labels=("red", "green", "blue"),
-        image=ImagePolicy(height=12, width=12, channels=3),
-        preprocessing=preset("tf", 3),
+        provenance=Provenance(
+            license="CC0-1.0",
+            network=NetworkInfo(name="blobs", origin="keras-file", parameters=model.count_params(), weights="random"),
+            labels=("red", "green", "blue"),
+            image=ImagePolicy(height=12, width=12, channels=3),
+            preprocessing=preset("tf", 3),
+        ),
         head="logits",
         images=ProofImages(samples, "color blobs", None),
-        license="CC0-1.0",
     )

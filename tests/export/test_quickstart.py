@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from artifact.card import read_card
 from export.cli.main import main
 from export.data.datasets import load_dataset
 from export.publish.read_back import evaluate_published, open_published
+from tests.makers.artifacts import sign
 
 
 def ready(client: TestClient) -> bool:
@@ -80,11 +80,8 @@ def test_one_changed_weight_is_refused_though_its_hash_was_changed_along(built: 
             values = numpy_helper.to_array(kernel).copy()
             values[0, 0, 2, 2] += 0.1
             kernel.CopyFrom(numpy_helper.from_array(values, kernel.name))
-        data = model.SerializeToString()
-        (folder / "model.onnx").write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        card = read_card(folder).model_copy(update={"name": name, "sha256": digest})
-        (folder / "card.json").write_text(card.model_dump_json())
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        sign(folder, name=name)
     with TestClient(create_app(Settings(repository=tmp_path))) as client:
         assert ready(client)
         states = {model["name"]: model for model in client.get("/models").json()["models"]}

@@ -6,7 +6,6 @@ So a test knows what the answer to an image must be.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from artifact import golden
-from artifact.card import ImagePolicy, ModelCard, NetworkInfo, Preprocessing, Proof
+from artifact.card import ImagePolicy, ModelCard, NetworkInfo, Preprocessing, Proof, read_card
+from artifact.classifier import Classifier, write_classifier
+from artifact.files import list_files
 from artifact.images.decode import decode_image
 from artifact.layout import CARD_FILE, MODEL_FILE
 
@@ -68,10 +69,10 @@ def make_graph(
     return model
 
 
-def make_card(
-    sha256: str, *, name: str, version: int, labels: Sequence[str], size: int, channels: int, **changes: Any
-) -> ModelCard:
+def make_card(*, name: str, version: int, labels: Sequence[str], size: int, channels: int, **changes: Any) -> ModelCard:
+    """A card of format 1, which lists no files; `sign` makes it one of a folder."""
     fields: dict[str, Any] = {
+        "format": 1,
         "name": name,
         "version": version,
         "created": "2026-01-01T00:00:00Z",
@@ -93,7 +94,7 @@ def make_card(
             abs_tolerance=1e-4,
             log_tolerance=1e-3,
         ),
-        "sha256": sha256,
+        "sha256": "0" * 64,
         "tools": {"onnx": onnx.__version__},
     }
     return ModelCard(**{**fields, **changes})
@@ -108,6 +109,7 @@ def make_artifact(
     size: int = SIZE,
     channels: int = 1,
     graph: onnx.ModelProto | None = None,
+    classifier: Classifier | None = None,
     **card: Any,
 ) -> Path:
     """A whole artifact in repository/name/version; `card` replaces fields of its card. Gives back its folder."""
@@ -115,15 +117,22 @@ def make_artifact(
     folder.mkdir(parents=True)
     if graph is None:
         graph = make_graph(labels, size=size, channels=channels, energy=card.get("energy", True))
-    content = graph.SerializeToString()
-    (folder / MODEL_FILE).write_bytes(content)
-    made = make_card(
-        hashlib.sha256(content).hexdigest(),
-        **{"name": name, "version": version, "labels": labels, "size": size, "channels": channels, **card},
-    )
-    (folder / CARD_FILE).write_text(made.model_dump_json(indent=2))
+    (folder / MODEL_FILE).write_bytes(graph.SerializeToString())
+    made = make_card(**{"name": name, "version": version, "labels": labels, "size": size, "channels": channels, **card})
+    if classifier is not None:
+        write_classifier(folder, classifier)
     write_golden(folder, made)
+    sign(folder, made)
     return folder
+
+
+def sign(folder: Path, card: ModelCard | None = None, **changes: Any) -> None:
+    """Write the card anew so that it lists the files as they are now: what was changed is no damage any more."""
+    files = list_files(folder)
+    fields = (
+        dict(card or read_card(folder)) | changes | {"format": 2, "files": files, "sha256": files[MODEL_FILE].sha256}
+    )
+    (folder / CARD_FILE).write_text(ModelCard(**fields).model_dump_json(indent=2))
 
 
 def write_golden(folder: Path, card: ModelCard, levels: Sequence[int] = (0, 70, 200)) -> None:
@@ -137,8 +146,5 @@ def write_golden(folder: Path, card: ModelCard, levels: Sequence[int] = (0, 70, 
 
 def replace_graph(folder: Path, graph: onnx.ModelProto) -> None:
     """Exchange model.onnx and change the card's sha256 along with it: what only the golden replay can find."""
-    content = graph.SerializeToString()
-    (folder / MODEL_FILE).write_bytes(content)
-    card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
-    changed = card.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
-    (folder / CARD_FILE).write_text(changed.model_dump_json())
+    (folder / MODEL_FILE).write_bytes(graph.SerializeToString())
+    sign(folder)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
 from artifact.card import Preprocessing
-from artifact.classifier import Classifier, write_classifier
+from artifact.classifier import Classifier
 from tests.makers.artifacts import make_artifact
 
 LABELS = ("blue", "red")
@@ -51,9 +51,17 @@ def make_pooled_artifact(repository: Path, name: str = "pooled", **card: Any) ->
     """repository/name/1 with the graph above and its classifier.npz."""
     preprocessing = Preprocessing(name="none", channel_order="rgb", mean=(0.0,) * 3, std=(1.0,) * 3)
     given = {"preprocessing": preprocessing, "features": True, **card}
-    folder = make_artifact(repository, name, labels=LABELS, size=SIZE, channels=3, graph=make_pooled_graph(), **given)
-    write_classifier(folder, Classifier(WEIGHTS, np.zeros(2, np.float32)))
-    return folder
+    classifier = Classifier(WEIGHTS, np.zeros(2, np.float32))
+    return make_artifact(
+        repository,
+        name,
+        labels=LABELS,
+        size=SIZE,
+        channels=3,
+        graph=make_pooled_graph(),
+        classifier=classifier,
+        **given,
+    )
 
 
 def square_image(

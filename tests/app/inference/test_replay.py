@@ -10,15 +10,15 @@ from app.inference.replay import replay
 from app.inference.session import OnnxSession
 from artifact.card import Replay, read_card
 from artifact.errors import ArtifactError
-from artifact.golden import check_sha256
 from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, MODEL_FILE
-from tests.makers.artifacts import make_artifact, make_graph, replace_graph, write_golden
+from artifact.whole import check_files
+from tests.makers.artifacts import make_artifact, make_graph, replace_graph, sign, write_golden
 from tests.makers.fake_runtime import FakeRuntime
 
 
 def replay_on_cpu(folder: Path) -> float:
     card = read_card(folder)
-    check_sha256(folder, card)
+    check_files(folder, card)
     session = OnnxSession(folder / MODEL_FILE, card, ChosenDevice("cpu", ""), max_batch_size=2)
     return replay(folder, card, session)
 
@@ -37,6 +37,20 @@ def write_expected(folder: Path, **arrays: object) -> None:
     if "graph" in arrays:
         arrays["keras"] = arrays["graph"]
     np.savez(folder / GOLDEN_FOLDER / GOLDEN_FILE, **arrays)  # type: ignore[arg-type]
+    sign(folder)
+
+
+def write_signed(file: Path, content: bytes) -> None:
+    """Exchange a golden file and its hash in the card along with it."""
+    file.write_bytes(content)
+    sign(file.parent.parent)
+
+
+def exchange(file: Path) -> None:
+    """Other bytes, as many as before."""
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
 
 
 def test_a_good_artifact_replays_exactly(tmp_path: Path) -> None:
@@ -52,9 +66,7 @@ def test_one_changed_weight_is_refused_though_the_hash_was_changed_along(tmp_pat
 
 def test_a_damaged_file_is_found_by_its_hash(tmp_path: Path) -> None:
     folder = make_artifact(tmp_path)
-    content = bytearray((folder / MODEL_FILE).read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / MODEL_FILE).write_bytes(content)
+    exchange(folder / MODEL_FILE)
     with pytest.raises(ArtifactError, match="sha256"):
         replay_on_cpu(folder)
 
@@ -92,10 +104,12 @@ def test_a_tolerance_for_cuda_is_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "complaint"),
     [
-        (lambda golden: (golden / GOLDEN_FILE).unlink(), "can't be read"),
-        (lambda golden: (golden / GOLDEN_FILE).write_bytes(b"junk"), "can't be read"),
-        (lambda golden: (golden / "0.png").unlink(), "golden image"),
-        (lambda golden: (golden / "0.png").write_bytes(b"junk"), "golden image"),
+        (lambda golden: (golden / GOLDEN_FILE).unlink(), r"not whole: missing golden/expected\.npz: "),
+        (lambda golden: (golden / GOLDEN_FILE).write_bytes(b"junk"), r"missing golden/expected\.npz \(4 of "),
+        (lambda golden: write_signed(golden / GOLDEN_FILE, b"junk"), "can't be read"),
+        (lambda golden: (golden / "0.png").unlink(), r"not whole: missing golden/0\.png: "),
+        (lambda golden: exchange(golden / "0.png"), r"golden/0\.png is damaged or was exchanged: its sha256"),
+        (lambda golden: write_signed(golden / "0.png", b"junk"), "golden image"),
         (lambda golden: write_expected(golden.parent, files=np.array(["0.png"])), "can't be read"),
         (
             lambda golden: write_expected(golden.parent, files=np.array(["0.png"]), graph=np.zeros((1, 4))),

@@ -10,7 +10,7 @@ QUANTILES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
 def card_with(energy: tuple[float, ...]) -> ModelCard:
     distribution = Distribution(images=50, classes=(0.2,) * 5, confidence=(0.1,) * 10, energy=energy)
     given = {"name": "tiny", "version": 1, "labels": LABELS, "size": 8, "channels": 1}
-    return make_card("0" * 64, **given, distribution=distribution)
+    return make_card(**given, distribution=distribution)
 
 
 def test_an_energy_below_all_but_one_percent_of_the_validation_images_is_a_warning() -> None:

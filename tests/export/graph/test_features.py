@@ -49,7 +49,9 @@ def test_class_activation_maps_equal_grad_cam(color_source: Source, tmp_path: Pa
                 answer = client.post("/explain/blobs", content=buffer.getvalue(), params={"class": index}).json()
                 assert answer["method"] == "class activation map"
                 ours = np.array(answer["map"])
-                theirs = grad_cam(color_source.model, reference(pixels[None], color_source.preprocessing)[0], index)
+                theirs = grad_cam(
+                    color_source.model, reference(pixels[None], color_source.provenance.preprocessing)[0], index
+                )
                 if not theirs.any():
                     assert not ours.any()
                     continue

@@ -74,30 +74,37 @@ def test_probabilities_of_unknown_making_are_left_as_they_are() -> None:
 
 
 def test_energy_is_the_log_sum_exp_of_what_the_softmax_sees(color_source: Source) -> None:
-    converted = keras_to_onnx(color_source.model, color_source.image.shape)
+    converted = keras_to_onnx(color_source.model, color_source.provenance.image.shape)
     finished = finish_graph(
-        converted, policy=color_source.image, preprocessing=color_source.preprocessing, head="logits", temperature=1.5
+        converted,
+        policy=color_source.provenance.image,
+        preprocessing=color_source.provenance.preprocessing,
+        head="logits",
+        temperature=1.5,
     )
-    pixels = color_source.images.samples.pixels(np.arange(5), color_source.image)
+    pixels = color_source.images.samples.pixels(np.arange(5), color_source.provenance.image)
     outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), pixels)
-    logits = compare.network_outputs(color_source.model, pixels, color_source.preprocessing) / 1.5
+    logits = compare.network_outputs(color_source.model, pixels, color_source.provenance.preprocessing) / 1.5
     np.testing.assert_allclose(outputs.energy, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5)
 
 
 def test_features_and_classifier_rebuild_the_logits_without_another_node(color_source: Source) -> None:
-    converted = keras_to_onnx(color_source.model, color_source.image.shape)
+    converted = keras_to_onnx(color_source.model, color_source.provenance.image.shape)
     finished = finish_graph(
-        converted, policy=color_source.image, preprocessing=color_source.preprocessing, head="logits"
+        converted,
+        policy=color_source.provenance.image,
+        preprocessing=color_source.provenance.preprocessing,
+        head="logits",
     )
     assert finished.classifier is not None
     kinds = [node.op_type for node in finished.model.graph.node]
     assert kinds.count("Transpose") == 1  # NHWC pixels to NCHW, and no other
     session = runtime.open_session(finished.model.SerializeToString())
-    pixels = color_source.images.samples.pixels(np.arange(5), color_source.image)
+    pixels = color_source.images.samples.pixels(np.arange(5), color_source.provenance.image)
     (features,) = session.run(["features"], {"image": pixels})
     assert features.shape == (5, 8, 4, 4)
     logits = features.mean(axis=(2, 3)) @ finished.classifier.weights + finished.classifier.bias
-    raw = compare.network_outputs(color_source.model, pixels, color_source.preprocessing)
+    raw = compare.network_outputs(color_source.model, pixels, color_source.provenance.preprocessing)
     np.testing.assert_allclose(logits, raw, rtol=1e-4, atol=1e-5)
 
 

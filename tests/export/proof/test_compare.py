@@ -9,27 +9,31 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from artifact.card import ImagePolicy, Preprocessing, Proof
+from artifact.card import Preprocessing, Proof
 from export.data.preprocessing import preset
 from export.errors import ProofError
 from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
 from export.graph.head import Head
 from export.proof import compare, runtime
-from export.publish.pipeline import rows_at_once
 from export.sources.source import Source
 
 
 def graph_of(source: Source, preprocessing: Preprocessing | None = None, head: Head = "logits") -> onnx.ModelProto:
-    network = keras_to_onnx(source.model, source.image.shape)
+    network = keras_to_onnx(source.model, source.provenance.image.shape)
     return finish_graph(
-        network, policy=source.image, preprocessing=preprocessing or source.preprocessing, head=head
+        network,
+        policy=source.provenance.image,
+        preprocessing=preprocessing or source.provenance.preprocessing,
+        head=head,
     ).model
 
 
 def prove(source: Source, graph: onnx.ModelProto) -> Proof:
-    pixels = source.images.samples.pixels(np.arange(len(source.images.samples)), source.image)
-    expected = compare.probabilities_from(compare.network_outputs(source.model, pixels, source.preprocessing), "logits")
+    pixels = source.images.samples.pixels(np.arange(len(source.images.samples)), source.provenance.image)
+    expected = compare.probabilities_from(
+        compare.network_outputs(source.model, pixels, source.provenance.preprocessing), "logits"
+    )
     actual = runtime.run_graph(runtime.open_session(graph.SerializeToString()), pixels)
     return compare.compare(expected, actual.probabilities, source="color blobs")
 
@@ -43,7 +47,8 @@ def test_a_right_graph_is_proved(color_source: Source) -> None:
 
 @pytest.mark.parametrize("name", ["tf", "caffe", "torch", "unit", "none"])
 def test_every_preprocessing_equals_its_reference(color_source: Source, name: str) -> None:
-    source = replace(color_source, preprocessing=preset(name, 3))
+    known = color_source.provenance.model_copy(update={"preprocessing": preset(name, 3)})
+    source = replace(color_source, provenance=known)
     if name in ("none", "caffe"):  # activations 100 times larger: bring the logits back
         kernel, bias = source.model.get_layer("logits").get_weights()
         source.model.get_layer("logits").set_weights([kernel / 100, bias])
@@ -51,13 +56,13 @@ def test_every_preprocessing_equals_its_reference(color_source: Source, name: st
 
 
 def test_a_bgr_swap_is_refused(color_source: Source) -> None:
-    swapped = color_source.preprocessing.model_copy(update={"channel_order": "bgr"})
+    swapped = color_source.provenance.preprocessing.model_copy(update={"channel_order": "bgr"})
     with pytest.raises(ProofError, match="differs from Keras"):
         prove(color_source, graph_of(color_source, swapped))
 
 
 def test_a_missing_mean_is_refused(color_source: Source) -> None:
-    without = color_source.preprocessing.model_copy(update={"mean": (0.0, 0.0, 0.0)})
+    without = color_source.provenance.preprocessing.model_copy(update={"mean": (0.0, 0.0, 0.0)})
     with pytest.raises(ProofError, match="differs from Keras"):
         prove(color_source, graph_of(color_source, without))
 
@@ -128,8 +133,3 @@ def test_a_temperature_on_probabilities_is_the_one_on_logits() -> None:
     tempered = compare.probabilities_from(logits, "logits", 2.5)
     again = compare.probabilities_from(compare.softmax(logits), "softmax", 2.5)
     np.testing.assert_allclose(tempered, again, rtol=1e-12)
-
-
-@pytest.mark.parametrize(("side", "rows"), [(28, 64), (75, 64), (224, 7), (299, 4), (1000, 1)])
-def test_large_images_are_proved_a_few_at_a_time(side: int, rows: int) -> None:
-    assert rows_at_once(ImagePolicy(height=side, width=side, channels=3)) == rows

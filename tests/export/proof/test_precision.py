@@ -25,8 +25,8 @@ from export.sources.source import ProofImages, Source
 def labeled(source: Source) -> Source:
     """The same with known classes, the network's own answers where it is sure, and images to calibrate on."""
     samples = source.images.samples
-    pixels = samples.pixels(np.arange(len(samples)), source.image)
-    outputs = compare.network_outputs(source.model, pixels, source.preprocessing)
+    pixels = samples.pixels(np.arange(len(samples)), source.provenance.image)
+    outputs = compare.network_outputs(source.model, pixels, source.provenance.preprocessing)
     ranked = np.sort(outputs, axis=1)
     sure = np.flatnonzero(ranked[:, -1] - ranked[:, -2] > 0.1)
     assert len(sure) >= 10

@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
-from artifact.card import read_card
+from artifact.card import Precision, read_card
 from artifact.layout import list_versions
 from export.errors import ProofError, PublishError, UsageError
+from export.proof import runtime
 from export.publish import write
 from export.publish.pipeline import convert
 from export.publish.read_back import open_published, verify_published
-from export.sources.source import Source
+from export.sources.source import ProofImages, Source
 
 
 def test_the_artifact_holds_everything_that_the_design_names(color_source: Source, tmp_path: Path) -> None:
@@ -27,10 +28,48 @@ def test_the_artifact_holds_everything_that_the_design_names(color_source: Sourc
     assert there == sorted([*expected, "config.pbtxt", "labels.txt"])
     card = read_card(folder)
     assert card.sha256 == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    listed = {f"1/{name}": (file.size, file.sha256) for name, file in card.files.items()}
+    assert listed == {
+        name: (len(data), hashlib.sha256(data).hexdigest())
+        for name in expected
+        if "." in name and name != "1/card.json"
+        for data in [(tmp_path / "blobs" / name).read_bytes()]
+    }
     assert (card.name, card.version, card.energy, card.features) == ("blobs", 1, True, True)
     assert card.proof.images == 24
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_graph_says_what_was_known_before_the_proof(
+    color_source: Source, tmp_path: Path, precision: Precision
+) -> None:
+    folder = convert(color_source, tmp_path, precision)
     carried = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
-    assert json.loads(carried["card"])["labels"] == ["red", "green", "blue"]
+    assert set(carried) == {"network", "labels", "image", "preprocessing", "head", "license"}
+    assert json.loads(carried["labels"]) == ["red", "green", "blue"]
+    assert json.loads(carried["network"])["origin"] == "keras-file"
+    assert (carried["head"], carried["license"]) == ("logits", "CC0-1.0")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_bytes_that_were_proved_are_those_that_are_published(
+    color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision
+) -> None:
+    opened: list[bytes] = []
+    real = runtime.open_session
+
+    def remember(graph: bytes | str, threads: int = 0) -> runtime.Session:
+        assert isinstance(graph, str), "a graph in memory is no proof of a file"
+        opened.append(Path(graph).read_bytes())
+        return real(graph, threads)
+
+    monkeypatch.setattr(runtime, "open_session", remember)
+    monkeypatch.setattr("export.proof.precision.BUDGET", 1)
+    images = replace(color_source.images, calibration=color_source.images.samples)
+    published = convert(replace(color_source, images=images), tmp_path, precision) / "model.onnx"
+    fp32_alone, lowered_beside_fp32 = 1, 3
+    assert len(opened) == (fp32_alone if precision == "fp32" else lowered_beside_fp32)
+    assert opened[0 if precision == "fp32" else 1] == published.read_bytes()
 
 
 def test_golden_holds_keras_and_the_graph_for_each_image(color_source: Source, tmp_path: Path) -> None:
@@ -63,41 +102,80 @@ def test_publishing_again_makes_the_next_version(color_source: Source, tmp_path:
 def test_other_labels_are_another_model(color_source: Source, tmp_path: Path) -> None:
     convert(color_source, tmp_path)
     with pytest.raises(PublishError, match=r"other labels .*another name with --name"):
-        convert(replace(color_source, labels=("a", "b", "c")), tmp_path)
+        convert(labeled(color_source, "a", "b", "c"), tmp_path)
     assert list_versions(tmp_path / "blobs") == [1]
 
 
-def test_a_wrong_number_of_labels_is_refused(color_source: Source, tmp_path: Path) -> None:
+def labeled(source: Source, *labels: str) -> Source:
+    return replace(source, provenance=source.provenance.model_copy(update={"labels": labels}))
+
+
+def test_a_wrong_number_of_labels_is_refused_before_any_work(
+    color_source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(UsageError, match="2 labels for 3 classes"):
-        convert(replace(color_source, labels=("a", "b")), tmp_path)
+        convert(labeled(color_source, "a", "b"), tmp_path)
+    assert "converting" not in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_write_leaves_nothing_behind(
-    color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("writer", ["pipeline.write_graph", "contents.write_golden", "write._write_model_files"])
+def test_a_disk_that_refuses_is_one_line_and_leaves_nothing_behind(
+    color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write, "_write_model_files", full)
+    monkeypatch.setattr(f"export.publish.{writer}", full)
     with pytest.raises(PublishError, match="No space left on device: nothing was published"):
         convert(color_source, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_taken_meanwhile_moves_on_to_the_next_version(
+@pytest.mark.parametrize("stage", ["pipeline.prove", "contents.write_report", "write._move_into_place"])
+def test_an_interrupt_leaves_nothing_behind(
+    color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        assert list(tmp_path.iterdir()), "a draft is there while it is made"
+        raise KeyboardInterrupt
+
+    samples = color_source.images.samples
+    known = replace(color_source, images=ProofImages(samples, "color blobs", "blobs"))
+    monkeypatch.setattr(f"export.publish.{stage}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert(known, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_model_of_the_name_is_refused_before_the_proof(
     color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert(color_source, tmp_path)
-    real = write._write_version
+    monkeypatch.delattr("export.publish.pipeline.prove")
+    with pytest.raises(PublishError, match="another name with --name"):
+        convert(labeled(color_source, "a", "b", "c"), tmp_path)
 
-    def raced(folder: Path, *rest: object) -> None:
-        if folder.name == "2" and not (tmp_path / "blobs/2").exists():
-            (tmp_path / "blobs/2").mkdir()
-            (tmp_path / "blobs/2/occupied").touch()
-        real(folder, *rest)
 
-    monkeypatch.setattr(write, "_write_version", raced)
-    assert convert(color_source, tmp_path).name == "3"
+def test_a_number_taken_meanwhile_moves_on_to_the_next_and_only_the_card_changes(
+    color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(color_source, tmp_path)
+    real, seen = write._move_into_place, []
+
+    def raced(written: Path, home: Path, version: int) -> bool:
+        seen.append({path: path.stat().st_mtime_ns for path in written.rglob("*") if path.name != "card.json"})
+        if version == 2:
+            (home / "2").mkdir()
+            (home / "2/occupied").touch()
+        return real(written, home, version)
+
+    monkeypatch.setattr(write, "_move_into_place", raced)
+    folder = convert(color_source, tmp_path)
+    assert folder.name == "3"
+    assert read_card(folder).version == 3
+    assert seen[0] == seen[1]
+    verify_published(open_published(tmp_path, "blobs/3"))
 
 
 def test_verify_finds_a_changed_file(color_source: Source, tmp_path: Path) -> None:

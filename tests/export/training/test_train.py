@@ -89,7 +89,7 @@ def test_the_run_folder_holds_what_convert_needs(
     assert run.network.parameters == 61_706
     source = load_run(tmp_path, None, None)
     assert source.name == "lenet5-digits"
-    assert source.temperature == 1
+    assert source.provenance.temperature == 1
     assert (run.calibration, run.score_quantiles, run.distribution) == (None, None, None)
     assert "only 31 validation images, 100 are needed" in capsys.readouterr().err
 

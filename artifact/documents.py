@@ -1,0 +1,62 @@
+"""The JSON documents that convserve writes (card.json, run.json): their format's number, and how one is read.
+
+Knows no document's fields.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from artifact.errors import ArtifactError
+
+FORMAT: Literal[2] = 2
+"""Of what is written now. Format 1, whose cards list no files, is still read."""
+
+
+class Part(BaseModel):
+    """Frozen, and an unknown field is an error: a card that says more than we understand isn't served on a guess."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Document(Part):
+    """What a file begins with."""
+
+    format: Literal[1, 2] = FORMAT
+
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+
+def read_document(kind: type[AnyDocument], path: Path, title: str) -> AnyDocument:
+    """The document in a file; `title` says what it should be.
+
+    Raises FileNotFoundError, and ArtifactError where a newer convserve wrote it, or naming the first field that is
+    wrong.
+    """
+    data = path.read_bytes()
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        if (written := _read_format(data)) > FORMAT:
+            raise ArtifactError(
+                f"{path.name} has format {written}, this convserve reads formats up to {FORMAT}: it was written by a "
+                "newer convserve: update this one"
+            ) from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtifactError(f"{path.name} is not {title}: {where}: {first['msg']}") from error
+
+
+def _read_format(data: bytes) -> int:
+    """The number that a document gives itself; 0 where it gives none."""
+    try:
+        content = json.loads(data)
+    except ValueError:  # UnicodeDecodeError is one
+        return 0
+    written = content.get("format") if isinstance(content, dict) else None
+    return written if isinstance(written, int) else 0
