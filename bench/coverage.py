@@ -10,30 +10,34 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ScoreQuantiles
-from artifact.layout import MODEL_FILE
+from app.errors import InvalidParameter
+from app.inference.labels import count_set, find_score, rank
+from app.inference.model import prepare_session
+from app.inference.scores import Scores
+from app.settings import Settings
+from artifact.images.frame import Pixels
 from export.data.datasets import load_dataset
-from export.data.samples import decode_samples
-from export.progress import Progress
-from export.proof.runtime import open_session, run_graph
-from export.publish.read_back import CHUNK, open_published
+from export.data.samples import run_samples
+from export.publish.read_back import open_published
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
-def measure(
-    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], quantiles: ScoreQuantiles, target: float
-) -> tuple[float, float]:
-    """The share of sets that hold the true class, and their mean size, for probabilities [n, classes]."""
-    # As the service does it: the most probable class is always in its set.
-    sets = probabilities >= 1 - quantiles.score_at(target)
-    sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
-    return float(sets[np.arange(len(labels)), labels].mean()), float(sets.sum(axis=1).mean())
+def measure(answers: Sequence[Scores], labels: npt.NDArray[np.int64], score: float) -> tuple[float, float]:
+    """The share of label sets that hold the true class, and their mean size, by the service's own rule.
+
+    `labels` is [n], one true class an answer; `score` the conformal quantile of a coverage.
+    """
+    sizes = [count_set(answer, score) for answer in answers]
+    sets = [{index for index, _ in rank(answer, size)} for answer, size in zip(answers, sizes, strict=True)]
+    held = [label in found for label, found in zip(labels.tolist(), sets, strict=True)]
+    return float(np.mean(held)), float(np.mean(sizes))
 
 
 def main() -> None:
@@ -44,24 +48,27 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
     options = parser.parse_args()
     published = open_published(options.repository, options.model)
-    quantiles, policy = published.card.score_quantiles, published.card.image
-    if quantiles is None:
-        raise SystemExit(f"{options.model} has no score quantiles: it was not trained here")
-    samples, parts = load_dataset(options.dataset, options.data_dir).test, []
-    session = open_session(str(published.folder / MODEL_FILE))
-    with Progress("running", len(samples)) as progress:
-        for start in range(0, len(samples), CHUNK):
-            chunk = range(start, min(start + CHUNK, len(samples)))
-            parts.append(run_graph(session, decode_samples(samples, chunk, policy), CHUNK).probabilities)
-            progress.advance(len(chunk))
-    probabilities = np.concatenate(parts)
-    accuracy = (probabilities.argmax(axis=1) == samples.labels).mean()
+    ready = prepare_session(published.folder, Settings(device="cpu"))
+    session, size = ready.session, ready.session.max_batch_size
+
+    def run(pixels: Pixels) -> list[Scores]:
+        rows = list(pixels)
+        return [scores for start in range(0, len(rows), size) for scores in session.run(rows[start : start + size])]
+
+    samples = load_dataset(options.dataset, options.data_dir).test
+    parts = run_samples(samples, ready.card.image, run, title="running")
+    answers = [scores for part in parts for scores in part]
+    accuracy, _ = measure(answers, samples.labels, 0)
     print(f"{options.model} on {len(samples):,} images of {options.dataset}: top-1 {accuracy:.2%}")
     print(f"{'target':>8} {'coverage':>9} {'mean size':>10}")
     for target in TARGETS:
-        if target <= quantiles.coverage[-1]:
-            coverage, size = measure(probabilities, samples.labels, quantiles, target)
-            print(f"{target:>8.1%} {coverage:>9.2%} {size:>10.3f}{'' if target > accuracy else '   below top-1'}")
+        try:
+            score = find_score(ready.card, target)
+        except InvalidParameter as error:
+            print(f"{target:>8.1%} {error.detail}")
+            continue
+        coverage, mean_size = measure(answers, samples.labels, score)
+        print(f"{target:>8.1%} {coverage:>9.2%} {mean_size:>10.3f}{'' if target > accuracy else '   below top-1'}")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class PredictOptions(Options):
 
     def fit(self, model: LoadedModel) -> Terms:
         """As Asked has it."""
-        score = None if self.coverage is None else find_score(model, self.coverage)
+        score = None if self.coverage is None else find_score(model.card, self.coverage)
         return Terms(check_top_k(model, self.top_k), score, find_timeout(model, self.timeout_ms))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from app.errors import InvalidParameter
 from app.inference.model import LoadedModel
 from app.inference.scores import TOP, Scores
+from artifact.card import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ def check_top_k(model: LoadedModel, top_k: int | None) -> int:
     return top_k
 
 
-def find_score(model: LoadedModel, coverage: float) -> float:
+def find_score(card: ModelCard, coverage: float) -> float:
     """The conformal score quantile for `coverage`. Raises InvalidParameter where the card can't give it."""
-    quantiles = model.card.score_quantiles
+    quantiles = card.score_quantiles
     if quantiles is None:
         raise InvalidParameter(
-            f"coverage is {coverage:g}, but {model.name} was exported without enough validation images: "
+            f"coverage is {coverage:g}, but {card.name} was exported without enough validation images: "
             "leave coverage out"
         )
     try:
