@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 
 class Arrivals:
     """Learns from each batch: as many rows as it answered may come within `patience_s`.
@@ -21,6 +23,14 @@ class Arrivals:
     def worth_waiting_until(self) -> float:
         """Until when others are worth waiting for; 0 where nobody is."""
         return self._until if self.expected and self.are_prompt else 0.0
+
+    def share(self, waiting: int, running: int, idle: int, runners: int) -> int:
+        """A runner's equal part of the rows that wait and, where clients are prompt, of those that run or may come;
+        otherwise idle runners share what waits.
+        """
+        if self.are_prompt:
+            return ceil((waiting + running + self.expected) / runners)
+        return ceil(waiting / idle)
 
     def note(self, now: float) -> None:
         """A row came."""

@@ -12,14 +12,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from math import ceil
 from typing import Generic
 
 from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
-from app.batching.entry import Entry, Places, Result
+from app.batching.entry import Entry, Places
 from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
+from app.batching.telling import Telling, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
 
@@ -27,10 +27,9 @@ from app.errors import DeviceFailed, Draining, Overloaded
 class Batcher(Generic[Row, Out]):
     """A bounded queue in front of one or more runners. Made and used inside the event loop.
 
-    An idle runner starts at once with the rows that wait; while all are busy rows gather, up to
-    `max_batch_size`. A full batch, which gains nothing by waiting, is handed over while all are busy, so that the first
-    that is free goes on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted
-    from the first row.
+    An idle runner starts at once with the rows that wait; while all are busy rows gather, up to `max_batch_size`. A
+    full batch, which gains nothing by waiting, is handed over while all are busy, so that the first that is free goes
+    on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted from the first row.
 
     Idle runners share the rows that wait. Where clients that are answered ask again at once, within `patience_s`, they
     are waited for as long, and a batch is a runner's equal part of all rows, theirs included. Otherwise the first of
@@ -39,10 +38,9 @@ class Batcher(Generic[Row, Out]):
     A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
     cores, say, each of which otherwise has a runner of its own.
 
-    Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's
-    waking. All rows that one turn of the loop brings then travel together.
-
-    With `lend_threads` idle runners' threads can be had for decoding (`idle_threads`).
+    Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's waking. All
+    rows that one turn of the loop brings then travel together. With `lend_threads` idle runners' threads can be had
+    for decoding (`idle_threads`).
     """
 
     def __init__(
@@ -69,14 +67,14 @@ class Batcher(Generic[Row, Out]):
         self._on_batch = on_batch
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
-        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, max_queue_rows)
+        self.telling = Telling(self._loop)
+        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.telling, max_queue_rows)
         self._rows = self._queue.entries  # to look at: its length is asked for several times a row
         self._running = 0  # rows inside runners, or handed over to them
         self._arrivals = Arrivals(patience_s)
         self._lanes = Lanes(runners, alone)
         self._pumping: asyncio.Handle | None = None
         self._waiting: asyncio.TimerHandle | None = None
-        self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
         self.accepts_rows = True
         """False once the model is being unloaded, the server is shutting down, or the device has failed."""
         self._closing = False
@@ -89,9 +87,7 @@ class Batcher(Generic[Row, Out]):
 
     @property
     def queue_rows(self) -> int:
-        """Rows that hold a place in the queue: those waiting and those reserved for requests still
-        decoding.
-        """
+        """Rows that hold a place in the queue: those waiting and those reserved for requests still decoding."""
         return self._queue.places_taken
 
     @property
@@ -114,34 +110,28 @@ class Batcher(Generic[Row, Out]):
     def check_room(self, rows: int) -> None:
         """Raise what `reserve` would raise now for want of room, so that a body need not be read in vain."""
         if self._failure is not None:
-            raise _copy(self._failure)
+            raise copy_failure(self._failure)
         if self._closing:
             raise Draining("the model is being unloaded or the server is shutting down: try again")
         self._queue.check_room(rows, self.expected_wait_s)
 
     def reserve(self, rows: int, deadline: float) -> Places[Row, Out]:
-        """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before
-        decoding.
+        """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before decoding.
 
-        Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait
-        beyond the deadline, Draining or DeviceFailed where nothing is accepted any more.
+        Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait beyond the
+        deadline, Draining or DeviceFailed where nothing is accepted any more.
         """
         self.check_room(rows)
         wait = 0.0 if self.inline else self.expected_wait_s()  # inline a row starts within the loop's turn
         left = deadline - self._loop.time()
         if wait > left:
             raise Overloaded(
-                f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left) * 1e3:,.0f} "
-                "ms away: "
+                f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left) * 1e3:,.0f} ms away: "
                 "try again later or allow more (timeout_ms)",
                 retry_after_s=wait - left,
             )
         self._queue.reserved += rows
         return Places(self, rows, deadline)
-
-    def do_afterwards(self, call: Callable[[], object]) -> None:
-        """For a row's `settle`: have `call` made once every row of its batch was told."""
-        self._afterwards.append(call)
 
     async def close(self) -> None:
         """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
@@ -154,7 +144,7 @@ class Batcher(Generic[Row, Out]):
         """As app.batching.entry.Queue has it; so are `abandon` and `release`."""
         self._queue.reserved -= 1
         if self._failure is not None:
-            self._loop.call_soon(self._queue.settle, entry, _copy(self._failure))
+            self._loop.call_soon(self.telling.settle, entry, copy_failure(self._failure))
             self._check_drained()
             return
         self._rows.append(entry)
@@ -217,12 +207,10 @@ class Batcher(Generic[Row, Out]):
 
     def _find_share(self) -> int:
         """Rows of the next batch. One that is handed over is full."""
-        rows, runners = len(self._rows), self._lanes.idle
-        if not runners:
+        if not (idle := self._lanes.idle):
             return self.max_batch_size
-        if self._arrivals.are_prompt:
-            rows, runners = rows + self._running + self._arrivals.expected, len(self._lanes.runners)
-        return min(self.max_batch_size, ceil(rows / runners))
+        share = self._arrivals.share(len(self._rows), self._running, idle, len(self._lanes.runners))
+        return min(self.max_batch_size, share)
 
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
         rows = [entry.row for entry in batch]
@@ -247,30 +235,13 @@ class Batcher(Generic[Row, Out]):
         self._on_batch(size, outcome.seconds)
         if len(outcome.outputs) == size:
             self._pace.record(size, outcome.seconds)
-        for place, entry in enumerate(batch):
-            if place in outcome.outputs:
-                queued = outcome.started - entry.submitted
-                self._queue.settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
-            elif outcome.device_failure is not None:
-                self._queue.settle(entry, _copy(outcome.device_failure))
-            else:
-                self._queue.settle(entry, outcome.failures[place])
-        afterwards, self._afterwards = self._afterwards, []
-        for call in afterwards:
-            self._queue.tell(call)
+        self.telling.settle_batch(batch, outcome)
         if outcome.device_failure is not None and self._failure is None:
             self._fail(outcome.device_failure)
 
     def _fail(self, failure: DeviceFailed) -> None:
-        """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model
-        again.
-        """
+        """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model again."""
         self._failure, self.accepts_rows = failure, False
         for entry in self._queue.take(len(self._rows)):
-            self._queue.settle(entry, _copy(failure))
+            self.telling.settle(entry, copy_failure(failure))
         self._on_device_failure(failure)
-
-
-def _copy(failure: DeviceFailed) -> DeviceFailed:
-    """A fresh exception for every row: one raised twice would gather the tracebacks of all its raisings."""
-    return DeviceFailed(failure.detail)

@@ -7,16 +7,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic
 
-from app.batching.entry import Entry, Result
+from app.batching.entry import Entry
 from app.batching.isolation import Out, Row
+from app.batching.telling import Telling
 from app.errors import DeadlineExceeded, Overloaded, TooManyRows
 
 
 class WaitingRows(Generic[Row, Out]):
     """Rows in the order in which they came. Those whose deadline passed, or that nobody wants, are never given out."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, max_rows: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, telling: Telling, max_rows: int) -> None:
         self._loop = loop
+        self._telling = telling
         self._max_rows = max_rows
         self.entries: deque[Entry[Row, Out]] = deque()
         """Those that are decoded and wait for a runner."""
@@ -73,23 +75,10 @@ class WaitingRows(Generic[Row, Out]):
                 taken.append(entry)
         return taken
 
-    def settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
-        """Tell whoever waits for a row."""
-        settle, entry.settle = entry.settle, None
-        if settle is not None:
-            self.tell(settle, outcome)
-
-    def tell(self, call: Callable[..., object], *arguments: object) -> None:
-        """What goes wrong on the way to one client must not reach the other rows of the batch."""
-        try:
-            call(*arguments)
-        except Exception as error:
-            self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
-
     def _is_wanted(self, entry: Entry[Row, Out], now: float) -> bool:
         if entry.settle is None:
             return False
         if entry.deadline <= now:
-            self.settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
+            self._telling.settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
             return False
         return True

@@ -228,7 +228,7 @@ class HotCycle:
         end = "\r\n" if self.keep_alive else "connection: close\r\n\r\n"
         answer = (head + end).encode("latin-1") + body
         if rows > _FEW_ROWS and self.keep_alive:
-            self._ticket.model.batcher.do_afterwards(partial(transport.write, answer))
+            self._ticket.model.batcher.telling.do_afterwards(partial(transport.write, answer))
         else:
             transport.write(answer)
 

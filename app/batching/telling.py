@@ -1,0 +1,55 @@
+"""Telling: how rows' outcomes reach those who wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from app.batching.entry import Entry, Result
+from app.batching.isolation import Out, Outcome, Row
+from app.errors import DeviceFailed
+
+
+class Telling:
+    """What goes wrong on the way to one client must not reach the other rows of the batch."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
+
+    def settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
+        """Tell whoever waits for a row, once."""
+        settle, entry.settle = entry.settle, None
+        if settle is not None:
+            self._call(settle, outcome)
+
+    def do_afterwards(self, call: Callable[[], object]) -> None:
+        """For a row's `settle`: have `call` made once every row of its batch was told."""
+        self._afterwards.append(call)
+
+    def settle_batch(self, batch: Sequence[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
+        """Tell every row of a batch what became of it."""
+        size = len(batch)
+        for place, entry in enumerate(batch):
+            if place in outcome.outputs:
+                queued = outcome.started - entry.submitted
+                self.settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
+            elif outcome.device_failure is not None:
+                self.settle(entry, copy_failure(outcome.device_failure))
+            else:
+                self.settle(entry, outcome.failures[place])
+        if self._afterwards:
+            afterwards, self._afterwards = self._afterwards, []
+            for call in afterwards:
+                self._call(call)
+
+    def _call(self, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
+
+
+def copy_failure(failure: DeviceFailed) -> DeviceFailed:
+    """A fresh exception for every row: one raised twice would gather the tracebacks of all its raisings."""
+    return DeviceFailed(failure.detail)
