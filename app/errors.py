@@ -9,7 +9,7 @@ ConvserveError
 ├── MethodNotAllowed 405
 ├── RequestTimeout 408
 ├── Conflict 409 ── LoadRefused
-├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyImages, TooManyRows
+├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyParts, TooManyImages, TooManyRows
 ├── UnsupportedType 415
 ├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429

@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(10_000_000, ge=1, description="bytes of one encoded image")
     max_request_bytes: int = Field(64_000_000, ge=1, description="bytes of one request, after inflating")
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of one image, read from its header")
+    max_parts: int = Field(100_000, ge=1, description="segments, chunks, blocks, strips and frames of one image file")
+    max_scanned: int = Field(1_000_000_000, ge=1, description="samples that the scans of one JPEG go over, together")
     max_images: int = Field(64, ge=1, description="images in one request")
 
     header_timeout_s: float = Field(10, gt=0, description="seconds for the header of a request, from its first byte")
@@ -127,7 +129,7 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        return Limits(max_image_bytes=self.max_image_bytes, max_pixels=self.max_pixels)
+        return Limits(self.max_image_bytes, self.max_pixels, self.max_parts, self.max_scanned)
 
 
 def load_settings(flags: Sequence[str] = (), file: Path | None = None, *, environment: bool = True) -> Settings:

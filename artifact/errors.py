@@ -45,6 +45,12 @@ class TooManyPixels(TooLarge):
     code, title = "too_many_pixels", "The image has too many pixels"
 
 
+class TooManyParts(TooLarge):
+    """Work that is neither bytes nor pixels."""
+
+    code, title = "too_many_parts", "The image has too many parts"
+
+
 class UnsupportedType(ConvserveError):
     status, code, title = 415, "unsupported_type", "Unsupported type"
 

@@ -6,40 +6,72 @@ Training, proof, evaluation and serving all come through here, so that every one
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 # Pillow registers these formats only when their plugins are imported.
 from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  # isort: skip
 
 from artifact.card import ImagePolicy
-from artifact.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
+from artifact.errors import ConvserveError, EmptyBody, ImageTooLarge, UnsupportedType
+from artifact.images.containers.avif import read_avif
+from artifact.images.containers.bmp import read_bmp
+from artifact.images.containers.gif import read_gif
+from artifact.images.containers.jpeg import read_jpeg
+from artifact.images.containers.png import holds_every_row, read_png
+from artifact.images.containers.tiff import read_tiff
+from artifact.images.containers.webp import read_webp
+from artifact.images.contents import Contents, check_pixels, damaged
 from artifact.images.fit import fit_image
-from artifact.images.formats import FORMATS, SUPPORTED
+from artifact.images.foreign import name_foreign
+from artifact.images.formats import find_format
 from artifact.images.frame import Opened, Pixels
 from artifact.images.limits import Limits
-from artifact.images.plain import decode_plain, find_plain
+from artifact.images.metadata import UPRIGHT, find_orientation, read_exif
+from artifact.images.plain import decode_jpeg, decode_plain, is_fast
 
 # Pillow's own guard warns at one limit and raises at another; ours is checked from the header, before any decoding.
 Image.MAX_IMAGE_PIXELS = None
 
-_ORIENTATION = 0x0112  # the EXIF tag
-_EXCHANGED = 5  # from this orientation on, width and height are
+_READERS: dict[str, Callable[[bytes, Limits], Contents]] = {
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "WEBP": read_webp,
+    "GIF": read_gif,
+    "BMP": read_bmp,
+    "TIFF": read_tiff,
+    "AVIF": read_avif,
+}
+_JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Up to here an image is decoded sooner than a thread has woken up.
 SMALL_PIXELS = 64 * 64
 SMALL_BYTES = 65_536  # it may hold other things than pixels
+SMALL_SCANS = 16
 
 
 def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None) -> Pixels:
     """Decode one encoded image into uint8 [height, width, channels] as `policy` declares.
 
-    Raises EmptyBody, ImageTooLarge, TooManyPixels, UnsupportedType or UndecodableImage; each names the remedy.
+    Raises EmptyBody, ImageTooLarge, TooManyPixels, TooManyParts, UnsupportedType or UndecodableImage; each names the
+    remedy.
     """
-    if (pixels := decode_small(data, policy, limits or Limits())) is not None:
-        return pixels
-    return fit_image(open_image(data, limits, policy), policy)[0]
+    limits = limits or Limits()
+    contents = read_contents(data, limits)
+    if is_fast(contents) and not policy.reduced_decode:
+        return _fit_plain(decode_plain(contents), policy)
+    return fit_image(_decode(contents, limits, policy), policy)[0]
 
 
 def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
@@ -48,15 +80,13 @@ def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | N
     """
     if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or policy.width * policy.height > SMALL_PIXELS:
         return None
-    plain = find_plain(data)
-    if plain is None or plain.height * plain.width > min(SMALL_PIXELS, limits.max_pixels):
+    try:
+        contents = read_contents(data, limits)
+        if not is_fast(contents) or contents.height * contents.width > SMALL_PIXELS or contents.scans > SMALL_SCANS:
+            return None
+        return _fit_plain(decode_plain(contents), policy)
+    except ConvserveError:
         return None
-    if (pixels := decode_plain(data, plain)) is None:
-        return None
-    shape, as_it_is = policy.shape, policy.fit == "stretch" and policy.polarity == "any"
-    if as_it_is and (plain.height, plain.width, plain.channels) == shape:
-        return pixels.reshape(shape)
-    return fit_image(Opened(Image.fromarray(pixels), plain.width, plain.height), policy)[0]
 
 
 def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolicy | None = None) -> Opened:
@@ -66,6 +96,11 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
     allows it.
     """
     limits = limits or Limits()
+    return _decode(read_contents(data, limits), limits, reduce_for)
+
+
+def read_contents(data: bytes, limits: Limits) -> Contents:
+    """What the header walk finds: the pixels alone, still encoded. Raises what decode_image raises."""
     if not data:
         raise EmptyBody("the image is empty (0 bytes): send the bytes of an image file")
     if len(data) > limits.max_image_bytes:
@@ -73,63 +108,85 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
             f"the image has {len(data):,} bytes, the limit (max_image_bytes) is {limits.max_image_bytes:,}: "
             "send a smaller one or raise the limit"
         )
-    plain = find_plain(data)
-    if plain is not None and not (reduce_for is not None and reduce_for.reduced_decode):
-        _check_pixels(plain.width, plain.height, limits)
-        if (pixels := decode_plain(data, plain)) is not None:
-            return Opened(Image.fromarray(pixels), plain.width, plain.height)
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=list(FORMATS))
-    except UnidentifiedImageError as error:
-        raise _unidentified(data) from error
-    except Exception as error:  # Pillow's parsers raise errors of many kinds on damaged headers
-        raise UndecodableImage(f"the header of the image is damaged ({error}): send the file again, whole") from error
-    width, height = image.size
-    _check_pixels(width, height, limits)
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        factor = 1
-        if reduce_for is not None and reduce_for.reduced_decode:
-            factor = _reduce(image, reduce_for, turned=orientation != 1)
-        image.load()
-        if orientation != 1:
-            image = ImageOps.exif_transpose(image)
-        if orientation >= _EXCHANGED:
-            width, height = height, width
-        return Opened(_to_plain(image), width / factor, height / factor)
-    except UnsupportedType:
-        raise
-    except Exception as error:
-        raise UndecodableImage(
-            f"the {image.format or 'image'} of {len(data):,} bytes can't be decoded ({error}): "
-            "it is truncated or damaged, send the file again, whole"
-        ) from error
+    format = find_format(data)
+    if format is None:
+        raise name_foreign(data)
+    return _READERS[format](data, limits)
 
 
-def _check_pixels(width: int, height: int, limits: Limits) -> None:
-    if width * height > limits.max_pixels:
-        raise TooManyPixels(
-            f"the image has {width}x{height} = {width * height:,} pixels, the limit (max_pixels) is "
-            f"{limits.max_pixels:,}: scale it down or raise the limit"
-        )
+def _fit_plain(pixels: Pixels, policy: ImagePolicy) -> Pixels:
+    """`fit_image` for what `decode_plain` gives; pixels that are already right pass as they are."""
+    as_it_is = policy.fit == "stretch" and policy.polarity == "any"
+    if as_it_is and pixels.shape == (policy.shape[:2] if policy.channels == 1 else policy.shape):
+        return pixels.reshape(policy.shape)
+    return fit_image(Opened(Image.fromarray(pixels), pixels.shape[1], pixels.shape[0]), policy)[0]
 
 
-def _reduce(image: Image.Image, policy: ImagePolicy, *, turned: bool) -> int:
-    """Ask the JPEG decoder for a smaller image (DCT scaling) while its shorter side stays at least twice the target.
+def _decode(contents: Contents, limits: Limits, reduce_for: ImagePolicy | None) -> Opened:
+    reduce_for = reduce_for if reduce_for is not None and reduce_for.reduced_decode else None
+    if contents.format == "JPEG":
+        return _decode_jpeg(contents, reduce_for)
+    if is_fast(contents):
+        image, orientation = Image.fromarray(decode_plain(contents)), contents.orientation
+    else:
+        image, orientation = _load(contents, limits)
+    image = _turn(image, orientation)
+    return Opened(image, *image.size)
 
-    Returns the factor; 1 where the image is too small for it or no JPEG. An image that will be turned is only divided
-    evenly: its partial pixels would come to lie at the left or on top, where an extent can't tell.
+
+def _decode_jpeg(contents: Contents, reduce_for: ImagePolicy | None) -> Opened:
+    factor = 1 if reduce_for is None else _find_factor(contents, reduce_for)
+    pixels = decode_jpeg(contents, factor)
+    pixels = pixels[..., 0] if contents.channels == 1 else pixels
+    image = _turn(_to_plain(Image.fromarray(pixels, _JPEG_MODES[contents.channels])), contents.orientation)
+    if factor == 1:
+        return Opened(image, *image.size)
+    sides = contents.width / factor, contents.height / factor
+    return Opened(image, *(sides if image.size == pixels.shape[1::-1] else sides[::-1]))
+
+
+def _find_factor(contents: Contents, policy: ImagePolicy) -> int:
+    """By how much a JPEG is decoded smaller (DCT scaling): its shorter side stays at least twice the target.
+
+    An image that will be turned is only divided evenly: its partial pixels would come to lie at the left or on top,
+    where an extent can't tell.
     """
-    width, height = image.size
+    width, height = contents.width, contents.height
     least = 2 * max(policy.width, policy.height)
     for factor in (8, 4, 2):
         even = width % factor == height % factor == 0
-        if min(width, height) // factor >= least and (even or not turned):
-            return factor if image.draft(None, (width // factor, height // factor)) is not None else 1
+        if min(width, height) // factor >= least and (even or contents.orientation == UPRIGHT):
+            return factor
     return 1
 
 
-def _to_plain(image: Image.Image) -> Image.Image:
+def _load(contents: Contents, limits: Limits) -> tuple[Image.Image, int]:
+    """What Pillow gives for any other format, as L or RGB, and the orientation that is still to be applied."""
+    size = len(contents.data)
+    try:
+        image: Image.Image = Image.open(io.BytesIO(contents.data), formats=[contents.format])
+    except Exception as error:  # Pillow's parsers raise errors of many kinds on damaged headers
+        raise damaged(contents.format, size, error) from error
+    check_pixels(*image.size, limits)
+    orientation = contents.orientation
+    if contents.format == "AVIF":  # Pillow states what the picture's properties say
+        orientation = find_orientation(read_exif(image.info.get("exif", b"")))
+    try:
+        image.load()
+        if contents.format == "PNG" and not np.asarray(image)[-1].any() and not holds_every_row(contents.data):
+            raise damaged("PNG", size, "rows are missing")
+        return _to_plain(image, is_bmp=contents.format == "BMP"), orientation
+    except ConvserveError:
+        raise
+    except Exception as error:
+        raise damaged(contents.format, size, error) from error
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _to_plain(image: Image.Image, *, is_bmp: bool = False) -> Image.Image:
     """Any mode to L or RGB: alpha is composited on white, 16 bits are scaled to 8 (Pillow's convert clips them)."""
     mode = image.mode
     if mode in ("L", "RGB") and "transparency" not in image.info:
@@ -144,24 +201,8 @@ def _to_plain(image: Image.Image) -> Image.Image:
     if mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         gray = mode in ("L", "LA", "La", "1")
         image = image.convert("RGBA")
+        if is_bmp and image.getchannel("A").getextrema() == (0, 0):
+            return image.convert("RGB")  # nobody means a picture that is nowhere: the fourth byte says nothing
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("L" if gray else "RGB")
     return image.convert("L" if mode == "1" else "RGB")
-
-
-def _unidentified(data: bytes) -> UndecodableImage | UnsupportedType:
-    """Name what the bytes are, where that tells the sender what to do."""
-    head = data[:512].lstrip()
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis"):
-        return UnsupportedType(
-            f"HEIC images are not supported, only {SUPPORTED}: save it as JPEG "
-            "(on an iPhone: Settings, Camera, Formats, Most Compatible)"
-        )
-    if head.startswith((b"<svg", b"<?xml")):
-        return UnsupportedType(f"SVG drawings are not supported, only {SUPPORTED}: save it as PNG")
-    if head.startswith(b"%PDF"):
-        return UnsupportedType(f"PDF documents are not supported, only {SUPPORTED}: save the page as PNG")
-    shown = data[:8].hex(" ")
-    return UndecodableImage(
-        f"{len(data):,} bytes beginning {shown} are no image of a supported type: send {SUPPORTED} files"
-    )

@@ -31,3 +31,34 @@ MEDIA_TYPES = {suffix: format.media_type for format in FORMATS.values() for suff
 """By the suffix of a file, lower case."""
 
 IMAGE_SUFFIXES = tuple(MEDIA_TYPES)
+
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",  # BigTIFF
+    b"MM\0+": "TIFF",
+    b"BM": "BMP",
+}
+_AVIF = frozenset((b"avif", b"avis"))
+
+
+def find_format(data: bytes) -> str | None:
+    """The key in FORMATS of what an image file begins with; None for any other file."""
+    for beginning, format in _BEGINNINGS.items():
+        if data.startswith(beginning):
+            return format
+    if data.startswith(b"RIFF"):
+        return "WEBP" if data[8:12] == b"WEBP" else None
+    if data[4:8] == b"ftyp":
+        return "AVIF" if _AVIF & set(read_brands(data)) else None
+    return None
+
+
+def read_brands(data: bytes) -> list[bytes]:
+    """The brands of a file of the ISO family (HEIC, AVIF, MP4), the major one first."""
+    end = min(int.from_bytes(data[:4]), 4096)
+    return [data[8:12], *(data[place : place + 4] for place in range(16, end - 3, 4))]

@@ -1,4 +1,4 @@
-"""The fast decoders give Pillow's pixels, and leave to Pillow whatever they might give others for."""
+"""The fast decoders give Pillow's pixels, and take nothing that they might give others for."""
 
 import io
 import os
@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact.images.plain import MOST_PNG_PIXELS, decode_plain, find_plain
+from artifact.errors import ConvserveError, UndecodableImage
+from artifact.images.decode import read_contents
+from artifact.images.limits import Limits
+from artifact.images.plain import MOST_PNG_PIXELS, decode_plain, is_fast
 
 RANDOM = np.random.default_rng(0)
 GRAY = RANDOM.integers(0, 256, (28, 31), dtype=np.uint8)
@@ -27,17 +30,11 @@ def encode(pixels: Any, kind: str, **options: Any) -> bytes:
 
 
 def decode(data: bytes) -> np.ndarray:
-    plain = find_plain(data)
-    assert plain is not None
-    pixels = decode_plain(data, plain)
-    assert pixels is not None
-    assert pixels.shape[:2] == (plain.height, plain.width)
+    contents = read_contents(data, Limits())
+    assert is_fast(contents)
+    pixels = decode_plain(contents)
+    assert pixels.shape[:2] == (contents.height, contents.width)
     return pixels
-
-
-def is_left_to_pillow(data: bytes) -> bool:
-    plain = find_plain(data)
-    return plain is None or decode_plain(data, plain) is None
 
 
 def read_with_pillow(data: bytes) -> np.ndarray:
@@ -86,8 +83,8 @@ def test_a_jpeg_has_the_pixels_of_pillow(pixels: np.ndarray, options: dict[str, 
 @pytest.mark.skipif("CONVSERVE_DATA_DIR" not in os.environ, reason="the photos need CONVSERVE_DATA_DIR")
 def test_photos_have_the_pixels_of_pillow() -> None:
     photos = sorted((Path(os.environ["CONVSERVE_DATA_DIR"]) / "photos").glob("*.JPEG"))
-    plain = [data for data in map(Path.read_bytes, photos) if find_plain(data)]
-    assert len(plain) > len(photos) / 2
+    plain = [data for data in map(Path.read_bytes, photos) if is_fast(read_contents(data, Limits()))]
+    assert len(plain) == len(photos) == 50
     assert all(np.array_equal(decode(data), read_with_pillow(data)) for data in plain)
 
 
@@ -104,53 +101,83 @@ def test_an_upright_jpeg_with_exif_is_plain() -> None:
     assert np.array_equal(decode(data), read_with_pillow(data))
 
 
-TRANSPARENT = Image.fromarray(GRAY)
-LEFT = {
+OTHERS = {
     "turned jpeg": encode(COLOR, "JPEG", exif=with_orientation(6)),
-    "exif that is silent": encode(COLOR, "JPEG", exif=with_orientation(None)),
-    "damaged exif": encode(COLOR, "JPEG", exif=b"Exif\0\0MM\0*\0\0\xff\xff"),
     "cmyk jpeg": encode(Image.fromarray(COLOR).convert("CMYK"), "JPEG"),
-    "two pictures": encode(COLOR, "MPO", save_all=True, append_images=[Image.fromarray(COLOR)]),
     "turned png": encode(COLOR, "PNG", exif=with_orientation(6)),
     "png with a color that is transparent": encode(GRAY, "PNG", transparency=7),
     "png with alpha": encode(Image.fromarray(COLOR).convert("RGBA"), "PNG"),
     "palette": encode(Image.fromarray(COLOR).quantize(), "PNG"),
     "16 bits": encode(GRAY.astype(np.uint16), "PNG"),
     "1 bit": encode(Image.fromarray(GRAY).convert("1"), "PNG"),
-    "animated png": encode(GRAY, "PNG", save_all=True, append_images=[Image.fromarray(255 - GRAY)]),
     "large png": encode(np.zeros((MOST_PNG_PIXELS // 128 + 1, 128), np.uint8), "PNG"),
     "webp": encode(COLOR, "WEBP"),
+}
+
+
+@pytest.mark.parametrize("data", OTHERS.values(), ids=OTHERS.keys())
+def test_what_is_not_plain_is_left_to_others(data: bytes) -> None:
+    assert not is_fast(read_contents(data, Limits()))
+
+
+PLAIN = {
+    "exif that is silent": (encode(COLOR, "JPEG", exif=with_orientation(None)), None),
+    "damaged exif": (
+        encode(COLOR, "JPEG", exif=b"Exif\0\0MM\0*\0\0\xff\xff"),
+        read_with_pillow(encode(COLOR, "JPEG")),
+    ),
+    "two pictures": (encode(COLOR, "MPO", save_all=True, append_images=[Image.fromarray(GRAY)]), None),
+    "animated png": (encode(GRAY, "PNG", save_all=True, append_images=[Image.fromarray(255 - GRAY)]), GRAY),
+    "png with an unknown chunk": (png(HEADER, (b"abCd", b""), DATA, END), np.array([[0x10, 0x20]])),
+    "png with a broken text": (png(HEADER, (b"zTXt", b"a\0\0b"), DATA, END), np.array([[0x10, 0x20]])),
+    "png without an end": (png(HEADER, DATA), np.array([[0x10, 0x20]])),
+    "png with junk behind it": (png(HEADER, DATA) + b"\0\0\0\x05....junk", np.array([[0x10, 0x20]])),
+}
+
+
+@pytest.mark.parametrize(("data", "pixels"), PLAIN.values(), ids=PLAIN.keys())
+def test_metadata_leave_an_image_plain(data: bytes, pixels: np.ndarray | None) -> None:
+    assert np.array_equal(decode(data), read_with_pillow(data) if pixels is None else pixels)
+
+
+DAMAGED = {
     "png with a wrong checksum": png(HEADER, DATA, END, crc=1),
-    "png with an unknown chunk": png(HEADER, (b"abCd", b""), DATA, END),
     "png without pixels": png(HEADER, END),
     "png with too few pixels": png(HEADER, (b"IDAT", zlib.compress(b"\0\x10")), END),
     "png with a wrong filter": png(HEADER, (b"IDAT", zlib.compress(b"\x09\x10\x20")), END),
     "png of no width": png((b"IHDR", struct.pack(">IIBBBBB", 0, 1, 8, 0, 0, 0, 0)), DATA, END),
-    "nothing": b"",
+    "png of Apple's kind": png(HEADER, (b"CgBI", b"\0\0\0\0"), DATA, END),
     "words": b"\xff\xd8\xff" + b"no picture at all" * 9,
 }
 
 
-@pytest.mark.parametrize("data", LEFT.values(), ids=LEFT.keys())
-def test_what_is_not_plain_is_left_to_pillow(data: bytes) -> None:
-    assert is_left_to_pillow(data)
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_image_is_refused(data: bytes) -> None:
+    with pytest.raises(UndecodableImage):
+        decode_plain(read_contents(data, Limits()))
 
 
 def test_a_handmade_png_is_plain() -> None:
     assert decode(png(HEADER, DATA, END)).tolist() == [[0x10, 0x20]]
 
 
-@pytest.mark.parametrize("data", [encode(GRAY, "PNG"), encode(COLOR, "JPEG"), encode(SMOOTH, "JPEG")], ids=len)
-def test_a_truncated_image_is_left_to_pillow(data: bytes) -> None:
-    for size in range(len(data) - 2):
-        assert is_left_to_pillow(data[:size])
+@pytest.mark.parametrize("data", [encode(GRAY, "PNG")[:-12], encode(COLOR, "JPEG"), encode(SMOOTH, "JPEG")], ids=len)
+def test_a_truncated_image_is_refused(data: bytes) -> None:
+    for size in range(1, len(data) - 2):
+        with pytest.raises(ConvserveError):
+            decode(data[:size])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_damaged_image_has_the_pixels_of_pillow_or_is_left_to_it(kind: str) -> None:
-    whole = encode(COLOR, kind)
+def test_a_damaged_image_has_the_pixels_of_pillow_or_is_refused(kind: str) -> None:
+    whole, refused = encode(COLOR, kind), 0
     for place in RANDOM.integers(0, len(whole), 500):
         data = bytearray(whole)
         data[place] ^= 1 << int(RANDOM.integers(8))
-        if not is_left_to_pillow(bytes(data)):
-            assert np.array_equal(decode(bytes(data)), read_with_pillow(bytes(data)))
+        try:
+            pixels = decode(bytes(data))
+        except ConvserveError:
+            refused += 1
+            continue
+        assert np.array_equal(pixels, read_with_pillow(read_contents(bytes(data), Limits()).data))
+    assert 0 < refused < 500

@@ -1,0 +1,130 @@
+"""The chunks of a PNG (W3C PNG, third edition): those that make pixels, checked and kept, and the orientation."""
+
+from __future__ import annotations
+
+import binascii
+import struct
+import zlib
+
+from artifact.errors import UndecodableImage
+from artifact.images.contents import Contents, check_parts, check_pixels, damaged
+from artifact.images.limits import Limits
+from artifact.images.metadata import UPRIGHT, find_orientation, read_exif
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER = struct.Struct(">I4sIIBBBBB")
+_CHUNK = struct.Struct(">I4s")
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+_PIXELS = frozenset((b"IHDR", b"tRNS", b"IDAT"))
+_TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
+_XMP, _RAW_EXIF = b"XML:com.adobe.xmp", b"Raw profile type exif"
+# Samples a pixel, by color type.
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PALETTE = 3
+# The bytes that tRNS has at least, by the color types that may have one.
+_TRANSPARENCY = {0: 2, 2: 6, _PALETTE: 1}
+# How much of a text is inflated to find an orientation in it.
+_TEXT_BYTES = 65_536
+# First column and row, and their steps, of the passes of an interlaced image.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def read_png(data: bytes, limits: Limits) -> Contents:
+    """Raises TooManyPixels, TooManyParts, UndecodableImage: for a wrong checksum too, where pixels are in the chunk."""
+    try:
+        length, kind, width, height, depth, color, compression, filtering, interlace = _HEADER.unpack_from(data, 8)
+    except struct.error:
+        raise damaged("PNG", len(data), "it ends in its header") from None
+    if (length, kind, compression, filtering) != (13, b"IHDR", 0, 0) or color not in _SAMPLES or not width * height:
+        raise damaged("PNG", len(data), "its header is none")
+    check_pixels(width, height, limits)
+    place, run, parts, has_data, is_transparent = 8, 0, 0, False, False
+    kept: list[bytes] = []  # what stands before `run`, where everything that stays begins that isn't in here
+    exif = xmp = b""
+    while place + 8 <= len(data):
+        length, kind = _CHUNK.unpack_from(data, place)
+        end = place + 12 + length
+        parts += 1
+        if parts > limits.max_parts:
+            check_parts(parts, "chunks", limits)
+        if kind in _PIXELS or (kind == b"PLTE" and color == _PALETTE):
+            if end > len(data) or zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+                raise damaged("PNG", len(data), f"its chunk {kind.decode()} ends early or has a wrong checksum")
+            if kind == b"IDAT":
+                has_data = True
+            if kind != b"tRNS" or (not has_data and length >= _TRANSPARENCY.get(color, length + 1)):
+                is_transparent = is_transparent or kind == b"tRNS"
+                place = end
+                continue
+        elif kind == b"IEND":
+            break
+        elif kind == b"eXIf":
+            exif = exif or data[place + 8 : end - 4]
+        elif kind in _TEXTS:
+            if data.startswith((_XMP, _RAW_EXIF), place + 8):
+                keyword, text = _read_text(kind, data[place + 8 : end - 4])
+                exif = exif or (_read_hex(text) if keyword == _RAW_EXIF else b"")
+                xmp = xmp or (text if keyword == _XMP else b"")
+        elif not kind.isalpha() or (kind[:1].isupper() and kind != b"PLTE"):
+            if has_data:
+                break  # junk behind the pixels
+            raise UndecodableImage(
+                f"the PNG has a critical chunk {kind!r} that is not known: it is damaged, or Apple's own kind of PNG: "
+                "save it as a standard PNG"
+            )
+        kept.append(data[run:place])
+        run = place = end
+    if not has_data:
+        raise damaged("PNG", len(data), "it ends before its pixels")
+    orientation = find_orientation(read_exif(exif), xmp) if exif or xmp else UPRIGHT
+    is_whole = not kept and data.startswith(_END, place)
+    clean = data if is_whole else b"".join((*kept, data[run:place], _END))
+    is_plain = color in (0, 2) and depth == 8 and not interlace and not is_transparent and orientation == UPRIGHT
+    return Contents("PNG", clean, orientation, width, height, _SAMPLES[color], 1, is_plain)
+
+
+def holds_every_row(data: bytes) -> bool:
+    """Whether what a PNG (as `read_png` gives it) inflates to is as long as its header says. Inflates no more."""
+    width, height, depth, color, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * _SAMPLES[color]
+    missing = 0
+    for left, top, across, down in _PASSES if interlace else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        missing += rows * (1 + (columns * bits + 7) // 8) if columns > 0 and rows > 0 else 0
+    inflater, place = zlib.decompressobj(), 8
+    while missing > 0:
+        length, kind = _CHUNK.unpack_from(data, place)
+        if kind == b"IEND":
+            return False
+        waiting = data[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        while waiting and missing > 0:
+            missing -= len(inflater.decompress(waiting, _TEXT_BYTES))
+            waiting = inflater.unconsumed_tail
+        place += 12 + length
+    return True
+
+
+def _read_text(kind: bytes, chunk: bytes) -> tuple[bytes, bytes]:
+    """Keyword and text, as much as is needed of it; an empty text where it can't be read."""
+    keyword, _, text = chunk.partition(b"\0")
+    is_deflated = kind == b"zTXt"
+    if kind == b"iTXt":
+        is_deflated = text[:1] == b"\1"
+        text = text[2:].partition(b"\0")[2].partition(b"\0")[2]
+    elif is_deflated:
+        text = text[1:]
+    if not is_deflated:
+        return keyword, text
+    try:
+        return keyword, zlib.decompressobj().decompress(text, _TEXT_BYTES)
+    except zlib.error:
+        return keyword, b""
+
+
+def _read_hex(text: bytes) -> bytes:
+    """ImageMagick's raw profile: a line with its name, one with its length, then hexadecimal lines."""
+    digits = b"".join(text.split(b"\n")[3:])
+    try:
+        return binascii.unhexlify(digits[: len(digits) & ~1])
+    except binascii.Error:
+        return b""
