@@ -26,6 +26,8 @@ class Contents(NamedTuple):
     """Of a JPEG."""
     is_plain: bool = False
     """Whether what is stored are the pixels that the policy asks for: 8 bits, gray or color, upright."""
+    inner: tuple[Contents, ...] = ()
+    """The JPEGs that a TIFF's strips are."""
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:

@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # Pillow registers these formats only when their plugins are imported.
 from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  # isort: skip
@@ -165,12 +165,16 @@ def _load(contents: Contents, limits: Limits) -> tuple[Image.Image, int]:
     size = len(contents.data)
     try:
         image: Image.Image = Image.open(io.BytesIO(contents.data), formats=[contents.format])
+    except UnidentifiedImageError as error:  # its text names an object of ours
+        raise damaged(contents.format, size, "its header can't be read") from error
     except Exception as error:  # Pillow's parsers raise errors of many kinds on damaged headers
         raise damaged(contents.format, size, error) from error
     check_pixels(*image.size, limits)
     orientation = contents.orientation
     if contents.format == "AVIF":  # Pillow states what the picture's properties say
         orientation = find_orientation(read_exif(image.info.get("exif", b"")))
+    for jpeg in contents.inner:
+        decode_jpeg(jpeg)  # for its verdict: libtiff only warns
     try:
         image.load()
         if contents.format == "PNG" and not np.asarray(image)[-1].any() and not holds_every_row(contents.data):

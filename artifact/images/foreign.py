@@ -101,4 +101,4 @@ def _name_base64(head: bytes) -> BadRequest | None:
         return None
     whole = match[1][: len(match[1]) & ~3].translate(bytes.maketrans(b"-_", b"+/"))
     format = find_format(base64.b64decode(whole))
-    return UndecodableImage(f"this is base64 text of a {format} file, no image: {_IN_JSON}") if format else None
+    return UndecodableImage(f"this is base64 text of an image ({format}): {_IN_JSON}") if format else None

@@ -72,3 +72,19 @@ def find_scans(jpeg: bytes) -> list[tuple[int, int]]:
             found.append((place, end))
         place = end
     return found
+
+
+def tiff(width: int, height: int, strips: list[bytes], *more: tuple[int, int], compression: int = 1) -> bytes:
+    """A gray little-endian TIFF of strips of as many rows each; `more` are further tags and their number."""
+    count, data = len(strips), b"".join(strips)
+    sizes = [len(strip) for strip in strips]
+    offsets = [8 + sum(sizes[:place]) for place in range(count)] if count < 1000 else [8] * count
+    tables = struct.pack(f"<{count}I{count}I", *offsets, *sizes)
+    first = 8 + len(data)
+    places = (first, first + 4 * count) if count > 1 else (offsets[0], sizes[0])
+    tags = {256: width, 257: height, 258: 8, 259: compression, 262: 1, 277: 1, 278: -(-height // count), **dict(more)}
+    entries = [(number, 4, 1, value) for number, value in tags.items()]
+    entries += [(273, 4, count, places[0]), (279, 4, count, places[1])]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
+    head = b"II*\0" + struct.pack("<I", first + len(tables))
+    return head + data + tables + struct.pack("<H", len(entries)) + directory + bytes(4)

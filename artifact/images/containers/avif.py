@@ -26,6 +26,8 @@ def read_avif(data: bytes, limits: Limits) -> Contents:
     walk = _Walk(data, limits)
     walk.read(0, len(data), 0)
     found = bytearray(data)
+    if data[8:12] != b"avis":
+        found[8:12] = b"avif"  # the only major brand that Pillow is sure of
     for place in walk.exif:
         found[place : place + 4] = b"skip"
     return Contents("AVIF", bytes(found))

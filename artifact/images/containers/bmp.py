@@ -23,6 +23,6 @@ def read_bmp(data: bytes, limits: Limits) -> Contents:
                 f"{_SLOWER}) is {limits.max_pixels // _SLOWER:,}: save it as PNG or raise the limit"
             )
         start = min(int.from_bytes(data[10:14], "little"), len(data))
-        # Two bytes a pixel, two a row and their padding are the longest way to say it.
-        data = data[: start + 4 * width * height + 4 * height + 1024]
+        # Two bytes a pixel and two a row are the longest way to say it.
+        data = data[: start + 2 * width * height + 2 * height + 1024]
     return Contents("BMP", data)

@@ -33,11 +33,10 @@ def _table_bytes(flags: int) -> int:
 
 def _skip_blocks(data: bytes, place: int, parts: int, limits: Limits) -> tuple[int, int]:
     """The place behind the sub-blocks at `place`, and how many parts there are by then."""
-    most = parts + min(len(data), limits.max_parts)
     while size := data[place]:
         place += size + 1
         parts += 1
-        if parts > most:
+        if parts > limits.max_parts:
             break
-    check_parts(parts, "blocks", limits)
-    return place + 1, parts
+    check_parts(parts + 1, "blocks", limits)
+    return place + 1, parts + 1

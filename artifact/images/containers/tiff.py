@@ -99,14 +99,13 @@ def read_tiff(data: bytes, limits: Limits) -> Contents:
     sizes = tags.numbers(_STRIP_SIZES) + tags.numbers(_TILE_SIZES)
     if compression != _UNCOMPRESSED and sum(sizes) > len(data):
         raise damaged("TIFF", len(data), f"its strips or tiles have {sum(sizes):,} bytes")
-    if compression == _JPEG:
-        _check_jpegs(tags, sizes, limits)
-    return Contents("TIFF", tags.write(), find_orientation(tags.number(ORIENTATION), tags.read(_XMP)))
+    jpegs = _read_jpegs(tags, sizes, limits) if compression == _JPEG else ()
+    return Contents("TIFF", tags.write(), find_orientation(tags.number(ORIENTATION), tags.read(_XMP)), inner=jpegs)
 
 
-def _check_jpegs(tags: Tags, sizes: list[int], limits: Limits) -> None:
-    """A strip or tile is a JPEG without its tables: what is counted in a JPEG counts here."""
+def _read_jpegs(tags: Tags, sizes: list[int], limits: Limits) -> tuple[Contents, ...]:
+    """A strip or tile is a JPEG, without its tables where they stand once for all."""
     tables = tags.read(_JPEG_TABLES)
-    for place, size in zip(tags.numbers(_STRIPS) + tags.numbers(_TILES), sizes, strict=False):
-        strip = tags.data[place : place + size]
-        read_jpeg(tables[:-2] + strip[2:] if tables else strip, limits)
+    places = zip(tags.numbers(_STRIPS) + tags.numbers(_TILES), sizes, strict=False)
+    strips = (tags.data[place : place + size] for place, size in places)
+    return tuple(read_jpeg(tables[:-2] + strip[2:] if tables else strip, limits) for strip in strips)
