@@ -1,6 +1,7 @@
 """python -m bench.fuzz --cases 10000: mutated requests, seeded; every answer must be 200, a problem of 4xx, 503 or 504.
 
-Then the service must still be right, and its memory back to within 10 % of what sound requests had brought it to.
+Then the service must still be right, and its memory back to within 10 % of what sound requests had brought it to. The
+slowest answer is shown: work that no limit bounds would be seen there first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections import Counter
 from random import Random
 
@@ -34,21 +36,24 @@ def find_fault(answer: Answer) -> str:
     return ""
 
 
-async def fuzz(port: int, cases: int, seed: int) -> tuple[Counter[int], list[str]]:
-    """Send `cases` mutated requests; statuses, and what was wrong."""
+async def fuzz(port: int, cases: int, seed: int) -> tuple[Counter[int], list[str], tuple[float, str]]:
+    """Send `cases` mutated requests; statuses, what was wrong, and the slowest: its seconds and what it was."""
     random, sound = Random(seed), sound_requests()
     requests = iter([mutate(sound, random) for _ in range(cases)])
     statuses: Counter[int] = Counter()
     faults: list[str] = []
+    times: list[tuple[float, str]] = []
 
     async def send() -> None:
         connection = Connection(port)
         for request in requests:
+            start = time.perf_counter()
             try:
                 answer = await connection.send(request)
             except (ConnectionError, asyncio.IncompleteReadError) as error:
                 faults.append(f"{type(error).__name__}: {_show(request)}")
                 continue
+            times.append((time.perf_counter() - start, _show(request)))
             statuses[answer.status] += 1
             if fault := find_fault(answer):
                 faults.append(f"{fault}: {_show(request)}")
@@ -58,7 +63,7 @@ async def fuzz(port: int, cases: int, seed: int) -> tuple[Counter[int], list[str
 
     await asyncio.gather(*(send() for _ in range(_CONNECTIONS)))
     print(file=sys.stderr)
-    return statuses, faults
+    return statuses, faults, max(times)
 
 
 async def check_sound(port: int, times: int) -> list[str]:
@@ -85,11 +90,12 @@ def main() -> int:
     with running() as server:
         faults = asyncio.run(check_sound(server.port, 20))
         before = read_memory(server.process.pid)
-        statuses, found = asyncio.run(fuzz(server.port, given.cases, given.seed))
+        statuses, found, (seconds, slowest) = asyncio.run(fuzz(server.port, given.cases, given.seed))
         faults += found + asyncio.run(check_sound(server.port, 1))
         after = read_memory(server.process.pid)
         status = stop(server)
     print("statuses: " + ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items())))
+    print(f"slowest: {seconds:.2f} s for {slowest}")
     print(f"memory: {before:.0f} MB before, {after:.0f} MB after ({after / before - 1:+.1%}); exit status {status}")
     if after > before * _MOST_GROWTH:
         faults.append(f"memory grew by {after / before - 1:.1%}")

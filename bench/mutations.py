@@ -126,12 +126,19 @@ def _misdirect(request: Request, sound: list[Request], random: Random) -> Reques
     return replace(request, path=path)
 
 
+def _repeat(request: Request, sound: list[Request], random: Random) -> Request:
+    """A part of the body many times more: scans, segments, chunks, blocks."""
+    start = random.randint(0, len(request.body))
+    part = request.body[start : start + random.randint(1, 300)]
+    return replace(request, body=request.body[:start] + part * random.randint(2, 3000) + request.body[start:])
+
+
 def _chunk(request: Request, sound: list[Request], random: Random) -> Request:
     return replace(request, chunked=True)
 
 
 _FAULTS: list[Fault] = [
-    *(_truncate, _flip_bits, _flip_bits, _cut_out, _insert, _splice, _replace_number),
+    *(_truncate, _flip_bits, _flip_bits, _cut_out, _insert, _repeat, _splice, _replace_number),
     *(_mislabel, _misencode, _misstate_length, _misdirect, _chunk),
 ]
 
@@ -139,9 +146,10 @@ _FAULTS: list[Fault] = [
 def _images() -> dict[str, bytes]:
     picture = Image.effect_noise((24, 20), 80)
     found = {}
-    for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"):
+    for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"):
         buffer = io.BytesIO()
-        (picture if kind != "WEBP" else picture.convert("RGB")).save(buffer, kind)
+        # A progressive JPEG has what a baseline one lacks: scans. The others pass options over that aren't theirs.
+        (picture if kind != "WEBP" else picture.convert("RGB")).save(buffer, kind, progressive=True)
         found[kind] = buffer.getvalue()
     return found
 
