@@ -14,6 +14,7 @@ import pyspng
 import simplejpeg
 from PIL import Image
 
+from artifact.errors import UnsupportedType
 from artifact.images.contents import Contents, damaged
 from artifact.images.frame import Pixels
 
@@ -52,8 +53,10 @@ def decode_plain(contents: Contents) -> Pixels:
 def decode_jpeg(contents: Contents, factor: int = 1) -> Pixels:
     """uint8 [height, width, channels] of any JPEG; at 1/`factor` (1, 2, 4, 8) of its size where that is asked for.
 
-    CMYK comes as Pillow gives it, inverted. Raises UndecodableImage.
+    CMYK comes as Pillow gives it, inverted. Raises UndecodableImage, UnsupportedType.
     """
+    if contents.channels not in _COLORS:
+        raise UnsupportedType(f"the JPEG has {contents.channels} channels; 1, 3 and 4 are supported: save it as PNG")
     data, color = contents.data, _COLORS[contents.channels]
     height, width = -(-contents.height // factor), -(-contents.width // factor)
     least = {"min_height": height, "min_width": width, "min_factor": factor}

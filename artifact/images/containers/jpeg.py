@@ -89,19 +89,17 @@ def read_jpeg(data: bytes, limits: Limits) -> Contents:
         run = end
     orientation = find_orientation(read_exif(exif), xmp) if exif or xmp else UPRIGHT
     clean = b"".join((*kept, data[run:])) if kept else data
-    is_plain = orientation == UPRIGHT and channels != 4
+    is_plain = orientation == UPRIGHT and channels in (1, 3)
     return Contents("JPEG", clean, orientation, frame.width, frame.height, channels, scans, is_plain)
 
 
 def _read_frame(data: bytes, place: int, end: int, limits: Limits) -> Frame:
     depth, height, width, components = _FRAME.unpack_from(data, place + 4)
-    if depth != 8 or components not in (1, 3, 4):
-        raise UnsupportedType(
-            f"the JPEG has {components} components of {depth} bits; 1, 3 and 4 of 8 bits are supported: save it so"
-        )
+    if depth != 8:
+        raise UnsupportedType(f"the JPEG has {depth} bits a channel, only 8 are supported: save it so")
     stop = place + 10 + 3 * components
-    if not width or not height or end < stop or stop > len(data):
-        raise damaged("JPEG", len(data), f"a frame of {width}x{height}")
+    if not width or not height or not 1 <= components <= 4 or end < stop or stop > len(data):
+        raise damaged("JPEG", len(data), f"a frame of {width}x{height} and {components} channels")
     check_pixels(width, height, limits)
     return Frame(data[place + 1], width, height, data[place + 10 : stop])
 

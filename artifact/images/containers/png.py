@@ -40,7 +40,7 @@ def read_png(data: bytes, limits: Limits) -> Contents:
     check_pixels(width, height, limits)
     place, run, parts, has_data, is_transparent = 8, 0, 0, False, False
     kept: list[bytes] = []  # what stands before `run`, where everything that stays begins that isn't in here
-    exif = xmp = b""
+    exif, texts = b"", dict[bytes, bytes]()
     while place + 8 <= len(data):
         length, kind = _CHUNK.unpack_from(data, place)
         end = place + 12 + length
@@ -61,10 +61,9 @@ def read_png(data: bytes, limits: Limits) -> Contents:
         elif kind == b"eXIf":
             exif = exif or data[place + 8 : end - 4]
         elif kind in _TEXTS:
-            if data.startswith((_XMP, _RAW_EXIF), place + 8):
-                keyword, text = _read_text(kind, data[place + 8 : end - 4])
-                exif = exif or (_read_hex(text) if keyword == _RAW_EXIF else b"")
-                xmp = xmp or (text if keyword == _XMP else b"")
+            keyword = next((known for known in (_XMP, _RAW_EXIF) if data.startswith(known + b"\0", place + 8)), b"")
+            if keyword and keyword not in texts:  # the first of each: more would be inflated for nothing
+                texts[keyword] = _read_text(kind, data[place + 8 + len(keyword) + 1 : end - 4])
         elif not kind.isalpha() or (kind[:1].isupper() and kind != b"PLTE"):
             if has_data:
                 break  # junk behind the pixels
@@ -76,7 +75,7 @@ def read_png(data: bytes, limits: Limits) -> Contents:
         run = place = end
     if not has_data:
         raise damaged("PNG", len(data), "it ends before its pixels")
-    orientation = find_orientation(read_exif(exif), xmp) if exif or xmp else UPRIGHT
+    orientation = _find_orientation(exif, texts) if exif or texts else UPRIGHT
     is_whole = not kept and data.startswith(_END, place)
     clean = data if is_whole else b"".join((*kept, data[run:place], _END))
     is_plain = color in (0, 2) and depth == 8 and not interlace and not is_transparent and orientation == UPRIGHT
@@ -104,9 +103,13 @@ def holds_every_row(data: bytes) -> bool:
     return True
 
 
-def _read_text(kind: bytes, chunk: bytes) -> tuple[bytes, bytes]:
-    """Keyword and text, as much as is needed of it; an empty text where it can't be read."""
-    keyword, _, text = chunk.partition(b"\0")
+def _find_orientation(exif: bytes, texts: dict[bytes, bytes]) -> int:
+    exif = exif or _read_hex(texts.get(_RAW_EXIF, b""))
+    return find_orientation(read_exif(exif), texts.get(_XMP, b""))
+
+
+def _read_text(kind: bytes, text: bytes) -> bytes:
+    """What stands behind the keyword, inflated, as much as is needed of it; nothing where it can't be read."""
     is_deflated = kind == b"zTXt"
     if kind == b"iTXt":
         is_deflated = text[:1] == b"\1"
@@ -114,11 +117,11 @@ def _read_text(kind: bytes, chunk: bytes) -> tuple[bytes, bytes]:
     elif is_deflated:
         text = text[1:]
     if not is_deflated:
-        return keyword, text
+        return text
     try:
-        return keyword, zlib.decompressobj().decompress(text, _TEXT_BYTES)
+        return zlib.decompressobj().decompress(text, _TEXT_BYTES)
     except zlib.error:
-        return keyword, b""
+        return b""
 
 
 def _read_hex(text: bytes) -> bytes:

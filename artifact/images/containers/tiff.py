@@ -104,8 +104,12 @@ def read_tiff(data: bytes, limits: Limits) -> Contents:
 
 
 def _read_jpegs(tags: Tags, sizes: list[int], limits: Limits) -> tuple[Contents, ...]:
-    """A strip or tile is a JPEG, without its tables where they stand once for all."""
+    """A strip or tile is a JPEG, without its tables where they stand once for all.
+
+    Those of gray and alpha are counted, but nobody but libtiff can decode them.
+    """
     tables = tags.read(_JPEG_TABLES)
     places = zip(tags.numbers(_STRIPS) + tags.numbers(_TILES), sizes, strict=False)
     strips = (tags.data[place : place + size] for place, size in places)
-    return tuple(read_jpeg(tables[:-2] + strip[2:] if tables else strip, limits) for strip in strips)
+    jpegs = (read_jpeg(tables[:-2] + strip[2:] if tables else strip, limits) for strip in strips)
+    return tuple(jpeg for jpeg in jpegs if jpeg.channels != 2)

@@ -151,6 +151,17 @@ def test_a_jpeg_in_a_tiff_has_the_same_verdict() -> None:
         open_image(tiff(640, 480, [spoil(whole, "cut and ended")], compression=7))
 
 
+def test_a_gray_jpeg_with_alpha_in_a_tiff_is_decoded() -> None:
+    image = Image.fromarray(GRAY).convert("LA")
+    assert open_image(encode(image, "TIFF", compression="jpeg")).image.size == image.size
+
+
+def test_a_jpeg_of_two_channels_is_refused_by_name() -> None:
+    frame = segment(0xC0, struct.pack(">BHHB", 8, 8, 8, 2) + b"\1\x11\0\2\x11\0")
+    with pytest.raises(UnsupportedType, match="2 channels"):
+        open_image(b"\xff\xd8" + frame + segment(0xDA, b"\2\1\0\2\0\0\x3f\0") + b"\0\xff\xd9")
+
+
 SMALL = [
     *(encode(COLOR, kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")),
     encode(COLOR, "JPEG", progressive=True, exif=turned(6)),

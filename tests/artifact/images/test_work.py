@@ -137,9 +137,15 @@ def test_run_lengths_are_bounded() -> None:
         open_image(bmp(3000, 3000, b"\0\1"))
 
 
-def test_a_text_is_inflated_no_further_than_an_orientation_needs() -> None:
-    bomb = chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(100_000_000)))
-    assert open_image(in_png(PNG, bomb * 50)).image.size == (33, 30)
+def with_xmp(*packets: bytes) -> bytes:
+    return in_png(PNG, *(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)) for xmp in packets))
+
+
+def test_of_texts_one_alone_is_inflated_and_no_further_than_an_orientation_needs() -> None:
+    says = b'tiff:Orientation="6"'
+    assert open_image(with_xmp(bytes(1000) + says)).image.size == (30, 33)
+    assert open_image(with_xmp(bytes(70_000) + says)).image.size == (33, 30)
+    assert open_image(with_xmp(b"<rdf/>", says)).image.size == (33, 30)
 
 
 def test_a_strip_that_is_listed_again_and_again_is_refused() -> None:
