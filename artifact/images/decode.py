@@ -55,6 +55,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_DEFAULTS = Limits()
+
 # Up to here an image is decoded sooner than a thread has woken up.
 SMALL_PIXELS = 64 * 64
 SMALL_BYTES = 65_536  # it may hold other things than pixels
@@ -67,7 +69,7 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
     Raises EmptyBody, ImageTooLarge, TooManyPixels, TooManyParts, UnsupportedType or UndecodableImage; each names the
     remedy.
     """
-    limits = limits or Limits()
+    limits = limits or _DEFAULTS
     contents = read_contents(data, limits)
     if is_fast(contents) and not policy.reduced_decode:
         return _fit_plain(decode_plain(contents), policy)
@@ -95,7 +97,7 @@ def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolic
     Raises what decode_image raises. `reduce_for` lets a large JPEG be decoded at 1/2, 1/4 or 1/8 where that policy
     allows it.
     """
-    limits = limits or Limits()
+    limits = limits or _DEFAULTS
     return _decode(read_contents(data, limits), limits, reduce_for)
 
 
@@ -116,9 +118,10 @@ def read_contents(data: bytes, limits: Limits) -> Contents:
 
 def _fit_plain(pixels: Pixels, policy: ImagePolicy) -> Pixels:
     """`fit_image` for what `decode_plain` gives; pixels that are already right pass as they are."""
-    as_it_is = policy.fit == "stretch" and policy.polarity == "any"
-    if as_it_is and pixels.shape == (policy.shape[:2] if policy.channels == 1 else policy.shape):
-        return pixels.reshape(policy.shape)
+    if policy.fit == "stretch" and policy.polarity == "any":
+        shape = policy.shape
+        if pixels.shape == (shape[:2] if shape[2] == 1 else shape):
+            return pixels.reshape(shape)
     return fit_image(Opened(Image.fromarray(pixels), pixels.shape[1], pixels.shape[0]), policy)[0]
 
 

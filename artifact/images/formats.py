@@ -33,8 +33,8 @@ MEDIA_TYPES = {suffix: format.media_type for format in FORMATS.values() for suff
 IMAGE_SUFFIXES = tuple(MEDIA_TYPES)
 
 _BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "PNG",  # first: of small ones a microsecond counts
     b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
     b"GIF87a": "GIF",
     b"GIF89a": "GIF",
     b"II*\0": "TIFF",

@@ -40,14 +40,13 @@ def decode_plain(contents: Contents) -> Pixels:
 
     Raises UndecodableImage where pixels are missing or damaged.
     """
-    shape = (contents.height, contents.width) if contents.channels == 1 else (contents.height, contents.width, 3)
     if contents.format == "JPEG":
-        return decode_jpeg(contents).reshape(shape)
+        pixels = decode_jpeg(contents)
+        return pixels if contents.channels == 3 else pixels[..., 0]
     try:
-        pixels: Pixels = pyspng.load(contents.data)
+        return np.asarray(pyspng.load(contents.data))
     except (RuntimeError, ValueError) as error:  # what pyspng raises for whatever it can't decode
         raise damaged("PNG", len(contents.data), error) from error
-    return pixels.reshape(shape)
 
 
 def decode_jpeg(contents: Contents, factor: int = 1) -> Pixels:

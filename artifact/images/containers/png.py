@@ -40,12 +40,13 @@ def read_png(data: bytes, limits: Limits) -> Contents:
     check_pixels(width, height, limits)
     place, run, parts, has_data, is_transparent = 8, 0, 0, False, False
     kept: list[bytes] = []  # what stands before `run`, where everything that stays begins that isn't in here
-    exif, texts = b"", dict[bytes, bytes]()
+    exif, most = b"", limits.max_parts
+    texts: dict[bytes, bytes] = {}
     while place + 8 <= len(data):
         length, kind = _CHUNK.unpack_from(data, place)
         end = place + 12 + length
         parts += 1
-        if parts > limits.max_parts:
+        if parts > most:
             check_parts(parts, "chunks", limits)
         if kind in _PIXELS or (kind == b"PLTE" and color == _PALETTE):
             if end > len(data) or zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
