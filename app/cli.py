@@ -12,7 +12,7 @@ import os
 import select
 import sys
 import tomllib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from pydantic_settings import SettingsError
 
 from app.errors import DeviceUnavailable
 from app.settings import Settings, find_sources, load_settings
+
+log = logging.getLogger(__name__)
 
 USAGE = """usage: convserve serve | predict | models | bench | key [options]
 
@@ -80,25 +82,38 @@ def _serve(arguments: list[str]) -> int:
     settings = read_settings(flags, known.settings)
     if known.show_settings:
         return _show_settings(settings, find_sources(flags, known.settings))
-    _check_device(settings)
     # Imported late: --help and usage errors answer without loading the server.
     from app.observe.logs import set_up_logging
-    from app.server.sockets import address_of, open_socket
 
     set_up_logging(settings.log_level, settings.log_format)
+    try:
+        return _serve_as_set(settings, lambda: read_settings(flags, known.settings))
+    except UsageError as error:
+        if settings.log_format != "json":
+            raise
+        log.error("%s", error)
+        return 2
+
+
+def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int:
+    """Raises UsageError where that can't be, and what `read_again` raises is told at SIGHUP."""
+    from app.server.sockets import address_of, open_socket
+
+    _check_device(settings)
+    _check_repository(settings)
 
     def read_aliases() -> dict[str, str] | None:
         try:
-            return read_settings(flags, known.settings).aliases
+            return read_again().aliases
         except UsageError as error:
-            logging.getLogger(__name__).error("the aliases stay as they are: %s", error)
+            log.error("the aliases stay as they are: %s", error)
             return None
 
     try:
         listener = open_socket(settings.host, settings.port)
     except OSError as error:
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
-    print(f"serving {settings.repository} at {address_of(listener)}", file=sys.stderr, flush=True)
+    log.info("serving %s at %s", settings.repository, address_of(listener))
     if settings.workers == 1:
         from app.main import create_app
         from app.server.guard import UnsupportedServer
@@ -115,6 +130,19 @@ def _serve(arguments: list[str]) -> int:
     listener.close()  # it proved the address free; each worker has a socket of its own there
     with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
         return serve_with_workers(settings, port, read_aliases)
+
+
+def _check_repository(settings: Settings) -> None:
+    """A server doesn't start on a folder that isn't there; one that is empty may be filled later. Raises UsageError."""
+    from artifact.errors import ArtifactError
+    from artifact.layout import list_models
+
+    try:
+        if not list_models(settings.repository):
+            remedy = "fill it with convserve-export" + ("" if settings.poll_s else ", then send SIGHUP or set poll_s")
+            log.warning("the repository %s is empty: %s", settings.repository, remedy)
+    except ArtifactError as error:
+        raise UsageError(error.detail) from error
 
 
 def _check_device(settings: Settings) -> None:

@@ -177,4 +177,4 @@ class Ticket:
 
     def _explain(self, error: Exception) -> Outcome:
         """A failure that nobody foresaw becomes one that can be told."""
-        return log_unexpected(error, self._exchange.request_id)
+        return log_unexpected(error, self._exchange)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -35,6 +36,8 @@ class Entry(Generic[Row, Out]):
     submitted: float
     """By time.perf_counter, since uvloop's clock has milliseconds only; the deadline is by the loop's clock."""
     deadline: float
+    context: Context
+    """The submitter's: what is logged about this row alone is logged in it."""
 
 
 class Queue(Protocol[Row, Out]):
@@ -69,7 +72,7 @@ class Places(Generic[Row, Out]):
         if not self._left:
             raise ValueError("more rows were submitted than reserved")
         self._left -= 1
-        entry = Entry(row, settle, time.perf_counter(), self.deadline)
+        entry = Entry(row, settle, time.perf_counter(), self.deadline, copy_context())
         self._queue.submit(entry, at_once)
         return entry
 

@@ -22,7 +22,7 @@ Runner = Callable[[Sequence[Row]], Sequence[Out]]
 
 @dataclass(slots=True)
 class Outcome(Generic[Out]):
-    """What became of each row of a batch, by its place in it: an output, or a failure of its own."""
+    """What became of each row of a batch, by its place in it: an output, or a failure of its own, with its cause."""
 
     outputs: dict[int, Out]
     failures: dict[int, RowFailed]
@@ -55,8 +55,9 @@ def _run_part(runner: Runner[Row, Out], rows: Sequence[Row], first: int, outcome
         raise
     except Exception as error:
         if len(rows) == 1:
-            log.exception("the model can't process one row")
-            outcome.failures[first] = RowFailed(f"the model can't process this image ({type(error).__name__})")
+            failure = RowFailed(f"the model can't process this image ({type(error).__name__})")
+            failure.__cause__ = error
+            outcome.failures[first] = failure
             return
     else:
         if len(outputs) != len(rows):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from app.batching.entry import Entry, Result
 from app.batching.isolation import Out, Outcome, Row
 from app.errors import DeviceFailed
+
+log = logging.getLogger(__name__)
 
 
 class Telling:
@@ -37,7 +40,9 @@ class Telling:
             elif outcome.device_failure is not None:
                 self.settle(entry, copy_failure(outcome.device_failure))
             else:
-                self.settle(entry, outcome.failures[place])
+                failure = outcome.failures[place]
+                entry.context.run(log.error, "the model can't process one row", exc_info=failure.__cause__)
+                self.settle(entry, failure)
         if self._afterwards:
             afterwards, self._afterwards = self._afterwards, []
             for call in afterwards:

@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import unexpected_response
 from app.observe.access_log import Journal
-from app.observe.logs import RequestIds, current_request
-from app.observe.tracing import read_trace_id, trace_request
+from app.observe.logs import on_behalf_of
+from app.observe.tracing import trace_request
 
 
 class Envelope:
@@ -30,10 +30,9 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        exchange = self._journal.open(scope["method"], scope["path"], headers.get("x-request-id", ""))
+        ids = headers.get("x-request-id", ""), headers.get("traceparent", "")
+        exchange = self._journal.open(scope["method"], scope["path"], *ids)
         scope.setdefault("state", {})["exchange"] = exchange
-        trace_id = read_trace_id(headers.get("traceparent", ""))
-        token = current_request.set(RequestIds(exchange.request_id, trace_id))
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -49,7 +48,8 @@ class Envelope:
 
         attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         try:
-            with trace_request(f"{scope['method']} {scope['path']}", headers, attributes) as span:
+            name = f"{scope['method']} {scope['path']}"
+            with on_behalf_of(exchange), trace_request(name, headers, attributes) as span:
                 await self.app(scope, receive, send_with_headers)
                 if span is not None:
                     span.set_attribute("http.response.status_code", status)
@@ -61,4 +61,3 @@ class Envelope:
                 await response(scope, receive, send_with_headers)
         finally:
             self._journal.close(exchange, status)
-            current_request.reset(token)

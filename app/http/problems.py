@@ -40,7 +40,7 @@ def unexpected_response(request: Request, error: Exception) -> Response:
     """The answer to an error that nobody foresaw: the log gets the trace, the client a clean body with the
     request's id.
     """
-    return problem_response(request, log_unexpected(error, exchange_of(request).request_id))
+    return problem_response(request, log_unexpected(error, exchange_of(request)))
 
 
 async def _answer_own(request: Request, error: Exception) -> Response:

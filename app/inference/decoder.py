@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from artifact.card import ImagePolicy
@@ -44,14 +45,15 @@ class Decoder:
         if isinstance(image, bytes) and (pixels := decode_small(image, policy, self.limits)) is not None:
             return pixels
         threads = self._threads if idle_threads is None or len(image) > _QUICK_BYTES else idle_threads
-        return asyncio.get_running_loop().run_in_executor(threads, self._decode, image, policy)
+        # In this context, so that what is logged there names the request.
+        return asyncio.get_running_loop().run_in_executor(threads, copy_context().run, self._decode, image, policy)
 
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
         return decode_image(to_bytes(image, self.limits), policy, self.limits)
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run other work on request bodies (parsing large JSON) in these threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, function)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

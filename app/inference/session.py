@@ -70,7 +70,7 @@ class OnnxSession:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, too
         # Threads that share a run wait for one another awake, but so shortly that they are asleep soon after it: by
         # default they would spin on for milliseconds, and take the cores from decoding.
         options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)

@@ -9,7 +9,9 @@ import secrets
 import time
 from typing import Protocol
 
+from app.observe.logs import on_behalf_of
 from app.observe.metrics import Metrics
+from app.observe.tracing import read_trace_id
 
 log = logging.getLogger("convserve.access")
 
@@ -28,13 +30,14 @@ class RequestCounts(Protocol):
 class Exchange:
     """One request and its answer. Whoever finds out what the request is about notes it here."""
 
-    __slots__ = ("code", "counts", "method", "model", "path", "request_id", "started")
+    __slots__ = ("code", "counts", "method", "model", "path", "request_id", "started", "trace_id")
 
-    def __init__(self, method: str, path: str, request_id: str) -> None:
+    def __init__(self, method: str, path: str, request_id: str, trace_id: str) -> None:
         self.started = time.perf_counter()
         self.method = method
         self.path = path
         self.request_id = request_id
+        self.trace_id = trace_id
         self.model = ""
         """Its name; empty where the request concerns none."""
         self.counts: RequestCounts | None = None
@@ -54,10 +57,13 @@ class Journal:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
-    def open(self, method: str, path: str, given_id: str) -> Exchange:
-        """A request begins. Its id is the client's own X-Request-ID where that is plain, otherwise a new one."""
+    def open(self, method: str, path: str, given_id: str, traceparent: str) -> Exchange:
+        """A request begins. Its id is the client's own X-Request-ID where that is plain, otherwise a new one;
+        `traceparent` is the header of this name. Both are empty where there is none.
+        """
         plain = given_id and _ACCEPTED_ID.fullmatch(given_id)
-        return Exchange(method, path, given_id if plain else f"{self._prefix}-{next(self._numbers):x}")
+        request_id = given_id if plain else f"{self._prefix}-{next(self._numbers):x}"
+        return Exchange(method, path, request_id, read_trace_id(traceparent) if traceparent else "")
 
     def close(self, exchange: Exchange, status: int) -> None:
         """It was answered with `status`; one that nobody waited for has status 0."""
@@ -77,4 +83,5 @@ class Journal:
                 "request_id": exchange.request_id,
             }
             line = f"{exchange.method} {exchange.path} {status or _NOBODY} {seconds * 1e3:.1f} ms"
-            log.info("%s", line, extra={"fields": fields})
+            with on_behalf_of(exchange):
+                log.info("%s", line, extra={"fields": fields})

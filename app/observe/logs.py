@@ -1,39 +1,61 @@
-"""Logs: one line a record, as text or JSON, with the id of the request that it belongs to."""
+"""Logs: one line a record, as text or JSON, with the id of the request that it belongs to.
+
+Whatever is written past the log otherwise (Python's warnings, exceptions that nobody caught) goes through it, too; and
+nothing in a record, much of which comes from clients, can begin a line or command a terminal.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from types import TracebackType
+from typing import Protocol
 
 from app.errors import Unexpected
 
 log = logging.getLogger(__name__)
 
 
-class RequestIds(NamedTuple):
-    """What ties log lines to a request: our id, and the trace that the client carries (W3C traceparent)."""
+class RequestIds(Protocol):
+    """What ties log lines to a request."""
 
     request_id: str
-    trace_id: str = ""
+    trace_id: str
+    """That the client carries (W3C traceparent); empty without one."""
 
 
 current_request: ContextVar[RequestIds | None] = ContextVar("current_request", default=None)
 
 
+@contextmanager
+def on_behalf_of(request: RequestIds) -> Iterator[None]:
+    """What is logged within, or in threads and tasks begun within, belongs to `request`."""
+    token = current_request.set(request)
+    try:
+        yield
+    finally:
+        current_request.reset(token)
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, request_id, trace_id, trace, and `extra` fields."""
+    """One JSON object a line: time (UTC), level, pid, logger, message, request_id, trace_id, trace, and `extra`
+    fields.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, object] = {
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
+            "pid": record.process,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": read_message(record),
         }
         if (ids := current_request.get()) is not None:
             entry["request_id"] = ids.request_id
@@ -42,29 +64,64 @@ class JsonFormatter(logging.Formatter):
         entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["trace"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return escape(json.dumps(entry, ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
-    """For people: time, level, message, and the request's id where there is one."""
+    """For people: time, level, message, and the request's id where there is one. A trace stands below, indented, so
+    that no line of it can pass for one of the log's.
+    """
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
+    def __init__(self, who: str = "") -> None:
+        """`who` writes, where several processes do: begins every message."""
+        super().__init__()
+        self._who = f"{who}: " if who else ""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
         ids = current_request.get()
-        return text if ids is None else f"{text} [{ids.request_id}]"
+        request = "" if ids is None else f" [{ids.request_id}]"
+        text = f"{self.formatTime(record)} {record.levelname} {self._who}{read_message(record)}{request}"
+        lines = [text, *(self.formatException(record.exc_info).splitlines() if record.exc_info else ())]
+        return "\n  ".join(map(escape, lines))
 
 
-def log_unexpected(error: Exception, request_id: str) -> Unexpected:
+def read_message(record: logging.LogRecord) -> str:
+    """The record's words. A library may give them the wrong arguments: they are shown beside each other then."""
+    try:
+        return record.getMessage().strip()
+    except (TypeError, ValueError, KeyError):
+        return f"{record.msg} {record.args}"
+
+
+def escape(text: str) -> str:
+    """`text` with all that doesn't print (ends of lines, a terminal's control codes, turns of the writing's direction)
+    as JSON writes it: \\n, \\u001b.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
+
+
+def log_unexpected(error: Exception, request: RequestIds) -> Unexpected:
     """What to tell a client of an error that nobody foresaw, once the log has it."""
-    log.error("request %s failed", request_id, exc_info=error)
-    return Unexpected(f"an unexpected error; the server's log has it under {request_id}")
+    with on_behalf_of(request):
+        log.error("request %s failed", request.request_id, exc_info=error)
+    return Unexpected(f"an unexpected error; the server's log has it under {request.request_id}")
 
 
-def set_up_logging(level: str, form: str) -> None:
-    """Log to stderr from now on; `form` is text or json."""
+def set_up_logging(level: str, form: str, who: str = "") -> None:
+    """Log to stderr from now on; `form` is text or json. `who` is for the text of a process that is one of several."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(who))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It warns of each malformed form, once or twice, whose client is told what is wrong.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_value, raised.exc_traceback)
+    sys.unraisablehook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_value, raised.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if not issubclass(kind, (KeyboardInterrupt, SystemExit)):
+        log.error("an exception that nobody caught", exc_info=(kind, error or kind(), trace))

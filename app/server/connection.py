@@ -5,8 +5,7 @@ problem+json for what isn't HTTP, a drain that loses no request, and the hot roa
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import RequestTimeout, RequestTooLarge
 from app.http.problems import MEDIA_TYPE, write_problem
+from app.observe.access_log import Journal
 from app.server.fast_path import HotCycle, HotRoad
 from artifact.errors import BadRequest, ConvserveError
 
@@ -80,13 +80,13 @@ class ServiceProtocol(HttpToolsProtocol):
         self,
         *args: Any,
         deadlines: Deadlines,
-        on_refusal: Callable[[ConvserveError], None],
+        journal: Journal,
         road: HotRoad | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._deadlines = deadlines
-        self._on_refusal = on_refusal
+        self._journal = journal
         self._road = road
         self._for_app = _AppRequest(self)
         self._incoming: Incoming = self._for_app
@@ -140,6 +140,7 @@ class ServiceProtocol(HttpToolsProtocol):
         self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
         if cycle.finish_body() is not None:
             self.cycle, self._incoming = before
+            self._hot = None
             return False
         self._phase = _IDLE
         self._requests += 1
@@ -168,7 +169,7 @@ class ServiceProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._phase = _IDLE
         if (body := self._incoming.finish_body()) is not None:
-            self.cycle = None  # type: ignore[assignment]
+            self.cycle = self._hot = None  # type: ignore[assignment]
             self._begin_general()
             self._incoming.add_body(body)
             self._incoming.finish_body()
@@ -235,6 +236,11 @@ class ServiceProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             super()._unset_keepalive_if_required()
 
+    @property
+    def unanswered(self) -> int:
+        """Requests that were accepted and have no whole answer."""
+        return len(self.pipeline) + (not self._is_answered())
+
     def shutdown(self) -> None:
         self.draining = True
         if self._is_answered():
@@ -284,15 +290,16 @@ class ServiceProtocol(HttpToolsProtocol):
             return
         waits = self._is_waiting_for_body()
         if self._is_answered() or waits:
-            request_id = f"{secrets.token_hex(6)}-0"
-            body = write_problem(error, "", request_id)
+            exchange = self._journal.open("-", "-", "", "")  # what it is about may not be known, or not be HTTP
+            exchange.code = error.code
+            body = write_problem(error, "", exchange.request_id)
             status = HTTPStatus(error.status)
             head = (
                 f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+                f"content-length: {len(body)}\r\nx-request-id: {exchange.request_id}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
-            self._on_refusal(error)
+            self._journal.close(exchange, error.status)
         if waits:  # the app learns that its client is gone
             self.cycle.disconnected = True
             self.cycle.message_event.set()

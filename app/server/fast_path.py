@@ -24,6 +24,7 @@ from app.http.server_timing import name_stages
 from app.http.services import Services
 from app.inference.attempt import Prediction
 from app.observe.access_log import Exchange
+from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll
 from app.server.request_head import Head, HeadReader
 from artifact.errors import ConvserveError
@@ -94,7 +95,7 @@ class HotRoad:
         return self._default_lines
 
     def _begin(self, head: Head, body: bytes | None, connection: Connection) -> HotCycle | None:
-        exchange = self.journal.open("POST", head.target.path, head.given_id)
+        exchange = self.journal.open("POST", head.target.path, head.given_id, head.traceparent)
         try:
             rows = 1 if body is None else 0
             ticket = self.services.admission.admit(exchange, head.target.name, head.target, rows)
@@ -167,7 +168,11 @@ class HotCycle:
             self._is_alone = self._ticket.model.batcher.inline and len(self._connection.connections) == 1
             if self._is_alone:
                 self._road.poll.note_request(self._exchange.started)
-            self._ticket.start((image,), self._settle, at_once=self._is_alone)
+            request = current_request.set(self._exchange)
+            try:
+                self._ticket.start((image,), self._settle, at_once=self._is_alone)
+            finally:
+                current_request.reset(request)
         except ConvserveError:
             return body
         return None

@@ -30,13 +30,18 @@ _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
         "_unset_keepalive_if_required": ("self",),
     },
     "flow": {"resume_reading": ("self",)},
-    "server": {"handle_exit": ("self", "sig", "frame"), "capture_signals": ("self",), "_serve": ("self", "sockets")},
+    "server": {
+        "handle_exit": ("self", "sig", "frame"),
+        "capture_signals": ("self",),
+        "shutdown": ("self", "sockets"),
+        "_serve": ("self", "sockets"),
+    },
 }
 # What their constructors set.
 _ATTRIBUTES = {
     "protocol": ("connections", "cycle", "flow", "parser", "pipeline", "scope", "server_state", "timeout_keep_alive"),
     "cycle": ("body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete"),
-    "state": ("default_headers", "total_requests"),
+    "state": ("connections", "default_headers", "total_requests"),
     "server": ("should_exit", "started"),
 }
 _CLASSES: dict[str, type] = {

@@ -67,6 +67,8 @@ class Head(NamedTuple):
     keep_alive: bool
     given_id: str
     """The client's X-Request-ID; empty where there is none."""
+    traceparent: str
+    """The header; empty where there is none."""
 
 
 class HeadReader:
@@ -105,7 +107,8 @@ class HeadReader:
             self._keys.check_predict(fields.get(b"authorization", b"").decode("latin-1"))
         except Unauthorized:
             return None
-        head = Head(target, length, form, keep_alive, fields.get(b"x-request-id", b"").decode("latin-1"))
+        ids = (fields.get(name, b"").decode("latin-1") for name in (b"x-request-id", b"traceparent"))
+        head = Head(target, length, form, keep_alive, *ids)
         if chunk and keep_alive and _COMMON.issuperset(fields):
             self._remember(chunk, len(fields), head)
         return head

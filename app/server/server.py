@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from app.catalog.watch import hang_up
+from app.http.services import Services
 from app.observe import tracing
-from app.observe.metrics import Metrics
 from app.server.connection import Deadlines, ServiceProtocol
 from app.server.fast_path import HotRoad
 from app.server.guard import check_uvicorn
 from app.settings import Settings
-from artifact.errors import ConvserveError
+
+log = logging.getLogger(__name__)
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,11 +50,20 @@ class DrainingServer(uvicorn.Server):
             for number in (*_STOP, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        requests = sum(connection.unanswered for connection in self.server_state.connections)  # type: ignore[union-attr]
+        name, patience = signal.Signals(sig).name, self.config.timeout_graceful_shutdown
+        log.info("%s: stopping, once %d requests are answered, %s s at most", name, requests, patience)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        log.info("stopped")
+
 
 def make_server(
     app: FastAPI,
     settings: Settings,
-    metrics: Metrics,
     on_hangup: Callable[[], None] = lambda: None,
     *,
     hot: bool = True,
@@ -61,24 +73,20 @@ def make_server(
     """
     check_uvicorn()
     _allow_many_connections()
-
-    def count(error: ConvserveError) -> None:
-        metrics.add("convserve_requests_total", "", str(error.status))
-        metrics.add("convserve_rejections_total", "", error.code)
-
+    services: Services = app.state.services
     protocol = functools.partial(
         ServiceProtocol,
         deadlines=Deadlines(settings.header_timeout_s, settings.body_timeout_s),
-        on_refusal=count,
+        journal=services.journal,
         # A recorded request is a span of the app's.
-        road=HotRoad(app.state.services) if hot and not tracing.is_on() else None,
+        road=HotRoad(services) if hot and not tracing.is_on() else None,
     )
     config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]
         ws="none",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # its warnings are of what clients sent: they are told, and the access log says so
         access_log=False,
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
@@ -99,7 +107,7 @@ def serve(
     def on_hangup() -> None:
         catalog.background.spawn(hang_up(read_aliases(), catalog.traffic, catalog.find_changes, control))
 
-    make_server(app, settings, catalog.metrics, on_hangup).run(sockets=[listener])
+    make_server(app, settings, on_hangup).run(sockets=[listener])
 
 
 def _allow_many_connections() -> None:

@@ -53,7 +53,7 @@ class Supervisor:
         """Keep the workers running until SIGTERM or SIGINT, then drain them. The exit status: 0 after a clean end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
         keeping = [asyncio.create_task(self._keep(worker)) for worker in self._workers]
         keeping.append(asyncio.create_task(self._follow_hangups()))
@@ -65,7 +65,13 @@ class Supervisor:
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
+        log.info("stopped")
         return 0 if not any(statuses) else 1
+
+    def _stop(self, number: int) -> None:
+        name, patience = signal.Signals(number).name, self._settings.drain_timeout_s
+        log.info("%s: stopping, once all workers are done with what they accepted, %d s at most", name, patience)
+        self._stopping.set()
 
     async def load(self, name: str) -> None:
         async with self._changing:

@@ -5,6 +5,7 @@ all that concerns every process.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from typing import Any
@@ -85,12 +86,12 @@ async def work(end: socket.socket) -> None:
     listening = asyncio.create_task(channel.run())
     job = await channel.call("start")
     settings = Settings(**job["settings"])
-    set_up_logging(settings.log_level, settings.log_format)
+    set_up_logging(settings.log_level, settings.log_format, f"worker {os.getpid()}")
     catalog = orders.catalog = Catalog(settings)
     catalog.metrics.observe_with(observe_process)
     catalog.traffic.replace(job["aliases"])
     app = create_app(settings, catalog, control)
-    server = make_server(app, settings, catalog.metrics)
+    server = make_server(app, settings)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
     catalog.start(job["unloaded"])
     telling = asyncio.create_task(_tell_when_ready(catalog, server, channel))

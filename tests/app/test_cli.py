@@ -7,6 +7,7 @@ import pytest
 
 from app.cli import main
 from tests.makers.artifacts import gray_image
+from tests.makers.running_server import run_serve
 
 
 @pytest.fixture
@@ -99,14 +100,12 @@ def test_an_unknown_model_is_told_in_the_service_s_own_words(
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine may have a GPU")
-def test_a_server_told_to_use_cuda_does_not_start_without_it(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["serve", "--repository", str(repository), "--device", "cuda", "--port", "0"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "device cuda can't be had" in error
-    assert "--device cpu" in error
+def test_a_server_told_to_use_cuda_does_not_start_without_it(repository: Path) -> None:
+    ended = run_serve("--repository", str(repository), "--device", "cuda", "--port", "0")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "device cuda can't be had" in ended.stderr
+    assert "--device cpu" in ended.stderr
 
 
 def test_a_service_that_cannot_be_reached_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

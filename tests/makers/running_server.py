@@ -26,7 +26,8 @@ class RunningServer:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at http://127\.0\.0\.1:(\d+)").group(1))
-        self.wait_for(r"INFO ready$" if "--workers" not in flags else r"INFO \d+ workers: all ready$")
+        several = "--workers" in flags and flags[flags.index("--workers") + 1] != "1"
+        self.wait_for((r"\d+ workers: all ready" if several else r'[ "]ready') + r'("\})?$')  # in text and in JSON
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         assert self.process.stderr is not None
@@ -49,3 +50,10 @@ class RunningServer:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+def run_serve(*flags: str) -> subprocess.CompletedProcess[str]:
+    """What became of a server that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", "serve", *flags], capture_output=True, text=True, timeout=60, check=False
+    )

@@ -19,7 +19,7 @@ def serve_in_thread(settings: Settings, *, catalog: Catalog | None = None, hot: 
     """A server whose models were all tried; gives its port. Without the `hot` road every request goes to the app."""
     app = create_app(settings, catalog)
     catalog = app.state.services.catalog
-    server = make_server(app, settings, catalog.metrics, hot=hot)
+    server = make_server(app, settings, hot=hot)
     listener = open_socket("127.0.0.1", 0)
     tried = threading.Event()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.makers.artifacts import gray_image
+from tests.makers.running_server import RunningServer, run_serve
 
 WHITE = gray_image(255)
 
@@ -59,14 +60,89 @@ def test_a_body_over_the_limit_gets_its_answer_though_the_client_sends_it_all(st
     assert post(server.port, WHITE)[0] == 200
 
 
-def test_an_address_in_use_is_one_line_and_status_2(start_server: Callable) -> None:
+def test_an_address_in_use_is_one_line_and_status_2(start_server: Callable, repository: Path) -> None:
     server = start_server()
-    again = subprocess.run(
-        [sys.executable, "-m", "app", "serve", "--port", str(server.port)], capture_output=True, text=True, timeout=60
-    )
+    again = run_serve("--port", str(server.port), "--repository", str(repository))
     assert again.returncode == 2
     assert "can't be listened at" in again.stderr
     assert len(again.stderr.splitlines()) == 1
+
+
+def send_strange_requests(port: int) -> None:
+    """A malformed form, a path that would clear the screen, an upgrade, and what isn't HTTP."""
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for method, path, body, headers in (
+        ("POST", "/predict/tiny", b"junk", form),
+        ("GET", "/%1b%5b2J%0aINFO%20forged", b"", {}),
+        ("GET", "/models", b"", {"Connection": "Upgrade", "Upgrade": "websocket"}),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request(method, path, body, headers)
+        connection.getresponse().read()
+        connection.close()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(b"NOT HTTP\r\n\r\n")
+        client.makefile("rb").read()
+
+
+ACCESS = ["POST /predict/tiny 400", "GET /\x1b[2J\nINFO forged 404", "GET /models 200", "- - 400"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_line_is_json_and_a_request_is_one_whatever_it_was(repository: Path, workers: int) -> None:
+    flags = ("--repository", str(repository), "--access-log", "--log-format", "json", "--workers", str(workers))
+    server = RunningServer(*flags)
+    try:
+        send_strange_requests(server.port)
+        assert server.stop() == 0
+    finally:
+        server.end()
+    entries = [json.loads(line) for line in "".join(server.lines).splitlines()]
+    access = [entry for entry in entries if entry["logger"] == "convserve.access"]
+    assert [entry["message"].rsplit(" ", 2)[0] for entry in access] == ACCESS
+    assert all(entry["request_id"] for entry in access)
+    assert {entry["pid"] == server.process.pid for entry in access} == {workers == 1}
+    said = [entry["message"] for entry in entries if entry not in access]
+    assert not [message for message in said if "install" in message]
+    assert [message for message in said if message.startswith("SIGTERM: stopping")]
+    assert said[-1] == "stopped"
+
+
+def test_a_server_says_what_it_still_has_to_answer(start_server: Callable) -> None:
+    server = start_server("--access-log")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        head = f"POST /predict/tiny HTTP/1.1\r\nHost: x\r\nContent-Length: {len(WHITE)}\r\n\r\n"
+        client.sendall(head.encode() + WHITE[:10])
+        post(server.port, WHITE)  # the server has read what came before
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for(r"INFO SIGTERM: stopping, once 1 requests are answered, 30 s at most$")
+        client.sendall(WHITE[10:])
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 OK")
+    server.wait_for("INFO stopped$")
+    assert server.process.wait(30) == 0
+
+
+def test_a_repository_that_is_not_there_ends_the_command(tmp_path: Path) -> None:
+    for form in ("text", "json"):
+        ended = run_serve("--repository", str(tmp_path / "none"), "--log-format", form)
+        assert ended.returncode == 2
+        assert "fill it with convserve-export" in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_empty_repository_is_said_and_waited_for(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "serve", "--port", "0", "--repository", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        assert "WARNING the repository" in process.stderr.readline()
+        assert " at http://127.0.0.1:" in process.stderr.readline()
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_server_with_one_model_stays_small(start_server: Callable) -> None:
