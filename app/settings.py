@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import (
@@ -63,6 +63,22 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
     decode_threads: int = Field(
         0, ge=0, description="threads that decode images, beside idle runners; 0 shares the cores among the workers"
+    )
+
+    # The CUDA provider's options, by its own names. HEURISTIC: EXHAUSTIVE costs seconds for every new shape, DEFAULT
+    # can be 50 times slower. kSameAsRequested: the arena doesn't double, so several models share a GPU.
+    cudnn_conv_algo_search: Literal["HEURISTIC", "EXHAUSTIVE", "DEFAULT"] = Field(
+        "HEURISTIC", description="on CUDA: how cuDNN's convolution algorithms are chosen"
+    )
+    cudnn_conv_use_max_workspace: bool = Field(True, description="on CUDA: algorithms may take much scratch memory")
+    prefer_nhwc: bool = Field(False, description="on CUDA: convolve with channels last")
+    fuse_conv_bias: bool = Field(False, description="on CUDA: add the bias and ReLU within the convolution")
+    use_tf32: bool = Field(True, description="on CUDA: round float32 factors to TF32 (10 bits) for the tensor cores")
+    arena_extend_strategy: Literal["kSameAsRequested", "kNextPowerOfTwo"] = Field(
+        "kSameAsRequested", description="on CUDA: by how much ONNX Runtime's memory grows"
+    )
+    cuda_graphs: bool = Field(
+        False, description="on CUDA: replay each batch size as one graph, where every node runs on the GPU"
     )
 
     load: list[str] = Field([], description="names of the models to load; none named loads all")

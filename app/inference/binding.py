@@ -1,5 +1,5 @@
 """Device buffers of one batch size: allocated once, so that addresses stay fixed and cuDNN sees a handful of
-shapes.
+shapes. With CUDA graphs each batch size is recorded once and replayed as a whole from then on.
 """
 
 from __future__ import annotations
@@ -12,25 +12,54 @@ import numpy.typing as npt
 
 from artifact.images.frame import Pixels
 
+# A run with this graph id is neither recorded nor replayed.
+NO_GRAPH = -1
+
 
 class BucketBinding:
-    """Runs up to `shape[0]` rows on the GPU; fewer are padded with what the buffer held before."""
+    """Runs up to `shape[0]` rows on the GPU; fewer are padded with what the buffer held before.
+
+    With a `graph_id`, which must be this bucket's own, the first run is recorded and later ones replay it: for that
+    outputs have fixed addresses too, and every run must come from one and the same thread.
+    """
 
     def __init__(
-        self, session: Any, shape: tuple[int, int, int, int], outputs: Sequence[str], index: int, runtime: Any
+        self,
+        session: Any,
+        shape: tuple[int, int, int, int],
+        outputs: Sequence[str],
+        index: int,
+        runtime: Any,
+        graph_id: int | None = None,
     ) -> None:
         self._session = session
         self._host = np.zeros(shape, np.uint8)
         self._device = runtime.OrtValue.ortvalue_from_numpy(self._host, "cuda", index)
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input("image", self._device)
-        for name in outputs:
-            self._binding.bind_output(name, "cuda", index)
+        self._options = None
+        if graph_id is None:
+            for name in outputs:
+                self._binding.bind_output(name, "cuda", index)
+            return
+        self._options = graph_options(runtime, graph_id)
+        # A plain run tells the shapes: those of `features` depend on the network alone.
+        found = session.run(list(outputs), {"image": self._host}, graph_options(runtime, NO_GRAPH))
+        for name, value in zip(outputs, found, strict=True):
+            kept = runtime.OrtValue.ortvalue_from_shape_and_type(list(value.shape), np.float32, "cuda", index)
+            self._binding.bind_ortvalue_output(name, kept)
 
     def run(self, rows: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
         """The outputs, cut to the rows that were given."""
         for place, row in enumerate(rows):
             self._host[place] = row
         self._device.update_inplace(self._host)
-        self._session.run_with_iobinding(self._binding)
+        self._session.run_with_iobinding(self._binding, self._options)
         return [output[: len(rows)] for output in self._binding.copy_outputs_to_cpu()]
+
+
+def graph_options(runtime: Any, graph_id: int) -> Any:
+    """Run options that name the graph to record or replay."""
+    options = runtime.RunOptions()
+    options.add_run_config_entry("gpu_graph_id", str(graph_id))
+    return options

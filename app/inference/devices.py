@@ -6,19 +6,23 @@ loaded.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from app.errors import DeviceUnavailable
+from app.settings import Settings
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 # One 3x3 convolution, float32 [1, 1, 8, 8]: cuDNN is loaded lazily, so only running a real Conv proves it.
 ONE_CONV = Path(__file__).parent.parent / "assets" / "one_conv.onnx"
+# Kernels that carry a network's arithmetic; their fused forms (FusedConv, NhwcConv, FusedMatMul) contain these words.
+_HEAVY = ("Conv", "MatMul", "Gemm")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,37 @@ class ChosenDevice:
     @property
     def index(self) -> int:
         return int(self.name.partition(":")[2] or 0)
+
+
+@dataclass(frozen=True)
+class CudaOptions:
+    """How ONNX Runtime's CUDA provider works; the fields bear its own names, and app.settings says what they mean."""
+
+    cudnn_conv_algo_search: str = "HEURISTIC"
+    cudnn_conv_use_max_workspace: bool = True
+    prefer_nhwc: bool = False
+    fuse_conv_bias: bool = False
+    use_tf32: bool = True
+    arena_extend_strategy: str = "kSameAsRequested"
+    cuda_graphs: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> CudaOptions:
+        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
+
+    def to_provider(self, index: int) -> dict[str, Any]:
+        """The provider's options for GPU `index`; switches are "1" and "0" there."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "cuda_graphs"}
+        switches = {name: str(int(value)) for name, value in fields.items() if isinstance(value, bool)}
+        return {"device_id": index, **fields, **switches, "enable_cuda_graph": str(int(self.cuda_graphs))}
+
+
+class Placement(NamedTuple):
+    """Which provider ran an operator of a profiled run, and how many of its nodes."""
+
+    op: str
+    provider: str
+    nodes: int
 
 
 def choose_device(wanted: str, runtime: Any) -> ChosenDevice:
@@ -94,16 +129,32 @@ def check_cuda(index: int, runtime: Any) -> None:
         raise DeviceUnavailable(f"CUDA doesn't run on cuda:{index}: onnxruntime fell back to the CPU")
 
 
-def cuda_providers(index: int, *, fallback: bool) -> list[Any]:
+def cuda_providers(index: int, *, fallback: bool, options: CudaOptions | None = None) -> list[Any]:
     """The provider list for GPU `index`; `fallback` lets single nodes (shapes, mostly) run on the CPU."""
-    # HEURISTIC: EXHAUSTIVE costs seconds for every new shape, DEFAULT can be 50 times slower.
-    # kSameAsRequested: the arena doesn't double, so several models share a GPU.
-    cuda = {
-        "device_id": index,
-        "cudnn_conv_algo_search": "HEURISTIC",
-        "arena_extend_strategy": "kSameAsRequested",
-    }
-    return [(CUDA, cuda), CPU] if fallback else [(CUDA, cuda)]
+    cuda = (CUDA, (options or CudaOptions()).to_provider(index))
+    return [cuda, CPU] if fallback else [cuda]
+
+
+def read_placement(profile: Path) -> list[Placement]:
+    """Where the nodes of a profiled run were computed, from ONNX Runtime's profile; the file is removed."""
+    try:
+        events = json.loads(profile.read_bytes())
+    finally:
+        profile.unlink(missing_ok=True)
+    seen: dict[tuple[str, str], set[str]] = {}
+    for event in events:
+        arguments = event.get("args", {})
+        if event.get("cat") == "Node" and "op_name" in arguments:
+            place = (arguments["op_name"], arguments.get("provider", CUDA))
+            seen.setdefault(place, set()).add(event.get("name", ""))
+    return [Placement(op, provider, len(names)) for (op, provider), names in sorted(seen.items())]
+
+
+def find_strays(placement: Sequence[Placement]) -> list[str]:
+    """Operators that carry arithmetic and yet ran elsewhere than on CUDA."""
+    return sorted(
+        {place.op for place in placement if place.provider != CUDA and any(word in place.op for word in _HEAVY)}
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ import onnxruntime
 from app.batching.batcher import Batcher
 from app.batching.cost import Pace, choose_batch_size, fit_cost
 from app.errors import DeviceFailed
-from app.inference.devices import ChosenDevice, choose_devices, name_devices
+from app.inference.devices import ChosenDevice, CudaOptions, choose_devices, name_devices
 from app.inference.memory import measure_memory
 from app.inference.meters import ModelMeters
 from app.inference.replay import replay
@@ -164,6 +164,7 @@ def _open_session(
         device,
         max_batch_size=min(card.max_batch, settings.max_batch_size),
         threads=threads,
+        cuda=CudaOptions.of(settings),
         runtime=runtime,
     )
 

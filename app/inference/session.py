@@ -5,10 +5,12 @@ The runtime (the onnxruntime module) is an argument, so that tests drive the CUD
 
 from __future__ import annotations
 
-import json
+import logging
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,26 @@ import numpy.typing as npt
 import onnxruntime
 
 from app.errors import DeviceFailed, DeviceUnavailable
-from app.inference.binding import BucketBinding
-from app.inference.devices import CPU, CUDA, ChosenDevice, cuda_providers
+from app.inference.binding import NO_GRAPH, BucketBinding, graph_options
+from app.inference.devices import (
+    CPU,
+    CUDA,
+    ChosenDevice,
+    CudaOptions,
+    Placement,
+    cuda_providers,
+    find_strays,
+    read_placement,
+)
 from app.inference.scores import Scores, score_rows
 from artifact.card import ModelCard
 from artifact.errors import ArtifactError
 from artifact.images.frame import Pixels
 
+log = logging.getLogger(__name__)
+
 # Words by which onnxruntime's errors show that the device or its memory failed, not the row.
 _DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")
-# Kernels that carry a network's arithmetic; their fused forms (FusedConv, NhwcConv, FusedMatMul) contain
-# these words.
-_HEAVY = ("Conv", "MatMul", "Gemm")
 # Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from the largest
 # measured.
 _CPU_WARM_UP_S = 0.25
@@ -56,10 +66,11 @@ class OnnxSession:
         *,
         max_batch_size: int,
         threads: int = 1,
+        cuda: CudaOptions | None = None,
         runtime: Any = onnxruntime,
     ) -> None:
-        """Raises ArtifactError for a graph that doesn't load or isn't what the card says, DeviceUnavailable
-        for a fallback.
+        """`cuda` counts on a GPU alone. Raises ArtifactError for a graph that doesn't load or isn't what the card says,
+        DeviceUnavailable for a fallback.
         """
         self.device = device
         self.max_batch_size = max_batch_size
@@ -67,6 +78,15 @@ class OnnxSession:
         self._outputs = ["probabilities", "energy"] if card.energy else ["probabilities"]
         self._has_features = card.features
         self._runtime = runtime
+        self._session, self._graphs = self._open(path, threads, cuda or CudaOptions())
+        self._check_signature(card)
+        self._bindings: dict[tuple[int, int], BucketBinding] = {}
+        self.placement = self._check_on_cuda() if device.is_cuda else []
+        """Where a profiled run was computed, node by node; empty on a CPU."""
+
+    def _open(self, path: Path, threads: int, cuda: CudaOptions) -> tuple[Any, ThreadPoolExecutor | None]:
+        """The runtime's session and, with CUDA graphs, the one thread that records and replays them."""
+        runtime, device = self._runtime, self.device
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -77,22 +97,22 @@ class OnnxSession:
         if device.is_cuda:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "convserve")
-        providers = cuda_providers(device.index, fallback=True) if device.is_cuda else [CPU]
+        providers = cuda_providers(device.index, fallback=True, options=cuda) if device.is_cuda else [CPU]
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=providers)
+            session = runtime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no public class
+            if cuda.cuda_graphs and "graph capture" in str(error):
+                log.warning("%s runs without CUDA graphs: %s", path, str(error)[:300])
+                return self._open(path, threads, replace(cuda, cuda_graphs=False))
             raise ArtifactError(f"{path.name} can't be loaded: {str(error)[:300]}") from error
-        self._check_signature(card)
-        self._bindings: dict[tuple[int, int], BucketBinding] = {}
-        if device.is_cuda:
-            self._check_on_cuda()
+        return session, ThreadPoolExecutor(1, "cuda-graphs") if device.is_cuda and cuda.cuda_graphs else None
 
     def run(self, rows: Sequence[Pixels]) -> list[Scores]:
         """Scores of each row, in order. Raises DeviceFailed where the device or its memory is at fault."""
         observed = self._has_features and any(isinstance(row, Observed) for row in rows)
         names = [*self._outputs, "features"] if observed else self._outputs
         try:
-            outputs = self._run_bound(rows, names) if self.device.is_cuda else self._run_plain(rows, names)
+            outputs = self._run_on_gpu(rows, names) if self.device.is_cuda else self._run_plain(rows, names)
         except Exception as error:
             text = str(error)
             if isinstance(error, MemoryError) or any(word in text.lower() for word in _DEVICE_WORDS):
@@ -137,15 +157,26 @@ class OnnxSession:
 
     def _run_plain(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         batch = np.array(rows)  # as np.stack, in less than half its time
-        outputs: list[npt.NDArray[np.float32]] = self._session.run(names, {"image": batch})
+        options = graph_options(self._runtime, NO_GRAPH) if self._graphs is not None else None
+        outputs: list[npt.NDArray[np.float32]] = self._session.run(names, {"image": batch}, options)
         return outputs
+
+    def _run_on_gpu(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        if self._graphs is None:
+            return self._run_bound(rows, names)
+        return self._graphs.submit(self._run_bound, rows, names).result()
 
     def _run_bound(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         size = next(size for size in batch_sizes(self.max_batch_size) if size >= len(rows))
         bucket = (size, len(names))
         if bucket not in self._bindings:
             self._bindings[bucket] = BucketBinding(
-                self._session, (size, *self._shape), names, self.device.index, self._runtime
+                self._session,
+                (size, *self._shape),
+                names,
+                self.device.index,
+                self._runtime,
+                graph_id=None if self._graphs is None else len(self._bindings) + 1,
             )
         return self._bindings[bucket].run(rows)
 
@@ -164,29 +195,17 @@ class OnnxSession:
         if isinstance(classes, int) and classes != len(card.labels):
             raise ArtifactError(f"the graph has {classes} classes, the card {len(card.labels)} labels")
 
-    def _check_on_cuda(self) -> None:
+    def _check_on_cuda(self) -> list[Placement]:
         """One profiled run must show the arithmetic on the GPU: ONNX Runtime moves single nodes to the CPU
         without a word.
         """
         if self._session.get_providers()[0] != CUDA:
             raise DeviceUnavailable(f"onnxruntime fell back to the CPU instead of {self.device.name}")
         self._run_plain([np.zeros(self._shape, np.uint8)], self._outputs)
-        profile = Path(self._session.end_profiling())
-        try:
-            events = json.loads(profile.read_bytes())
-        finally:
-            profile.unlink(missing_ok=True)
-        strays = sorted(
-            {
-                event["args"]["op_name"]
-                for event in events
-                if event.get("cat") == "Node"
-                and any(word in event.get("args", {}).get("op_name", "") for word in _HEAVY)
-                and event["args"].get("provider", CUDA) != CUDA
-            }
-        )
-        if strays:
+        placement = read_placement(Path(self._session.end_profiling()))
+        if strays := find_strays(placement):
             raise DeviceUnavailable(f"{', '.join(strays)} would run on the CPU instead of {self.device.name}")
+        return placement
 
 
 def batch_sizes(largest: int) -> list[int]:

@@ -6,8 +6,9 @@ It has exactly the surface that app.inference.devices, app.inference.session and
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -19,6 +20,7 @@ class FakeRuntime:
     """Behaves as onnxruntime-gpu on a healthy machine, but for the faults that are set."""
 
     SessionOptions = onnxruntime.SessionOptions
+    RunOptions = onnxruntime.RunOptions
 
     def __init__(
         self,
@@ -27,12 +29,15 @@ class FakeRuntime:
         libraries_load: bool = True,
         falls_back: bool = False,
         ops_on_cpu: tuple[str, ...] = (),
+        captures: bool = True,
     ) -> None:
         self.has_cuda = has_cuda
         self.libraries_load = libraries_load
         self.falls_back = falls_back
         self.ops_on_cpu = ops_on_cpu
+        self.captures = captures
         self.preloaded = 0
+        self.replayed: list[int] = []
         self.shapes_run: list[tuple[int, ...]] = []
         self.run_error: Exception | None = None
         self.OrtValue = FakeValue
@@ -51,13 +56,19 @@ class FakeRuntime:
             names = [CPU]
         if self.falls_back and CPU in names:
             names = [CPU]
-        return FakeSession(self, path, options, names)
+        graphs = any(
+            not isinstance(provider, str) and provider[1]["enable_cuda_graph"] == "1" for provider in providers
+        )
+        if graphs and not self.captures:
+            raise RuntimeError("This session cannot use the graph capture feature: nodes are on the CPU")
+        return FakeSession(self, path, options, names, graphs)
 
 
 class FakeSession:
-    def __init__(self, runtime: FakeRuntime, path: str, options: Any, providers: list[str]) -> None:
+    def __init__(self, runtime: FakeRuntime, path: str, options: Any, providers: list[str], graphs: bool) -> None:
         self._runtime = runtime
         self._providers = providers
+        self._recorded: dict[int, Recording] | None = {} if graphs else None
         self._prefix = options.profile_file_prefix
         plain = onnxruntime.SessionOptions()
         plain.log_severity_level = 4
@@ -67,7 +78,12 @@ class FakeSession:
     def get_providers(self) -> list[str]:
         return self._providers
 
-    def run(self, names: list[str] | None, feeds: dict[str, Any]) -> list[Any]:
+    def run(self, names: list[str] | None, feeds: dict[str, Any], options: Any = None) -> list[Any]:
+        if self._recorded is not None:
+            assert _graph_id(options) == -1, "a run without fixed addresses would be recorded"
+        return self._compute(names, feeds)
+
+    def _compute(self, names: list[str] | None, feeds: dict[str, Any]) -> list[Any]:
         if self._runtime.run_error is not None:
             raise self._runtime.run_error
         self._runtime.shapes_run.append(next(iter(feeds.values())).shape)
@@ -85,9 +101,34 @@ class FakeSession:
     def io_binding(self) -> FakeBinding:
         return FakeBinding()
 
-    def run_with_iobinding(self, binding: FakeBinding) -> None:
+    def run_with_iobinding(self, binding: FakeBinding, options: Any = None) -> None:
         assert binding.image is not None
-        binding.results = self.run(binding.outputs, {"image": binding.image.held})
+        if self._recorded is not None:
+            self._replay(binding, _graph_id(options))
+        computed = self._compute(binding.outputs, {"image": binding.image.held})
+        for name, value in zip(binding.outputs, computed, strict=True):
+            if (kept := binding.kept.get(name)) is not None:
+                assert kept.held.shape == value.shape
+                kept.held[...] = value
+        binding.results = computed
+
+    def _replay(self, binding: FakeBinding, graph_id: int) -> None:
+        """As CUDA does it: a graph belongs to the thread and to the addresses that it was recorded with."""
+        assert self._recorded is not None
+        assert set(binding.kept) == set(binding.outputs), "outputs without fixed addresses"
+        now = Recording(threading.get_ident(), binding.image, tuple(binding.kept.values()))
+        assert self._recorded.setdefault(graph_id, now) == now, f"graph {graph_id} was recorded with something else"
+        self._runtime.replayed.append(graph_id)
+
+
+class Recording(NamedTuple):
+    thread: int
+    image: FakeValue | None
+    outputs: tuple[FakeValue, ...]
+
+
+def _graph_id(options: Any) -> int:
+    return 0 if options is None else int(options.get_run_config_entry("gpu_graph_id"))
 
 
 class FakeValue:
@@ -101,6 +142,11 @@ class FakeValue:
         assert device == "cuda"
         return FakeValue(array.copy())
 
+    @staticmethod
+    def ortvalue_from_shape_and_type(shape: list[int], kind: Any, device: str, index: int) -> FakeValue:
+        assert device == "cuda"
+        return FakeValue(np.zeros(shape, kind))
+
     def update_inplace(self, array: np.ndarray) -> None:
         assert array.shape == self.held.shape
         self.held = array.copy()
@@ -110,6 +156,7 @@ class FakeBinding:
     def __init__(self) -> None:
         self.image: FakeValue | None = None
         self.outputs: list[str] = []
+        self.kept: dict[str, FakeValue] = {}
         self.results: list[np.ndarray] = []
 
     def bind_ortvalue_input(self, name: str, value: FakeValue) -> None:
@@ -118,6 +165,10 @@ class FakeBinding:
 
     def bind_output(self, name: str, device: str, index: int) -> None:
         self.outputs.append(name)
+
+    def bind_ortvalue_output(self, name: str, value: FakeValue) -> None:
+        self.outputs.append(name)
+        self.kept[name] = value
 
     def copy_outputs_to_cpu(self) -> list[np.ndarray]:
         return self.results

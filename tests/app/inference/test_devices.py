@@ -5,7 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from app.errors import DeviceUnavailable
-from app.inference.devices import ONE_CONV, choose_device
+from app.inference.devices import CUDA, ONE_CONV, CudaOptions, choose_device, cuda_providers
+from app.settings import Settings
 from tests.makers.fake_runtime import FakeRuntime
 
 
@@ -50,6 +51,26 @@ def test_a_convolution_that_fails_to_run_is_an_error() -> None:
     runtime.run_error = RuntimeError("CUDNN_STATUS_NOT_INITIALIZED\n  at conv.cc:12")
     with pytest.raises(DeviceUnavailable, match=r"NOT_INITIALIZED$"):
         choose_device("cuda", runtime)
+
+
+def test_settings_reach_the_provider_by_its_own_names() -> None:
+    options = CudaOptions.of(Settings(prefer_nhwc=True, use_tf32=False, cudnn_conv_algo_search="EXHAUSTIVE"))
+    ((name, given), _) = cuda_providers(2, fallback=True, options=options)
+    assert name == CUDA
+    assert given == {
+        "device_id": 2,
+        "cudnn_conv_algo_search": "EXHAUSTIVE",
+        "cudnn_conv_use_max_workspace": "1",
+        "prefer_nhwc": "1",
+        "fuse_conv_bias": "0",
+        "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+        "enable_cuda_graph": "0",
+    }
+
+
+def test_the_options_of_a_session_are_those_of_the_settings_unless_said() -> None:
+    assert CudaOptions.of(Settings()) == CudaOptions()
 
 
 def test_the_real_runtime_without_a_gpu_refuses_cuda() -> None:

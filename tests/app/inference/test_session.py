@@ -1,10 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.errors import DeviceFailed, DeviceUnavailable
-from app.inference.devices import ChosenDevice
+from app.inference.devices import ChosenDevice, CudaOptions
 from app.inference.scores import TOP, score_rows
 from app.inference.session import OnnxSession, batch_sizes
 from artifact.card import read_card
@@ -107,6 +108,34 @@ def test_a_convolution_on_the_cpu_is_refused_but_a_shape_is_not(tmp_path: Path) 
     with pytest.raises(DeviceUnavailable, match="FusedConv would run on the CPU"):
         open_session(folder, GPU, runtime=FakeRuntime(ops_on_cpu=("FusedConv",)))
     open_session(folder, GPU, runtime=FakeRuntime())
+
+
+def test_cuda_graphs_keep_one_graph_a_bucket_and_one_thread(tmp_path: Path) -> None:
+    """The fake runtime raises where a graph is replayed from another thread or with other addresses."""
+    folder, runtime = make_artifact(tmp_path), FakeRuntime()
+    session = open_session(folder, GPU, runtime=runtime, cuda=CudaOptions(cuda_graphs=True))
+    session.warm_up()
+    assert set(runtime.replayed) == {1, 2, 3, 4}, "buckets of 1, 2, 4 and 6 rows"
+    expected = open_session(folder).run(rows_of(0, 64, 255))
+    with ThreadPoolExecutor(3) as threads:
+        for found in threads.map(session.run, [rows_of(0, 64, 255)] * 6):
+            for ours, theirs in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(ours.probabilities, theirs.probabilities)
+    assert set(runtime.replayed) == {1, 2, 3, 4}, "no graph that wasn't recorded while warming up"
+
+
+def test_a_graph_that_cannot_be_captured_runs_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    runtime = FakeRuntime(captures=False)
+    session = open_session(make_artifact(tmp_path), GPU, runtime=runtime, cuda=CudaOptions(cuda_graphs=True))
+    assert [int(s.probabilities.argmax()) for s in session.run(rows_of(255, 0))] == [4, 0]
+    assert not runtime.replayed
+    assert "runs without CUDA graphs: This session cannot use" in caplog.text
+
+
+def test_a_session_tells_where_its_nodes_ran(tmp_path: Path) -> None:
+    session = open_session(make_artifact(tmp_path), GPU, runtime=FakeRuntime())
+    assert ("Shape", "CPUExecutionProvider", 1) in session.placement
+    assert ("FusedConv", "CUDAExecutionProvider", 1) in session.placement
 
 
 def test_errors_of_the_device_are_told_from_errors_of_a_row(tmp_path: Path) -> None:
