@@ -1,0 +1,62 @@
+"""In-process ONNX Runtime without the service: what the service is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnxruntime
+
+from app.inference.devices import CPU, ChosenDevice, CudaOptions, cuda_providers
+from app.settings import count_cores
+from artifact.layout import MODEL_FILE
+from bench.gpu.plan import Opened
+
+
+class BareSession:
+    """A model's graph in ONNX Runtime, with the server's options for the device."""
+
+    def __init__(self, path: Path, device: ChosenDevice, options: CudaOptions | None = None) -> None:
+        chosen = onnxruntime.SessionOptions()
+        chosen.intra_op_num_threads = count_cores()
+        chosen.log_severity_level = 3
+        self.device = device
+        providers = cuda_providers(device.index, fallback=True, options=options) if device.is_cuda else [CPU]
+        self.session = onnxruntime.InferenceSession(str(path), chosen, providers=providers)
+
+    def plain(self, feeds: dict[str, npt.NDArray[Any]], outputs: list[str] | None = None) -> Callable[[], object]:
+        """session.run with arrays of the host."""
+        return lambda: self.session.run(outputs, feeds)
+
+    def bound(
+        self, feeds: dict[str, npt.NDArray[Any]], outputs: list[str], *, copies: bool = True
+    ) -> Callable[[], object]:
+        """Through I/O binding; without `copies` the input stays on the device and the outputs too: arithmetic alone."""
+        place = ("cuda", self.device.index) if self.device.is_cuda else ("cpu", 0)
+        binding = self.session.io_binding()
+        values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array, *place) for name, array in feeds.items()}
+        for name, value in values.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in outputs:
+            binding.bind_output(name, *place)
+
+        def run() -> None:
+            if copies:
+                for name, value in values.items():
+                    value.update_inplace(feeds[name])
+            self.session.run_with_iobinding(binding)
+            if copies:
+                binding.copy_outputs_to_cpu()
+
+        return run
+
+
+def open_bare(opened: Opened, device: ChosenDevice, options: CudaOptions | None = None) -> BareSession:
+    return BareSession(opened.folder / MODEL_FILE, device, options)
+
+
+def outputs_of(opened: Opened) -> list[str]:
+    """What the server asks for: never the features by themselves."""
+    return ["probabilities", "energy"] if opened.card.energy else ["probabilities"]

@@ -1,0 +1,111 @@
+"""Piece f: out of memory and a lost device, provoked: 503, then loaded again; and memory over many reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from app.inference.memory import measure_memory
+from app.inference.model import prepare_session
+from app.settings import Settings
+from bench.client import Connection, Request
+from bench.gpu.driver import Driver
+from bench.gpu.pictures import golden_files
+from bench.gpu.plan import Opened, Plan, Step
+from bench.gpu.served import image_requests, serving
+from tests.makers.running_server import RunningServer
+
+# The first loads bring what stays: the context, cuDNN's plans, the heap's high water mark.
+SETTLED = 10
+_LONGEST_S = 420.0
+_PATIENCE_S = 60.0
+_LOST_S = 20.0
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    name = plan.served[0]
+    yield "reloads", lambda: reload_often(plan, name)
+    if plan.device.is_cuda:
+        yield "out of memory", lambda: _fill_memory(plan, name)
+        yield "lost device", lambda: _lose_device(plan, name)
+
+
+def reload_often(plan: Plan, name: str) -> dict[str, Any]:
+    """Load, warm, replay and drop a model over and over; megabytes in use after each, as the driver counts."""
+    opened = plan.open(name)
+    settings = Settings(device=plan.device.name)
+    used: list[float] = []
+    start = time.monotonic()
+    while len(used) < plan.reloads and time.monotonic() - start < _LONGEST_S:
+        prepare_session(opened.folder, settings)
+        gc.collect()
+        used.append(measure_memory(plan.device) / 1e6)
+    settled = used[min(SETTLED, len(used) - 1)]
+    return {"model": name, "reloads": len(used), "growth_mb": used[-1] - settled, "mb": used}
+
+
+def _fill_memory(plan: Plan, name: str) -> dict[str, Any]:
+    """While the card is full, a request that needs a buffer of its own (the features of /explain); then it is freed."""
+    opened = plan.open(name)
+    image = golden_files(opened)[0]
+    explain = Request(f"/explain/{name}", image, {"Content-Type": "application/octet-stream"})
+    with serving(plan, name) as server:
+        driver = Driver(plan.device.index)
+        taken = driver.fill_memory()
+        try:
+            statuses = [ask(server, explain)]
+        finally:
+            driver.free_memory()
+        return {"taken_mb": taken / 1e6, "full": statuses, **_watch(server, opened, _PATIENCE_S)}
+
+
+def _lose_device(plan: Plan, name: str) -> dict[str, Any]:
+    """A kernel faults in the server's process; what it answers then, and whether a new process finds the card well."""
+    opened = plan.open(name)
+    program = ("-m", "bench.gpu.doomed_server", str(plan.device.index))
+    with serving(plan, name, program=program) as server:
+        before = ask(server, image_requests(opened)[0])
+        server.process.send_signal(signal.SIGUSR2)
+        found = _watch(server, opened, _LOST_S, until=lambda statuses: False)
+        said = [line.strip() for line in server.lines if "lost the device" in line]
+        ended = server.process.poll()
+    with serving(plan, name) as server:
+        after = ask(server, image_requests(opened)[0])
+    return {"before": before, "said": said, "exit": ended, **found, "in_a_new_process": after}
+
+
+def _watch(
+    server: RunningServer,
+    opened: Opened,
+    patience_s: float,
+    until: Callable[[list[int]], bool] = lambda statuses: statuses[-1] == 200,
+) -> dict[str, Any]:
+    """Ask twice a second until it is well again or patience ends: the statuses one after another, and the seconds."""
+    statuses: list[int] = []
+    start = time.monotonic()
+    while time.monotonic() - start < patience_s:
+        statuses.append(ask(server, image_requests(opened)[0]))
+        if until(statuses):
+            break
+        time.sleep(0.5)
+    return {"statuses": statuses, "well_after_s": time.monotonic() - start if statuses[-1] == 200 else None}
+
+
+def ask(server: RunningServer, request: Request) -> int:
+    """The status of an answer; 0 where the connection broke."""
+
+    async def once() -> int:
+        connection = Connection(server.port)
+        try:
+            return (await connection.send(request)).status
+        finally:
+            connection.close()
+
+    try:
+        return asyncio.run(asyncio.wait_for(once(), 30))
+    except (OSError, asyncio.IncompleteReadError, TimeoutError):
+        return 0
