@@ -10,7 +10,7 @@ RUNTIME    ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN       := .venv/bin
 INSTALLED := .venv/installed-$(RUNTIME)
 
-.PHONY: help install serve test test-slow check format bench examples constraints clean cluster test-cluster image smoke sbom audit
+.PHONY: help install serve test test-slow check format bench gpu-check examples constraints clean cluster test-cluster image smoke sbom audit
 
 help:
 	@echo "make serve      install, train and convert the embedded default, serve it on http://$(HOST):$(PORT)"
@@ -19,6 +19,7 @@ help:
 	@echo "make check      lint, format and types, as CI does"
 	@echo "make format     mend what the linter can mend"
 	@echo "make bench      load the service with wrk, beside what this process does without it (BENCH=\"--peers all\": and other servers)"
+	@echo "make gpu-check  prove the service on an NVIDIA GPU, in pieces; installs nothing (docs/gpu.md; GPU_CHECK=\"a c\": some pieces)"
 	@echo "make cluster    the same service under Ray Serve, on this machine (docs/cluster.md)"
 	@echo "make image      container images, and their sizes"
 	@echo "make smoke      build the images, docker compose up, post a digit, check, tear down"
@@ -59,6 +60,18 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench.load $(BENCH)
+
+# Installs nothing, so that it runs on a rented machine: by .venv where there is one and PYTHON isn't named, else by PYTHON.
+# On a CPU it only keeps the check from rotting: small networks, measured anew each time.
+GPU_PYTHON = $(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(BIN)/python),$(PYTHON)),$(PYTHON))
+
+gpu-check:
+ifeq ($(RUNTIME),cpu)
+	@$(GPU_PYTHON) -m bench.gpu prepare --runtime cpu
+	@$(GPU_PYTHON) -m bench.gpu --runtime cpu --again all $(GPU_CHECK)
+else
+	@$(GPU_PYTHON) -m bench.gpu $(GPU_CHECK)
+endif
 
 examples: $(INSTALLED)
 	@$(BIN)/python docs/examples.py

@@ -47,7 +47,7 @@ def lay_out(wheels: Path, site: Path) -> None:
 
 def find_missing(modules: Sequence[str] = ()) -> list[str]:
     """Packages of the serving stage, and `modules`, that can't be imported from here."""
-    names = [re.match(r"[A-Za-z0-9._-]+", line).group(0) for line in read_project()["dependencies"]]  # type: ignore[union-attr]
+    names = [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in read_project()["dependencies"]]
     missing = [name for name in names if not _is_installed(name)]
     if importlib.util.find_spec("onnxruntime") is None:
         missing.append("onnxruntime-gpu")

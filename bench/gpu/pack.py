@@ -58,7 +58,7 @@ def pack(home: Path, kernels: Sequence[Kernel], dtype: str, to: Path, *, network
 
 def list_packed(folder: Path) -> dict[str, Packed]:
     """The models of a pack by name. Raises PackError where there is none."""
-    found = sorted((folder / "models").glob("*.json"))
+    found = sorted((folder / "models").glob("*.json"), key=lambda path: path.stem)
     if not found:
         raise PackError(
             f"no artifacts in {folder}: make them where TensorFlow is, with `python -m bench.gpu prepare`, and carry "

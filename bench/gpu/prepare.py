@@ -8,8 +8,10 @@ and is proved and published like any other: golden values, hashes and the proof 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.gpu.kernels import LEAST, Kernel, draw, find_kernel
+from bench.gpu.needs import ROOT
 from bench.gpu.pack import LIMIT_MB, list_packed, measure_pack, pack
 from bench.gpu.probes import write_probes
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 FP16 = ("lenet5", "resnet50", "vgg16")
 
 
-def prepare(networks: list[str], to: Path) -> int:
+def prepare(networks: Sequence[str], to: Path) -> int:
     """Make what the pack `to` lacks of `networks` (none named: of the series); each in a process of its own, which
     gives its memory back. Returns the exit status.
     """
@@ -38,7 +41,8 @@ def prepare(networks: list[str], to: Path) -> int:
     for name in networks or list(NETWORKS):
         if (to / "models" / f"{name}.json").exists():
             continue
-        if subprocess.run([sys.executable, "-m", "bench.gpu.prepare", name, str(to)]).returncode:
+        command = [sys.executable, "-m", "bench.gpu.prepare", name, str(to.resolve())]
+        if subprocess.run(command, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}).returncode:
             failed.append(name)
     size = measure_pack(to)
     print(f"{to}: {len(list_packed(to))} models, {size / 1e6:.1f} MB of at most {LIMIT_MB}")
