@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import onnxruntime
 
-from app.inference.devices import CPU, ChosenDevice, CudaOptions, cuda_providers
+from app.inference.devices import CPU, CudaOptions, cuda_providers
 from app.settings import count_cores
-from artifact.layout import MODEL_FILE
-from bench.gpu.plan import Opened
+from bench.gpu.plan import Opened, Plan
 
 
 class BareSession:
     """A model's graph in ONNX Runtime, with the server's options for the device."""
 
-    def __init__(self, path: Path, device: ChosenDevice, options: CudaOptions | None = None) -> None:
-        chosen = onnxruntime.SessionOptions()
+    def __init__(self, path: Path, plan: Plan, options: CudaOptions | None = None) -> None:
+        self._runtime, self.device = plan.onnx, plan.device
+        chosen = self._runtime.SessionOptions()
         chosen.intra_op_num_threads = count_cores()
         chosen.log_severity_level = 3
-        self.device = device
-        providers = cuda_providers(device.index, fallback=True, options=options) if device.is_cuda else [CPU]
-        self.session = onnxruntime.InferenceSession(str(path), chosen, providers=providers)
+        providers = [CPU]
+        if self.device.is_cuda:
+            providers = cuda_providers(self.device.index, fallback=True, options=options)
+        self.session = self._runtime.InferenceSession(str(path), chosen, providers=providers)
 
     def plain(self, feeds: dict[str, npt.NDArray[Any]], outputs: list[str] | None = None) -> Callable[[], object]:
         """session.run with arrays of the host."""
@@ -36,7 +36,7 @@ class BareSession:
         """Through I/O binding; without `copies` the input stays on the device and the outputs too: arithmetic alone."""
         place = ("cuda", self.device.index) if self.device.is_cuda else ("cpu", 0)
         binding = self.session.io_binding()
-        values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array, *place) for name, array in feeds.items()}
+        values = {name: self._runtime.OrtValue.ortvalue_from_numpy(array, *place) for name, array in feeds.items()}
         for name, value in values.items():
             binding.bind_ortvalue_input(name, value)
         for name in outputs:
@@ -51,10 +51,6 @@ class BareSession:
                 binding.copy_outputs_to_cpu()
 
         return run
-
-
-def open_bare(opened: Opened, device: ChosenDevice, options: CudaOptions | None = None) -> BareSession:
-    return BareSession(opened.folder / MODEL_FILE, device, options)
 
 
 def outputs_of(opened: Opened) -> list[str]:

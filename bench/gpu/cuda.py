@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import onnxruntime
-
 from app.inference.devices import choose_device
 from app.inference.memory import measure_memory
 from app.inference.model import prepare_session
@@ -30,7 +28,7 @@ def _peak() -> dict[str, float] | None:
 
 def _choose(plan: Plan) -> dict[str, Any]:
     """What `auto` takes, and the device of the plan, which must work: one convolution ran there, the CPU forbidden."""
-    auto = choose_device("auto", onnxruntime)
+    auto = choose_device("auto", plan.onnx)
     return {"device": plan.device.name, "auto": auto.name, "reason": auto.reason}
 
 
@@ -38,7 +36,7 @@ def _load(plan: Plan, name: str) -> dict[str, Any]:
     """Loaded as the server does: hash, placement of every node, all buckets warm, golden replay."""
     opened = plan.open(name)
     before = measure_memory(plan.device)
-    ready = prepare_session(opened.folder, Settings(device=plan.device.name))
+    ready = prepare_session(opened.folder, Settings(device=plan.device.name), plan.onnx)
     heavy: dict[str, int] = {}
     for place in ready.session.placement:
         key = f"{place.op} on {place.provider.removesuffix('ExecutionProvider')}"

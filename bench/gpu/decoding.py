@@ -35,7 +35,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     yield "cores", lambda: decode_on_cores(lambda image: decode_image(image, policy), photos, plan.seconds)
     yield "cores, whole photos", lambda: decode_on_cores(simplejpeg.decode_jpeg, photos, plan.seconds)
     if plan.device.is_cuda:
-        yield "nvImageCodec", lambda: _decode_on_gpu(plan, photos)
+        yield "nvImageCodec", lambda: _try_codec(plan, photos)
 
 
 def decode_on_cores(decode: Callable[[bytes], object], photos: Sequence[bytes], seconds: float) -> dict[str, Any]:
@@ -61,13 +61,17 @@ def _rate(decode: Callable[[bytes], object], photos: Sequence[bytes], threads: i
     return done / (time.perf_counter() - start)
 
 
-def _decode_on_gpu(plan: Plan, photos: Sequence[bytes]) -> dict[str, Any]:
-    """Its pixels beside ours, and whole photos a second by the size of a batch; they stay on the device."""
+def _try_codec(plan: Plan, photos: Sequence[bytes]) -> dict[str, Any]:
     try:
-        nvimgcodec = importlib.import_module("nvidia.nvimgcodec")
+        codec = importlib.import_module("nvidia.nvimgcodec")
     except ImportError:
         return {"skipped": "nvImageCodec isn't installed (nvidia-nvimgcodec-cu13[nvjpeg])"}
-    decoder = nvimgcodec.Decoder(device_id=plan.device.index, options=OPTIONS)
+    return decode_on_gpu(codec, plan, photos)
+
+
+def decode_on_gpu(codec: Any, plan: Plan, photos: Sequence[bytes]) -> dict[str, Any]:
+    """nvImageCodec's pixels beside ours, and whole photos a second by the size of a batch; they stay on the device."""
+    decoder = codec.Decoder(device_id=plan.device.index, options=OPTIONS)
     theirs = [np.asarray(image.cpu()) for image in decoder.decode(list(photos))]
     rates = {}
     for size in BATCHES:

@@ -22,16 +22,14 @@ from tests.makers.running_server import RunningServer
 # The first loads bring what stays: the context, cuDNN's plans, the heap's high water mark.
 SETTLED = 10
 _LONGEST_S = 420.0
-_PATIENCE_S = 60.0
-_LOST_S = 20.0
 
 
 def steps(plan: Plan) -> Iterator[Step]:
     name = plan.served[0]
     yield "reloads", lambda: reload_often(plan, name)
     if plan.device.is_cuda:
-        yield "out of memory", lambda: _fill_memory(plan, name)
-        yield "lost device", lambda: _lose_device(plan, name)
+        yield "out of memory", lambda: fill_memory(plan, name, Driver(plan.device.index))
+        yield "lost device", lambda: lose_device(plan, name)
 
 
 def reload_often(plan: Plan, name: str) -> dict[str, Any]:
@@ -41,36 +39,35 @@ def reload_often(plan: Plan, name: str) -> dict[str, Any]:
     used: list[float] = []
     start = time.monotonic()
     while len(used) < plan.reloads and time.monotonic() - start < _LONGEST_S:
-        prepare_session(opened.folder, settings)
+        prepare_session(opened.folder, settings, plan.onnx)
         gc.collect()
         used.append(measure_memory(plan.device) / 1e6)
     settled = used[min(SETTLED, len(used) - 1)]
     return {"model": name, "reloads": len(used), "growth_mb": used[-1] - settled, "mb": used}
 
 
-def _fill_memory(plan: Plan, name: str) -> dict[str, Any]:
+def fill_memory(plan: Plan, name: str, driver: Driver) -> dict[str, Any]:
     """While the card is full, a request that needs a buffer of its own (the features of /explain); then it is freed."""
     opened = plan.open(name)
     image = golden_files(opened)[0]
     explain = Request(f"/explain/{name}", image, {"Content-Type": "application/octet-stream"})
     with serving(plan, name) as server:
-        driver = Driver(plan.device.index)
         taken = driver.fill_memory()
         try:
             statuses = [ask(server, explain)]
         finally:
             driver.free_memory()
-        return {"taken_mb": taken / 1e6, "full": statuses, **_watch(server, opened, _PATIENCE_S)}
+        return {"taken_mb": taken / 1e6, "full": statuses, **_watch(server, opened, plan.patience_s)}
 
 
-def _lose_device(plan: Plan, name: str) -> dict[str, Any]:
+def lose_device(plan: Plan, name: str) -> dict[str, Any]:
     """A kernel faults in the server's process; what it answers then, and whether a new process finds the card well."""
     opened = plan.open(name)
     program = ("-m", "bench.gpu.doomed_server", str(plan.device.index))
     with serving(plan, name, program=program) as server:
         before = ask(server, image_requests(opened)[0])
         server.process.send_signal(signal.SIGUSR2)
-        found = _watch(server, opened, _LOST_S, until=lambda statuses: False)
+        found = _watch(server, opened, plan.patience_s / 3, until=lambda statuses: False)
         said = [line.strip() for line in server.lines if "lost the device" in line]
         ended = server.process.poll()
     with serving(plan, name) as server:

@@ -49,6 +49,14 @@ class Plan:
     load_seconds: float = 3.0
     """Of one measurement over HTTP."""
     reloads: int = 200
+    patience_s: float = 60.0
+    """How long a server that lost its memory or its device is watched."""
+    side: int = 8192
+    """Of the matrices by which the card's rate is measured."""
+    copied: int = 1 << 28
+    """Numbers in the vector by which its memory's rate is measured."""
+    onnx: Any = onnxruntime
+    """The runtime in this process; a test's stands in for one with a GPU."""
 
     @property
     def repository(self) -> Path:
@@ -89,9 +97,22 @@ class Plan:
     @cached_property
     def device(self) -> ChosenDevice:
         """Raises DeviceUnavailable where the plan is for a GPU and none works."""
-        return choose_device("cuda" if self.runtime == "gpu" else "cpu", onnxruntime)
+        return choose_device("cuda" if self.runtime == "gpu" else "cpu", self.onnx)
 
 
 def plan_for_cpu(pack: Path, out: Path, networks: tuple[str, ...] = ()) -> Plan:
     """A minute on two cores."""
-    return Plan("cpu", pack, out, networks, (1, 4), (1, 8), (), seconds=0.1, load_seconds=1.5, reloads=5)
+    return Plan(
+        "cpu",
+        pack,
+        out,
+        networks,
+        batches=(1, 4),
+        connections=(1, 8),
+        beyond=(),
+        seconds=0.1,
+        load_seconds=1.5,
+        reloads=5,
+        side=1024,
+        copied=1 << 20,
+    )

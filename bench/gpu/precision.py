@@ -30,7 +30,7 @@ def _compare(plan: Plan, name: str) -> dict[str, Any]:
     """Golden images and as many of noise; differences are between probabilities."""
     opened = plan.open(name)
     rows = [*golden_rows(opened), *random_rows(opened, NOISE)]
-    on_cpu = _probabilities(opened, ChosenDevice("cpu", "reference"), rows)
+    on_cpu = _probabilities(plan, opened, ChosenDevice("cpu", "reference"), rows)
     golden = golden_probabilities(opened)
     variants = {"fp32": (opened, CudaOptions(use_tf32=False))}
     if plan.device.is_cuda:
@@ -39,12 +39,12 @@ def _compare(plan: Plan, name: str) -> dict[str, Any]:
         variants["fp16"] = (plan.open(f"{name}-fp16"), CudaOptions())
     found: dict[str, Any] = {}
     for title, (model, options) in variants.items():
-        found[title] = compare(on_cpu, _probabilities(model, plan.device, rows, options))
+        found[title] = compare(on_cpu, _probabilities(plan, model, plan.device, rows, options))
     return {"images": len(rows), "cpu_from_export": compare(golden, on_cpu[: len(golden)]), "variants": found}
 
 
 def _probabilities(
-    opened: Opened, device: ChosenDevice, rows: list[Pixels], options: CudaOptions | None = None
+    plan: Plan, opened: Opened, device: ChosenDevice, rows: list[Pixels], options: CudaOptions | None = None
 ) -> npt.NDArray[np.float32]:
     session = OnnxSession(
         opened.folder / MODEL_FILE,
@@ -53,6 +53,7 @@ def _probabilities(
         max_batch_size=BATCH,
         threads=count_cores(),
         cuda=options,
+        runtime=plan.onnx,
     )
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     return np.stack([scores.probabilities for batch in batches for scores in session.run(batch)])

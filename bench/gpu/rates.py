@@ -13,26 +13,22 @@ from bench.gpu.plan import Plan
 from bench.gpu.probes import COPY, probe_file
 from bench.gpu.timing import median_seconds
 
-# Numbers along one side of the matrices, and in the copied vector: on a CPU as many as take no time to notice.
-_SIDE = {"gpu": 8192, "cpu": 1024}
-_COPIED = {"gpu": 1 << 28, "cpu": 1 << 20}
-
 
 def measure_rates(plan: Plan) -> dict[str, Any]:
     """Floating-point operations a second in fp32, TF32 (on CUDA) and fp16, and bytes a second of a copy."""
-    side = _SIDE[plan.runtime]
+    side = plan.side
     kinds = {"fp32": ("fp32", np.float32, False), "fp16": ("fp16", np.float16, True)}
     if plan.device.is_cuda:
         kinds["tf32"] = ("fp32", np.float32, True)
     found: dict[str, Any] = {}
     generator = np.random.default_rng(0)
     for title, (graph, kind, tf32) in kinds.items():
-        session = BareSession(probe_file(plan.pack, graph), plan.device, CudaOptions(use_tf32=tf32))
+        session = BareSession(probe_file(plan.pack, graph), plan, CudaOptions(use_tf32=tf32))
         feeds = {name: generator.random((side, side), np.float32).astype(kind) for name in ("a", "b")}
         seconds = median_seconds(session.bound(feeds, ["y"], copies=False), plan.seconds)
         found[title] = 2 * side**3 / seconds
-    session = BareSession(probe_file(plan.pack, COPY), plan.device)
-    vector = np.ones(_COPIED[plan.runtime], np.float32)
+    session = BareSession(probe_file(plan.pack, COPY), plan)
+    vector = np.ones(plan.copied, np.float32)
     seconds = median_seconds(session.bound({"a": vector}, ["y"], copies=False), plan.seconds)
     found["bytes"] = 2 * vector.nbytes / seconds
     return found

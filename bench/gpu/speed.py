@@ -16,7 +16,7 @@ from app.inference.devices import CudaOptions
 from app.inference.session import OnnxSession
 from app.settings import count_cores
 from artifact.layout import MODEL_FILE
-from bench.gpu.bare import open_bare, outputs_of
+from bench.gpu.bare import BareSession, outputs_of
 from bench.gpu.floor import Work, least_seconds
 from bench.gpu.pictures import random_rows
 from bench.gpu.plan import Opened, Plan, Step
@@ -70,6 +70,7 @@ def open_session(plan: Plan, opened: Opened, options: CudaOptions = DEFAULTS) ->
         max_batch_size=max(plan.batches),
         threads=count_cores(),
         cuda=options,
+        runtime=plan.onnx,
     )
 
 
@@ -84,7 +85,7 @@ def _sweep(plan: Plan, name: str, rates: dict[str, Any]) -> dict[str, Any]:
     assert session is not None
     ours = {size: median_seconds(partial(session.run, rows[:size]), plan.seconds) for size in plan.batches}
     session = None  # its memory is the next one's
-    bare = open_bare(opened, plan.device)
+    bare = BareSession(opened.folder / MODEL_FILE, plan)
     width = 2 if card.precision == "fp16" else 4
     work = Work(opened.packed.multiply_adds, card.network.parameters, int(np.prod(card.image.shape)), width)
     batches = {}
@@ -106,7 +107,7 @@ def _try_option(plan: Plan, name: str, title: str) -> dict[str, Any]:
     start = time.perf_counter()
     session = open_session(plan, opened, OPTIONS[title])
     found: dict[str, Any] = {"load_s": time.perf_counter() - start, "batches": {}}
-    for size in OPTION_BATCHES:
+    for size in [size for size in plan.batches if size in OPTION_BATCHES]:
         rows = random_rows(opened, size)
         start = time.perf_counter()
         session.run(rows)

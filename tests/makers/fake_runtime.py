@@ -102,10 +102,9 @@ class FakeSession:
         return FakeBinding()
 
     def run_with_iobinding(self, binding: FakeBinding, options: Any = None) -> None:
-        assert binding.image is not None
         if self._recorded is not None:
             self._replay(binding, _graph_id(options))
-        computed = self._compute(binding.outputs, {"image": binding.image.held})
+        computed = self._compute(binding.outputs, {name: value.held for name, value in binding.inputs.items()})
         for name, value in zip(binding.outputs, computed, strict=True):
             if (kept := binding.kept.get(name)) is not None:
                 assert kept.held.shape == value.shape
@@ -116,14 +115,14 @@ class FakeSession:
         """As CUDA does it: a graph belongs to the thread and to the addresses that it was recorded with."""
         assert self._recorded is not None
         assert set(binding.kept) == set(binding.outputs), "outputs without fixed addresses"
-        now = Recording(threading.get_ident(), binding.image, tuple(binding.kept.values()))
+        now = Recording(threading.get_ident(), tuple(binding.inputs.values()), tuple(binding.kept.values()))
         assert self._recorded.setdefault(graph_id, now) == now, f"graph {graph_id} was recorded with something else"
         self._runtime.replayed.append(graph_id)
 
 
 class Recording(NamedTuple):
     thread: int
-    image: FakeValue | None
+    inputs: tuple[FakeValue, ...]
     outputs: tuple[FakeValue, ...]
 
 
@@ -154,14 +153,13 @@ class FakeValue:
 
 class FakeBinding:
     def __init__(self) -> None:
-        self.image: FakeValue | None = None
+        self.inputs: dict[str, FakeValue] = {}
         self.outputs: list[str] = []
         self.kept: dict[str, FakeValue] = {}
         self.results: list[np.ndarray] = []
 
     def bind_ortvalue_input(self, name: str, value: FakeValue) -> None:
-        assert name == "image"
-        self.image = value
+        self.inputs[name] = value
 
     def bind_output(self, name: str, device: str, index: int) -> None:
         self.outputs.append(name)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 
+from app.inference.devices import CudaOptions
 from bench.gpu import cuda, decoding, failures, precision, served, speed
 from bench.gpu.busy import BusyShare
 from bench.gpu.driver import Driver
@@ -18,6 +21,7 @@ from bench.gpu.report import write_report
 from bench.gpu.results import Results
 from bench.gpu.run import run_piece
 from tests.makers.artifacts import make_artifact
+from tests.makers.fake_runtime import FakeRuntime
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         home = make_artifact(folder / "made", name).parent
         pack(home, [], "float32", folder / "pack", network="tiny", multiply_adds=64)
     write_probes(folder / "pack")
-    return replace(plan_for_cpu(folder / "pack", folder / "out", ("tiny",)), seconds=0.02, load_seconds=0.3)
+    return replace(plan_for_cpu(folder / "pack", folder / "out", ("tiny",)), seconds=0.02, load_seconds=0.3, side=64)
 
 
 def run(name: str, piece: Piece, plan: Plan) -> dict[str, Any]:
@@ -65,6 +69,88 @@ def test_the_service_is_loaded_over_both_forms(plan: Plan) -> None:
             assert load["lost"] == 0
             assert load["rate"] > 0
     assert steps["tiny, ready"]["jpeg"] is False
+
+
+@pytest.fixture
+def on_gpu(plan: Plan, tmp_path: Path) -> Plan:
+    """As on a machine with a GPU, which computes on the CPU."""
+    return replace(plan, runtime="gpu", out=tmp_path, batches=(1, 32), patience_s=1.5, onnx=FakeRuntime())
+
+
+def test_on_a_gpu_the_nodes_are_shown_and_tf32_is_a_precision_too(on_gpu: Plan) -> None:
+    steps = run("a", cuda.steps, on_gpu)
+    assert steps["device"] == {"device": "cuda:0", "auto": "cuda:0", "reason": "auto: CUDA works"}
+    assert steps["tiny"]["nodes"] == {"FusedConv on CUDA": 1, "MatMul on CUDA": 1, "Shape on CPU": 1}
+    assert set(run("b", precision.steps, on_gpu)["tiny"]["variants"]) == {"fp32", "tf32", "fp16"}
+
+
+def test_on_a_gpu_every_option_is_tried(on_gpu: Plan) -> None:
+    steps = run("c", speed.steps, on_gpu)
+    assert "tf32" in steps["rates"]
+    for title in speed.OPTIONS:
+        assert set(steps[f"tiny, {title}"]["batches"]) == {"1", "32"}
+    assert on_gpu.onnx.replayed, "CUDA graphs"
+    assert "| tiny, cuda_graphs |" in write_report(on_gpu.out).read_text()
+
+
+def test_options_differ_from_the_defaults_in_one_thing_each() -> None:
+    assert speed.OPTIONS["defaults"] == CudaOptions()
+    for title, options in speed.OPTIONS.items():
+        differing = [name for name in vars(options) if getattr(options, name) != getattr(CudaOptions(), name)]
+        assert len(differing) == (title != "defaults"), title
+
+
+class FakeDriver:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def fill_memory(self) -> int:
+        self.said.append("full")
+        return 5_000_000
+
+    def free_memory(self) -> None:
+        self.said.append("free")
+
+
+def test_a_full_card_is_freed_again_and_the_service_watched(plan: Plan) -> None:
+    driver = FakeDriver()
+    found = failures.fill_memory(plan, "tiny", driver)  # type: ignore[arg-type]
+    assert driver.said == ["full", "free"]
+    assert found["taken_mb"] == 5
+    assert len(found["full"]) == 1
+    assert found["statuses"] == [200]
+
+
+def test_a_server_that_is_to_lose_its_device_is_watched_and_another_started(plan: Plan) -> None:
+    """Without a driver it loses nothing, and goes on."""
+    found = failures.lose_device(replace(plan, patience_s=1.5), "tiny")
+    assert (found["before"], found["in_a_new_process"], found["exit"]) == (200, 200, None)
+    assert set(found["statuses"]) == {200}
+
+
+class FakeCodec:
+    """nvImageCodec's interface over simplejpeg, one level brighter."""
+
+    class Decoder:
+        def __init__(self, *, device_id: int, options: str) -> None:
+            assert options == ":fancy_upsampling=1"
+
+        def decode(self, files: list[bytes]) -> list[FakeCodec.Image]:
+            return [FakeCodec.Image(simplejpeg.decode_jpeg(file)) for file in files]
+
+    class Image:
+        def __init__(self, pixels: np.ndarray) -> None:
+            self._pixels = pixels
+
+        def cpu(self) -> np.ndarray:
+            return self._pixels + 1
+
+
+def test_the_gpu_s_decoder_is_compared_with_ours(on_gpu: Plan) -> None:
+    photo = simplejpeg.encode_jpeg(np.full((16, 16, 3), 100, np.uint8))
+    found = decoding.decode_on_gpu(FakeCodec, on_gpu, [photo, photo])
+    assert (found["worst_levels"], found["mean_levels"]) == (1, 1)
+    assert set(found["images_per_s"]) == {"1", "8", "32", "64"}
 
 
 def test_decoding_of_photos_is_left_out_where_no_network_reads_them(plan: Plan) -> None:
