@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,11 +84,16 @@ def _run_apart(name: str, options: argparse.Namespace) -> int:
     command += ["--out", str(options.out), "--pack", str(options.pack), "--wheels", str(options.wheels)]
     command += ["--minutes", str(options.minutes), *(["--again", options.again] if options.again else [])]
     command += ["--networks", ",".join(options.networks)] if options.networks else []
+    piece = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     try:
-        return subprocess.run(command, cwd=ROOT, timeout=options.minutes * 60 + _GRACE_S).returncode
+        return piece.wait(options.minutes * 60 + _GRACE_S)
     except subprocess.TimeoutExpired:
         print(f"[{name}] hung for {_GRACE_S} s beyond its {options.minutes:g} minutes and was ended", file=sys.stderr)
         return 1
+    finally:
+        if piece.poll() is None:  # hung, or Ctrl-C: servers that it started would go on holding the card
+            os.killpg(piece.pid, signal.SIGKILL)
+            piece.wait()
 
 
 def _run_here(options: argparse.Namespace) -> int:
