@@ -63,8 +63,8 @@ def fill_memory(plan: Plan, name: str, driver: Driver) -> dict[str, Any]:
 def lose_device(plan: Plan, name: str) -> dict[str, Any]:
     """A kernel faults in the server's process; what it answers then, and whether a new process finds the card well."""
     opened = plan.open(name)
-    program = ("-m", "bench.gpu.doomed_server", str(plan.device.index))
-    with serving(plan, name, program=program) as server:
+    module = ("bench.gpu.doomed_server", str(plan.device.index))
+    with serving(plan, name, module=module) as server:
         before = ask(server, image_requests(opened)[0])
         server.process.send_signal(signal.SIGUSR2)
         found = _watch(server, opened, plan.patience_s / 3, until=lambda statuses: False)

@@ -15,6 +15,7 @@ import tomllib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOR_PREPARING = ("keras", "tensorflow", "tf2onnx", "onnx", "sklearn")
@@ -54,19 +55,21 @@ def find_missing(modules: Sequence[str] = ()) -> list[str]:
     return missing + [module for module in modules if importlib.util.find_spec(module) is None]
 
 
-def read_project() -> dict[str, list[str]]:
+def read_project() -> dict[str, Any]:
     """The [project] table of pyproject.toml."""
-    table: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return table
 
 
 def explain_missing(missing: Sequence[str], wheels: Path) -> str:
     version = ".".join(map(str, sys.version_info[:2]))
+    libraries = [line for line in read_project()["optional-dependencies"]["gpu"] if line.startswith("nvidia-")]
+    cuda = f"\nand, unless cuDNN and CUDA's libraries are here by other means: {' '.join(map(repr, libraries))}"
     return (
         f"missing for {sys.executable} (Python {version}): {', '.join(missing)}\n"
         f"nothing is installed here: where there is a network, and the same Python and platform, run\n"
         f"    pip download --only-binary :all: --python-version {version} -d wheels {' '.join(missing)}\n"
-        f"and lay that folder here as {wheels} (or name it with --wheels)"
+        f"and lay that folder here as {wheels} (or name it with --wheels){cuda if 'onnxruntime-gpu' in missing else ''}"
     )
 
 

@@ -25,6 +25,8 @@ from bench.load.process_tree import cpu_seconds
 from tests.makers.running_server import RunningServer
 
 RAISED = 1024
+# One goal names it; as images it would only show the decoding again.
+TENSORS_ALONE = ("resnet152",)
 
 
 def steps(plan: Plan) -> Iterator[Step]:
@@ -37,6 +39,9 @@ def steps(plan: Plan) -> Iterator[Step]:
                     f"{name}, {form}, max_queue_rows {RAISED:,}",
                     partial(_measure, plan, name, form, plan.beyond, "--max-queue-rows", str(RAISED)),
                 )
+    for name in TENSORS_ALONE:
+        if plan.has(name) and name not in plan.served:
+            yield f"{name}, tensor", partial(_measure, plan, name, "tensor", plan.connections)
 
 
 def _get_ready(plan: Plan, name: str) -> dict[str, Any]:
@@ -71,10 +76,10 @@ def _measure(plan: Plan, name: str, form: str, connections: tuple[int, ...], *fl
 
 
 @contextmanager
-def serving(plan: Plan, name: str, *flags: str, program: tuple[str, ...] = ("-m", "app")) -> Iterator[RunningServer]:
+def serving(plan: Plan, name: str, *flags: str, module: tuple[str, ...] = ("app",)) -> Iterator[RunningServer]:
     """`convserve serve` with one model, ready; its log is read on, since a full pipe would stop it."""
     device = ("--device", plan.device.name)
-    server = RunningServer("--repository", str(plan.repository), "--load", name, *device, *flags, program=program)
+    server = RunningServer("--repository", str(plan.repository), "--load", name, *device, *flags, module=module)
     assert server.process.stderr is not None
     reader = threading.Thread(target=server.lines.extend, args=(server.process.stderr,))
     reader.start()

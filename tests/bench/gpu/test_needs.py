@@ -42,3 +42,5 @@ def test_what_is_missing_is_named_with_the_way_to_get_it(tmp_path: Path) -> None
     assert "uvloop, onnxruntime-gpu" in text
     assert "pip download" in text
     assert str(tmp_path / "wheels") in text
+    assert "nvidia-cudnn-cu13" in text
+    assert "nvidia" not in needs.explain_missing(["uvloop"], tmp_path / "wheels")

@@ -153,6 +153,21 @@ def test_the_gpu_s_decoder_is_compared_with_ours(on_gpu: Plan) -> None:
     assert set(found["images_per_s"]) == {"1", "8", "32", "64"}
 
 
+def test_over_http_three_networks_take_both_forms_and_one_that_a_goal_names_tensors(tmp_path: Path) -> None:
+    for name in ("lenet5", "resnet152", "vgg19"):
+        home = make_artifact(tmp_path / "made", name).parent
+        pack(home, [], "float32", tmp_path / "pack", network=name, multiply_adds=64)
+    steps = [name for name, _ in served.steps(Plan("gpu", tmp_path / "pack", tmp_path / "out"))]
+    assert steps == [
+        "lenet5, ready",
+        "lenet5, image",
+        "lenet5, image, max_queue_rows 1,024",
+        "lenet5, tensor",
+        "lenet5, tensor, max_queue_rows 1,024",
+        "resnet152, tensor",
+    ]
+
+
 def test_decoding_of_photos_is_left_out_where_no_network_reads_them(plan: Plan) -> None:
     assert "skipped" in run("e", decoding.steps, plan)["photos"]
 
