@@ -16,8 +16,8 @@ from bench.client import Connection, Request
 from bench.gpu.driver import Driver
 from bench.gpu.pictures import golden_files
 from bench.gpu.plan import Opened, Plan, Step
-from bench.gpu.served import image_requests, serving
-from tests.makers.running_server import RunningServer
+from bench.gpu.served import flags_of, image_requests
+from bench.gpu.server import Server, serving
 
 # The first loads bring what stays: the context, cuDNN's plans, the heap's high water mark.
 SETTLED = 10
@@ -51,7 +51,7 @@ def fill_memory(plan: Plan, name: str, driver: Driver) -> dict[str, Any]:
     opened = plan.open(name)
     image = golden_files(opened)[0]
     explain = Request(f"/explain/{name}", image, {"Content-Type": "application/octet-stream"})
-    with serving(plan, name) as server:
+    with serving(*flags_of(plan, name)) as server:
         taken = driver.fill_memory()
         try:
             statuses = [ask(server, explain)]
@@ -64,19 +64,19 @@ def lose_device(plan: Plan, name: str) -> dict[str, Any]:
     """A kernel faults in the server's process; what it answers then, and whether a new process finds the card well."""
     opened = plan.open(name)
     module = ("bench.gpu.doomed_server", str(plan.device.index))
-    with serving(plan, name, module=module) as server:
+    with serving(*flags_of(plan, name), module=module) as server:
         before = ask(server, image_requests(opened)[0])
         server.process.send_signal(signal.SIGUSR2)
         found = _watch(server, opened, plan.patience_s / 3, until=lambda statuses: False)
         said = [line.strip() for line in server.lines if "lost the device" in line]
         ended = server.process.poll()
-    with serving(plan, name) as server:
+    with serving(*flags_of(plan, name)) as server:
         after = ask(server, image_requests(opened)[0])
     return {"before": before, "said": said, "exit": ended, **found, "in_a_new_process": after}
 
 
 def _watch(
-    server: RunningServer,
+    server: Server,
     opened: Opened,
     patience_s: float,
     until: Callable[[list[int]], bool] = lambda statuses: statuses[-1] == 200,
@@ -92,7 +92,7 @@ def _watch(
     return {"statuses": statuses, "well_after_s": time.monotonic() - start if statuses[-1] == 200 else None}
 
 
-def ask(server: RunningServer, request: Request) -> int:
+def ask(server: Server, request: Request) -> int:
     """The status of an answer; 0 where the connection broke."""
 
     async def once() -> int:

@@ -72,7 +72,7 @@ def prepare_one(name: str, to: Path) -> None:
     preprocessing = preset("unit" if channels == 1 else "torch", channels)
     labels = imagenet_labels() if entry.classes == 1000 else tuple(map(str, range(entry.classes)))
     source = describe_network(model, info, name, labels, options, preprocessing, "Apache-2.0", None)
-    graph = keras_to_onnx(source.model, source.image.shape)
+    graph = keras_to_onnx(source.model, entry.input_shape)
     kernels = snap(graph, drawn)
     with TemporaryDirectory() as temporary:
         repository = Path(temporary)

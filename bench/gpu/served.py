@@ -5,10 +5,8 @@ and the busy share of the GPU beside it.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,9 +18,9 @@ from bench.gpu.busy import BusyShare
 from bench.gpu.load import run_load
 from bench.gpu.pictures import golden_files, golden_rows
 from bench.gpu.plan import Opened, Plan, Step
+from bench.gpu.server import serving
 from bench.gpu.timing import median_seconds
 from bench.load.process_tree import cpu_seconds
-from tests.makers.running_server import RunningServer
 
 RAISED = 1024
 # One goal names it; as images it would only show the decoding again.
@@ -48,7 +46,7 @@ def _get_ready(plan: Plan, name: str) -> dict[str, Any]:
     """Seconds from the process's start until it is ready, every bucket warm; and what one core decodes."""
     opened = plan.open(name)
     start = time.perf_counter()
-    with serving(plan, name):
+    with serving(*flags_of(plan, name)):
         ready_s = time.perf_counter() - start
     image = golden_files(opened)[0]
     decode_s = median_seconds(lambda: decode_image(image, opened.card.image), plan.seconds)
@@ -60,7 +58,7 @@ def _measure(plan: Plan, name: str, form: str, connections: tuple[int, ...], *fl
     opened = plan.open(name)
     requests = image_requests(opened) if form == "image" else tensor_requests(opened)
     found: dict[str, Any] = {"flags": list(flags), "kilobytes": len(requests[0].body) / 1e3, "connections": {}}
-    with serving(plan, name, *flags) as server:
+    with serving(*flags_of(plan, name), *flags) as server:
         for count in connections:
             used = cpu_seconds(server.process.pid)
             with BusyShare(plan.device.index) as busy:
@@ -75,24 +73,9 @@ def _measure(plan: Plan, name: str, form: str, connections: tuple[int, ...], *fl
     return found
 
 
-@contextmanager
-def serving(plan: Plan, name: str, *flags: str, module: tuple[str, ...] = ("app",)) -> Iterator[RunningServer]:
-    """`convserve serve` with one model, ready; its log is read on, since a full pipe would stop it."""
-    device = ("--device", plan.device.name)
-    server = RunningServer("--repository", str(plan.repository), "--load", name, *device, *flags, module=module)
-    assert server.process.stderr is not None
-    reader = threading.Thread(target=server.lines.extend, args=(server.process.stderr,))
-    reader.start()
-    try:
-        yield server
-    finally:
-        server.process.terminate()
-        try:
-            server.process.wait(60)
-        finally:
-            server.process.kill()
-            reader.join()
-            server.end()
+def flags_of(plan: Plan, name: str) -> tuple[str, ...]:
+    """One model of the plan on its device, and nothing else but the defaults."""
+    return ("--repository", str(plan.repository), "--load", name, "--device", plan.device.name)
 
 
 def image_requests(opened: Opened) -> list[Request]:

@@ -15,20 +15,13 @@ from tests.makers.sources import ROOT
 
 class RunningServer:
     """A ready server; `wait_for` reads its log until a line matches. `cwd` is where the command is given: as by the
-    console script, nothing is imported from there. `module` is what begins it, with words before `serve`.
+    console script, nothing is imported from there.
     """
 
-    def __init__(
-        self,
-        *flags: str,
-        port: int = 0,
-        python: Sequence[str] = (),
-        module: Sequence[str] = ("app",),
-        cwd: Path | None = None,
-    ) -> None:
+    def __init__(self, *flags: str, port: int = 0, python: Sequence[str] = (), cwd: Path | None = None) -> None:
         if cwd is not None:
             python = ("-P", *python)
-        command = [sys.executable, *python, "-m", *module, "serve", "--port", str(port), *flags]
+        command = [sys.executable, *python, "-m", "app", "serve", "--port", str(port), *flags]
         environment = None if cwd is None else {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
         self.lines: list[str] = []
