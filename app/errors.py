@@ -13,6 +13,7 @@ ConvserveError
 ├── UnsupportedType 415
 ├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429
+├── UnsupportedCoding 501
 ├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed
 ├── DeadlineExceeded 504
 ├── Unexpected 500
@@ -119,6 +120,10 @@ class InvalidParameter(ConvserveError):
 
 class NotExplainable(InvalidParameter):
     code, title = "not_explainable", "The model can't be explained"
+
+
+class UnsupportedCoding(ConvserveError):
+    status, code, title = 501, "unsupported_transfer_coding", "The transfer coding is not supported"
 
 
 class Overloaded(ConvserveError):

@@ -69,6 +69,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
     journal = Journal(catalog.metrics, settings.access_log)
     keys = Keys(settings.api_keys, settings.admin_keys)

@@ -35,8 +35,12 @@ class Envelope:
         scope.setdefault("state", {})["exchange"] = exchange
         status = 0
 
+        is_head = scope["method"] == "HEAD"
+
         async def send_with_headers(message: Message) -> None:
             nonlocal status
+            if is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answer = MutableHeaders(scope=message)
@@ -50,7 +54,7 @@ class Envelope:
         try:
             name = f"{scope['method']} {scope['path']}"
             with on_behalf_of(exchange), trace_request(name, headers, attributes) as span:
-                await self.app(scope, receive, send_with_headers)
+                await self.app(_plain(scope), receive, send_with_headers)
                 if span is not None:
                     span.set_attribute("http.response.status_code", status)
         except ClientDisconnect:
@@ -61,3 +65,15 @@ class Envelope:
                 await response(scope, receive, send_with_headers)
         finally:
             self._journal.close(exchange, status)
+
+
+def _plain(scope: Scope) -> Scope:
+    """The request as the routes know it: HEAD is GET without the body, and a slash at the end of a path says nothing.
+    (To redirect it would need the scheme and host that a proxy in front knows.)
+    """
+    method, path = scope["method"], scope["path"]
+    if method != "HEAD" and not path.endswith("/"):
+        return scope
+    least = scope.get("root_path", "").rstrip("/") + "/"
+    shorter = path if path in ("/", least) else path.rstrip("/") or "/"
+    return {**scope, "method": "GET" if method == "HEAD" else method, "path": shorter}

@@ -5,18 +5,21 @@ problem+json for what isn't HTTP, a drain that loses no request, and the hot roa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sized
+from collections.abc import Collection, Iterable, Sized
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.errors import RequestTimeout, RequestTooLarge
+from app.errors import MethodNotAllowed, RequestTimeout, RequestTooLarge
 from app.http.problems import MEDIA_TYPE, write_problem
 from app.observe.access_log import Journal
 from app.server.fast_path import HotCycle, HotRoad
+from app.server.head_check import check_head, without_upgrade
+from app.server.lingering_close import LingeringClose
 from artifact.errors import BadRequest, ConvserveError
 
 _MOST_HEADER_BYTES = 64_000
@@ -82,12 +85,14 @@ class ServiceProtocol(HttpToolsProtocol):
         deadlines: Deadlines,
         journal: Journal,
         road: HotRoad | None = None,
+        cors_origins: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._deadlines = deadlines
         self._journal = journal
         self._road = road
+        self._cors_origins = cors_origins
         self._for_app = _AppRequest(self)
         self._incoming: Incoming = self._for_app
         self._hot: HotCycle | None = None  # the last one on the hot road
@@ -96,6 +101,8 @@ class ServiceProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._chunk = b""  # what is being parsed, while its first request may be one for the hot road
         self._is_prompt = False
+        self._wants_upgrade = False  # the request whose head is being read
+        self._last_word: ConvserveError | None = None  # to be said once everything is answered
         self._watched: tuple[str, int] = (_IDLE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self.draining = False
@@ -104,24 +111,29 @@ class ServiceProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
+        self._closing = LingeringClose(transport, self.loop)
         self._phase = _HEADER  # a connection that sends nothing at all has no more time either
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = _IDLE
         self._watch()
+        self._closing.end()
         if self._hot is not None:
             self._hot.abandon()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._closing.lingers:
+            self._closing.drop(data)
+            return
         # Where no request is under way, this is the beginning of one.
         begins = self._phase == _IDLE or not (self._requests or self._header_bytes)
         if begins and self._answer_known(data):
             return
         self._chunk = data if begins else b""
         before = self._phase, self._requests
-        super().data_received(data)
+        self._feed(data)
         # A header that began within these bytes, behind other requests maybe, is counted from the next ones on.
         if self._phase == _HEADER and before == (_HEADER, self._requests) and self.parser is not None:
             self._header_bytes += len(data)
@@ -129,6 +141,32 @@ class ServiceProtocol(HttpToolsProtocol):
                 self._refuse(RequestTooLarge(f"the header has more than {_MOST_HEADER_BYTES:,} bytes, the limit"))
         self._chunk = b""
         self._watch()
+
+    def _feed(self, data: bytes) -> None:
+        """What uvicorn's data_received does, but a wish to change the protocol is passed over: the parser would take
+        what follows the head for another protocol, and the body of this request for the next one.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._begin_without_upgrade() + data[upgrade.args[0] :]
+                continue
+            except httptools.HttpParserError as error:
+                cause = error.__context__
+                known = cause if isinstance(cause, ConvserveError) else None
+                self._refuse(known or BadRequest("the bytes that came are not HTTP/1.1: send a request"))
+            return
+
+    def _begin_without_upgrade(self) -> bytes:
+        """A parser that begins anew, and the head that it is to read instead of the one at hand."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [name + b": " + value for name, value in without_upgrade(self.headers)]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._wants_upgrade = False
+        self._requests -= 1  # it is the same one
+        return b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *lines, b"", b""])
 
     def _answer_known(self, data: bytes) -> bool:
         """Whether `data` is a whole request for the hot road, the like of which was read before: nothing of it has to
@@ -157,6 +195,12 @@ class ServiceProtocol(HttpToolsProtocol):
         self._header_bytes = 0
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise MethodNotAllowed("CONNECT is not allowed: this is no proxy")
+            self._wants_upgrade = True
+            return
+        check_head(self.headers, self.parser.get_http_version())
         self._phase = _BODY
         if (cycle := self._take_hot_road()) is not None:
             self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
@@ -167,6 +211,8 @@ class ServiceProtocol(HttpToolsProtocol):
         self._incoming.add_body(body)
 
     def on_message_complete(self) -> None:
+        if self._wants_upgrade:
+            return
         self._phase = _IDLE
         if (body := self._incoming.finish_body()) is not None:
             self.cycle = self._hot = None  # type: ignore[assignment]
@@ -208,6 +254,7 @@ class ServiceProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue, self.headers = read
         self.scope["headers"] = self.headers
         super().on_headers_complete()
+        self.cycle.transport = self._closing  # type: ignore[assignment]
         if self.draining:
             self.cycle.keep_alive = False
 
@@ -217,6 +264,9 @@ class ServiceProtocol(HttpToolsProtocol):
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
+        if self._last_word is not None:
+            self._refuse(self._last_word)
+            return
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -247,10 +297,6 @@ class ServiceProtocol(HttpToolsProtocol):
             self.loop.call_later(_GRACE_S, self._close_if_idle)
         else:
             super().shutdown()
-
-    def send_400_response(self, msg: str) -> None:
-        """What uvicorn sends for bytes that aren't HTTP."""
-        self._refuse(BadRequest(f"{msg.rstrip('.').lower()}: it is not HTTP/1.1"))
 
     def _watch(self) -> None:
         """Set the timer of the phase that the connection is in. Called once a chunk, not once a phase: a request
@@ -286,24 +332,36 @@ class ServiceProtocol(HttpToolsProtocol):
     def _refuse(self, error: ConvserveError) -> None:
         """Answer with an error where no other answer has begun, and close."""
         self._phase = _IDLE
-        if self.transport.is_closing():
+        if self._closing.is_closing():
             return
         waits = self._is_waiting_for_body()
-        if self._is_answered() or waits:
-            exchange = self._journal.open("-", "-", "", "")  # what it is about may not be known, or not be HTTP
-            exchange.code = error.code
-            body = write_problem(error, "", exchange.request_id)
-            status = HTTPStatus(error.status)
-            head = (
-                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"content-length: {len(body)}\r\nx-request-id: {exchange.request_id}\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode() + body)
-            self._journal.close(exchange, error.status)
+        if not (waits or self._is_answered()):
+            # Whole requests came before: they get their answers first.
+            self._last_word = error
+            self.transport.pause_reading()
+            return
+        exchange = self._journal.open("-", "-", "", "")  # what it is about may not be known, or not be HTTP
+        exchange.code = error.code
+        body = write_problem(error, "", exchange.request_id)
+        status = HTTPStatus(error.status)
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {exchange.request_id}\r\n"
+            f"{self._cors(self.headers or ())}connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self._journal.close(exchange, error.status)
         if waits:  # the app learns that its client is gone
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.close()
+        self._closing.close()
+
+    def _cors(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The lines that let the page that asked read the answer; the app's middleware has no part in this one."""
+        origin = next((value.decode("latin-1") for name, value in headers if name == b"origin"), "")
+        if not origin or not {origin, "*"} & set(self._cors_origins):
+            return ""
+        return f"access-control-allow-origin: {origin}\r\nvary: Origin\r\n"
 
     def _is_waiting_for_body(self) -> bool:
         """Whether the request at hand waits for the rest of its body, unanswered."""

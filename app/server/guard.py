@@ -26,7 +26,6 @@ _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
         "on_message_complete": ("self",),
         "on_response_complete": ("self",),
         "shutdown": ("self",),
-        "send_400_response": ("self", "msg"),
         "_unset_keepalive_if_required": ("self",),
     },
     "flow": {"resume_reading": ("self",)},

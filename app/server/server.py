@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -57,8 +58,35 @@ class DrainingServer(uvicorn.Server):
         log.info("%s: stopping, once %d requests are answered, %s s at most", name, requests, patience)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What the kernel accepted for us is ours to answer: closing the listener would reset it.
+        waiting = [connection for listener in sockets or () for connection in _accept_all(listener)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._make_protocol, connection)
         await super().shutdown(sockets)
         log.info("stopped")
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection that its listeners take."""
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """Connections that wait at a listener now."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # none is left
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield connection
 
 
 def make_server(
@@ -80,6 +108,7 @@ def make_server(
         journal=services.journal,
         # A recorded request is a span of the app's.
         road=HotRoad(services) if hot and not tracing.is_on() else None,
+        cors_origins=settings.cors_origins,
     )
     config = uvicorn.Config(
         app,

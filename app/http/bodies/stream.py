@@ -73,20 +73,27 @@ class _Inflater:
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
-        # 32 + 15: zlib or gzip, told by the header ("deflate" means zlib's format in HTTP).
-        self._stream = zlib.decompressobj(32 + 15)
+        self._begin()
 
     def inflate(self, chunk: bytes, step: int = 1 << 16) -> Iterator[bytes]:
         try:
-            while chunk and not self._stream.eof:
+            while chunk:
+                if self._stream.eof:
+                    if self._encoding == "deflate":
+                        return  # what follows says nothing
+                    self._begin()  # gzip may have several members, one behind another (RFC 1952, 2.2)
                 yield self._stream.decompress(chunk, step)
-                chunk = self._stream.unconsumed_tail
+                chunk = self._stream.unconsumed_tail or self._stream.unused_data
         except zlib.error as error:
             raise self._damaged() from error
 
     def check_complete(self) -> None:
         if not self._stream.eof:
             raise self._damaged()
+
+    def _begin(self) -> None:
+        # 32 + 15: zlib or gzip, told by the header ("deflate" means zlib's format in HTTP).
+        self._stream = zlib.decompressobj(32 + 15)
 
     def _damaged(self) -> BadRequest:
         return BadRequest(f"the body is not the {self._encoding} that Content-Encoding says: compress it again")
@@ -96,6 +103,6 @@ def _inflater(request: Request) -> _Inflater | None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return None
-    if encoding in ("gzip", "deflate"):
-        return _Inflater(encoding)
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return _Inflater(encoding.removeprefix("x-"))
     raise UnsupportedType(f"Content-Encoding {encoding[:40]!r} is not supported, only gzip and deflate")

@@ -15,7 +15,7 @@ from tests.makers.threaded_server import serve_in_thread
 
 def test_mutated_requests_get_a_problem_and_do_no_harm(repository: Path) -> None:
     with serve_in_thread(Settings(repository=repository)) as port:
-        statuses, faults = asyncio.run(fuzz(port, 400, seed=1))
+        statuses, faults, _ = asyncio.run(fuzz(port, 400, seed=1))
         assert not faults
         assert statuses.total() == 400
         assert statuses[400] > statuses[200] > 0

@@ -1,0 +1,44 @@
+"""What every request's head must hold, whoever answers it (RFC 9112): one valid Host, and a body that can be framed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from app.errors import UnsupportedCoding
+from artifact.errors import BadRequest
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names in lower case."""
+
+# uri-host [":" port] (RFC 3986): a name, an address, or an IPv6 address in brackets. Empty where there is none.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+
+
+def check_head(headers: Headers, version: str) -> None:
+    """Raises BadRequest for an HTTP/1.1 request without just one valid Host, UnsupportedCoding for a transfer coding
+    that isn't known.
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise BadRequest(f"the request has {len(hosts) or 'no'} Host headers: HTTP/1.1 wants just one")
+    if hosts and _HOST.fullmatch(hosts[0]) is None:
+        raise BadRequest(f"the Host header {hosts[0][:80].decode('latin-1')!r} is no host: send host or host:port")
+    for name, value in headers:
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            coding = value[:40].decode("latin-1")
+            raise UnsupportedCoding(f"Transfer-Encoding {coding!r} is not supported, only chunked: send it without")
+
+
+def without_upgrade(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The headers of a request whose wish to change the protocol is passed over (RFC 9110, 7.8)."""
+    kept = []
+    for name, value in headers:
+        if name == b"connection":
+            tokens = [token.strip() for token in value.split(b",")]
+            value = b", ".join(token for token in tokens if token and token.lower() != b"upgrade")
+            if not value:
+                continue
+        if name != b"upgrade":
+            kept.append((name, value))
+    return kept

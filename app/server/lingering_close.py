@@ -1,0 +1,55 @@
+"""LingeringClose: closing a connection whose client may still be sending, so that it reads the answer.
+
+A socket that is closed with bytes unread is reset, and the client loses what was sent to it. So our side is closed
+first, and what still comes is read and dropped, for a bounded time and up to a bounded number of bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+LONGEST_S = 10.0
+MOST_BYTES = 64_000_000
+
+
+class LingeringClose:
+    """Stands for a transport where only writing and closing are asked of it."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._left = MOST_BYTES
+
+    @property
+    def lingers(self) -> bool:
+        return self._timer is not None
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._timer is not None or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Nothing more is written; the connection goes once the client has closed, or has had its time."""
+        if self.is_closing():
+            return
+        if not self._transport.can_write_eof():  # TLS: closing says it to the other side
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._timer = self._loop.call_later(LONGEST_S, self._transport.close)
+
+    def drop(self, data: bytes) -> None:
+        """What still came."""
+        self._left -= len(data)
+        if self._left < 0:
+            self._transport.close()
+
+    def end(self) -> None:
+        """The connection is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
