@@ -115,12 +115,16 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
     log.info("serving %s at %s", settings.repository, address_of(listener))
     if settings.workers == 1:
+        from app.catalog.catalog import Catalog
+        from app.catalog.control import LocalControl
         from app.main import create_app
         from app.server.guard import UnsupportedServer
         from app.server.server import serve
 
+        catalog = Catalog(settings)
+        control = LocalControl(settings, catalog)
         try:
-            serve(create_app(settings), settings, listener, read_aliases)
+            serve(create_app(settings, catalog, control), settings, control, listener, read_aliases)
         except UnsupportedServer as error:
             raise UsageError(str(error)) from error
         return 0

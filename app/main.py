@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,7 +13,6 @@ from app.admission.admission import Admission
 from app.admission.keys import Keys
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
-from app.catalog.watch import watch
 from app.http.api import explain, health, metrics, models, predict, version_files
 from app.http.auth import check_predict_key
 from app.http.middleware import Envelope
@@ -45,19 +43,16 @@ def create_app(
     """
     settings = settings or load_settings()
     catalog = catalog or Catalog(settings)
-    watched = control is None and settings.poll_s > 0
-    control = control or LocalControl(catalog)
+    control = control or LocalControl(settings, catalog)
     decoder = Decoder(settings.decode_threads or count_cores(), settings.limits)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        catalog.start()
-        watching = asyncio.create_task(watch(catalog.find_changes, control, settings.poll_s)) if watched else None
+        await control.start()
         try:
             yield
         finally:
-            if watching is not None:
-                watching.cancel()
+            await control.close()
             await catalog.close()
             decoder.close()
 

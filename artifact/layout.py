@@ -6,7 +6,9 @@ Reads names, sizes and times only, never an artifact's content.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,9 @@ CLASSIFIER_FILE = "classifier.npz"
 REPORT_FOLDER = "report"
 LABELS_FILE = "labels.txt"
 TRITON_FILE = "config.pbtxt"
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Of a version's folder: path, bytes, and times (ns) of the content's and the entry's last change, of each file."""
 
 # A name is a folder, a path segment of a URL and a Prometheus label: nothing in it needs escaping.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -35,7 +40,7 @@ def list_models(repository: Path) -> list[str]:
     Raises ArtifactError where there is no such folder.
     """
     try:
-        return sorted(path.name for path in repository.iterdir() if path.is_dir() and re.match(NAME_PATTERN, path.name))
+        return sorted(name for name in _list_folders(repository) if re.fullmatch(NAME_PATTERN, name))
     except OSError as error:
         raise ArtifactError(
             f"the repository {repository} can't be read ({error.strerror}): fill it with convserve-export, "
@@ -44,15 +49,32 @@ def list_models(repository: Path) -> list[str]:
 
 
 def list_versions(model_folder: Path) -> list[int]:
-    """The numbers of a model's version folders, rising; none where there is no such folder."""
+    """The numbers of a model's version folders, rising; none where there is no such folder. Raises OSError where it
+    can't be read.
+    """
     try:
-        return sorted(
-            int(entry.name)
-            for entry in model_folder.iterdir()
-            if re.fullmatch(VERSION_PATTERN, entry.name) and entry.is_dir()
-        )
+        return sorted(int(name) for name in _list_folders(model_folder) if re.fullmatch(VERSION_PATTERN, name))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def list_strangers(folder: Path, pattern: str) -> tuple[str, ...]:
+    """Names of folders, hidden ones apart, that are not of `pattern`, sorted. Raises OSError."""
+    return tuple(
+        sorted(name for name in _list_folders(folder) if not name.startswith(".") and not re.fullmatch(pattern, name))
+    )
+
+
+def _list_folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if _is_folder(entry)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that can't be followed now: whoever looks into it says so, and the others go on
+        return True
 
 
 def find_foreign_graph(model_folder: Path) -> Path | None:
@@ -66,16 +88,23 @@ def find_foreign_graph(model_folder: Path) -> Path | None:
     return None
 
 
-def read_fingerprint(folder: Path) -> tuple[int, ...]:
-    """What changes when a version's folder is written again: sizes and times of its card and graph."""
-    found: list[int] = []
-    for name in (CARD_FILE, MODEL_FILE):
+def read_fingerprint(folder: Path) -> Fingerprint:
+    """What changes when a file of a version's folder, report/ apart, is written again or gets other rights. Raises
+    OSError where the folder can't be read.
+    """
+    found: list[tuple[str, int, int, int]] = []
+    for home, prefix in ((folder, ""), (folder / GOLDEN_FOLDER, f"{GOLDEN_FOLDER}/")):
         try:
-            status = (folder / name).stat()
-        except OSError:
-            found += [-1, -1]
-        else:
-            found += [status.st_mtime_ns, status.st_size]
+            names = sorted(os.listdir(home))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for name in names:
+            try:
+                status = os.stat(home / name)
+            except FileNotFoundError:  # it was just renamed, or is a link to nothing
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((prefix + name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(found)
 
 

@@ -1,4 +1,5 @@
-"""Catalog: loads, reloads and unloads the models of a repository. One owner of that state: the event loop.
+"""Catalog: loads, reloads and unloads models, as whoever looked at the repository says. Owned by the event loop; it
+alone changes its table of models.
 
 One folder that can't be served never stops the others. A load has two steps, so that several processes can
 change together or not at all: `prepare` loads beside what serves, `commit` swaps and drains the old, `abort`
@@ -10,18 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.catalog.background import Background
 from app.catalog.loading import Load, Loader, State, Version
 from app.catalog.model_table import ModelTable
-from app.catalog.repository import Repository
+from app.catalog.repository import Look, strictly
 from app.catalog.traffic import Traffic
-from app.errors import DeviceFailed, Draining, LoadRefused, UnknownModel, UnknownVersion
+from app.errors import DeviceFailed, LoadRefused
 from app.inference.model import LoadedModel, load_model
-from app.observe.metrics import Metrics
+from app.observe.metrics import Labels, Metrics
 from app.settings import Settings
-from artifact.errors import ArtifactError
 
 log = logging.getLogger(__name__)
 
@@ -30,26 +30,26 @@ log = logging.getLogger(__name__)
 class Change:
     """Versions of one model that are ready to take over."""
 
-    name: str
+    look: Look
     fresh: dict[int, Version]
 
 
 class Catalog:
-    """The models of one repository. `start` begins to load them, `close` drains and drops them."""
+    """The models of one process. `start` begins to load them, `close` drains and drops them."""
 
     def __init__(self, settings: Settings, load: Load = load_model, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self.metrics = metrics or Metrics()
+        self.metrics.observe_with(self._observe)
         self.traffic = Traffic(settings.aliases)
-        self.repository = Repository(settings)
-        self._table = ModelTable()
-        self.metrics.observe_with(self._table.observe)
-        self._problem = ""  # of the whole repository
-        self._tried = asyncio.Event()
-        self._closing = False
+        self._table = ModelTable(settings, self.traffic)
+        self.resolve = self._table.resolve  # every request calls it: no call between
+        self._draining: list[LoadedModel] = []
         self._started = False
-        self.background = Background()
-        self._loader = Loader(settings, load, self.metrics, lambda: [*self._table.loaded(), *self.background.draining])
+        self._closing = False
+        self._tried = asyncio.Event()
+        self._background = Background()
+        self._loader = Loader(settings, load, self.metrics, self._in_memory)
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -62,26 +62,11 @@ class Catalog:
 
     def versions(self, name: str) -> list[Version]:
         """The versions of a model or alias, newest first. Raises UnknownModel."""
-        return self._table.versions(self._follow(name)[0])
+        return self._table.versions(name)
 
     def refusal(self, name: str) -> str:
         """Why no version of a model could even be tried; empty otherwise."""
         return self._table.refusal(name)
-
-    def resolve(self, name: str | None = None, version: int | None = None) -> LoadedModel:
-        """The model to predict with: the newest loaded version unless `version` or the alias names one;
-        without a name, the default model.
-
-        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining.
-        """
-        if self._closing:
-            raise Draining("the server is shutting down: try again")
-        name, pinned = self._follow(name or self._default_name())
-        version = version or pinned
-        if version is not None and self._table.version(name, version) is None:
-            tried = [known.number for known in self._table.versions(name)]
-            raise UnknownVersion(self.repository.explain_unknown(name, version, tried))
-        return self._table.choose(name, version)
 
     def explain_unready(self) -> str:
         """Why the server isn't ready; empty where it is."""
@@ -92,29 +77,24 @@ class Catalog:
         missing = [name for name in self._settings.require if not self._table.serves(name)]
         if missing:
             return f"required models are not loaded: {', '.join(missing)}"
-        if next(self._table.loaded(), None) is None:
-            return self._problem or f"no model of the repository {self._settings.repository} is loaded"
+        if not self._table.loaded():
+            return self._table.problem or f"no model of the repository {self._settings.repository} is loaded"
         return ""
 
-    def start(self, unloaded: Collection[str] = ()) -> None:
-        """Read the repository and load what the settings ask for, in the background; nothing where it was
-        started before. `unloaded` are models that somebody took out by hand.
+    def start(self, looks: Sequence[Look], unloaded: Collection[str] = (), problem: str = "") -> None:
+        """Begin to load, in the background, what was seen in the repository, but for the models that somebody took out
+        by hand. `problem` says why it couldn't be read. Nothing where it was started before.
         """
         if self._started:
             return
         self._started = True
-        try:
-            names = self.repository.names()
-        except ArtifactError as error:
-            log.error("%s", error.detail)
-            self._problem = error.detail
-            names = []
-        for name in unloaded:
-            self.repository.leave_alone(name)
-        for name in names:
-            state: State = "unloaded" if name in unloaded else "loading"
-            self._table.replace(name, {n: Version(n, state) for n in self.repository.look(name)[-1:]})
-        self.background.spawn(self._load_all([name for name in names if name not in unloaded]))
+        self._table.set_problem(problem)
+        for look in looks:
+            state: State = "unloaded" if look.name in unloaded else "loading"
+            if look.wanted:
+                self._table.put(look.name, Version(look.wanted[-1], state))
+            self._table.note(look)
+        self._background.start("loading", self._load_all([look for look in looks if look.name not in unloaded]))
 
     async def wait_until_tried(self) -> None:
         """Wait until every model was tried once."""
@@ -122,23 +102,21 @@ class Catalog:
 
     async def wait_until_settled(self) -> None:
         """Wait until nothing is being loaded or drained."""
-        await self.background.wait_until_settled()
+        await self._background.settle()
 
-    async def load(self, name: str) -> None:
-        """Load what the repository holds of a model now, swap, and drain the old: also a reload.
+    async def load(self, look: Look) -> None:
+        """Load what was seen of a model, swap, and drain the old: also a reload.
 
-        Raises UnknownModel, or LoadRefused where any wanted version can't be served; then nothing changed.
+        Raises LoadRefused where any wanted version can't be served; then nothing changed.
         """
-        self.commit(await self.prepare(name))
+        self.commit(await self.prepare(look))
 
-    async def prepare(self, name: str) -> Change:
+    async def prepare(self, look: Look) -> Change:
         """Load the wanted versions of a model beside those that serve. Raises as `load` does."""
-        wanted = self.repository.strictly(self.repository.look(name))
-        if not wanted:
-            raise self.repository.explain_unloadable(name)
+        name, wanted = look.name, strictly(look.wanted, self._settings.versions)
         if not self._table.serves(name):  # say that something comes
             self._table.replace(name, {number: Version(number, "loading") for number in wanted})
-        change = Change(name, {})
+        change = Change(look, {})
         refused: list[Version] = []
         try:
             for number in wanted:
@@ -152,67 +130,70 @@ class Catalog:
             raise
         if refused:
             self.abort(change)
-            self._note_refusals(name, refused)
+            self._table.note(look)
+            for version in refused:
+                self._table.note_refusal(name, version)
             raise LoadRefused(
                 "; ".join(f"{name} version {version.number} is refused: {version.reason}" for version in refused)
             )
         return change
 
     def commit(self, change: Change) -> None:
-        """Swap: requests from now on get the fresh versions, those accepted before finish on the old ones."""
-        self.background.retire(self._table.replace(change.name, change.fresh))
-        self.repository.take_up(change.name)
+        """Swap: requests from now on get the fresh versions, those accepted before finish on the old ones. A version
+        that is being written again goes on serving.
+        """
+        arriving = dict(change.look.arriving) if self._settings.versions != "latest" else {}
+        kept = {n: version for n in arriving if (version := self._table.version(change.look.name, n)) and version.model}
+        old = self._table.replace(change.look.name, {**change.fresh, **kept})
+        self._table.note(change.look)
+        self._retire(version for version in old if version.number not in kept)
 
     def abort(self, change: Change) -> None:
         """Drop what `prepare` loaded."""
-        self.background.retire(change.fresh.values())
-        for version in self._table.versions(change.name):
-            if version.state == "loading":
-                self._table.put(change.name, Version(version.number, "unloaded"))
+        self._retire(change.fresh.values())
+        name = change.look.name
+        for number in strictly(change.look.wanted, self._settings.versions):
+            if (version := self._table.version(name, number)) is not None and version.state == "loading":
+                self._table.put(name, Version(number, "unloaded"))
 
-    async def unload(self, name: str) -> None:
+    def note(self, look: Look) -> None:
+        """What was seen of a model, where there is nothing to load."""
+        self._table.note(look)
+
+    def unload(self, name: str) -> None:
         """Take a model out of service once what was accepted is finished. Raises UnknownModel."""
-        self._check_known(name)
-        numbers = [version.number for version in self._table.versions(name)]
-        self.background.retire(self._table.replace(name, {number: Version(number, "unloaded") for number in numbers}))
-        self.repository.leave_alone(name)
+        self._table.check_known(name)
+        self._retire(self._table.unload(name))
 
     def forget(self, name: str) -> None:
         """Unload a model whose folder went away."""
-        self.background.retire(self._table.remove(name))
-
-    def find_changes(self) -> tuple[list[str], list[str]]:
-        """Models to load because the repository changed since they were tried, and models that left it.
-
-        Models that were unloaded by hand are left alone. Raises ArtifactError for an unreadable repository.
-        """
-        return self.repository.find_changes(self.names())
+        self._retire(self._table.drop(name))
 
     async def close(self) -> None:
         """Stop loading, finish what was accepted, drop the models."""
         self._closing = True
-        await self.background.stop()
-        for model in [*self._table.loaded(), *self.background.draining]:
+        self._table.close()
+        await self._background.close()
+        for model in self._in_memory():
             await model.close()
+        await self._loader.close()
 
-    async def _load_all(self, names: Iterable[str]) -> None:
-        for name in names:
-            await self._load_at_start(name)
-        self._tried.set()
+    async def _load_all(self, looks: Iterable[Look]) -> None:
+        try:
+            for look in looks:
+                await self._load_at_start(look)
+        finally:
+            self._tried.set()
         log.info("ready" if not (reason := self.explain_unready()) else f"not ready: {reason}")
 
-    async def _load_at_start(self, name: str) -> None:
+    async def _load_at_start(self, look: Look) -> None:
         """Load the wanted versions, newest first; `latest` goes back to an older one where the newest is
         refused.
         """
-        wanted = self.repository.look(name)
-        if not wanted:
-            reason = self.repository.explain_unloadable(name).detail
-            log.error("%s is refused: %s", name, reason)
-            self._table.refuse(name, reason)
-        for number in reversed(wanted):
-            self._table.put(name, Version(number, "loading"))
-            self._table.put(name, version := await self._load_version(name, number))
+        for number in reversed(look.wanted):
+            self._table.put(look.name, Version(number, "loading"))
+            version = await self._load_version(look.name, number)
+            self._table.put(look.name, version)
             if self._settings.versions == "latest" and version.state == "loaded":
                 break
 
@@ -225,44 +206,39 @@ class Catalog:
         broken = self._table.version(name, number)
         if broken is None or self._closing:
             return
-        self._table.put(name, Version(number, "loading"))
+        loading = Version(number, "loading")
+        self._table.put(name, loading)
 
         async def reload() -> None:
             if broken.model is not None:
                 await broken.model.close()
             version = await self._load_version(name, number)
-            if self._table.version(name, number) == Version(number, "loading"):
+            if self._table.version(name, number) is loading:
                 self._table.put(name, version)
             else:  # a load or unload by hand came first
-                self.background.retire([version])
+                self._retire([version])
 
-        self.background.spawn(reload())
+        self._background.start(f"loading {name} version {number} again", reload())
 
-    def _note_refusals(self, name: str, refused: Sequence[Version]) -> None:
-        """Keep why versions were refused, beside the models that go on serving."""
-        for version in refused:
-            serving = self._table.version(name, version.number)
-            if serving is not None and serving.model is not None:
-                version = replace(serving, reason=f"what is on disk now was refused: {version.reason}")
-            self._table.put(name, version)
+    def _in_memory(self) -> list[LoadedModel]:
+        return [*self._table.loaded(), *self._draining]
 
-    def _follow(self, name: str) -> tuple[str, int | None]:
-        """The model that a name or alias means, and the version that the alias pins. Raises UnknownModel."""
-        name, pinned = self.traffic.follow(name)
-        self._check_known(name)
-        return name, pinned
+    def _retire(self, versions: Iterable[Version]) -> None:
+        """Drain models in the background: they hold memory until the last accepted row is answered."""
+        for model in [version.model for version in versions if version.model is not None]:
+            self._draining.append(model)
+            self._background.start(f"draining {model.name} version {model.version}", self._drain(model))
 
-    def _default_name(self) -> str:
-        if name := self._settings.default_model or self._table.only_name():
-            return name
-        raise UnknownModel(
-            f"no model is named and the setting default_model is empty: POST to /predict/MODEL; {self._known()}"
-        )
+    async def _drain(self, model: LoadedModel) -> None:
+        await model.close()
+        self._draining.remove(model)
 
-    def _check_known(self, name: str) -> None:
-        if name not in self._table:
-            raise UnknownModel(f"there is no model {name[:80]!r}; {self._known()}")
-
-    def _known(self) -> str:
-        names = [*self.names(), *self.aliases]
-        return f"there are {', '.join(names[:50])}" if names else self._problem or "the repository is empty"
+    def _observe(self) -> Iterable[tuple[str, Labels, list[float]]]:
+        """Gauges of what is loaded."""
+        for model in self._table.loaded():
+            labels = (model.name, str(model.version))
+            kinds = (model.device.kind, model.card.precision, model.card.network.name)
+            yield "convserve_queue_rows", labels, [model.batcher.queue_rows]
+            yield "convserve_queue_limit_rows", labels, [model.batcher.max_queue_rows]
+            yield "convserve_model_memory_bytes", labels, [model.memory_bytes]
+            yield "convserve_sessions", (*labels, *kinds), [len(model.devices)]

@@ -4,23 +4,34 @@ its own catalog; app.workers has the form that asks the supervisor.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import resource
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from app.catalog.background import Background
+from app.catalog.threads import run_in_thread
+from app.catalog.traffic import Traffic
+from app.catalog.watch import Watcher
 from app.inference.memory import measure_resident
 from app.observe.metrics import Labels, Snapshot
+from app.settings import Settings
 
 if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports
     from app.catalog.catalog import Catalog
+    from app.catalog.repository import Look
 
 log = logging.getLogger(__name__)
+
+ReadAliases = Callable[[], Mapping[str, str] | None]
+"""Reads the aliases from the settings again; None where they can't be read, which it says itself."""
 
 
 class Control(Protocol):
     """Reaches every process, or none where one of them can't follow."""
+
+    async def start(self) -> None:
+        """Have the models loaded, in the background."""
 
     async def load(self, name: str) -> None:
         """Load, or load again, what the repository holds of a model. Raises UnknownModel or LoadRefused."""
@@ -28,35 +39,40 @@ class Control(Protocol):
     async def unload(self, name: str) -> None:
         """Take a model out of service. Raises UnknownModel."""
 
-    async def forget(self, name: str) -> None:
-        """Take out a model whose folder went away."""
-
     async def explain_unready(self) -> str:
         """Why the service isn't ready; empty where it is."""
 
     async def snapshot(self) -> Snapshot:
         """The metrics of all processes, summed."""
 
+    async def close(self) -> None:
+        """End what goes on in the background."""
+
 
 class LocalControl:
     """Control over one catalog."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._changing = asyncio.Lock()
+        self._background = Background()
+        self.watcher = Watcher(settings, OneCatalog(catalog))
         catalog.metrics.observe_with(observe_process)
 
+    async def start(self) -> None:
+        await self.watcher.begin()
+        self._catalog.start(self.watcher.looks, self.watcher.unloaded, self.watcher.problem)
+        self._background.repeat("watching the repository", self.watcher.watch)
+
     async def load(self, name: str) -> None:
-        async with self._changing:
-            await self._catalog.load(name)
+        await self.watcher.load(name)
 
     async def unload(self, name: str) -> None:
-        async with self._changing:
-            await self._catalog.unload(name)
+        await self.watcher.unload(name)
 
-    async def forget(self, name: str) -> None:
-        async with self._changing:
-            self._catalog.forget(name)
+    def hang_up(self, read_aliases: ReadAliases) -> None:
+        """SIGHUP: read the aliases and look at the repository, in the background."""
+
+        self._background.start("what SIGHUP asks for", hang_up(read_aliases, self._catalog.traffic, self.watcher))
 
     async def explain_unready(self) -> str:
         return self._catalog.explain_unready()
@@ -65,6 +81,49 @@ class LocalControl:
         snapshot = self._catalog.metrics.snapshot()
         snapshot["convserve_ready"][()] = [float(not self._catalog.explain_unready())]
         return snapshot
+
+    async def close(self) -> None:
+        await self._background.close()
+
+
+class OneCatalog:
+    """One catalog as the watcher's Served."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def load(self, look: Look) -> None:
+        await self._catalog.load(look)
+
+    async def note(self, look: Look) -> None:
+        self._catalog.note(look)
+
+    async def unload(self, name: str) -> None:
+        self._catalog.unload(name)
+
+    async def forget(self, name: str) -> None:
+        self._catalog.forget(name)
+
+
+async def hang_up(
+    read_aliases: ReadAliases, traffic: Traffic, watcher: Watcher, tell: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """What SIGHUP asks for: the aliases of the settings (those before, where they can't be read), and one look at the
+    repository. Says in one line what came of it. `tell` passes changed aliases on.
+    """
+    aliases = await run_in_thread(read_aliases)
+    if aliases is not None:
+        traffic.replace(aliases)
+        if tell is not None:
+            await tell()
+    done = ", ".join(await watcher.look()) or "nothing changed"
+    models = {look.name for look in watcher.looks}
+    names = [
+        f"{name} -> {target}{'' if target.partition('/')[0] in models else ' (which points nowhere)'}"
+        for name, target in traffic.aliases.items()
+    ]
+    kept = "" if aliases is not None else " (as before)"
+    log.info("SIGHUP: aliases: %s%s; repository: %s", ", ".join(names) or "none", kept, done)
 
 
 def observe_process() -> Iterable[tuple[str, Labels, list[float]]]:

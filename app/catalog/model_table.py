@@ -1,36 +1,42 @@
-"""ModelTable: which models and versions there are, and in which state. The one owner of that; the catalog changes it.
+"""ModelTable: which models and versions there are, in which state, and which of them a request means. Knows nothing of
+how they came; the catalog alone changes it.
 
 One folder that can't be served is kept with its reason, for /models and for whoever asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 from app.catalog.loading import Version
-from app.errors import Loading, ModelRefused, ModelUnloaded
+from app.catalog.repository import Look
+from app.catalog.traffic import Traffic
+from app.errors import Draining, Loading, ModelRefused, ModelUnloaded, UnknownModel, UnknownVersion
 from app.inference.model import LoadedModel
-from app.observe.metrics import Labels
+from app.settings import Settings
+
+_NOT_REPLACED = "what is on disk now was refused: "
+_BEING_WRITTEN = "what is on disk now is arriving: "
 
 
 class ModelTable:
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, traffic: Traffic) -> None:
+        self._settings = settings
+        self._traffic = traffic
         self._models: dict[str, dict[int, Version]] = {}
+        self._available: dict[str, tuple[int, ...]] = {}  # on disk, loaded or not
         self._refusals: dict[str, str] = {}  # of whole models: no version could even be tried
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._models or name in self._refusals
+        self._problem = ""  # of the whole repository
+        self._closing = False
 
     def names(self) -> list[str]:
         """Every model, whatever its state."""
         return sorted(self._models.keys() | self._refusals.keys())
 
-    def only_name(self) -> str | None:
-        """The name of the only model; None where there are others."""
-        return next(iter(self._models)) if len(self._models) == 1 else None
-
     def versions(self, name: str) -> list[Version]:
-        """Of one model, newest first."""
+        """The versions of a model or alias, newest first. Raises UnknownModel."""
+        name, _ = self._follow(name)
         return sorted(self._models.get(name, {}).values(), key=lambda version: -version.number)
 
     def version(self, name: str, number: int) -> Version | None:
@@ -40,26 +46,35 @@ class ModelTable:
         """Why no version of a model could even be tried; empty otherwise."""
         return self._refusals.get(name, "")
 
+    @property
+    def problem(self) -> str:
+        """Why the repository couldn't be read; empty otherwise."""
+        return self._problem
+
     def serves(self, name: str) -> bool:
-        """Whether any version is loaded."""
         return any(version.model is not None for version in self._models.get(name, {}).values())
 
-    def loaded(self) -> Iterator[LoadedModel]:
-        """Every version that serves."""
-        for versions in self._models.values():
-            yield from (version.model for version in versions.values() if version.model is not None)
+    def loaded(self) -> list[LoadedModel]:
+        return [v.model for versions in self._models.values() for v in versions.values() if v.model is not None]
 
-    def choose(self, name: str, number: int | None) -> LoadedModel:
-        """What serves version `number` of a model that is here; without one, the newest that is loaded.
+    def resolve(self, name: str | None = None, version: int | None = None) -> LoadedModel:
+        """The model to predict with: the newest loaded version unless `version` or the alias names one;
+        without a name, the default model.
 
-        Raises ModelRefused, ModelUnloaded or Loading.
+        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining.
         """
+        if self._closing:
+            raise Draining("the server is shutting down: try again")
+        name, pinned = self._follow(name or self._default_name())
+        version = version or pinned
         versions = self._models.get(name, {})
-        if number is None and len(versions) == 1:
+        if version is None and len(versions) == 1:
             (only,) = versions.values()
             if only.model is not None:
                 return only.model
-        candidates = [versions[number]] if number is not None else self.versions(name)
+        if version is not None and version not in versions:
+            raise UnknownVersion(self._explain_unknown_version(name, version))
+        candidates = [versions[version]] if version is not None else self.versions(name)
         for candidate in candidates:
             if candidate.model is not None:
                 return candidate.model
@@ -68,36 +83,95 @@ class ModelTable:
             raise Loading(f"{name} is being loaded: try again in a moment")
         if "unloaded" in states:
             raise ModelUnloaded(f"{name} was unloaded: POST /v2/repository/models/{name}/load brings it back")
+        if "arriving" in states:
+            raise Loading(f"{name} is arriving: {candidates[0].reason}: try again in a moment")
         reasons = [candidate.reason for candidate in candidates] or [self._refusals.get(name, "no version")]
         raise ModelRefused(f"{name} was refused: {reasons[0]}")
 
+    def check_known(self, name: str) -> None:
+        """Raises UnknownModel."""
+        if name not in self._models and name not in self._refusals:
+            raise UnknownModel(f"there is no model {name[:80]!r}; {self._known()}")
+
+    def set_problem(self, problem: str) -> None:
+        self._problem = problem
+
+    def close(self) -> None:
+        """Nothing resolves from now on."""
+        self._closing = True
+
     def put(self, name: str, version: Version) -> None:
-        """One version, in whatever state, in the place of what had its number."""
+        """One version as it stands now."""
         self._models.setdefault(name, {})[version.number] = version
 
     def replace(self, name: str, versions: Mapping[int, Version]) -> list[Version]:
-        """These versions alone from now on, and no refusal of the whole model; gives back those before."""
-        before = list(self._models.get(name, {}).values())
+        """All versions of a model as they stand now; gives those that stood there before."""
+        before = self._models.get(name, {})
         self._models[name] = dict(versions)
-        self._refusals.pop(name, None)
-        return before
+        return list(before.values())
 
-    def refuse(self, name: str, reason: str) -> None:
-        """No version of the model could even be tried."""
-        self._models.pop(name, None)
-        self._refusals[name] = reason
+    def unload(self, name: str) -> list[Version]:
+        """Nothing of a model serves any more; gives the versions that stood there."""
+        return self.replace(name, {number: Version(number, "unloaded") for number in self._models.get(name, {})})
 
-    def remove(self, name: str) -> list[Version]:
-        """The model is gone; gives back its versions."""
+    def drop(self, name: str) -> list[Version]:
+        """The model is no more; gives the versions that stood there."""
         self._refusals.pop(name, None)
+        self._available.pop(name, None)
         return list(self._models.pop(name, {}).values())
 
-    def observe(self) -> Iterable[tuple[str, Labels, list[float]]]:
-        """Gauges of what is loaded."""
-        for model in self.loaded():
-            labels = (model.name, str(model.version))
-            kinds = (model.device.kind, model.card.precision, model.card.network.name)
-            yield "convserve_queue_rows", labels, [model.batcher.queue_rows]
-            yield "convserve_queue_limit_rows", labels, [model.batcher.max_queue_rows]
-            yield "convserve_model_memory_bytes", labels, [model.memory_bytes]
-            yield "convserve_sessions", (*labels, *kinds), [len(model.devices)]
+    def note(self, look: Look) -> None:
+        """What is on disk now, beside what serves."""
+        self._available[look.name] = look.available
+        if look.reason:
+            self._refusals[look.name] = look.reason
+        else:
+            self._refusals.pop(look.name, None)
+        arriving = dict(look.arriving)
+        known = self._models.get(look.name, {})
+        for number, version in list(known.items()):
+            if number not in arriving and version.state == "arriving":
+                del known[number]
+            elif number not in arriving and version.reason.startswith(_BEING_WRITTEN):
+                known[number] = replace(version, reason="")
+        for number, missing in arriving.items():
+            self._set_beside(look.name, Version(number, "arriving", f"it lacks {missing}"), _BEING_WRITTEN)
+
+    def note_refusal(self, name: str, refused: Version) -> None:
+        """Why a version was refused, beside the model that goes on serving, if any."""
+        self._set_beside(name, refused, _NOT_REPLACED)
+
+    def _set_beside(self, name: str, version: Version, said: str) -> None:
+        serving = self.version(name, version.number)
+        if serving is not None and serving.model is not None:
+            version = replace(serving, reason=f"{said}{version.reason}")
+        self.put(name, version)
+
+    def _follow(self, name: str) -> tuple[str, int | None]:
+        """The model that a name or alias means, and the version that the alias pins. Raises UnknownModel."""
+        model, pinned = self._traffic.follow(name)
+        self.check_known(model)
+        return model, pinned
+
+    def _default_name(self) -> str:
+        if self._settings.default_model:
+            return self._settings.default_model
+        if len(self._models) == 1:
+            return next(iter(self._models))
+        raise UnknownModel(
+            f"no model is named and the setting default_model is empty: POST to /predict/MODEL; {self._known()}"
+        )
+
+    def _known(self) -> str:
+        names = [*self.names(), *self._traffic.aliases]
+        return f"there are {', '.join(names[:50])}" if names else self._problem or "the repository is empty"
+
+    def _explain_unknown_version(self, name: str, version: int) -> str:
+        loaded = ", ".join(str(known.number) for known in self.versions(name)) or "none"
+        if version in self._available.get(name, ()):
+            return (
+                f"{name} version {version} is in the repository but the setting "
+                f"versions={self._settings.versions} "
+                f"doesn't load it; tried: {loaded}"
+            )
+        return f"{name} has no version {version}; there are: {loaded}"

@@ -1,112 +1,167 @@
-"""The repository on disk: which models and versions it holds.
-
-Reads names, sizes and times only, never an artifact's content.
+"""The repository on disk: which models and versions it holds, and which of them are whole. Remembers nothing: what an
+earlier look found is given to the next one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from app.errors import LoadRefused, UnknownModel
+from app.catalog.arrival import find_lacking, lacks_card
 from app.settings import Settings
-from artifact.layout import CARD_FILE, NAME_PATTERN, find_foreign_graph, list_models, list_versions, read_fingerprint
+from artifact.layout import (
+    CARD_FILE,
+    NAME_PATTERN,
+    VERSION_PATTERN,
+    Fingerprint,
+    find_foreign_graph,
+    list_models,
+    list_strangers,
+    list_versions,
+    read_fingerprint,
+)
 
-Fingerprints = dict[int, tuple[int, ...]]
-"""Of versions, by number: what changes when one is written again."""
+# A folder without a card that hasn't changed for so long gets none any more.
+_QUIET_S = 10.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at one model found, as whoever loads it needs to know it."""
+
+    name: str
+    available: tuple[int, ...] = ()
+    """Version folders, rising."""
+    wanted: tuple[int, ...] = ()
+    """The whole ones to load, rising. For `latest` the older ones come too, as a way back."""
+    arriving: tuple[tuple[int, str], ...] = ()
+    """Versions that aren't whole yet, and what is missing."""
+    reason: str = ""
+    """Why there is nothing to load, or why what is there can't be read."""
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Look:
+        """From what JSON made of one."""
+        arriving = tuple((number, missing) for number, missing in entry["arriving"])
+        return cls(entry["name"], tuple(entry["available"]), tuple(entry["wanted"]), arriving, entry["reason"])
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one version's folder looked: its fingerprint, since when (monotonic seconds), what is missing."""
+
+    fingerprint: Fingerprint
+    since: float
+    missing: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A look, and what the next one is compared with."""
+
+    look: Look
+    there: bool = True
+    """Whether the model has a folder."""
+    due: Mapping[int, Fingerprint] = field(default_factory=dict)
+    """Of the versions that must load: where another look finds others, there is something to load."""
+    marks: Mapping[int, Mark] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
+    """Folders beside the versions whose names are no versions."""
 
 
 class Repository:
-    """One repository as the settings look at it, and what the last look at each model found."""
+    """One repository as the settings look at it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, quiet_s: float = _QUIET_S) -> None:
         self.path = settings.repository
-        self._only = settings.load
         self._versions = settings.versions
-        self._available: dict[str, list[int]] = {}
-        self._tried: dict[str, Fingerprints] = {}
-        self._left_alone: set[str] = set()  # unloaded by hand: nothing but a load by hand brings them back
+        self._quiet_s = quiet_s
 
-    def names(self) -> list[str]:
-        """Models to load: those that the setting `load` names, or all. Raises ArtifactError without a folder."""
-        there = list_models(self.path)
-        return list(dict.fromkeys(self._only)) or there
-
-    def look(self, name: str) -> list[int]:
-        """Versions of a model that are wanted, oldest first, and remember what they look like now. For `latest`
-        the older ones come too, as a way back.
+    def list_names(self) -> tuple[list[str], tuple[str, ...]]:
+        """The models, and the folders whose names no model may have. Raises ArtifactError for an unreadable
+        repository, which isn't an empty one.
         """
-        if not re.match(NAME_PATTERN, name):  # it may come from a request: no such name touches the disk
-            self._available[name] = []
-            return []
-        available = self._available[name] = list_versions(self.path / name)
-        self._tried[name] = self._read_fingerprints(name)
-        return available if self._versions == "latest" else choose_versions(available, self._versions)
+        return list_models(self.path), list_strangers(self.path, NAME_PATTERN)
 
-    @property
-    def left_alone(self) -> list[str]:
-        """Models that were unloaded by hand: changes of theirs are none."""
-        return sorted(self._left_alone)
-
-    def leave_alone(self, name: str) -> None:
-        """The model was unloaded by hand."""
-        self._left_alone.add(name)
-
-    def take_up(self, name: str) -> None:
-        """It was loaded again."""
-        self._left_alone.discard(name)
-
-    def looked_at(self) -> list[str]:
-        """Models that a look has found."""
-        return list(self._tried)
-
-    def strictly(self, wanted: list[int]) -> list[int]:
-        """Of what `look` gave, the versions that must load: for `latest` the newest alone."""
-        return wanted[-1:] if self._versions == "latest" else wanted
-
-    def holds(self, name: str, version: int) -> bool:
-        """Whether the last look found a version, wanted or not."""
-        return version in self._available.get(name, ())
-
-    def find_changes(self, known: list[str]) -> tuple[list[str], list[str]]:
-        """Models whose versions changed since the last look, and those of `known` that went away.
-
-        Raises ArtifactError for an unreadable repository, which isn't an empty one.
-        """
-        there = [name for name in list_models(self.path) if not self._only or name in self._only]
-        changed = [
-            name
-            for name in there
-            if name not in self._left_alone and self._read_fingerprints(name) != self._tried.get(name, {})
-        ]
-        return changed, [name for name in known if name not in there and self._tried.get(name)]
-
-    def explain_unknown(self, name: str, version: int, tried: Sequence[int]) -> str:
-        """Why there is no such version, where `tried` are those that there are."""
-        known = ", ".join(map(str, tried)) or "none"
-        if self.holds(name, version):
-            return (
-                f"{name} version {version} is in the repository but the setting versions={self._versions} "
-                f"doesn't load it; tried: {known}"
-            )
-        return f"{name} has no version {version}; there are: {known}"
-
-    def explain_unloadable(self, name: str) -> LoadRefused | UnknownModel:
-        """Why `look` found no version to load."""
-        if not self._available.get(name) and not (re.match(NAME_PATTERN, name) and (self.path / name).is_dir()):
-            return UnknownModel(f"the repository has no model {name[:80]!r}")
-        foreign = find_foreign_graph(self.path / name)
-        if foreign is not None:
-            return LoadRefused(explain_foreign(foreign, self.path))
-        if self._available.get(name):
-            return LoadRefused(f"it has none of the versions that the setting versions={self._versions} asks for")
-        return LoadRefused(f"{self.path / name} holds no version folder (a whole number)")
-
-    def _read_fingerprints(self, name: str) -> Fingerprints:
+    def look(self, name: str, before: Seen | None = None) -> Seen:
+        """Look at one model; `before` is what the last look found. What can't be read is said in `reason`."""
         folder = self.path / name
-        wanted = choose_versions(list_versions(folder), self._versions)
-        return {number: read_fingerprint(folder / str(number)) for number in wanted}
+        # It may come from a request: no name that isn't one touches the disk.
+        if not re.fullmatch(NAME_PATTERN, name):
+            return Seen(Look(name, reason=explain_unknown(name)), there=False)
+        try:
+            if not folder.is_dir():
+                return Seen(Look(name, reason=explain_unknown(name)), there=False)
+            return self._look(folder, before)
+        except OSError as error:
+            return unreadable(name, before, f"{error.filename or folder} can't be read ({error.strerror})")
+
+    def _look(self, folder: Path, before: Seen | None) -> Seen:
+        available = list_versions(folder)
+        latest = self._versions == "latest"
+        known = before.marks if before else {}
+        marks: dict[int, Mark] = {}
+        arriving: dict[int, str] = {}
+        wanted: list[int] = []
+        for number in reversed(available if latest else choose_versions(available, self._versions)):
+            if latest and wanted:  # only a way back: judged when it is taken
+                wanted.append(number)
+                continue
+            marks[number] = mark = self._mark(folder / str(number), known.get(number))
+            if mark.missing:
+                arriving[number] = mark.missing
+            else:
+                wanted.append(number)
+        wanted.reverse()
+        due = {number: marks[number].fingerprint for number in strictly(wanted, self._versions)}
+        # A version that was due and is being written again stays as it is until that is done.
+        due |= {number: before.due[number] for number in arriving if before and number in before.due}
+        if latest and due:
+            due = {max(due): due[max(due)]}
+        passed_over = list_strangers(folder, VERSION_PATTERN)
+        reason = "" if wanted or arriving else self._explain_empty(folder, available, passed_over)
+        look = Look(folder.name, tuple(available), tuple(wanted), tuple(sorted(arriving.items())), reason)
+        return Seen(look, True, due, marks, passed_over)
+
+    def _mark(self, folder: Path, before: Mark | None) -> Mark:
+        now = time.monotonic()
+        try:
+            fingerprint = read_fingerprint(folder)
+            if before is not None and before.fingerprint == fingerprint and not before.missing:
+                return before
+            missing = find_lacking(folder)
+        except OSError as error:  # to load it will say so
+            return Mark(((str(error), 0, 0, 0),), now, "")
+        if before is not None:
+            since = before.since if before.fingerprint == fingerprint else now
+        else:
+            newest = max(folder.stat().st_mtime_ns, *(modified for _, _, modified, _ in fingerprint), 0)
+            since = now - max(0.0, time.time() - newest / 1e9)
+        if lacks_card(missing) and now - since >= self._quiet_s:
+            missing = []
+        return Mark(fingerprint, since, _shorten(missing))
+
+    def _explain_empty(self, folder: Path, available: list[int], passed_over: tuple[str, ...]) -> str:
+        foreign = find_foreign_graph(folder)
+        if foreign is not None:
+            return explain_foreign(foreign, self.path)
+        if available:
+            return f"it has none of the versions that the setting versions={self._versions} asks for"
+        beside = f"; passed over: {', '.join(passed_over[:10])}" if passed_over else ""
+        return f"{folder} holds no version folder (a whole number){beside}"
+
+
+def _shorten(missing: list[str]) -> str:
+    return ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+
+
+def unreadable(name: str, before: Seen | None, reason: str) -> Seen:
+    """A model that can't be looked at now: what was found before still holds."""
+    return replace(before, look=replace(before.look, reason=reason)) if before else Seen(Look(name, reason=reason))
 
 
 def choose_versions(available: list[int], wanted: str) -> list[int]:
@@ -116,6 +171,15 @@ def choose_versions(available: list[int], wanted: str) -> list[int]:
     if wanted == "latest":
         return available[-1:]
     return [version for version in available if version in {int(number) for number in wanted.split(",")}]
+
+
+def strictly(wanted: list[int] | tuple[int, ...], versions: str) -> list[int]:
+    """Of a look's wanted versions those that must load: for `latest` the newest alone."""
+    return list(wanted[-1:] if versions == "latest" else wanted)
+
+
+def explain_unknown(name: str) -> str:
+    return f"the repository has no model {name[:80]!r}"
 
 
 def explain_foreign(path: Path, repository: Path) -> str:

@@ -1,62 +1,244 @@
-"""Watching a repository: what changed in it is loaded, what left it is dropped."""
+"""Watcher: the one owner of what the repository looked like and of what was unloaded by hand. It tells those who serve
+(one catalog, or the catalogs of all workers) what to load, at the start, by hand and whenever the repository changes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Protocol
 
-from app.catalog.control import Control
-from app.catalog.traffic import Traffic
+from app.catalog.repository import Look, Repository, Seen, unreadable
+from app.catalog.threads import PATIENCE_S, PatientReader
+from app.errors import LoadRefused, UnknownModel
+from app.settings import Settings
 from artifact.errors import ArtifactError, ConvserveError
 
 log = logging.getLogger(__name__)
 
+# What is arriving is looked at again though nobody asked for polling.
+_ARRIVAL_S = 1.0
+_NOTHING = Seen(Look(""), there=False)
 
-FindChanges = Callable[[], tuple[list[str], list[str]]]
-"""Gives models whose folders changed since the last look, and models that left the repository."""
+
+class Served(Protocol):
+    """Who serves what the watcher sees: all follow, or none."""
+
+    async def load(self, look: Look) -> None:
+        """Load what was seen of a model. Raises LoadRefused, and then nothing changed."""
+
+    async def note(self, look: Look) -> None:
+        """Show what was seen of a model of which there is nothing to load."""
+
+    async def unload(self, name: str) -> None:
+        """Take a model out. Raises UnknownModel."""
+
+    async def forget(self, name: str) -> None:
+        """Take out a model whose folder went away."""
 
 
-async def watch(find_changes: FindChanges, control: Control, interval_s: float) -> None:
-    """Look at the repository every `interval_s` seconds, until canceled. Whatever a look raises is logged, and the
-    next one comes all the same.
-    """
-    while True:
-        await asyncio.sleep(interval_s)
+class Watcher:
+    def __init__(
+        self,
+        settings: Settings,
+        served: Served,
+        repository: Repository | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._only = settings.load
+        self._poll_s = settings.poll_s
+        self._served = served
+        self._repository = repository or Repository(settings)
+        self._reader = PatientReader(patience_s)
+        self._seen: dict[str, Seen] = {}
+        self._unloaded: set[str] = set()
+        self._problem = ""
+        self._strangers: tuple[str, ...] = ()
+        self._failures: dict[str, str] = {}  # by model: what was logged already
+        self._looking = asyncio.Lock()
+        self._changing = asyncio.Lock()
+        self._arrival = asyncio.Event()
+
+    @property
+    def looks(self) -> list[Look]:
+        """What is to be served now, and what isn't and why."""
+        return [seen.look for seen in self._seen.values()]
+
+    @property
+    def unloaded(self) -> Collection[str]:
+        """What was taken out by hand: nothing but a load by hand brings it back."""
+        return self._unloaded
+
+    @property
+    def problem(self) -> str:
+        """Why the repository couldn't be read at the last look; empty otherwise."""
+        return self._problem
+
+    async def begin(self) -> None:
+        """The first look; whoever asked loads what `looks` says then."""
+        async with self._looking:
+            there = await self._list() or []
+            for seen in await self._look_at([*there, *(name for name in self._only if name not in there)]):
+                self._say(seen, _NOTHING)
+                self._remember(seen)
+
+    async def look(self, names: Collection[str] | None = None) -> list[str]:
+        """Look at the repository, or at some of its models, and have loaded what changed and dropped what left; a few
+        words on each. What can't be read or loaded is logged once and holds up nothing else.
+        """
+        done: list[str] = []
+        async with self._looking:
+            there = await self._list()
+            if there is None:
+                return [self._problem]
+            for seen in await self._look_at(there if names is None else [name for name in names if name in there]):
+                done += await self._follow(seen)
+            for name in [name for name in self._seen if name not in there and self._seen[name].there]:
+                done += await self._forget(name)
+        return done
+
+    async def watch(self) -> None:
+        """Wait for the time of the next look, and look."""
+        if self._poll_s:
+            await asyncio.sleep(self._poll_s)
+            await self.look()
+        else:
+            await self._arrival.wait()
+            await asyncio.sleep(_ARRIVAL_S)
+            await self.look([name for name, seen in self._seen.items() if seen.look.arriving])
+
+    async def load(self, name: str) -> None:
+        """Load, or load again, what the repository holds of a model now.
+
+        Raises UnknownModel, or LoadRefused where any wanted version can't be served; then nothing changed.
+        """
+        async with self._changing:
+            (seen,) = await self._look_at([name])
+            look = seen.look
+            if not seen.there:
+                raise UnknownModel(look.reason)
+            arriving = {number: missing for number, missing in look.arriving if number >= max(look.wanted, default=0)}
+            if look.reason or arriving:
+                words = [f"{name} version {number} is arriving: it lacks {it}" for number, it in arriving.items()]
+                raise LoadRefused(look.reason or "; ".join(words))
+            await self._served.load(look)
+            self._unloaded.discard(name)
+            self._remember(seen)
+
+    async def unload(self, name: str) -> None:
+        """Take a model out of service. Raises UnknownModel."""
+        async with self._changing:
+            await self._served.unload(name)
+            self._unloaded.add(name)
+
+    async def _list(self) -> list[str] | None:
+        """The models to look at; None where the repository can't be read, which is said once."""
+        problem = ""
         try:
-            await look(find_changes, control)
-        except Exception:  # nobody awaits this task: it must not end
-            log.exception("looking at the repository failed; it is looked at again in %g s", interval_s)
+            names, strangers = await self._reader.read("the repository", self._repository.list_names)
+        except ArtifactError as error:
+            problem = error.detail
+        except OSError as error:
+            problem = str(error)
+        if problem:
+            if problem != self._problem:
+                log.error("%s", problem)
+            self._problem = problem
+            return None
+        self._problem = ""
+        self._say_passed_over("the repository", strangers, self._strangers, "letters, digits, dots, dashes")
+        self._strangers = strangers
+        return [name for name in names if not self._only or name in self._only or name in self._seen]
 
+    async def _look_at(self, names: list[str]) -> list[Seen]:
+        return await asyncio.gather(*(self._look_at_one(name) for name in names))
 
-async def look(find_changes: FindChanges, control: Control) -> list[str]:
-    """Load what changed in the repository and drop what left it; a few words on each."""
-    try:
-        changed, gone = find_changes()
-    except (ArtifactError, OSError) as error:
-        log.warning("the repository can't be looked at: %s", error)
-        return []
-    said = []
-    for names, act, done in ((changed, control.load, "loaded"), (gone, control.forget, "dropped")):
-        for name in names:
+    async def _look_at_one(self, name: str) -> Seen:
+        before = self._seen.get(name)
+        try:
+            return await self._reader.read(name, partial(self._repository.look, name, before))
+        except TimeoutError as error:
+            return unreadable(name, before, str(error))
+
+    async def _follow(self, seen: Seen) -> list[str]:
+        """Have loaded what changed of one model, or shown."""
+        look = seen.look
+        before = self._seen.get(look.name, _NOTHING)
+        async with self._changing:
+            self._remember(seen)
             try:
-                await act(name)
-            except ConvserveError as error:
-                log.warning("%s stays as it is: %s", name, error.detail)
-                said.append(f"{name} stays as it is")
-            else:
-                said.append(f"{name} {done}")
-    return said
+                self._say(seen, before)
+                done = []
+                if look.name in self._unloaded:
+                    pass
+                elif seen.due and seen.due != before.due:
+                    await self._served.load(look)
+                    done.append(f"{look.name} loaded")
+                elif look != before.look:
+                    await self._served.note(look)
+                    done += [f"{look.name} version {number} is arriving" for number, _ in look.arriving]
+                    done += [f"{look.name}: {look.reason}"] if look.reason else []
+                self._failures.pop(look.name, None)
+                return done
+            except LoadRefused as error:
+                log.warning("%s stays as it is: %s", look.name, error.detail)
+            except BaseException as error:
+                self._restore(look.name, before)  # it is tried again at the next look
+                if not isinstance(error, Exception):
+                    raise
+                self._say_failure(look.name, error)
+            return [f"{look.name} stays as it is"]
 
+    async def _forget(self, name: str) -> list[str]:
+        async with self._changing:
+            before = self._seen.pop(name)
+            if name in self._unloaded:
+                return []
+            try:
+                await self._served.forget(name)
+            except Exception as error:
+                self._restore(name, before)
+                self._say_failure(name, error)
+                return [f"{name} stays as it is"]
+            log.info("%s left the repository and is dropped", name)
+            return [f"{name} dropped"]
 
-async def hang_up(
-    aliases: Mapping[str, str] | None, traffic: Traffic, find_changes: FindChanges, control: Control
-) -> None:
-    """What SIGHUP asks for: the aliases of the settings file (None where it can't be read), and one look at the
-    repository. Says in one line what came of it.
-    """
-    if aliases is not None:
-        traffic.replace(aliases)
-    names = ", ".join(f"{name} -> {target}" for name, target in traffic.aliases.items()) or "none"
-    said = ", ".join(await look(find_changes, control)) or "nothing changed"
-    log.info("SIGHUP: aliases: %s%s; repository: %s", names, "" if aliases is not None else " (as before)", said)
+    def _remember(self, seen: Seen) -> None:
+        self._seen[seen.look.name] = seen
+        if any(known.look.arriving for known in self._seen.values()):
+            self._arrival.set()
+        else:
+            self._arrival.clear()
+
+    def _restore(self, name: str, before: Seen) -> None:
+        if before is _NOTHING:
+            self._seen.pop(name, None)
+        else:
+            self._seen[name] = before
+
+    def _say(self, seen: Seen, before: Seen) -> None:
+        """What is new of what isn't served."""
+        look = seen.look
+        self._say_passed_over(look.name, seen.passed_over, before.passed_over, "a whole number without leading zeros")
+        said: Mapping[int, str] = dict(before.look.arriving)
+        for number, missing in look.arriving:
+            if said.get(number) != missing:
+                log.info("%s version %d is arriving: it lacks %s", look.name, number, missing)
+        if look.reason and look.reason != before.look.reason:
+            log.error("%s %s: %s", look.name, "stays as it is" if before.due else "is refused", look.reason)
+
+    def _say_passed_over(self, where: str, now: tuple[str, ...], before: tuple[str, ...], rule: str) -> None:
+        if now and now != before:
+            names = ", ".join(repr(name[:80]) for name in now[:10])
+            log.warning("passed over in %s: %s%s (a name is %s)", where, names, ", ..." if now[10:] else "", rule)
+
+    def _say_failure(self, name: str, error: Exception) -> None:
+        if self._failures.get(name) == repr(error):
+            return
+        self._failures[name] = repr(error)
+        if isinstance(error, ConvserveError):
+            log.warning("%s stays as it is: %s", name, error.detail)
+        else:
+            log.error("%s stays as it is and is tried again", name, exc_info=error)

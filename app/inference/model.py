@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -176,13 +176,14 @@ async def load_model(
     runtime: Any = onnxruntime,
     metrics: Metrics | None = None,
     on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
+    in_thread: Callable[[Callable[[], ReadySession]], Awaitable[ReadySession]] = asyncio.to_thread,
 ) -> LoadedModel:
     """Load one version's folder in a thread and put a Batcher in front of it. `settings` are those of this
     model.
 
     Raises ArtifactError with the reason why it can't be served.
     """
-    ready = await asyncio.to_thread(prepare_session, folder, settings, runtime)
+    ready = await in_thread(lambda: prepare_session(folder, settings, runtime))
     meters = ModelMeters(metrics or Metrics(), ready.card)
     largest, cost = ready.session.max_batch_size, fit_cost(ready.seconds_in_lane)
     batcher: Batcher[Pixels, Scores] = Batcher(

@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.catalog.watch import hang_up
+from app.catalog.control import LocalControl, ReadAliases
 from app.http.services import Services
 from app.observe import tracing
 from app.server.connection import Deadlines, ServiceProtocol
@@ -126,17 +126,12 @@ def make_server(
 
 
 def serve(
-    app: FastAPI, settings: Settings, listener: socket.socket, read_aliases: Callable[[], dict[str, str] | None]
+    app: FastAPI, settings: Settings, control: LocalControl, listener: socket.socket, read_aliases: ReadAliases
 ) -> None:
     """Answer on `listener` until told to stop. At SIGHUP the aliases become what `read_aliases` gives, if anything, and
     the repository is looked at.
     """
-    catalog, control = app.state.services.catalog, app.state.services.control
-
-    def on_hangup() -> None:
-        catalog.background.spawn(hang_up(read_aliases(), catalog.traffic, catalog.find_changes, control))
-
-    make_server(app, settings, on_hangup).run(sockets=[listener])
+    make_server(app, settings, lambda: control.hang_up(read_aliases)).run(sockets=[listener])
 
 
 def _allow_many_connections() -> None:

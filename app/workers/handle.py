@@ -22,6 +22,9 @@ from artifact.errors import ConvserveError
 
 log = logging.getLogger(__name__)
 
+CANT_SERVE = 78
+"""The exit status (sysexits.h: configuration) of a worker that can't serve, however often it is started."""
+
 # What a worker's own drain may take beyond its timeout before it is killed.
 _PATIENCE_S = 10.0
 
@@ -42,17 +45,22 @@ class WorkerHandle:
 
     async def run(self, handlers: Handlers) -> tuple[int, Snapshot]:
         """One process from its start to its end; its exit status, and what it is known to have counted. `handlers`
-        answer its calls, the first of which is `start`, and `tried` comes once it has tried every model.
+        answer its calls, the first of which is `start`, and `tried` comes once it has tried every model. Raises OSError
+        where no process can be started.
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = await asyncio.create_subprocess_exec(
-                # -P: a folder `app` where the command was given is the user's own, and no part of this service.
-                *(sys.executable, "-P", "-m", "app.workers.worker", str(theirs.fileno())),
-                env=_environment(),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
-            )
+            try:
+                self.process = await asyncio.create_subprocess_exec(
+                    # -P: a folder `app` where the command was given is the user's own, and no part of this service.
+                    *(sys.executable, "-P", "-m", "app.workers.worker", str(theirs.fileno())),
+                    env=_environment(),
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
+                )
+            except OSError:
+                ours.close()
+                raise
 
         async def start() -> Any:
             self.channel = channel

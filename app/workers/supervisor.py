@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from app.catalog.repository import Repository
+from app.catalog.background import Background
+from app.catalog.control import ReadAliases, hang_up
+from app.catalog.repository import Look
 from app.catalog.traffic import Traffic
-from app.catalog.watch import hang_up, watch
+from app.catalog.watch import Watcher
 from app.errors import WorkerFailed
 from app.observe.metrics import Snapshot, merge, write_snapshot
 from app.settings import Settings, count_cores
 from app.workers.channel import Handlers
-from app.workers.handle import WorkerHandle, ask_all
-from artifact.errors import ArtifactError
+from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +37,20 @@ _ANSWER_S = 5.0
 class Supervisor:
     """Control over all workers: the same interface that a lone process has over itself."""
 
-    def __init__(self, settings: Settings, port: int, read_aliases: Callable[[], dict[str, str] | None]) -> None:
+    def __init__(self, settings: Settings, port: int, read_aliases: ReadAliases) -> None:
         count = settings.workers or count_cores()
         self._settings = settings
         self._job = _share(settings, count, port).model_dump(mode="json")
         self._read_aliases = read_aliases
         self._traffic = Traffic(settings.aliases)
         self._workers = [WorkerHandle(number) for number in range(count)]
-        self._repository = Repository(settings)
+        self._watcher = Watcher(settings, AllWorkers(self._workers))
+        self._background = Background()
         self._ended: Snapshot = {}  # counts of workers that are no more
         self._restarts = 0
-        self._changing = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._hung_up = asyncio.Event()
+        self._hopeless = False
 
     async def run(self) -> int:
         """Keep the workers running until SIGTERM or SIGINT, then drain them. The exit status: 0 after a clean end."""
@@ -55,18 +58,16 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
-        keeping = [asyncio.create_task(self._keep(worker)) for worker in self._workers]
-        keeping.append(asyncio.create_task(self._follow_hangups()))
-        self._look_at_all()
-        if self._settings.poll_s:
-            keeping.append(asyncio.create_task(watch(self._find_changes, self, self._settings.poll_s)))
+        await self._watcher.begin()
+        for worker in self._workers:
+            self._background.start(f"keeping worker {worker.number + 1}", self._keep(worker))
+        self._background.repeat("what SIGHUP asks for", self._follow_hangup)
+        self._background.repeat("watching the repository", self._watcher.watch)
         await self._stopping.wait()
         statuses = await asyncio.gather(*(worker.drain(self._settings.drain_timeout_s) for worker in self._workers))
-        for task in keeping:
-            task.cancel()
-        await asyncio.gather(*keeping, return_exceptions=True)
+        await self._background.close()
         log.info("stopped")
-        return 0 if not any(statuses) else 1
+        return 1 if any(statuses) or self._hopeless else 0
 
     def _stop(self, number: int) -> None:
         name, patience = signal.Signals(number).name, self._settings.drain_timeout_s
@@ -74,30 +75,10 @@ class Supervisor:
         self._stopping.set()
 
     async def load(self, name: str) -> None:
-        async with self._changing:
-            self._repository.look(name)
-            workers = self._reachable()
-            failures = await ask_all(workers, "prepare", name=name)
-            refusals = [failure for failure in failures if not isinstance(failure, WorkerFailed)]
-            if refusals or len(failures) == len(workers):
-                await ask_all(workers, "abort", name=name)
-                raise (refusals or failures)[0]
-            self._repository.take_up(name)
-            # A worker that ended meanwhile is replaced by one that loads what is on disk now.
-            await ask_all(workers, "commit", name=name)
+        await self._watcher.load(name)
 
     async def unload(self, name: str) -> None:
-        async with self._changing:
-            failures = await ask_all(self._reachable(), "unload", name=name)
-            for failure in failures:
-                if not isinstance(failure, WorkerFailed):
-                    raise failure
-            self._repository.leave_alone(name)
-
-    async def forget(self, name: str) -> None:
-        async with self._changing:
-            self._repository.look(name)
-            await ask_all(self._reachable(), "forget", name=name)
+        await self._watcher.unload(name)
 
     async def explain_unready(self) -> str:
         if self._stopping.is_set():
@@ -117,7 +98,7 @@ class Supervisor:
         return ""
 
     async def snapshot(self) -> Snapshot:
-        workers = self._reachable()
+        workers = reachable(self._workers)
         await asyncio.gather(*(worker.take_snapshot(_ANSWER_S) for worker in workers))
         merged = merge([self._ended, *(worker.last_snapshot or {} for worker in workers)])
         merged["convserve_worker_restarts_total"][()] = [float(self._restarts)]
@@ -125,18 +106,26 @@ class Supervisor:
         return merged
 
     async def _keep(self, worker: WorkerHandle) -> None:
-        """Start the worker, and again whenever it ends unasked."""
+        """Start the worker, and again whenever it ends unasked or can't be started."""
         loop, in_vain = asyncio.get_running_loop(), 0
         while not self._stopping.is_set():
             started = loop.time()
-            status, counts = await worker.run(self._handlers(worker))
-            self._ended = merge([self._ended, counts])
+            try:
+                status, counts = await worker.run(self._handlers(worker))
+            except OSError as error:  # no process, no descriptor, no memory for it now
+                why = f"can't be started: {error}"
+            else:
+                why = f"ended with status {status}"
+                self._ended = merge([self._ended, counts])
+                if status == CANT_SERVE:
+                    self._hopeless = True
+                    self._stopping.set()
             if self._stopping.is_set():
                 return
             self._restarts += 1
             in_vain = in_vain + 1 if loop.time() - started < _SOON_S else 0
             pause = min(_LONGEST_PAUSE_S, 0.5 * 2**in_vain) if in_vain > 1 else 0.0
-            log.error("worker %d ended with status %s: replaced in %.1f s", worker.number + 1, status, pause)
+            log.error("worker %d %s: replaced in %.1f s", worker.number + 1, why, pause)
             await asyncio.sleep(pause)
 
     def _handlers(self, worker: WorkerHandle) -> Handlers:
@@ -144,7 +133,9 @@ class Supervisor:
             return {
                 "settings": self._job,
                 "aliases": self._traffic.aliases,
-                "unloaded": self._repository.left_alone,
+                "looks": [asdict(look) for look in self._watcher.looks],
+                "unloaded": sorted(self._watcher.unloaded),
+                "problem": self._watcher.problem,
                 "replaces": worker.replaces,
             }
 
@@ -161,7 +152,6 @@ class Supervisor:
             "tried": tried,
             "load": self.load,
             "unload": self.unload,
-            "forget": self.forget,
             "explain_unready": self.explain_unready,
             "snapshot": snapshot,
         }
@@ -169,28 +159,49 @@ class Supervisor:
     def _reachable(self) -> list[WorkerHandle]:
         return [worker for worker in self._workers if worker.channel is not None]
 
-    async def _follow_hangups(self) -> None:
-        while await self._hung_up.wait():
-            self._hung_up.clear()
-            aliases = self._read_aliases()
-            if aliases is not None:
-                await ask_all(self._reachable(), "set_aliases", aliases=aliases)
-            await hang_up(aliases, self._traffic, self._find_changes, self)
+    async def _follow_hangup(self) -> None:
+        await self._hung_up.wait()
+        self._hung_up.clear()
+        await hang_up(self._read_aliases, self._traffic, self._watcher, self._tell_aliases)
 
-    def _find_changes(self) -> tuple[list[str], list[str]]:
-        return self._repository.find_changes(self._repository.looked_at())
-
-    def _look_at_all(self) -> None:
-        """Remember what the repository looks like, as the workers load it now."""
-        try:
-            names = self._repository.names()
-        except ArtifactError:
-            return  # the workers say so
-        for name in names:
-            self._repository.look(name)
+    async def _tell_aliases(self) -> None:
+        await ask_all(reachable(self._workers), "set_aliases", aliases=self._traffic.aliases)
 
 
-def serve_with_workers(settings: Settings, port: int, read_aliases: Callable[[], dict[str, str] | None]) -> int:
+class AllWorkers:
+    """The catalogs of all workers as the watcher's Served: each follows, or none."""
+
+    def __init__(self, workers: Sequence[WorkerHandle]) -> None:
+        self._workers = workers
+
+    async def load(self, look: Look) -> None:
+        workers = reachable(self._workers)
+        failures = await ask_all(workers, "prepare", look=asdict(look))
+        refusals = [failure for failure in failures if not isinstance(failure, WorkerFailed)]
+        if refusals or len(failures) == len(workers):
+            await ask_all(workers, "abort", name=look.name)
+            raise (refusals or failures)[0]
+        # A worker that ended meanwhile is replaced by one that loads what is on disk now.
+        await ask_all(workers, "commit", name=look.name)
+
+    async def note(self, look: Look) -> None:
+        await ask_all(reachable(self._workers), "note", look=asdict(look))
+
+    async def unload(self, name: str) -> None:
+        for failure in await ask_all(reachable(self._workers), "unload", name=name):
+            if not isinstance(failure, WorkerFailed):
+                raise failure
+
+    async def forget(self, name: str) -> None:
+        await ask_all(reachable(self._workers), "forget", name=name)
+
+
+def reachable(workers: Iterable[WorkerHandle]) -> list[WorkerHandle]:
+    """Those that have a process that answers."""
+    return [worker for worker in workers if worker.channel is not None]
+
+
+def serve_with_workers(settings: Settings, port: int, read_aliases: ReadAliases) -> int:
     """Run the supervisor; the exit status."""
 
     async def run() -> int:

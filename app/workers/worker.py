@@ -5,6 +5,7 @@ all that concerns every process.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -12,15 +13,19 @@ from typing import Any
 
 import uvicorn
 
+from app.catalog.background import Background
 from app.catalog.catalog import Catalog, Change
 from app.catalog.control import observe_process
+from app.catalog.repository import Look
 from app.main import create_app
 from app.observe.logs import set_up_logging
 from app.observe.metrics import Snapshot, read_snapshot, write_snapshot
+from app.server.guard import UnsupportedServer
 from app.server.server import make_server
 from app.server.sockets import open_socket
 from app.settings import Settings
 from app.workers.channel import Channel, open_channel
+from app.workers.handle import CANT_SERVE
 
 
 class SupervisedControl:
@@ -29,20 +34,23 @@ class SupervisedControl:
     def __init__(self) -> None:
         self.channel: Channel  # once it is open
 
+    async def start(self) -> None:
+        """Nothing: the worker itself has begun to load, what the supervisor told it to."""
+
     async def load(self, name: str) -> None:
         await self.channel.call("load", name=name)
 
     async def unload(self, name: str) -> None:
         await self.channel.call("unload", name=name)
 
-    async def forget(self, name: str) -> None:
-        await self.channel.call("forget", name=name)
-
     async def explain_unready(self) -> str:
         return str(await self.channel.call("explain_unready"))
 
     async def snapshot(self) -> Snapshot:
         return read_snapshot(await self.channel.call("snapshot"))
+
+    async def close(self) -> None:
+        """Nothing goes on here."""
 
 
 class Orders:
@@ -52,8 +60,8 @@ class Orders:
         self.catalog: Catalog  # once the settings are known
         self._changes: dict[str, Change] = {}
 
-    async def prepare(self, name: str) -> None:
-        self._changes[name] = await self.catalog.prepare(name)
+    async def prepare(self, look: dict[str, Any]) -> None:
+        self._changes[look["name"]] = await self.catalog.prepare(Look.read(look))
 
     async def commit(self, name: str) -> None:
         self.catalog.commit(self._changes.pop(name))
@@ -62,8 +70,11 @@ class Orders:
         if change := self._changes.pop(name, None):
             self.catalog.abort(change)
 
+    async def note(self, look: dict[str, Any]) -> None:
+        self.catalog.note(Look.read(look))
+
     async def unload(self, name: str) -> None:
-        await self.catalog.unload(name)
+        self.catalog.unload(name)
 
     async def forget(self, name: str) -> None:
         self.catalog.forget(name)
@@ -81,9 +92,10 @@ class Orders:
 async def work(end: socket.socket) -> None:
     """Serve until told to stop, or until the supervisor is gone."""
     orders, control = Orders(), SupervisedControl()
-    names = ("prepare", "commit", "abort", "unload", "forget", "set_aliases", "explain_unready", "snapshot")
+    names = ("prepare", "commit", "abort", "note", "unload", "forget", "set_aliases", "explain_unready", "snapshot")
     channel = control.channel = await open_channel(end, {name: getattr(orders, name) for name in names})
-    listening = asyncio.create_task(channel.run())
+    background = Background()
+    listening = background.start("the channel to the supervisor", channel.run())
     job = await channel.call("start")
     settings = Settings(**job["settings"])
     set_up_logging(settings.log_level, settings.log_format, f"worker {os.getpid()}")
@@ -93,13 +105,12 @@ async def work(end: socket.socket) -> None:
     app = create_app(settings, catalog, control)
     server = make_server(app, settings)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
-    catalog.start(job["unloaded"])
-    telling = asyncio.create_task(_tell_when_ready(catalog, server, channel))
+    catalog.start([Look.read(look) for look in job["looks"]], job["unloaded"], job["problem"])
+    background.start("telling that every model was tried", _tell_when_ready(catalog, server, channel))
     if job["replaces"]:  # the others serve: take no connections before there is something to answer them with
         await catalog.wait_until_tried()
     await server.serve(sockets=[open_socket(settings.host, settings.port, shared=True)])
-    telling.cancel()
-    listening.cancel()
+    await background.close()
 
 
 async def _tell_when_ready(catalog: Catalog, server: uvicorn.Server, channel: Channel) -> None:
@@ -113,7 +124,11 @@ async def _tell_when_ready(catalog: Catalog, server: uvicorn.Server, channel: Ch
 def main() -> None:
     end = socket.socket(fileno=int(sys.argv[1]))
     with asyncio.Runner(loop_factory=uvicorn.Config(app="").get_loop_factory()) as runner:
-        runner.run(work(end))
+        try:
+            runner.run(work(end))
+        except UnsupportedServer as error:
+            logging.getLogger(__name__).error("%s", error)
+            sys.exit(CANT_SERVE)
 
 
 if __name__ == "__main__":

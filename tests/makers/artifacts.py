@@ -7,6 +7,8 @@ So a test knows what the answer to an image must be.
 from __future__ import annotations
 
 import io
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,16 @@ def replace_graph(folder: Path, graph: onnx.ModelProto) -> None:
     """Exchange model.onnx and change the card's sha256 along with it: what only the golden replay can find."""
     (folder / MODEL_FILE).write_bytes(graph.SerializeToString())
     sign(folder)
+
+
+def damage(folder: Path) -> None:
+    """Exchange the bytes of model.onnx, as many as before: what only its sha256 can find."""
+    path = folder / MODEL_FILE
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def age(folder: Path, seconds: float = 60) -> None:
+    """Have everything in a folder, and itself, changed last so long ago."""
+    moment = time.time() - seconds
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (moment, moment))

@@ -57,7 +57,7 @@ async def show_card(
 def _describe(catalog: Catalog, name: str) -> dict[str, Any]:
     versions = catalog.versions(name)
     states = {version.state for version in versions} or {"refused"}
-    state = next(state for state in ("loaded", "loading", "refused", "unloaded") if state in states)
+    state = next(state for state in ("loaded", "loading", "arriving", "refused", "unloaded") if state in states)
     described: dict[str, Any] = {
         "name": name,
         "state": state,

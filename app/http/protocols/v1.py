@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/models", tags=["v1"])
 _SHAPE = 'send {"instances": [{"b64": "<base64>"}, ...]}, or pixels as nested whole numbers from 0 to 255'
 _NUMBERS = re.compile(rb'"instances"\s*:\s*\[\s*\[')
 _NUMBERS_WITHIN = 4096
-_STATES = {"loaded": "AVAILABLE", "loading": "LOADING", "refused": "END", "unloaded": "END"}
+_STATES = {"loaded": "AVAILABLE", "loading": "LOADING", "arriving": "START", "refused": "END", "unloaded": "END"}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {

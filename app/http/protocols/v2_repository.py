@@ -26,7 +26,13 @@ _CHANGES: dict[str, Any] = {
 _LIMIT = BodyLimit("request", "of management", 10_000, RequestTooLarge)
 
 # Triton's words for our states.
-_STATES = {"loaded": "READY", "loading": "LOADING", "refused": "UNAVAILABLE", "unloaded": "UNAVAILABLE"}
+_STATES = {
+    "loaded": "READY",
+    "loading": "LOADING",
+    "arriving": "LOADING",
+    "refused": "UNAVAILABLE",
+    "unloaded": "UNAVAILABLE",
+}
 
 
 def _describe_body(properties: dict[str, Any]) -> dict[str, Any]:

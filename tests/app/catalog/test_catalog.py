@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from app.catalog.catalog import Catalog
+from app.catalog.control import LocalControl
+from app.catalog.repository import Look
 from app.errors import DeviceFailed, Loading, ModelRefused, UnknownModel, UnknownVersion
 from app.inference.model import LoadedModel, load_model
 from app.settings import Settings
 from artifact.images.decode import decode_image
-from artifact.layout import CARD_FILE, MODEL_FILE
-from tests.makers.artifacts import gray_image, make_artifact
+from artifact.layout import CARD_FILE
+from tests.makers.artifacts import age, damage, gray_image, make_artifact
 
 
 def with_catalog(scene: Callable[[Catalog], Awaitable[None]], loader: Any = load_model, **settings: Any) -> None:
@@ -20,19 +22,24 @@ def with_catalog(scene: Callable[[Catalog], Awaitable[None]], loader: Any = load
 
     async def play() -> None:
         catalog = Catalog(Settings(**settings), loader)
-        catalog.start()
+        control = LocalControl(Settings(**settings), catalog)
+        await control.start()
         await catalog.wait_until_tried()
         await scene(catalog)
+        await control.close()
         await catalog.close()
 
     asyncio.run(play())
 
 
 def test_a_broken_artifact_is_refused_with_its_reason_and_the_others_serve(repository: Path) -> None:
-    (make_artifact(repository, "half") / MODEL_FILE).unlink()
-    (make_artifact(repository, "cardless") / CARD_FILE).unlink()
-    (make_artifact(repository, "garbled") / CARD_FILE).write_text("{")
-    (make_artifact(repository, "damaged") / MODEL_FILE).write_bytes(b"x")
+    cardless = make_artifact(repository, "cardless")
+    (cardless / CARD_FILE).unlink()
+    age(cardless)
+    garbled = make_artifact(repository, "garbled")
+    (garbled / CARD_FILE).write_text("{")
+    age(garbled)
+    damage(make_artifact(repository, "damaged"))
     (repository / "empty").mkdir()
     folder = make_artifact(repository, "before")
     folder.parent.rename(repository / "renamed")
@@ -40,11 +47,10 @@ def test_a_broken_artifact_is_refused_with_its_reason_and_the_others_serve(repos
     async def scene(catalog: Catalog) -> None:
         assert catalog.resolve("tiny").name == "tiny"
         for name, reason in {
-            "half": r"not whole: missing model\.onnx: ",
             "cardless": r"cardless/1/model\.onnx has no card\.json: bring it in with: convserve-export adopt .*"
             r"cardless/1/model\.onnx --repository ",
             "garbled": "not a model card",
-            "damaged": r"not whole: missing model\.onnx \(1 of ",
+            "damaged": "sha256",
             "empty": "no version folder",
             "renamed": "the card says before",
         }.items():
@@ -69,13 +75,13 @@ def test_hidden_folders_and_files_are_passed_over(repository: Path) -> None:
 
 
 def test_latest_goes_back_to_an_older_version_where_the_newest_is_corrupt(repository: Path) -> None:
-    (make_artifact(repository, version=2) / MODEL_FILE).write_bytes(b"x")
+    damage(make_artifact(repository, version=2))
 
     async def scene(catalog: Catalog) -> None:
         assert catalog.resolve("tiny").version == 1
         states = {version.number: version.state for version in catalog.versions("tiny")}
         assert states == {1: "loaded", 2: "refused"}
-        with pytest.raises(ModelRefused, match="not whole: missing model"):
+        with pytest.raises(ModelRefused, match="sha256"):
             catalog.resolve("tiny", 2)
 
     with_catalog(scene, repository=repository)
@@ -173,7 +179,7 @@ def test_closing_while_models_load_ends_cleanly(repository: Path) -> None:
 
     async def play() -> None:
         catalog = Catalog(Settings(repository=repository), never)
-        catalog.start()
+        catalog.start([Look("tiny", available=(1,), wanted=(1,))])
         await asyncio.sleep(0)
         await catalog.close()
 

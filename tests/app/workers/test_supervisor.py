@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.admission.keys import hash_key
-from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.artifacts import damage, gray_image, make_artifact
 from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
@@ -76,7 +76,7 @@ def test_a_load_reaches_all_workers_or_none(server: Any, repository: Path) -> No
     make_artifact(repository, version=2)
     assert ask(server.port, "POST", "/v2/repository/models/tiny/load", **ADMIN)[0] == 200
     assert versions_served(server.port) == {2}
-    (make_artifact(repository, version=3) / "model.onnx").write_bytes(b"x")
+    damage(make_artifact(repository, version=3))
     status, body = ask(server.port, "POST", "/v2/repository/models/tiny/load", **ADMIN)
     assert (status, json.loads(body)["code"]) == (409, "load_refused")
     assert versions_served(server.port) == {2}
@@ -186,7 +186,7 @@ def test_sighup_loads_what_is_new_in_the_repository(
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: none; repository: tiny loaded")
     assert versions_served(server.port) == {2}
-    (make_artifact(repository, version=3) / "model.onnx").write_bytes(b"x")
+    damage(make_artifact(repository, version=3))
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"repository: tiny stays as it is")
     assert versions_served(server.port) == {2}

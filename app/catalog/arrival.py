@@ -1,0 +1,39 @@
+"""Whether a version's folder is whole yet: versions are copied file by file (rsync, kubectl cp, object stores)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from artifact.card import read_card
+from artifact.errors import ArtifactError
+from artifact.layout import CARD_FILE
+from artifact.whole import find_missing, name_needed
+
+_REST_OF_CARD = f"the rest of {CARD_FILE}"
+
+
+def find_lacking(folder: Path) -> list[str]:
+    """What a version needs to be served and hasn't yet, for people. Where the card is none, nothing: to load it says
+    why. Raises OSError where the folder can't be read.
+    """
+    try:
+        json.loads((folder / CARD_FILE).read_bytes())
+        card = read_card(folder)
+    except FileNotFoundError:
+        return [CARD_FILE]
+    except ValueError:  # cut short, or no JSON at all
+        return [_REST_OF_CARD]
+    except ArtifactError:
+        return []
+    if missing := find_missing(folder, card):
+        return missing
+    for name in name_needed(card):
+        with (folder / name).open("rb") as file:
+            file.read(1)  # a file that hangs is to hang here, where somebody watches
+    return []
+
+
+def lacks_card(lacking: list[str]) -> bool:
+    """Whether nobody can say what the folder will hold."""
+    return lacking in ([CARD_FILE], [_REST_OF_CARD])
