@@ -79,8 +79,9 @@ class Watcher:
     async def begin(self) -> None:
         """The first look; whoever asked loads what `looks` says then."""
         async with self._looking:
-            there = await self._list() or []
-            for seen in await self._look_at([*there, *(name for name in self._only if name not in there)]):
+            if (there := await self._list()) is None:
+                return
+            for seen in await self._look_at(list(dict.fromkeys([*there, *self._only]))):
                 self._say(seen, _NOTHING)
                 self._remember(seen)
 

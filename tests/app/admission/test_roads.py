@@ -24,7 +24,7 @@ from app.catalog.catalog import Catalog
 from app.errors import DeviceFailed
 from app.observe.metrics import Metrics
 from app.settings import Settings
-from tests.makers.artifacts import LABELS, SIZE, gray_image, make_artifact
+from tests.makers.artifacts import LABELS, SIZE, damage, gray_image, make_artifact
 from tests.makers.gate import Gate
 from tests.makers.threaded_server import serve_in_thread
 from tests.makers.waiting import wait_until
@@ -137,7 +137,7 @@ class Service:
 def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     make_artifact(tmp_path)
     make_artifact(tmp_path, "broken")
-    (tmp_path / "broken/1/model.onnx").write_bytes(b"x")
+    damage(tmp_path / "broken/1")
     with ExitStack() as stack:
 
         def start(road: Road, **options: Any) -> Service:

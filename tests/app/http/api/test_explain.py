@@ -12,7 +12,7 @@ from PIL import Image
 
 from artifact.card import ImagePolicy
 from artifact.images.decode import decode_image
-from tests.makers.artifacts import gray_image
+from tests.makers.artifacts import gray_image, sign
 from tests.makers.pooled import make_pooled_artifact, square_image
 
 RED_LEFT_TOP = square_image("red", (0, 0, 16, 16))
@@ -169,6 +169,8 @@ def test_a_damaged_classifier_refuses_the_model(repository: Path, open_client: A
     (folder / "classifier.npz").write_bytes(b"no archive")
     wrong = make_pooled_artifact(repository, "wrong")
     np.savez(wrong / "classifier.npz", weights=np.zeros((3, 7), np.float32), bias=np.zeros(7, np.float32))
+    sign(folder)
+    sign(wrong)
     client = open_client(repository=repository)
     for model in ("broken", "wrong"):
         response = client.post(f"/explain/{model}", content=RED_LEFT_TOP)

@@ -262,7 +262,7 @@ def test_a_refused_load_is_409_with_the_reason(repository: Path, open_client: Ca
     (make_artifact(repository, version=2) / "model.onnx").write_bytes(b"x")
     refused = client.post("/v2/repository/models/tiny/load", headers=AS_ADMIN)
     assert (refused.status_code, refused.json()["code"]) == (409, "load_refused")
-    assert "not whole: missing model.onnx (1 of " in refused.json()["detail"]
+    assert "tiny version 2 is arriving: it lacks model.onnx (1 of " in refused.json()["detail"]
     assert client.post("/predict/tiny", content=WHITE).json()["version"] == 1
 
 
