@@ -4,7 +4,10 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -201,3 +204,56 @@ def test_a_folder_called_app_where_the_command_is_given_is_the_users_own(
     server = start_server("--workers", "2", cwd=tmp_path)
     assert ask(server.port, "POST", "/predict/tiny", WHITE)[0] == 200
     assert server.stop() == 0
+
+
+PROCESSES = pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+
+
+@PROCESSES
+def test_a_version_that_arrives_file_by_file_is_followed_by_every_process(
+    start_server: Callable, repository: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    server = start_server(*flags, "--poll-s", "0.1")
+    whole = make_artifact(tmp_path / "elsewhere", version=2)
+    target = repository / "tiny/2"
+    shutil.copytree(whole, target, ignore=shutil.ignore_patterns("golden"))
+
+    def state() -> set[str]:
+        """Of version 2, as several connections see it."""
+        seen = [json.loads(ask(server.port, "GET", "/models/tiny")[1])["versions"][0] for _ in range(10)]
+        return {f"{version['version']} {version['state']} {version.get('reason', '')[:16]}".strip() for version in seen}
+
+    wait_until(lambda: state() == {"2 arriving it lacks golden/"})
+    assert ask(server.port, "POST", "/predict/tiny?version=2", WHITE)[0] == 503
+    assert versions_served(server.port) == {1}
+    shutil.copytree(whole / "golden", target / "golden")
+    wait_until(lambda: state() == {"2 loaded"})
+    assert versions_served(server.port) == {2}
+    assert server.stop() == 0
+
+
+@PROCESSES
+def test_a_folder_whose_reads_hang_holds_up_neither_the_start_nor_the_end(
+    start_server: Callable, repository: Path, flags: tuple[str, ...]
+) -> None:
+    card = make_artifact(repository, "dead") / "card.json"
+    card.unlink()
+    os.mkfifo(card)  # opening it waits for a writer
+    server = start_server(*flags)
+    assert ask(server.port, "POST", "/predict/tiny", WHITE)[0] == 200
+    status, body = ask(server.port, "POST", "/predict/dead", WHITE)
+    assert (status, json.loads(body)["code"]) == (404, "model_refused")
+    assert server.stop() == 0
+
+
+def test_workers_that_can_never_serve_end_the_command(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol\ndel HttpToolsProtocol.shutdown\n"
+    )
+    command = [sys.executable, "-m", "app", "serve", "--port", "0", "--repository", str(repository), "--workers", "2"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}, timeout=120
+    )
+    assert done.returncode == 1
+    assert "it has moved HttpToolsProtocol.shutdown: install 'uvicorn>=" in done.stderr
+    assert "replaced" not in done.stderr
