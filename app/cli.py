@@ -12,7 +12,7 @@ import os
 import select
 import sys
 import tomllib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from app.errors import DeviceUnavailable
-from app.settings import Settings, find_sources, load_settings
+from app.settings import Settings, explain_passed_over, find_sources, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +80,17 @@ def _serve(arguments: list[str]) -> int:
             "--show-settings prints every setting with its source and ends\n"
         )
     settings = read_settings(flags, known.settings)
+    passed_over = list(explain_passed_over(os.environ))
     if known.show_settings:
+        for line in passed_over:
+            print(line, file=sys.stderr)
         return _show_settings(settings, find_sources(flags, known.settings))
     # Imported late: --help and usage errors answer without loading the server.
     from app.observe.logs import set_up_logging
 
     set_up_logging(settings.log_level, settings.log_format)
+    for line in passed_over:
+        log.warning("%s", line)
     try:
         return _serve_as_set(settings, lambda: read_settings(flags, known.settings))
     except UsageError as error:
@@ -101,6 +106,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
 
     _check_device(settings)
     _check_repository(settings)
+    _check_certificate(settings)
 
     def read_aliases() -> dict[str, str] | None:
         try:
@@ -113,7 +119,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
         listener = open_socket(settings.host, settings.port)
     except OSError as error:
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
-    log.info("serving %s at %s", settings.repository, address_of(listener))
+    log.info("serving %s at %s", settings.repository, address_of(listener, tls=settings.ssl_certfile is not None))
     if settings.workers == 1:
         from app.catalog.catalog import Catalog
         from app.catalog.control import LocalControl
@@ -147,6 +153,16 @@ def _check_repository(settings: Settings) -> None:
             log.warning("the repository %s is empty: %s", settings.repository, remedy)
     except ArtifactError as error:
         raise UsageError(error.detail) from error
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Raises UsageError where https can't be served as set."""
+    from app.server.certificate import check_certificate
+
+    try:
+        check_certificate(settings.ssl_certfile, settings.ssl_keyfile)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _check_device(settings: Settings) -> None:
@@ -271,12 +287,36 @@ def read_settings(flags: Sequence[str], file: Path | None) -> Settings:
     try:
         return load_settings(flags, file)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"the setting {where} is {first['input']!r}: {first['msg']}") from error
+        raise UsageError(_explain_setting(error.errors()[0])) from error
     except SettingsError as error:
-        raise UsageError(str(error).removeprefix("error parsing CLI: ")) from error
+        raise UsageError(_explain_parser(error)) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from error
+
+
+def _explain_setting(error: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, without its value where that may be a key itself: it would be in every log."""
+    name, *_ = map(str, error["loc"])
+    where = ".".join(map(str, error["loc"]))
+    if name in ("api_keys", "admin_keys"):
+        return (
+            f"the setting {where} is no SHA-256 of a key (64 digits 0-9, a-f): `convserve key` makes a key for the "
+            "client and its hash for this setting"
+        )
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {where}: `convserve serve --help` lists them"
+    return f"the setting {where} is {error['input']!r}: {error['msg']}"
+
+
+def _explain_parser(error: SettingsError) -> str:
+    """What can't be read at all, without the values of flags that there aren't."""
+    message = str(error).removeprefix("error parsing CLI: ")
+    if message.startswith("error parsing value"):
+        return str(error.__cause__)
+    known, unknown, given = message.partition("unrecognized arguments: ")
+    if not unknown:
+        return message
+    flags = [word.partition("=")[0] for word in given.split() if word.startswith("-")]
+    return known + (f"there is no flag {', '.join(flags)}" if flags else "there is a value without a flag")

@@ -6,14 +6,18 @@ else reads either.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -24,7 +28,48 @@ from artifact.images.limits import Limits
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
 Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?$")]
 KeyHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# As browsers send it: no path, not even the slash that people copy with it.
+Origin = Annotated[
+    str,
+    AfterValidator(lambda origin: origin.rstrip("/").lower()),
+    AfterValidator(lambda origin: _check_origin(origin)),
+]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
+
+
+_PREFIX = "CONVSERVE_"
+# What Kubernetes puts into every pod beside a Service named convserve or convserve-something (service links).
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_LINK_NAME = re.compile(r"_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?$")
+# Of convserve-export, and of the build.
+_OF_OTHERS = frozenset(("CONVSERVE_DATA_DIR", "CONVSERVE_WEIGHTS_DIR", "CONVSERVE_MEASURED_AS"))
+
+
+def _check_origin(origin: str) -> str:
+    if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+        raise ValueError("an origin is a scheme, a host and maybe a port, such as https://example.org, or *")
+    return origin
+
+
+class _Environment(EnvSettingsSource):
+    """CONVSERVE_NAME as people write it: lists as a,b and tables as a=b,c=d, besides JSON; an empty value is none, and
+    what Kubernetes puts in its place is none either.
+    """
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        found = super()._load_env_vars()
+        return {name: value for name, value in found.items() if value and not _SERVICE_LINK.match(value)}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> Any:
+        is_table = get_origin(field.annotation) is dict
+        try:
+            if value.lstrip()[:1] in ("[", "{"):
+                return json.loads(value)
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            return dict(part.split("=", 1) for part in parts) if is_table else parts
+        except ValueError as error:
+            form = "a=b,c=d" if is_table else "a,b"
+            raise ValueError(f"{_PREFIX}{field_name.upper()} is neither {form} nor JSON") from error
 
 
 class ModelSettings(BaseModel):
@@ -58,6 +103,10 @@ class Settings(BaseSettings):
     repository: Path = Field(Path("repository"), description="folder of the artifacts, <model>/<version>/")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    ssl_certfile: Path | None = Field(
+        None, description="PEM file of the certificate, its chain behind it: serves https"
+    )
+    ssl_keyfile: Path | None = Field(None, description="PEM file of its key; none where ssl_certfile holds it, too")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")
     workers: int = Field(1, ge=0, description="processes that serve; 0 means one a core")
     threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
@@ -110,8 +159,12 @@ class Settings(BaseSettings):
 
     api_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may predict (convserve key); none: anybody")
     admin_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may load and unload; none: nobody")
-    cors_origins: list[str] = Field([], description="origins whose pages may call, such as https://example.org")
+    cors_origins: list[Origin] = Field([], description="origins whose pages may call, such as https://example.org")
     root_path: str = Field("", description="path that a proxy puts in front, such as /images")
+    forwarded_allow_ips: list[str] = Field(
+        ["127.0.0.1"], description="proxies whose X-Forwarded-For and -Proto are believed: addresses, networks or *"
+    )
+    show_golden: bool = Field(True, description="answer the images that models were replayed with, as samples")
 
     access_log: bool = Field(False, description="log every request")
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = Field("text", description="text or json")
@@ -134,7 +187,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings)
+        return (init_settings, _Environment(settings_cls))
 
     def of_model(self, name: str) -> Settings:
         """These settings with the [model.NAME] table laid over them."""
@@ -186,13 +239,30 @@ def find_sources(flags: Sequence[str] = (), file: Path | None = None) -> dict[st
     }
 
 
-def count_cores() -> int:
-    """Cores that this process may use: its affinity, and the CPU quota of its control group (a container's
-    --cpus).
+def explain_passed_over(environment: Mapping[str, str]) -> Iterator[str]:
+    """A line for each variable that looks like a setting and isn't read as one. None tells a value: it may be a key."""
+    for name, value in environment.items():
+        if not name.startswith(_PREFIX) or name in _OF_OTHERS:
+            continue
+        setting = name.removeprefix(_PREFIX).lower().partition("__")[0]
+        if setting in Settings.model_fields:
+            if _SERVICE_LINK.match(value):
+                yield f"{name} is an address of Kubernetes' and passed over: set enableServiceLinks: false in the pod"
+        elif not _SERVICE_LINK_NAME.search(name):
+            yield f"{name} is passed over: there is no setting {setting}"
+
+
+def count_cores(groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use: its affinity, and the CPU quota of its control group (a container's --cpus), of
+    version 2 or 1, seen under `groups`.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no control group, or "max": no quota
-        return cores
+    quotas = (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"])
+    for files in quotas:
+        try:
+            quota, period = " ".join((groups / file).read_text() for file in files).split()
+        except (OSError, ValueError):  # not this version
+            continue
+        if quota.isdigit():  # without a quota it is max, or -1
+            cores = min(cores, int(quota) // int(period))
+    return max(1, cores)

@@ -28,7 +28,7 @@ def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """The http:// address to print."""
+def address_of(listener: socket.socket, *, tls: bool = False) -> str:
+    """The address to print."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"

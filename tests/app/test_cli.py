@@ -92,6 +92,45 @@ def test_argparse_errors_have_status_2(arguments: list[str], capsys: pytest.Capt
     assert ended.value.code == 2
 
 
+SECRET = "cs-" + "Ab3_" * 10 + "xyz"
+
+
+@pytest.mark.parametrize(
+    ("flags", "file", "words"),
+    [
+        (["--api-keys", SECRET], "", "convserve key"),
+        ([f"--admin-keys={SECRET}"], "", "convserve key"),
+        ([], f'api_keys = ["{SECRET}"]', "convserve key"),
+        ([], f'api_keys = "{SECRET}"', "convserve key"),
+        ([], f'api_key = "{SECRET}"', "no setting api_key"),
+        ([], f"api_keys = {SECRET}", "TOML"),
+        (["--api-key", SECRET], "", "no flag --api-key"),
+        ([f"--api-key={SECRET}"], "", "no flag --api-key"),
+        ([SECRET], "", "without a flag"),
+    ],
+)
+def test_a_wrong_setting_never_tells_the_key_that_is_in_it(
+    tmp_path: Path, flags: list[str], file: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings.toml").write_text(file)
+    assert main(["serve", "--settings", str(tmp_path / "settings.toml"), *flags]) == 2
+    written = capsys.readouterr()
+    assert words in written.err
+    assert len(written.err.splitlines()) == 1
+    assert SECRET[3:12] not in written.out + written.err
+
+
+def test_a_key_in_the_environment_is_not_told_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONVSERVE_API_KEYS", SECRET)
+    monkeypatch.setenv("CONVSERVE_API_KEY", SECRET)
+    assert main(["serve"]) == 2
+    error = capsys.readouterr().err
+    assert "convserve key" in error
+    assert SECRET[3:12] not in error
+
+
 def test_an_unknown_model_is_told_in_the_service_s_own_words(
     repository: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

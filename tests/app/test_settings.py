@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
-from app.settings import Settings, load_settings
+from app.settings import Settings, count_cores, explain_passed_over, load_settings
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +52,85 @@ def test_every_setting_has_a_default_and_a_line_of_help() -> None:
 
 def test_lists_can_be_given_with_commas() -> None:
     assert load_settings(["--require", "a,b", "--require", "c"]).require == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "written", "value"),
+    [
+        ("require", "a,b", ["a", "b"]),
+        ("require", " a , b ,", ["a", "b"]),
+        ("require", "a", ["a"]),
+        ("require", '["a", "b"]', ["a", "b"]),
+        ("require", "", []),
+        ("max_images", "", 64),
+        ("aliases", "digits=lenet5/3,best=vgg16", {"digits": "lenet5/3", "best": "vgg16"}),
+        ("aliases", '{"digits": "lenet5"}', {"digits": "lenet5"}),
+        (
+            "cors_origins",
+            "https://Example.org/,http://localhost:3000",
+            ["https://example.org", "http://localhost:3000"],
+        ),
+        ("cors_origins", "*", ["*"]),
+        ("port", "tcp://10.96.0.1:80", 8000),
+        ("host", "udp://10.96.0.1:80", "127.0.0.1"),
+    ],
+)
+def test_the_environment_is_read_as_people_and_kubernetes_write_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, written: str, value: object
+) -> None:
+    monkeypatch.setenv(f"CONVSERVE_{variable.upper()}", written)
+    assert getattr(load_settings(), variable) == value
+    assert getattr(Settings(), variable) == value
+
+
+def test_a_value_that_cannot_be_read_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVSERVE_ALIASES", "digits")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert str(raised.value.__cause__) == "CONVSERVE_ALIASES is neither a=b,c=d nor JSON"
+
+
+def test_variables_that_are_no_settings_are_told_without_their_values() -> None:
+    links = {
+        "CONVSERVE_SERVICE_HOST": "10.96.0.1",
+        "CONVSERVE_SERVICE_PORT_HTTP": "80",
+        "CONVSERVE_PORT_80_TCP_ADDR": "10.96.0.1",
+        "CONVSERVE_GRPC_PORT": "tcp://10.96.0.1:9000",
+        "CONVSERVE_DATA_DIR": "/data",
+        "CONVSERVE_MODEL__LENET5__THREADS": "2",
+        "CONVSERVE_MAX_IMAGES": "3",
+        "PATH": "/bin",
+    }
+    assert list(explain_passed_over(links)) == []
+    lines = list(explain_passed_over({"CONVSERVE_PORT": "tcp://10.96.0.1:80", "CONVSERVE_API_KEY": "cs-secret"}))
+    assert "enableServiceLinks: false" in lines[0]
+    assert lines[1] == "CONVSERVE_API_KEY is passed over: there is no setting api_key"
+
+
+@pytest.mark.parametrize("origin", ["example.org", "https://example.org/page", "https://"])
+def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValidationError, match=r"such as https://example\.org"):
+        Settings(cors_origins=[origin])
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 4),
+        ({"cpu.max": "max 100000\n"}, 4),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "50000\n"}, 4),
+    ],
+)
+def test_cores_are_those_that_the_control_group_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert count_cores(tmp_path) == cores

@@ -84,6 +84,7 @@ def test_pods_run_without_root_and_write_only_to_tmp() -> None:
         (container,) = pod["containers"]
         assert pod["securityContext"]["runAsUser"] == 10001
         assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False, "its variables have the names of settings"
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -1,32 +1,41 @@
-"""Files of a loaded version that the page shows: golden images as samples, pictures and numbers of the report."""
+"""Files of a loaded version that the page shows: golden images as samples, pictures and numbers of the report.
+
+Golden images are pictures of whoever exported the model: they are shown to whom may predict, or to nobody.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import FileResponse
 
 from app.errors import UnknownPath
+from app.http.auth import check_predict_key
+from app.http.openapi import describe_errors
 from app.http.services import Services, ServicesDep
 from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, REPORT_FOLDER
 
 router = APIRouter(prefix="/models/{model}", tags=["models"])
+golden = APIRouter(prefix="/golden", dependencies=[Depends(check_predict_key)], responses=describe_errors(401))
 
 VersionNumber = Annotated[int | None, Query(ge=1, description="Default: the newest.")]
 
 
-@router.get("/golden")
+@golden.get("")
 async def list_golden(model: str, services: ServicesDep, version: VersionNumber = None) -> dict[str, list[str]]:
     """Names of the images that the model was replayed with."""
-    return {"files": _list(_folder(services, model, version) / GOLDEN_FOLDER)}
+    return {"files": _list(_golden(services, model, version))}
 
 
-@router.get("/golden/{file}", response_class=FileResponse)
+@golden.get("/{file}", response_class=FileResponse)
 async def send_golden(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
     """One of those images, byte for byte as it was exported."""
-    return _send(_folder(services, model, version) / GOLDEN_FOLDER, file)
+    return _send(_golden(services, model, version), file)
+
+
+router.include_router(golden)
 
 
 @router.get("/report")
@@ -39,6 +48,13 @@ async def list_report(model: str, services: ServicesDep, version: VersionNumber 
 async def send_report(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
     """curves.png, confusion.png, reliability.png or metrics.json, where the version has them."""
     return _send(_folder(services, model, version) / REPORT_FOLDER, file)
+
+
+def _golden(services: Services, model: str, version: int | None) -> Path:
+    folder = _folder(services, model, version)
+    if not services.settings.show_golden:
+        raise UnknownPath("the images that models were replayed with are not shown (show_golden = false)")
+    return folder / GOLDEN_FOLDER
 
 
 def _folder(services: Services, model: str, version: int | None) -> Path:

@@ -1,3 +1,4 @@
+import asyncio
 import http.client
 import json
 import signal
@@ -7,8 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
+from starlette.requests import Request
 
+from app.main import create_app
+from app.server.server import make_server
+from app.settings import Settings
 from tests.makers.artifacts import gray_image
 from tests.makers.running_server import RunningServer, run_serve
 
@@ -144,6 +150,35 @@ def test_an_empty_repository_is_said_and_waited_for(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("believed", "peer", "scheme"),
+    [
+        (["127.0.0.1"], "127.0.0.1", "https"),
+        (["127.0.0.1"], "10.1.2.3", "http"),
+        (["10.0.0.0/8"], "10.1.2.3", "https"),
+        (["*"], "10.1.2.3", "https"),
+        ([], "127.0.0.1", "http"),
+    ],
+)
+def test_only_the_named_proxies_are_believed(repository: Path, believed: list[str], peer: str, scheme: str) -> None:
+    settings = Settings(repository=repository, forwarded_allow_ips=believed)
+    app = create_app(settings)
+
+    @app.get("/scheme")
+    async def tell_scheme(request: Request) -> str:
+        return request.url.scheme
+
+    config = make_server(app, settings).config
+    config.load()
+
+    async def ask() -> httpx2.Response:
+        transport = httpx2.ASGITransport(config.loaded_app, client=(peer, 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.get("/scheme", headers={"X-Forwarded-Proto": "https"})
+
+    assert asyncio.run(ask()).json() == scheme
 
 
 def test_a_server_with_one_model_stays_small(start_server: Callable) -> None:

@@ -1,14 +1,35 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
+from app.admission.keys import hash_key
 from tests.makers.artifacts import gray_image
 
 
 def test_golden_images_are_listed_and_served_byte_for_byte(client: TestClient) -> None:
     assert client.get("/models/tiny/golden").json() == {"files": ["0.png", "200.png", "70.png"]}
     assert client.get("/models/tiny/golden/70.png").content == gray_image(70, size=16)
+
+
+@pytest.mark.parametrize("path", ["/models/tiny/golden", "/models/tiny/golden/70.png", "/models/absent/golden"])
+def test_golden_images_need_a_key_where_predictions_do(repository: Path, open_client: Any, path: str) -> None:
+    client = open_client(repository=repository, api_keys=[hash_key("cs-right")])
+    for headers in ({}, {"Authorization": "Bearer cs-wrong"}):
+        response = client.get(path, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+    right = client.get(path, headers={"Authorization": "Bearer cs-right"})
+    assert right.status_code == (404 if "absent" in path else 200)
+    assert client.get("/models/tiny/report").status_code == 200
+
+
+def test_golden_images_can_be_hidden(repository: Path, open_client: Any) -> None:
+    client = open_client(repository=repository, show_golden=False)
+    for path in ("/models/tiny/golden", "/models/tiny/golden/70.png"):
+        response = client.get(path)
+        assert response.status_code == 404
+        assert "show_golden" in response.json()["detail"]
 
 
 def test_only_files_of_the_folder_can_be_asked_for(client: TestClient) -> None:
