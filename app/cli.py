@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from app.client.terminal import survive_any_encoding
 from app.errors import DeviceUnavailable
 from app.settings import Settings, explain_passed_over, find_sources, load_settings
 
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in commands:
         print(f"convserve: there is no command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
         return 2
+    survive_any_encoding()
     try:
         status = commands[name](arguments[1:])
         sys.stdout.flush()
@@ -277,8 +279,13 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     logging.basicConfig(level=logging.CRITICAL)
     try:
         return asyncio.run(work)
+    except BrokenPipeError:
+        raise
     except RequestFailed as error:
         print(f"convserve: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"convserve: {error.filename} can't be used: {error.strerror}", file=sys.stderr)
         return 1
 
 

@@ -6,13 +6,17 @@ import asyncio
 import csv
 import json
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from app.client.connect import RequestFailed, connect, fetch, fetch_picture
+from app.client.terminal import draw_bar, print_table
+from app.observe.logs import escape
 from artifact.images.formats import IMAGE_SUFFIXES
 
 # Enough to fill batches, few enough to leave places in the queue for others.
@@ -78,7 +82,7 @@ async def show_models(*, url: str | None, repository: Path | None, as_json: bool
                     version.get("reason", ""),
                 )
             )
-    _print_table(rows)
+    print_table(rows)
     return 0
 
 
@@ -105,20 +109,34 @@ async def _post_all(
         except OSError as error:
             return {"error": f"can't be read: {error.strerror}"}
 
-    for start in range(0, len(files), _AT_ONCE):
-        group = files[start : start + _AT_ONCE]
-        for file, answer in zip(group, await asyncio.gather(*map(post, group)), strict=True):
-            yield file, answer
+    waiting: deque[tuple[Path, asyncio.Task[dict[str, Any]]]] = deque()
+    left = iter(files)
+    try:
+        while True:
+            waiting.extend((file, asyncio.create_task(post(file))) for file in islice(left, _AT_ONCE - len(waiting)))
+            if not waiting:
+                return
+            file, answer = waiting[0]
+            yield file, await answer
+            waiting.popleft()
+    finally:
+        for _, unwanted in waiting:
+            unwanted.cancel()
+        await asyncio.gather(*(unwanted for _, unwanted in waiting), return_exceptions=True)
 
 
 async def _write_csv(path: Path, answers: AsyncIterator[tuple[Path, dict[str, Any]]], total: int) -> int:
-    """One line a file: file, label, probability, error. Written beside and renamed, so that Ctrl-C leaves no half."""
+    """One line a file: file, label, probability, error. Each is written beside `path` as it comes, and takes its place
+    at the end, also at an early one: Ctrl-C leaves what was done.
+
+    UTF-8, always: what in a file's name isn't (zip files from Windows) becomes \\udce9, say.
+    """
     failed = done = 0
     unfinished = path.with_name(path.name + ".part")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out)
-            writer.writerow(["file", "label", "probability", "error"])
+    with unfinished.open("w", buffering=1, newline="", encoding="utf-8", errors="backslashreplace") as out:
+        writer = csv.writer(out)
+        writer.writerow(["file", "label", "probability", "error"])
+        try:
             async for file, answer in answers:
                 done += 1
                 if "error" in answer:
@@ -128,26 +146,19 @@ async def _write_csv(path: Path, answers: AsyncIterator[tuple[Path, dict[str, An
                     best = answer["predictions"][0]["classes"][0]
                     writer.writerow([file, best["label"], best["probability"], ""])
                 print(f"\r{done:,} of {total:,} images, {failed:,} failed", end="", file=sys.stderr, flush=True)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-        print(file=sys.stderr)
+        finally:
+            print(file=sys.stderr)
+            unfinished.replace(path)
     return 1 if failed else 0
 
 
 def _print_answer(file: Path, answer: dict[str, Any]) -> None:
     if "error" in answer:
-        print(f"{file}: {answer['error']}", file=sys.stderr)
+        print(escape(f"{file}: {answer['error']}"), file=sys.stderr)
         return
-    print(file)
+    print(escape(str(file)))
     classes = answer["predictions"][0]["classes"]
-    width = max(len(entry["label"]) for entry in classes)
-    for entry in classes:
-        bar = "█" * round(entry["probability"] * 30)
-        print(f"  {entry['label']:<{width}}  {entry['probability']:7.2%}  {bar}")
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    labels = [escape(entry["label"]) for entry in classes]
+    width = max(map(len, labels))
+    for label, entry in zip(labels, classes, strict=True):
+        print(f"  {label:<{width}}  {entry['probability']:7.2%}  {draw_bar(round(entry['probability'] * 30))}")

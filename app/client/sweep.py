@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.client.terminal import draw_bar
 from app.inference.model import ReadySession, prepare_session
 from app.inference.session import Observed, OnnxSession, batch_sizes
 from app.settings import Settings
@@ -86,7 +87,7 @@ def write_table(speeds: list[Speed]) -> str:
         line = f"{speed.rows:5}  {speed.images_per_second:10,.0f}  {speed.seconds * 1e3:9.2f}"
         if speed.observed_seconds is not None:
             line += f"  {speed.observed_seconds * 1e3:12.2f}"
-        lines.append(f"{line}  {'█' * round(30 * speed.images_per_second / best)}")
+        lines.append(f"{line}  {draw_bar(round(30 * speed.images_per_second / best))}")
     return "\n".join(lines)
 
 

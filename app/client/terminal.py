@@ -1,0 +1,33 @@
+"""What the commands print for people, on terminals and into pipes that may know nothing but ASCII."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+
+from app.observe.logs import escape
+
+
+def survive_any_encoding() -> None:
+    """A character that the output has no code for is written as \\u2588 from now on, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def draw_bar(length: int) -> str:
+    """As many blocks, or number signs where there are no blocks."""
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#" * length
+    return "█" * length
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need; what a service sends can't command the terminal."""
+    printable = [[escape(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
+    for row in printable:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
