@@ -81,6 +81,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._series: Snapshot = {name: {} for name in FAMILIES}
+        for name, family in FAMILIES.items():
+            if family.kind == "counter" and not family.labels:  # there at 0, so that its first increase can be seen
+                self.series(name)
         self._observers: list[Callable[[], Iterable[tuple[str, Labels, Sequence[float]]]]] = []
 
     def series(self, family: str, *labels: str, width: int = 1) -> list[float]:
@@ -155,10 +158,15 @@ def read_snapshot(written: dict[str, list[Any]]) -> Snapshot:
 
 
 def render(snapshot: Snapshot) -> str:
-    """The Prometheus text format, version 0.0.4."""
+    """The Prometheus text format, version 0.0.4. Counts by model that never counted anything are left out: with
+    hundreds of models, most of them idle, they would be nearly all of it.
+    """
     lines: list[str] = []
     for name, family in FAMILIES.items():
-        if family.kind != "internal" and (series := snapshot.get(name)):
+        if family.kind == "internal":
+            continue
+        shows_zero = family.kind == "gauge" or not family.labels
+        if series := {labels: values for labels, values in snapshot.get(name, {}).items() if shows_zero or any(values)}:
             lines += [f"# HELP {name} {family.help}", f"# TYPE {name} {family.kind}"]
             for labels, values in sorted(series.items()):
                 pairs = list(zip(family.labels, labels, strict=True))

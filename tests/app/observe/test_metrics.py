@@ -60,6 +60,20 @@ def test_drift_runs_from_0_to_1_and_waits_for_enough_images() -> None:
     assert measure_drift([100, 100], [0, 0]) is None
 
 
+def test_what_never_counted_anything_is_left_out_and_gauges_and_counts_of_the_whole_are_not() -> None:
+    metrics = Metrics()
+    for model in ("busy", "idle"):
+        metrics.histogram("convserve_batch_rows", model, "1")
+        metrics.series("convserve_images_total", model, "1")
+    metrics.observe_with(lambda: [("convserve_queue_rows", ("idle", "1"), [0.0])])
+    metrics.histogram("convserve_batch_rows", "busy", "1").observe(1)
+    lines = render(metrics.snapshot()).splitlines()
+    assert [line for line in lines if "idle" in line] == ['convserve_queue_rows{model="idle",version="1"} 0']
+    assert 'convserve_batch_rows_count{model="busy",version="1"} 1' in lines
+    assert not any("convserve_images_total" in line for line in lines)
+    assert "convserve_worker_restarts_total 0" in lines
+
+
 def test_bounds_rise() -> None:
     for name, family in FAMILIES.items():
         assert list(family.bounds) == sorted(family.bounds), name

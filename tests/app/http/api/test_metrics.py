@@ -44,6 +44,16 @@ def test_a_prediction_is_counted_in_every_stage(client: TestClient) -> None:
     assert metrics["convserve_ready"] == metrics["convserve_workers"] == 1
 
 
+def test_hundreds_of_idle_models_are_a_few_lines_each(tmp_path: Path, open_client: Callable[..., TestClient]) -> None:
+    for number in range(20):
+        make_artifact(tmp_path, f"idle{number}")
+    client = open_client(repository=tmp_path)
+    client.post("/predict/idle0", content=gray_image(0))
+    metrics = read_metrics(client)
+    assert sum("idle7" in series for series in metrics) <= 6
+    assert metrics["convserve_worker_restarts_total"] == 0  # in one process, too: the dashboard's panel has data
+
+
 def test_refusals_are_counted_by_reason_and_unknown_names_are_no_labels(client: TestClient) -> None:
     client.post("/predict/tiny", content=b"junk")
     client.post("/predict/tiny?top_k=9", content=gray_image(0))
