@@ -13,10 +13,14 @@ export function useKey(given) {
   key = given;
 }
 
+/** The Authorization header for the key in use; none without one. */
+export const authorization = () => (key ? { Authorization: `Bearer ${key}` } : {});
+
 export const listModels = () => readJson("models").then((body) => body.models);
 export const readModel = (name) => readJson(`models/${encodeURIComponent(name)}`);
 export const listSamples = (name) => readJson(`models/${encodeURIComponent(name)}/golden`).then((body) => body.files);
-export const sampleAddress = (name, file) => `models/${encodeURIComponent(name)}/golden/${encodeURIComponent(file)}`;
+export const readSample = (name, file) =>
+  send(`models/${encodeURIComponent(name)}/golden/${encodeURIComponent(file)}`, {}).then((response) => response.blob());
 export const reportAddress = (name, file) => `models/${encodeURIComponent(name)}/report/${encodeURIComponent(file)}`;
 
 /** The files of a model's report, and its metrics.json or null. */
@@ -60,7 +64,8 @@ function post(path, image, signal) {
 }
 
 async function send(path, options) {
-  const headers = { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  if (/[^\x21-\x7e]/.test(key)) throw new Failure(explainKey(), 401); // no header can hold it
+  const headers = { ...options.headers, ...authorization() };
   let response;
   try {
     response = await fetch(path, { ...options, headers });
@@ -69,8 +74,15 @@ async function send(path, options) {
     throw new Failure(await explainSilence());
   }
   if (response.ok) return response;
+  if (response.status === 401) throw new Failure(explainKey(), 401);
   const body = await response.json().catch(() => ({}));
   throw new Failure(body.detail ?? `The server answered ${response.status} without a word.`, response.status);
+}
+
+function explainKey() {
+  return key
+    ? "The service doesn't know this key: type another into “API key”, below the image."
+    : "The service asks for a key: type yours into “API key”, below the image.";
 }
 
 /** A server that refuses a large body may close the connection before the browser has sent it all. */

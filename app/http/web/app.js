@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { watchDrawing } from "./draw.js";
 import { beginSentence, element } from "./format.js";
 import { showPreview, watchInput } from "./input.js";
+import { askForKey, watchKey } from "./key.js";
 import { Panel } from "./panel.js";
 
 const MOST_PANELS = 3;
@@ -50,7 +51,7 @@ function arrangePanels() {
 /** The address says which models are compared, so that a bookmark or a link does too. */
 function rememberModels() {
   history.replaceState(null, "", `#${panels.map((panel) => encodeURIComponent(panel.model)).join(",")}`);
-  showSamples().catch(() => {});
+  showSamples();
 }
 
 function chooseClass(panel) {
@@ -75,26 +76,37 @@ function takePicture(blob, name) {
 }
 
 let samplesOf = "";
+let samples = []; // { file, blob, address } of each
 
 async function showSamples() {
   const name = panels[0].model;
   if (!name || name === samplesOf) return;
   samplesOf = name;
-  const files = await api.listSamples(name);
-  find("#samples").replaceChildren(...files.slice(0, 8).map((file, place) => {
+  const read = await readSamples(name);
+  if (samplesOf !== name) return; // another model was picked meanwhile
+  for (const { address } of samples) URL.revokeObjectURL(address);
+  samples = read.map((sample) => ({ ...sample, address: URL.createObjectURL(sample.blob) }));
+  find("#samples").replaceChildren(...samples.map(({ file, blob, address }, place) => {
     const image = element("img");
-    image.src = api.sampleAddress(name, file);
+    image.src = address;
     image.alt = `Sample ${place + 1}`;
     const button = element("button", "", image);
     button.type = "button";
-    button.addEventListener("click", async () => {
-      const blob = await fetch(image.src).then((response) => response.blob(), () => null);
-      if (blob) takePicture(blob, file);
-      else say("The server can't be reached. Is it still running?", true);
-    });
+    button.addEventListener("click", () => takePicture(blob, file));
     return button;
   }));
-  find("#samples").hidden = !files.length;
+  find("#samples").hidden = !samples.length;
+}
+
+/** The first pictures that the model was replayed with; none where the service doesn't show them. */
+async function readSamples(name) {
+  try {
+    const files = (await api.listSamples(name)).slice(0, 8);
+    return await Promise.all(files.map(async (file) => ({ file, blob: await api.readSample(name, file) })));
+  } catch (error) {
+    if (error.status === 401) askForKey(false);
+    return [];
+  }
 }
 
 function showMode(mode) {
@@ -137,7 +149,7 @@ async function start() {
     await readModels();
   } catch (error) {
     say(error.message, true);
-    if (error.status === 401) find("#key-form").hidden = false;
+    if (error.status === 401) askForKey(true);
     else setTimeout(start, 2000); // a server that comes up later is found without a reload
   }
 }
@@ -155,9 +167,8 @@ evidence.addEventListener("change", () => {
 });
 strength.addEventListener("input", () => { for (const panel of panels) panel.setStrength(strength.value); });
 coverage.addEventListener("change", () => { for (const panel of panels) panel.refresh(); });
-find("#key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  api.useKey(find("#key").value);
+watchKey(() => {
+  samplesOf = "";
   start();
   for (const panel of panels) panel.refresh();
 });

@@ -1,12 +1,15 @@
 // The request that the page just made, as commands to copy.
 
-import { explainAddress, predictAddress } from "./api.js";
+import { authorization, explainAddress, predictAddress } from "./api.js";
 import { element } from "./format.js";
 
 export function showCalls(details, { model, fileName, coverage, index, explained }) {
   const at = (path) => new URL(path, document.baseURI).href;
   const predict = at(predictAddress(model, coverage));
-  const post = `-H 'Content-Type: application/octet-stream' --data-binary @${quote(fileName)}`;
+  const headers = { "Content-Type": "application/octet-stream", ...authorization() };
+  const lines = Object.entries(headers).map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`);
+  const entries = Object.entries(headers).map(([name, value]) => `"${name}": ${JSON.stringify(value)}`).join(", ");
+  const post = `${lines.join(" ")} --data-binary @${quote(fileName)}`;
   const calls = [["curl", `curl ${post} ${quote(predict)}`]];
   if (explained) {
     calls.push(["curl, where it looked", `curl -H 'Accept: image/png' ${post} ${quote(at(explainAddress(model, index)))} -o why.png`]);
@@ -15,7 +18,7 @@ export function showCalls(details, { model, fileName, coverage, index, explained
     "import requests",
     "",
     `with open(${JSON.stringify(fileName)}, "rb") as image:`,
-    `    answer = requests.post(${JSON.stringify(predict)}, data=image, headers={"Content-Type": "application/octet-stream"})`,
+    `    answer = requests.post(${JSON.stringify(predict)}, data=image, headers={${entries}})`,
     "answer.raise_for_status()",
     'for entry in answer.json()["predictions"][0]["classes"]:',
     "    print(f\"{entry['probability']:7.2%}  {entry['label']}\")",

@@ -5,6 +5,7 @@ import { showClasses } from "./bars.js";
 import { showCalls } from "./calls.js";
 import { paintEvidence, placeFrame } from "./evidence.js";
 import { beginSentence } from "./format.js";
+import { askForKey } from "./key.js";
 import { describeModel, describeReliability, describeSet } from "./trust.js";
 import { showWaterfall } from "./waterfall.js";
 
@@ -181,6 +182,6 @@ export class Panel {
     this.#answer = null;
     this.#find(".answer").hidden = true;
     this.#say(beginSentence(error.message), true);
-    if (error.status === 401) document.querySelector("#key-form").hidden = false;
+    if (error.status === 401) askForKey(true);
   }
 }

@@ -30,7 +30,7 @@ export function describeModel({ device, card }) {
   const line = [
     network.name,
     evaluation ? `${percent(evaluation.top1)} right on ${count(evaluation.images)} images of ${evaluation.dataset}` : "accuracy unproven",
-    `${image.width} × ${image.height} ${kind}`,
+    `${image.width}\u00a0×\u00a0${image.height} ${kind}`, // a line ends elsewhere
     device,
   ].join(" · ");
   const rows = [
@@ -39,7 +39,7 @@ export function describeModel({ device, card }) {
     ["Input", `${image.width} × ${image.height} ${kind}, ${image.fit}, ${image.resize}`],
     ["Top-1, top-5", evaluation && `${percent(evaluation.top1, 2)}, ${percent(evaluation.top5, 2)}`],
     ["Calibration error", evaluation && `${percent(evaluation.ece, 2)}${calibration ? `, temperature ${calibration.temperature}` : ""}`],
-    ["Equal to Keras", `within ${proof.max_abs_difference.toExponential(1)} on ${count(proof.images)} images`],
+    ["Equal to Keras", `${proof.max_abs_difference ? `within ${proof.max_abs_difference.toExponential(1)}` : "exactly"} on ${count(proof.images)} images`],
     ["License", license],
   ];
   return { line, rows: rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]) };

@@ -1,10 +1,16 @@
 """A visitor tries the page: an image in, answers, evidence, comparison, trust, errors in words."""
 
+import json
+import shlex
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import axe_core_python
 import pytest
 
+from app.admission.keys import hash_key
 from tests.makers.artifacts import gray_image
 from tests.makers.browser_page import Page
 from tests.makers.pooled import square_image
@@ -116,6 +122,58 @@ def test_the_time_of_each_stage_and_the_request_to_copy_are_shown(page: Page) ->
         f"curl -H 'Content-Type: application/octet-stream' --data-binary @'it'\\''s.png' '{page.address}predict/levels'"
     )
     assert 'open("it\'s.png", "rb")' in python
+
+
+@pytest.fixture
+def guarded(page: Page, repository: Path) -> Iterator[Page]:
+    """The page of a service that asks for a key."""
+    server = RunningServer("--repository", str(repository), "--api-keys", hash_key("cs-right"))
+    yield Page(page.browser, f"http://127.0.0.1:{server.port}/").open("levels")
+    server.end()
+
+
+def type_key(page: Page, key: str) -> None:
+    page.find("#key").clear()
+    page.find("#key").send_keys(key, "\ue007")
+
+
+def test_a_missing_key_points_at_the_field_and_samples_come_with_it(guarded: Page) -> None:
+    guarded.wait(lambda: guarded.find("#key").is_displayed())
+    assert not guarded.find("#samples").is_displayed()
+    guarded.drop(WHITE)
+    guarded.wait_for_text(".panel .status.bad", "type yours into “API key”")
+    assert guarded.browser.switch_to.active_element == guarded.find("#key")
+    for wrong in ("cs-wrong", "ключ"):
+        type_key(guarded, wrong)
+        guarded.wait_for_text(".panel .status.bad", "doesn't know this key")
+    type_key(guarded, "cs-right")
+    assert guarded.wait_for_classes()[0] == "white"
+    guarded.wait(lambda: guarded.all("#samples button"))[0].click()
+    guarded.wait(lambda: guarded.texts(".classes .name")[:1] == ["black"])
+
+
+def test_the_request_to_copy_carries_the_key(guarded: Page) -> None:
+    guarded.wait(lambda: guarded.find("#key").is_displayed())
+    type_key(guarded, "cs-right")
+    guarded.drop(WHITE)
+    guarded.wait_for_classes()
+    guarded.find(".calls summary").click()
+    curl, python = guarded.texts(".call pre")
+    assert '"Authorization": "Bearer cs-right"' in python
+    words = shlex.split(curl)
+    headers = dict(value.split(": ") for flag, value in pairwise(words) if flag == "-H")
+    assert headers["Authorization"] == "Bearer cs-right"
+    with urllib.request.urlopen(urllib.request.Request(words[-1], WHITE, headers), timeout=60) as answer:
+        assert json.load(answer)["predictions"][0]["classes"][0]["label"] == "white"
+
+
+def test_a_service_that_hides_its_golden_images_shows_no_samples(page: Page, repository: Path) -> None:
+    server = RunningServer("--repository", str(repository), "--no-show-golden")
+    own = Page(page.browser, f"http://127.0.0.1:{server.port}/").open("levels")
+    own.drop(WHITE)
+    assert own.wait_for_classes()[0] == "white"
+    assert not own.find("#samples").is_displayed()
+    server.end()
 
 
 def test_an_error_is_shown_in_words_and_the_page_goes_on(page: Page) -> None:
