@@ -50,7 +50,7 @@ def test_a_key_is_asked_for_only_where_keys_are_set(repository: Path, open_clien
     keys = [hash_key("a")]
     for settings, tags in (
         ({}, set()),
-        ({"api_keys": keys}, {"predict", "explain", "v1", "v2"}),
+        ({"api_keys": keys}, {"predict", "explain", "v1", "v2", "models"}),
         ({"admin_keys": keys}, {"management"}),
     ):
         client = open_client(repository=repository, **settings)
