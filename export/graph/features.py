@@ -40,6 +40,8 @@ def expose_features(graph: onnx.GraphProto, logits: str) -> Classifier | None:
     pool = producer(graph, see_through(graph, node.input[0], ("Squeeze", "Flatten", "Reshape")))
     if pool is None or not _pools_positions(graph, pool) or weights.ndim != 2:
         return None
+    if producer(graph, pool.input[0]) is None:
+        return None  # the pixels themselves are pooled: they are no features
     rename(graph, pool.input[0], "features")
     if bias is None:
         bias = np.zeros(weights.shape[1])

@@ -1,4 +1,4 @@
-"""A network's last layer: what it gives, and the nodes from there to `probabilities` and `energy`."""
+"""A network's last layer: how wide it is, and the nodes from there to `probabilities` and `energy`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,6 @@ from onnx import helper
 from artifact.card import Head
 from export.errors import ConversionError
 from export.graph.edits import add_constant, producer, see_through
-
-
-def read_head(model: onnx.ModelProto) -> Head | None:
-    """What the last node says of the network's output; None where it is neither Softmax nor Sigmoid."""
-    node = producer(model.graph, see_through(model.graph, model.graph.output[0].name))
-    if node is None:
-        return None
-    if node.op_type == "Softmax":
-        return "softmax"
-    if node.op_type == "Sigmoid":
-        return "sigmoid" if output_width(model) == 1 else "multilabel"
-    return None
 
 
 def output_width(model: onnx.ModelProto) -> int:
@@ -46,8 +34,9 @@ def head_nodes(
     last = producer(graph, inner)
     closes = {"softmax": "Softmax", "sigmoid": "Sigmoid", "multilabel": "Sigmoid"}.get(head)
     logits: str | None = None
-    if head == "logits":
-        logits = inner
+    if head == "logits":  # softmax(log_softmax(z)) = softmax(z), whose logits are z
+        behind_log = last is not None and last.op_type == "LogSoftmax" and _over_classes(last)
+        logits = last.input[0] if last is not None and behind_log else inner
     elif last is not None and last.op_type == closes and _over_classes(last):
         logits = last.input[0]
     if head == "multilabel":
@@ -105,5 +94,5 @@ def _reopened_probabilities(
 
 
 def _over_classes(node: onnx.NodeProto) -> bool:
-    """Whether a Softmax runs over the second of two axes (a Sigmoid has none)."""
+    """Whether a Softmax or LogSoftmax runs over the second of two axes (a Sigmoid has none)."""
     return next((a.i for a in node.attribute if a.name == "axis"), -1) in (1, -1)

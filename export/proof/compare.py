@@ -1,20 +1,13 @@
-"""The proof: the untouched network, fed by NumPy, beside the finished graph in ONNX Runtime, on the same images.
-
-Knows no Keras: the network is called, whatever it is, so that an ONNX file is proved without TensorFlow.
-"""
+"""The comparison that a proof rests on: the untouched network's probabilities beside the finished graph's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from artifact.card import Head, Preprocessing, Proof
-from artifact.images.frame import Pixels
-from export.data.preprocessing import reference
+from artifact.card import Head, Proof
 from export.errors import ProofError
-from export.graph.network import Network, only_output
 from export.proof.runtime import BATCH_SIZES
 from export.report.calibration import Floats, softmax
 
@@ -23,44 +16,12 @@ LOG_TOLERANCE = 1e-3
 LEAST_PROBABILITY = 1e-6
 
 
-def network_outputs(
-    model: Network,
-    pixels: Pixels,
-    preprocessing: Preprocessing,
-    batch_size: int = 32,
-    prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference,
-) -> Floats:
-    """What the untouched network gives: float32 [n, outputs], pixels prepared by NumPy."""
-    parts = [
-        np.asarray(only_output(model(prepare(pixels[start : start + batch_size], preprocessing), training=False)))
-        for start in range(0, len(pixels), batch_size)
-    ]
-    return np.concatenate(parts).astype(np.float32)
-
-
 def probabilities_from(outputs: Floats, head: Head, temperature: float = 1.0) -> Floats:
-    """Keras' outputs to probabilities [n, classes] in NumPy, as the head and the temperature say.
+    """The network's outputs [n, outputs] to probabilities [n, classes] in NumPy, as the head and the temperature say.
 
-    Raises ProofError where the outputs aren't what the head claims: a second softmax would hide in a proof that
-    applied it on both sides.
+    That the outputs are what the head says has been judged before: export/proof/head.py.
     """
     values = np.asarray(outputs, np.float64)
-    if not np.isfinite(values).all():
-        raise ProofError(
-            f"the network's answer is not finite (NaN or infinity) at {np.count_nonzero(~np.isfinite(values)):,} of "
-            f"{values.size:,} values: its weights are damaged, or its training diverged; convert another file of it"
-        )
-    shown = looks_like_probabilities(values)
-    if head == "softmax" and not shown:
-        raise ProofError("the head is said to be softmax, but Keras' outputs don't sum to 1: use --head logits")
-    if head == "logits" and values.shape[1] > 1 and shown:
-        raise ProofError("the head is said to be logits, but Keras' outputs are probabilities: use --head softmax")
-    if head in ("sigmoid", "multilabel") and (values.min() < 0 or values.max() > 1):
-        raise ProofError(f"the head is said to be {head}, but Keras' outputs leave 0..1: use --head logits")
-    if head == "sigmoid" and values.shape[1] != 1:
-        raise ProofError(
-            f"the head is said to be sigmoid, but there are {values.shape[1]} outputs: use --head multilabel"
-        )
     if head == "multilabel":
         return values
     if head == "logits":
@@ -69,11 +30,6 @@ def probabilities_from(outputs: Floats, head: Head, temperature: float = 1.0) ->
     if values.shape[1] == 1:
         values = np.concatenate([1 - values, values], axis=1)
     return values if temperature == 1 else softmax(np.log(np.maximum(values, np.finfo(np.float32).tiny)), temperature)
-
-
-def looks_like_probabilities(values: Floats) -> bool:
-    """Whether rows are >= 0 and sum to 1."""
-    return bool(values.shape[1] > 1 and values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() < 1e-3)
 
 
 def compare(

@@ -16,9 +16,10 @@ from export.errors import UsageError
 from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
 from export.graph.grouped_convolution import true_grouped_convolutions
-from export.graph.head import read_head
+from export.graph.head import Head
 from export.progress import Progress, say
 from export.proof import runtime
+from export.proof.operations import read_operations
 from export.proof.timing import BURN_IN, time_by_turns
 from export.report import plots
 from export.sources.applications import build_application
@@ -86,7 +87,7 @@ def time_network(
         raise UsageError(f"--batch-size {batch_size}: {model.name} takes batches of {bound} and no other")
     network = keras_to_onnx(model, shape, bound)
     policy = ImagePolicy(height=height, width=width, channels=channels)  # type: ignore[arg-type]
-    head = read_head(network) or "logits"
+    head: Head = "softmax" if read_operations(network).closing == "Softmax" else "logits"
     graph = finish_graph(network, policy=policy, preprocessing=preprocessing, head=head, batch=bound)
     session = runtime.open_session(graph.model.SerializeToString())
     call = model if isinstance(model, SavedModel) else model.predict_on_batch

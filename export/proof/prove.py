@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Head, ImagePolicy, Precision, PrecisionReport, Proof, Replay
+from artifact.card import Head, Precision, PrecisionReport, Proof, Replay
 from artifact.images.frame import Pixels
-from export.data.samples import CHUNK, decode_samples, run_samples
+from export.data.samples import decode_samples, run_samples
 from export.progress import say
 from export.proof import compare, runtime
+from export.proof.own_outputs import rows_at_once
+from export.report.calibration import Floats
 from export.sources.source import Source
 
 MAX_BATCH = 32
@@ -32,24 +34,20 @@ class Made:
     replay: Replay = field(default_factory=Replay)
 
 
-def prove(source: Source, file: Path, head: Head, batch: int | None) -> Made:
-    """Run both networks on every proof image and compare them; `batch` is the only one that the graph takes, if any.
+def prove(source: Source, own: Floats, file: Path, head: Head, batch: int | None) -> Made:
+    """Run the graph on every proof image beside `own`, what the untouched network gave for them [n, outputs].
 
-    Raises ProofError where they differ, or where the graph's answers depend on the batch.
+    `batch` is the only one that the graph takes, if any. Raises ProofError where they differ, or where the graph's
+    answers depend on the batch.
     """
     known, samples = source.provenance, source.images.samples
     session = runtime.open_session(str(file))
-    rows = rows_at_once(known.image)
 
-    def run_both(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-        raw = compare.network_outputs(
-            source.model, pixels, known.preprocessing, source.max_batch or rows, source.prepare
-        )
-        expected = compare.probabilities_from(raw, head, known.temperature)
-        return expected, runtime.run_graph(session, pixels, batch or rows).probabilities
+    def run(pixels: Pixels) -> npt.NDArray[np.float32]:
+        return runtime.run_graph(session, pixels, batch or rows_at_once(known.image)).probabilities
 
-    parts = run_samples(samples, known.image, run_both, title="proof")
-    expected, probabilities = (np.concatenate(side) for side in zip(*parts, strict=True))
+    probabilities = np.concatenate(run_samples(samples, known.image, run, title="proof"))
+    expected = compare.probabilities_from(own, head, known.temperature)
     sizes = runtime.batch_sizes(batch)
     some = decode_samples(samples, range(min(max(sizes), len(samples))), known.image)
     runtime.check_batches(session, some, sizes)
@@ -65,8 +63,3 @@ def prove(source: Source, file: Path, head: Head, batch: int | None) -> Made:
         f"relative log difference {proof.max_log_difference:.1e}, equal top-1 {proof.top1_agreement:.2%}"
     )
     return Made(file, proof, batch or MAX_BATCH, expected, probabilities)
-
-
-def rows_at_once(policy: ImagePolicy) -> int:
-    """Images a run of both networks: 64 of up to 75x75 pixels, 7 of 224x224; the activations fill memory in between."""
-    return max(1, min(CHUNK, CHUNK * 75 * 75 // (policy.height * policy.width)))

@@ -14,9 +14,12 @@ from export.data.samples import decode_samples
 from export.errors import ConversionError, UsageError
 from export.graph.batch_dimension import fixed_batch, free_batch
 from export.graph.finish import FinishedGraph, Layout, finish_graph
-from export.graph.head import output_width, read_head
+from export.graph.head import output_width
 from export.progress import say
-from export.proof import compare, runtime
+from export.proof import runtime
+from export.proof.head import judge_head, measure
+from export.proof.operations import read_operations
+from export.proof.own_outputs import run_network
 from export.proof.precision import judge_precision, lower_precision
 from export.proof.prove import prove
 from export.publish.contents import fill_draft
@@ -51,8 +54,11 @@ def publish_network(
     precision: Precision = "fp32",
 ) -> Path:
     """Finish the graph of a bare network in ONNX, prove the file against `source.model`, measure and publish it."""
-    head = _choose_head(source, network)
     _check_labels(source, output_width(network))
+    own = run_network(source)
+    reading = judge_head(measure(own.all), read_operations(network), source.head, source.provenance.labels)
+    head = reading.head
+    say(f"outputs read as {reading.words}")
     name = source.name if precision == "fp32" else f"{source.name}-{precision}"
     with open_draft(repository, name, source.provenance) as draft:
         graph, batch = _finish(source, network, head, layout)
@@ -62,7 +68,7 @@ def publish_network(
         with disk_refusals(repository):
             write_graph(proved, graph.model, source.provenance, head)
         del graph  # the proof opens the file: a large graph isn't held beside it
-        made = prove(source, proved, head, batch)
+        made = prove(source, own.proof, proved, head, batch)
         if precision != "fp32":
             lowered = lower_precision(source, made, precision)
             with disk_refusals(repository):
@@ -113,20 +119,6 @@ def _agree(source: Source, kept: FinishedGraph, freed: FinishedGraph) -> bool:
     except Exception:  # ONNX Runtime raises errors of many kinds for shapes that don't fit
         return False
     return all(part.shape == before.shape and np.abs(part - before).max() <= 1e-5 for part in after)
-
-
-def _choose_head(source: Source, network: onnx.ModelProto) -> Head:
-    """What the user or the run says, else the last activation, else what outputs on the proof images look like."""
-    if source.head is not None:
-        return source.head
-    read = read_head(network)
-    if read is not None:
-        return read
-    some = decode_samples(source.images.samples, range(min(4, len(source.images.samples))), source.provenance.image)
-    outputs = compare.network_outputs(
-        source.model, some, source.provenance.preprocessing, source.max_batch or 4, source.prepare
-    )
-    return "softmax" if compare.looks_like_probabilities(outputs) else "logits"
 
 
 def _check_labels(source: Source, width: int) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
+from artifact.card import Head, ImagePolicy, NetworkInfo, Preprocessing, Provenance
 from export.data.labels import imagenet_labels, read_labels
 from export.data.preprocessing import preset, reference
 from export.data.samples import decode_samples
@@ -59,7 +59,7 @@ def load_network(
     )
     preprocessing = preset(options.preprocessing or ("unit" if channels == 1 else "torch"), channels)
     title = name or f"{network}-{'random' if weights is None else Path(weights).name.partition('.')[0]}"
-    return describe_network(model, info, title, labels, options, preprocessing, "Apache-2.0", data_dir)
+    return describe_network(model, info, title, labels, options, preprocessing, "Apache-2.0", data_dir, "logits")
 
 
 def load_application(
@@ -93,8 +93,9 @@ def describe_network(
     preprocessing: Preprocessing,
     license: str,
     data_dir: Path | None,
+    head: Head | None = None,
 ) -> Source:
-    """The source of a network known by name; random weights are fitted to its proof images on the way."""
+    """The source of a network known by name, whose definition may know its head; random weights are fitted here."""
     shape = read_input_shape(model, options.size)
     policy = options.policy(shape, fit="crop" if min(shape[:2]) >= CROPPED_FROM else "stretch")
     images = choose_images(options, labels, policy.channels, data_dir)
@@ -105,7 +106,7 @@ def describe_network(
         name=name,
         model=model,
         provenance=Provenance(license=license, network=info, labels=labels, image=policy, preprocessing=preprocessing),
-        head=options.head,
+        head=options.head or head,
         images=images,
         fitted_random_weights=info.weights == "random",
     )

@@ -41,7 +41,7 @@ class Source:
     provenance: Provenance
     """What the card takes over as it is."""
     head: Head | None
-    """None: read it from the last activation."""
+    """None: it is judged by what the network gives (export/proof/head.py)."""
     images: ProofImages
     fitted_random_weights: bool = False
     """Whether the weights are random and were fitted to the proof images (export/sources/random_weights.py)."""

@@ -19,6 +19,7 @@ from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.proof import compare, runtime
+from export.proof.own_outputs import network_outputs
 from export.sources.proof_images import bundled_images
 from export.sources.random_weights import fit_random_weights
 from models.registry import NETWORKS
@@ -54,7 +55,7 @@ def test_the_small_form_of_every_network_is_proved(name: str) -> None:
     session = runtime.open_session(graph.model.SerializeToString())
     runtime.check_batches(session, pixels)
     with true_grouped_convolutions():
-        raw = compare.network_outputs(model, pixels, prepared)
+        raw = network_outputs(model, pixels, prepared)
     expected = compare.probabilities_from(raw, "logits")
     proof = compare.compare(expected, runtime.run_graph(session, pixels).probabilities, source="")
     assert proof.max_abs_difference <= 5e-5  # half the tolerance, or another machine's order of summation might fail it
@@ -64,7 +65,7 @@ def test_the_small_form_of_every_network_is_proved(name: str) -> None:
 @pytest.mark.parametrize("name", ["vgg11", "googlenet", "resnet50"])
 def test_a_bgr_swap_on_random_weights_is_refused(name: str) -> None:
     model, policy, pixels = fitted(name)
-    raw = compare.network_outputs(model, pixels, arithmetic(3))
+    raw = network_outputs(model, pixels, arithmetic(3))
     swapped = arithmetic(3).model_copy(update={"channel_order": "bgr"})
     graph = finish_graph(keras_to_onnx(model, policy.shape), policy=policy, preprocessing=swapped, head="logits")
     outputs = runtime.run_graph(runtime.open_session(graph.model.SerializeToString()), pixels)

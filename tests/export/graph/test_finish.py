@@ -13,8 +13,9 @@ from export.data.preprocessing import preset, reference
 from export.errors import ConversionError
 from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
-from export.graph.head import Head, output_width, read_head
+from export.graph.head import Head, output_width
 from export.proof import compare, runtime
+from export.proof.own_outputs import network_outputs
 from export.sources.source import Source
 
 POLICY = ImagePolicy(height=10, width=10, channels=3)
@@ -27,31 +28,31 @@ def network(last: list[layers.Layer], *, pooled: bool = False) -> keras.Model:
     return keras.Sequential([keras.Input((10, 10, 3)), layers.Conv2D(4, 3, activation="relu"), middle, *last])
 
 
-HEADS: dict[str, tuple[Callable[[], list[layers.Layer]], Head | None, Head, bool]] = {
-    # last layers, what the graph shows, the head to use, whether logits are found
-    "logits": (lambda: [layers.Dense(4)], None, "logits", True),
-    "softmax": (lambda: [layers.Dense(4, activation="softmax")], "softmax", "softmax", True),
-    "softmax layer": (lambda: [layers.Dense(4), layers.Softmax()], "softmax", "softmax", True),
-    "sigmoid": (lambda: [layers.Dense(1, activation="sigmoid")], "sigmoid", "sigmoid", True),
-    "one logit": (lambda: [layers.Dense(1)], None, "logits", True),
-    "multilabel": (lambda: [layers.Dense(4, activation="sigmoid")], "multilabel", "multilabel", False),
+HEADS: dict[str, tuple[Callable[[], list[layers.Layer]], Head, bool]] = {
+    # last layers, the head, whether logits are found
+    "logits": (lambda: [layers.Dense(4)], "logits", True),
+    "log-softmax": (lambda: [layers.Dense(4, activation="log_softmax")], "logits", True),
+    "softmax": (lambda: [layers.Dense(4, activation="softmax")], "softmax", True),
+    "softmax layer": (lambda: [layers.Dense(4), layers.Softmax()], "softmax", True),
+    "sigmoid": (lambda: [layers.Dense(1, activation="sigmoid")], "sigmoid", True),
+    "one logit": (lambda: [layers.Dense(1)], "logits", True),
+    "multilabel": (lambda: [layers.Dense(4, activation="sigmoid")], "multilabel", False),
 }
 
 
 @pytest.mark.parametrize("case", HEADS)
 @pytest.mark.parametrize("temperature", [1.0, 1.7])
 def test_every_head_gives_the_probabilities_that_numpy_computes(case: str, temperature: float) -> None:
-    last, shown, head, has_energy = HEADS[case]
+    last, head, has_energy = HEADS[case]
     if head == "multilabel" and temperature != 1:
         pytest.skip("multi-label outputs have no temperature")
     model = network(last())
     converted = keras_to_onnx(model, POLICY.shape)
-    assert read_head(converted) == shown
     pixels = preset("tf", 3)
     finished = finish_graph(converted, policy=POLICY, preprocessing=pixels, head=head, temperature=temperature)
     assert finished.energy == has_energy
     outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), PIXELS)
-    raw = compare.network_outputs(model, PIXELS, pixels)
+    raw = network_outputs(model, PIXELS, pixels)
     np.testing.assert_allclose(outputs.probabilities, compare.probabilities_from(raw, head, temperature), atol=1e-6)
     softmaxes = [node for node in finished.model.graph.node if node.op_type == "Softmax"]
     assert len(softmaxes) == (0 if head == "multilabel" else 1)
@@ -69,7 +70,7 @@ def test_probabilities_of_unknown_making_are_left_as_they_are() -> None:
     assert not finished.energy
     outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), PIXELS)
     assert outputs.energy is None
-    raw = compare.network_outputs(model, PIXELS, preset("unit", 3))
+    raw = network_outputs(model, PIXELS, preset("unit", 3))
     np.testing.assert_allclose(outputs.probabilities, compare.probabilities_from(raw, "softmax", 2.0), atol=1e-6)
 
 
@@ -84,7 +85,7 @@ def test_energy_is_the_log_sum_exp_of_what_the_softmax_sees(color_source: Source
     )
     pixels = color_source.images.samples.pixels(np.arange(5), color_source.provenance.image)
     outputs = runtime.run_graph(runtime.open_session(finished.model.SerializeToString()), pixels)
-    logits = compare.network_outputs(color_source.model, pixels, color_source.provenance.preprocessing) / 1.5
+    logits = network_outputs(color_source.model, pixels, color_source.provenance.preprocessing) / 1.5
     np.testing.assert_allclose(outputs.energy, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5)
 
 
@@ -104,7 +105,7 @@ def test_features_and_classifier_rebuild_the_logits_without_another_node(color_s
     (features,) = session.run(["features"], {"image": pixels})
     assert features.shape == (5, 8, 4, 4)
     logits = features.mean(axis=(2, 3)) @ finished.classifier.weights + finished.classifier.bias
-    raw = compare.network_outputs(color_source.model, pixels, color_source.provenance.preprocessing)
+    raw = network_outputs(color_source.model, pixels, color_source.provenance.preprocessing)
     np.testing.assert_allclose(logits, raw, rtol=1e-4, atol=1e-5)
 
 
@@ -154,7 +155,7 @@ def test_dynamic_flattening_becomes_flatten() -> None:
     assert "Flatten" in kinds
     assert not kinds & {"Shape", "Concat", "Slice", "Gather"}
     outputs = runtime.run_graph(runtime.open_session(graph.SerializeToString()), PIXELS)
-    raw = compare.network_outputs(model, PIXELS, preset("unit", 3))
+    raw = network_outputs(model, PIXELS, preset("unit", 3))
     np.testing.assert_allclose(outputs.probabilities, compare.probabilities_from(raw, "logits"), atol=1e-6)
 
 

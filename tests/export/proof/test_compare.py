@@ -16,6 +16,7 @@ from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
 from export.graph.head import Head
 from export.proof import compare, runtime
+from export.proof.own_outputs import network_outputs
 from export.sources.source import Source
 
 
@@ -32,7 +33,7 @@ def graph_of(source: Source, preprocessing: Preprocessing | None = None, head: H
 def prove(source: Source, graph: onnx.ModelProto) -> Proof:
     pixels = source.images.samples.pixels(np.arange(len(source.images.samples)), source.provenance.image)
     expected = compare.probabilities_from(
-        compare.network_outputs(source.model, pixels, source.provenance.preprocessing), "logits"
+        network_outputs(source.model, pixels, source.provenance.preprocessing), "logits"
     )
     actual = runtime.run_graph(runtime.open_session(graph.SerializeToString()), pixels)
     return compare.compare(expected, actual.probabilities, source="color blobs")
@@ -90,24 +91,11 @@ def test_one_transposed_kernel_is_refused(color_source: Source) -> None:
         prove(color_source, graph)
 
 
-def test_a_second_softmax_on_both_sides_is_refused() -> None:
-    probabilities = np.array([[0.2, 0.8], [0.6, 0.4]])
-    with pytest.raises(ProofError, match="use --head softmax"):
-        compare.probabilities_from(probabilities, "logits")
-
-
-def test_logits_called_probabilities_are_refused() -> None:
-    with pytest.raises(ProofError, match="use --head logits"):
-        compare.probabilities_from(np.array([[2.0, -1.0]]), "softmax")
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_value_that_is_no_number_is_refused(bad: float) -> None:
     right = np.array([[0.25, 0.75]])
     with pytest.raises(ProofError, match="not finite"):
         compare.compare(right, np.array([[bad, 0.75]]), source="")
-    with pytest.raises(ProofError, match="not finite"):
-        compare.probabilities_from(np.array([[bad, 0.75]]), "logits")
 
 
 def test_a_small_probability_is_compared_by_its_logarithm() -> None:

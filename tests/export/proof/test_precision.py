@@ -17,7 +17,7 @@ from artifact.card import read_card
 from export.cli.main import main
 from export.data.samples import ArraySamples
 from export.errors import ProofError
-from export.proof import compare
+from export.proof.own_outputs import network_outputs
 from export.publish.pipeline import convert
 from export.sources.source import ProofImages, Source
 
@@ -26,7 +26,7 @@ def labeled(source: Source) -> Source:
     """The same with known classes, the network's own answers where it is sure, and images to calibrate on."""
     samples = source.images.samples
     pixels = samples.pixels(np.arange(len(samples)), source.provenance.image)
-    outputs = compare.network_outputs(source.model, pixels, source.provenance.preprocessing)
+    outputs = network_outputs(source.model, pixels, source.provenance.preprocessing)
     ranked = np.sort(outputs, axis=1)
     sure = np.flatnonzero(ranked[:, -1] - ranked[:, -2] > 0.1)
     assert len(sure) >= 10

@@ -10,10 +10,16 @@ import pytest
 from artifact.card import ImagePolicy
 from export.data.samples import ArraySamples
 from export.errors import ProofError
-from export.proof.prove import prove, rows_at_once
+from export.proof.own_outputs import rows_at_once, run_network
+from export.proof.prove import Made
+from export.proof.prove import prove as prove_file
 from export.publish.pipeline import convert
 from export.sources.source import ProofImages, Source
 from tests.export.conftest import color_blobs
+
+
+def prove(source: Source, file: Path) -> Made:
+    return prove_file(source, run_network(source).proof, file, "logits", None)
 
 
 def test_every_image_of_a_set_that_is_no_multiple_of_a_run_is_proved_in_order(
@@ -21,11 +27,11 @@ def test_every_image_of_a_set_that_is_no_multiple_of_a_run_is_proved_in_order(
 ) -> None:
     file = convert(color_source, tmp_path) / "model.onnx"
     samples = color_blobs(count=70)
-    made = prove(replace(color_source, images=ProofImages(samples, "70 blobs", None)), file, "logits", None)
+    made = prove(replace(color_source, images=ProofImages(samples, "70 blobs", None)), file)
     assert (made.file, made.proof.images, made.max_batch) == (file, 70, 32)
     assert made.expected.shape == made.probabilities.shape == (70, 3)
     last = ProofImages(ArraySamples(samples.images[-6:], samples.labels[-6:]), "the last 6", None)
-    apart = prove(replace(color_source, images=last), file, "logits", None)
+    apart = prove(replace(color_source, images=last), file)
     np.testing.assert_allclose(made.expected[-6:], apart.expected, atol=1e-6)
 
 
@@ -38,7 +44,7 @@ def test_the_file_is_judged_not_what_it_was_made_from(color_source: Source, tmp_
     kernel.CopyFrom(onnx.numpy_helper.from_array(values, kernel.name))
     onnx.save(graph, file)
     with pytest.raises(ProofError, match="differs from Keras"):
-        prove(color_source, file, "logits", None)
+        prove(color_source, file)
 
 
 @pytest.mark.parametrize(("side", "rows"), [(28, 64), (75, 64), (224, 7), (299, 4), (1000, 1)])

@@ -1,0 +1,163 @@
+"""What the last operations of a network say of its outputs: which one closes it, and between which bounds they keep it.
+
+Reads the graph alone. It only confirms: what the outputs are is judged by their values (export/proof/head.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from export.graph.edits import producer
+
+Bounds = tuple[float, float]
+
+ANY: Bounds = (-math.inf, math.inf)
+# They move values about or round them, and leave what the values mean.
+CARRIERS = (
+    *("Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather"),
+    *("QuantizeLinear", "DequantizeLinear"),
+)
+# What a function can give, whatever it is given.
+RANGES: dict[str, Bounds] = {
+    "Softmax": (0, 1),
+    "Sigmoid": (0, 1),
+    "HardSigmoid": (0, 1),
+    "Hardmax": (0, 1),
+    "LogSoftmax": (-math.inf, 0),
+    "Tanh": (-1, 1),
+    "Softsign": (-1, 1),
+    "Erf": (-1, 1),
+    "Exp": (0, math.inf),
+    "Softplus": (0, math.inf),
+    "Abs": (0, math.inf),
+    "Sqrt": (0, math.inf),
+}
+PRODUCTS = ("Gemm", "MatMul", "Conv")
+DEEPEST = 60  # operations back from the output; what lies deeper bounds nothing
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The end of a graph. `bounds` hold for every input: a product of weights has none."""
+
+    closing: str
+    """The last operation that isn't a carrier or a clip, in ONNX's words: Softmax, Sigmoid, Gemm, ..."""
+    bounds: Bounds = ANY
+
+    @property
+    def within_0_and_1(self) -> bool:
+        return self.bounds[0] >= 0 and self.bounds[1] <= 1
+
+
+def read_operations(model: onnx.ModelProto) -> Operations:
+    """The last operations before the only output of `model`."""
+    graph, name = model.graph, model.graph.output[0].name
+    return Operations(_closing(graph, name), _Reader(graph).bounds(name, DEEPEST))
+
+
+def _closing(graph: onnx.GraphProto, name: str) -> str:
+    while (node := producer(graph, name)) is not None:
+        if node.op_type not in (*CARRIERS, "Clip"):
+            return _without_bias(graph, node).op_type
+        name = node.input[0]
+    return "none"
+
+
+def _without_bias(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProto:
+    """The product that an Add gives its bias to, else the node itself."""
+    if node.op_type == "Add":
+        for name in node.input:
+            inner = producer(graph, name)
+            if inner is not None and inner.op_type in PRODUCTS:
+                return inner
+    return node
+
+
+class _Reader:
+    """Interval arithmetic from the output back to what is bounded by itself."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._producers = {output: node for node in graph.node for output in node.output}
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+
+    def constant(self, name: str) -> npt.NDArray[np.generic] | None:
+        if name in self._constants:
+            return numpy_helper.to_array(self._constants[name])
+        node = self._producers.get(name)
+        if node is not None and node.op_type == "Constant" and node.attribute[0].name == "value":
+            return numpy_helper.to_array(node.attribute[0].t)
+        return None
+
+    def bounds(self, name: str, left: int) -> Bounds:
+        value = self.constant(name)
+        if value is not None:
+            return (float(value.min()), float(value.max())) if value.size and value.dtype.kind in "fiu" else ANY
+        node = self._producers.get(name)
+        if node is None or left == 0 or node.domain not in ("", "ai.onnx"):
+            return ANY
+        if node.op_type in RANGES:
+            return RANGES[node.op_type]
+        if node.op_type == "Clip":
+            return self._clip(node, left)
+        if node.op_type in CARRIERS:
+            return self.bounds(node.input[0], left - 1)
+        if node.op_type not in ARITHMETIC:
+            return ANY
+        given = [self.bounds(part, left - 1) for part in node.input if part]
+        low, high = ARITHMETIC[node.op_type](given)
+        return ANY if math.isnan(low) or math.isnan(high) else (low, high)
+
+    def _clip(self, node: onnx.NodeProto, left: int) -> Bounds:
+        limits = {attribute.name: attribute.f for attribute in node.attribute}  # before opset 11
+        for place, key in ((1, "min"), (2, "max")):
+            if len(node.input) > place and node.input[place]:
+                value = self.constant(node.input[place])
+                if value is None:
+                    return ANY
+                limits[key] = float(value)
+        low, high = self.bounds(node.input[0], left - 1)
+        least, most = limits.get("min", -math.inf), limits.get("max", math.inf)
+        return min(max(low, least), most), max(min(high, most), least)
+
+
+def _corners(function: Callable[[float, float], float]) -> Callable[[list[Bounds]], Bounds]:
+    """For what rises or falls in each operand; an operand of any size bounds nothing."""
+
+    def bounds(given: list[Bounds]) -> Bounds:
+        first, second = given
+        if ANY in (first, second):
+            return ANY
+        corners = [function(a, b) for a in first for b in second]
+        return ANY if any(map(math.isnan, corners)) else (min(corners), max(corners))
+
+    return bounds
+
+
+def _divide(given: list[Bounds]) -> Bounds:
+    low, high = given[1]
+    return ANY if low <= 0 <= high else _corners(lambda a, b: a / b)(given)
+
+
+ARITHMETIC: dict[str, Callable[[list[Bounds]], Bounds]] = {
+    "Add": _corners(lambda a, b: a + b),
+    "Sub": lambda given: _corners(lambda a, b: a - b)(given),
+    "Mul": _corners(lambda a, b: a * b),
+    "Div": _divide,
+    "Neg": lambda given: (-given[0][1], -given[0][0]),
+    "Relu": lambda given: (max(0, given[0][0]), max(0, given[0][1])),
+    "Sum": lambda given: (sum(low for low, _ in given), sum(high for _, high in given)),
+    "Mean": lambda given: (sum(low for low, _ in given) / len(given), sum(high for _, high in given) / len(given)),
+    "Max": lambda given: (max(low for low, _ in given), max(high for _, high in given)),
+    "Min": lambda given: (min(low for low, _ in given), min(high for _, high in given)),
+    "Concat": lambda given: (min(low for low, _ in given), max(high for _, high in given)),
+    "ReduceMean": lambda given: given[0],
+    "ReduceMax": lambda given: given[0],
+    "ReduceMin": lambda given: given[0],
+}
