@@ -183,6 +183,17 @@ class Proof(Part):
     """True where there were no trained weights: BN statistics and last layer were fitted to real activations."""
 
 
+class Assumption(Part):
+    """What is taken for granted of a network; it stands on both sides of the proof, which can't see it."""
+
+    what: str
+    """head, labels, preprocessing, size, fit, resize, ..."""
+    value: str
+    standing: Literal["measured", "declared"]
+    """`measured`: labeled images, or the network's values, speak for it. `declared`: said by somebody, not proved."""
+    note: str = ""
+
+
 class Replay(Part):
     """How far the golden probabilities may move on the serving device, by kind of device."""
 
@@ -222,6 +233,12 @@ class ModelCard(Provenance, Title):
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     head: Head
     """What the network's own last layer gave."""
+    reading: str = ""
+    """The same in words: `one sigmoid: P(dog)`."""
+    assumptions: tuple[Assumption, ...] = ()
+    """Of a network that was trained elsewhere."""
+    warnings: tuple[str, ...] = ()
+    """What was said in capitals when it was published."""
     precision: Precision = "fp32"
     precision_report: PrecisionReport | None = None
     energy: bool

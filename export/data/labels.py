@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from export.errors import DataError
 
@@ -45,6 +49,38 @@ def read_labels(source: str) -> tuple[str, ...]:
     # A synset line is "n01440764 tench, Tinca tinca": the first name is the one people use.
     labels = tuple(_SYNSET.sub("", line).split(",")[0] if _SYNSET.match(line) else line for line in lines)
     return _check(labels, source)
+
+
+def match_labels(there: Sequence[str], wanted: Sequence[str]) -> npt.NDArray[np.int64] | None:
+    """For each of the classes `there` its place among `wanted`; None where they aren't the same names, each once.
+
+    Letters' case, underscores, dashes and spaces don't tell names apart.
+    """
+    places = {_plain(name): index for index, name in enumerate(wanted)}
+    found = [places.get(_plain(name), -1) for name in there]
+    if tuple(there) == tuple(wanted):
+        return np.arange(len(wanted))  # some sets have two classes of one name
+    if len(there) != len(wanted) or sorted(found) != list(range(len(wanted))):
+        return None
+    return np.int64(found)
+
+
+def describe_difference(there: Sequence[str], wanted: Sequence[str]) -> str:
+    """How the classes of a data set differ from a network's labels, in words."""
+    parts = []
+    for title, names, others in (("data set", there, wanted), ("labels", wanted, there)):
+        known = {_plain(name) for name in others}
+        if only := [name for name in names if _plain(name) not in known]:
+            parts.append(f"only in the {title}: {_list(only)}")
+    return f"it has {len(there):,} classes, there are {len(wanted):,} labels" + "".join(f"; {part}" for part in parts)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name.strip()).casefold()
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _read_class_index(path: Path) -> tuple[str, ...]:

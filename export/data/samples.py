@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -103,6 +104,21 @@ class BytesSamples:
 
     def encoded(self, index: int) -> tuple[bytes, str]:
         return self.files[index]
+
+
+def relabel(samples: Samples, places: Labels) -> Samples:
+    """The same images, with class i called `places[i]`."""
+    renamed = copy.copy(samples)
+    renamed.labels = places[samples.labels]
+    return renamed
+
+
+def name_sample(samples: Samples, index: int) -> str:
+    """For people: an image file's name with its folder's, else its number."""
+    if isinstance(samples, FileSamples):
+        path = samples.paths[index]
+        return f"{path.parent.name}/{path.name}"
+    return f"image {index}"
 
 
 def decode_samples(samples: Samples, indices: Iterable[int], policy: ImagePolicy) -> Pixels:

@@ -6,34 +6,51 @@ import importlib.metadata
 import platform
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Evaluation, Head, ModelCard
+from artifact.card import Evaluation, ModelCard
 from artifact.classifier import Classifier, write_classifier
 from artifact.files import list_files
 from artifact.golden import Golden, write_golden
 from artifact.layout import MODEL_FILE, REPORT_FOLDER
+from export.data.samples import name_sample
 from export.progress import say
+from export.proof.assumptions import judge_assumptions
+from export.proof.head import Reading
 from export.proof.prove import Made
+from export.proof.side_by_side import SideBySide, compare_images, write_examples
 from export.publish.write import Draft, disk_refusals
+from export.report.calibration import Floats
 from export.report.evaluation import evaluate, write_report
 from export.sources.source import Source
 
 GOLDEN_IMAGES = 8
+SHOWN_IMAGES = 3
 TOOLS = ("convserve", "keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnxruntime", "numpy", "pillow")
 
 
-def fill_draft(
-    draft: Draft, source: Source, made: Made, head: Head, *, energy: bool, classifier: Classifier | None
-) -> ModelCard:
+@dataclass(frozen=True)
+class GraphParts:
+    """What the finished graph gives beside probabilities."""
+
+    energy: bool
+    classifier: Classifier | None
+
+
+def fill_draft(draft: Draft, source: Source, own: Floats, made: Made, reading: Reading, graph: GraphParts) -> ModelCard:
     """Write everything but the card beside the draft's model.onnx; the card that lists it, as version 1.
 
-    Accuracy is measured where classes are known. Raises PublishError where the disk refuses.
+    `own` is what the untouched network gave for the proof images [n, outputs]. Accuracy is measured where classes are
+    known, and the assumptions are held against others. Raises PublishError where the disk refuses, UsageError where an
+    assumption is contradicted.
     """
+    evaluation = _measure(source, made)
+    judgment = judge_assumptions(source, made, reading, evaluation)
     chosen = choose_golden(source.images.samples.labels, made.probabilities)
     golden = Golden(
         name_images([source.images.samples.encoded(index) for index in chosen]),
@@ -42,20 +59,24 @@ def fill_draft(
     )
     with disk_refusals(draft.repository):
         write_golden(draft.folder, golden)
-        if classifier is not None:
-            write_classifier(draft.folder, classifier)
-        evaluation = _report(draft.folder / REPORT_FOLDER, source, made)
+        if graph.classifier is not None:
+            write_classifier(draft.folder, graph.classifier)
+        _write_report(draft.folder / REPORT_FOLDER, source, made, evaluation)
+        _show_examples(draft.folder / REPORT_FOLDER, source, own, made, reading, chosen[:SHOWN_IMAGES])
         files = list_files(draft.folder)
     return ModelCard(
         **source.provenance.shared(),
         name=draft.name,
         version=1,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        head=head,
+        head=reading.head,
+        reading=reading.words,
+        assumptions=judgment.assumptions,
+        warnings=judgment.warnings,
         precision=made.precision,
         precision_report=made.report,
-        energy=energy,
-        features=classifier is not None,
+        energy=graph.energy,
+        features=graph.classifier is not None,
         max_batch=made.max_batch,
         evaluation=evaluation,
         proof=made.proof,
@@ -66,19 +87,33 @@ def fill_draft(
     )
 
 
-def _report(folder: Path, source: Source, made: Made) -> Evaluation | None:
-    """Write the report as far as there is one; the accuracy where classes are known."""
-    evaluation, labels = None, source.images.samples.labels
-    if source.images.dataset is not None:
-        evaluation = evaluate(made.probabilities, labels, source.images.dataset)
-        write_report(folder, made.probabilities, labels, source.provenance.labels, evaluation)
-        say(f"{evaluation.top1:.2%} of {evaluation.images:,} {evaluation.dataset} test images right")
-    else:
-        say("accuracy unproven: no labeled images were given (--dataset)")
+def _measure(source: Source, made: Made) -> Evaluation | None:
+    """The accuracy where classes are known; otherwise it is said why not."""
+    if source.images.dataset is None:
+        say(f"accuracy unproven: {source.images.unproven}")
+        return None
+    evaluation = evaluate(made.probabilities, source.images.samples.labels, source.images.dataset)
+    say(f"{evaluation.top1:.2%} of {evaluation.images:,} {evaluation.dataset} test images right")
+    return evaluation
+
+
+def _write_report(folder: Path, source: Source, made: Made, evaluation: Evaluation | None) -> None:
+    if evaluation is not None:
+        write_report(folder, made.probabilities, source.images.samples.labels, source.provenance.labels, evaluation)
     if source.report is not None and (curves := source.report / "curves.png").exists():
         folder.mkdir(exist_ok=True)
         shutil.copy(curves, folder)
-    return evaluation
+
+
+def _show_examples(
+    folder: Path, source: Source, own: Floats, made: Made, reading: Reading, chosen: Sequence[int]
+) -> None:
+    names = [name_sample(source.images.samples, index) for index in chosen]
+    examples = compare_images(names, own[chosen], made.probabilities[chosen], source.provenance.labels)
+    say(f"what your network itself gives, read as {reading.words}, beside what is served:")
+    for example in examples:
+        say(f"  {example}")
+    write_examples(folder, SideBySide(reading.head, reading.words, examples))
 
 
 def choose_golden(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> list[int]:

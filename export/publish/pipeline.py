@@ -22,7 +22,7 @@ from export.proof.operations import read_operations
 from export.proof.own_outputs import run_network
 from export.proof.precision import judge_precision, lower_precision
 from export.proof.prove import prove
-from export.publish.contents import fill_draft
+from export.publish.contents import GraphParts, fill_draft
 from export.publish.write import disk_refusals, open_draft, publish, write_graph
 from export.sources.source import Source
 
@@ -58,11 +58,10 @@ def publish_network(
     own = run_network(source)
     reading = judge_head(measure(own.all), read_operations(network), source.head, source.provenance.labels)
     head = reading.head
-    say(f"outputs read as {reading.words}")
     name = source.name if precision == "fp32" else f"{source.name}-{precision}"
     with open_draft(repository, name, source.provenance) as draft:
         graph, batch = _finish(source, network, head, layout)
-        energy, classifier = graph.energy, graph.classifier
+        parts = GraphParts(graph.energy, graph.classifier)
         published = draft.folder / MODEL_FILE
         proved = published if precision == "fp32" else draft.scratch / MODEL_FILE
         with disk_refusals(repository):
@@ -75,7 +74,7 @@ def publish_network(
                 write_graph(published, lowered, source.provenance, head)
             del lowered
             made = judge_precision(source, made, published, precision)
-        card = fill_draft(draft, source, made, head, energy=energy, classifier=classifier)
+        card = fill_draft(draft, source, own.proof, made, reading, parts)
         folder = publish(draft, card)
     say(f"published {folder}")
     return folder

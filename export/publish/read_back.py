@@ -17,6 +17,7 @@ from artifact.images.frame import Pixels
 from artifact.layout import MODEL_FILE, list_versions
 from artifact.whole import check_files
 from export.data.datasets import DataSet
+from export.data.labels import describe_difference, match_labels
 from export.data.samples import run_samples
 from export.errors import DataError, ProofError, UsageError
 from export.proof import compare, runtime
@@ -51,10 +52,11 @@ def open_published(repository: Path, name: str) -> Published:
 def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
     """Accuracy of the graph in ONNX Runtime on a data set's test images, as the service would decode them."""
     card = published.card
-    if dataset.labels != card.labels:
+    places = match_labels(dataset.labels, card.labels)
+    if places is None:
         raise UsageError(
-            f"{card.name} knows {len(card.labels):,} classes ({card.labels[0]}, ...), {dataset.name} has "
-            f"{len(dataset.labels):,} ({dataset.labels[0]}, ...): they can't be compared"
+            f"{dataset.name}'s classes aren't those of {card.name}, they can't be compared: "
+            f"{describe_difference(dataset.labels, card.labels)}"
         )
     session = runtime.open_session(str(published.folder / MODEL_FILE))
 
@@ -62,7 +64,7 @@ def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
         return runtime.run_graph(session, pixels, card.max_batch).probabilities
 
     probabilities = np.concatenate(run_samples(dataset.test, card.image, run, title="evaluating"))
-    return evaluate(probabilities, dataset.test.labels, dataset.name)
+    return evaluate(probabilities, places[dataset.test.labels], dataset.name)
 
 
 def verify_published(published: Published) -> Proof:

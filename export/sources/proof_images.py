@@ -11,7 +11,8 @@ from PIL import Image
 
 from artifact.images.formats import IMAGE_SUFFIXES
 from export.data.datasets import load_dataset
-from export.data.samples import BytesSamples, FileSamples
+from export.data.labels import describe_difference, match_labels
+from export.data.samples import BytesSamples, FileSamples, relabel
 from export.errors import DataError
 from export.progress import say
 from export.sources.image_options import ImageOptions
@@ -34,14 +35,14 @@ def dataset_images(
     name: str, labels: tuple[str, ...], data_dir: Path | None, *, skip_damaged: bool = False
 ) -> ProofImages:
     dataset = load_dataset(name, data_dir, skip_damaged=skip_damaged, seen=False)
-    known = dataset.labels == labels
-    if not known:
-        say(
-            f"{name} has {len(dataset.labels):,} classes ({dataset.labels[0]}, ...), the network {len(labels):,} "
-            f"({labels[0]}, ...): its images serve the proof, accuracy can't be measured on them"
-        )
     calibration = dataset.train if dataset.train is not None else dataset.test
-    return ProofImages(dataset.test, f"{name} test set", name if known else None, calibration)
+    places = match_labels(dataset.labels, labels)
+    if places is None:
+        why = f"{name}'s classes aren't the network's ({describe_difference(dataset.labels, labels)})"
+        return ProofImages(dataset.test, f"{name} test set", None, calibration, why)
+    if dataset.labels != labels:
+        say(f"{name} has the labels' classes under other numbers or spellings: they are matched by name")
+    return ProofImages(relabel(dataset.test, places), f"{name} test set", name, calibration)
 
 
 def folder_images(folder: Path) -> ProofImages:
@@ -49,7 +50,8 @@ def folder_images(folder: Path) -> ProofImages:
     if not files:
         raise DataError(f"--images {folder}: no image files there ({', '.join(IMAGE_SUFFIXES)})")
     samples = FileSamples(files, np.full(len(files), -1))
-    return ProofImages(samples, f"{len(files):,} images of the user", None, samples)
+    why = "the images of --images have no classes: a folder of class folders with --dataset has"
+    return ProofImages(samples, f"{len(files):,} images of the user", None, samples, why)
 
 
 def bundled_images(channels: int) -> ProofImages:

@@ -30,6 +30,8 @@ class ProofImages:
     """The data set's name where labels are known."""
     calibration: Samples | None = None
     """What int8 takes its ranges from: the data set's training images, or the user's own; None: there are none."""
+    unproven: str = "no labeled images were given (--dataset)"
+    """Why accuracy can't be measured, where `dataset` is None."""
 
 
 @dataclass(frozen=True)

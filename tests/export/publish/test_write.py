@@ -25,6 +25,7 @@ def test_the_artifact_holds_everything_that_the_design_names(color_source: Sourc
     there = sorted(path.relative_to(tmp_path / "blobs").as_posix() for path in (tmp_path / "blobs").rglob("*"))
     golden = [f"1/golden/{index:02}.png" for index in range(8)]
     expected = ["1", "1/card.json", "1/classifier.npz", "1/golden", *golden, "1/golden/expected.npz", "1/model.onnx"]
+    expected += ["1/report", "1/report/examples.json"]
     assert there == sorted([*expected, "config.pbtxt", "labels.txt"])
     card = read_card(folder)
     assert card.sha256 == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
