@@ -5,6 +5,7 @@ earlier look found is given to the next one.
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -186,5 +187,5 @@ def explain_foreign(path: Path, repository: Path) -> str:
     """Why a lone .onnx isn't served, with the one command that brings it in."""
     return (
         f"{path.relative_to(repository)} has no {CARD_FILE}: bring it in with: "
-        f"convserve-export adopt {path} --repository {repository}"
+        f"convserve-export adopt {shlex.quote(str(path))} --repository {shlex.quote(str(repository))}"
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from artifact.card import Precision
-from export.cli.options import add_image_options, add_shared, channels, positive, size
+from export.cli.options import add_image_options, add_publish_options, add_shared, channels, positive, size
 from export.cli.quiet_import import load_keras
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def add_convert(commands: Any) -> None:
         "NAME-int8, published if top-1 falls by 0.5 points at most (default: fp32)",
     )
     add_image_options(parser)
+    add_publish_options(parser)
     add_shared(parser, _convert, repository=True, data=True)
 
 
@@ -58,6 +60,7 @@ def add_adopt(commands: Any) -> None:
     parser.add_argument("--mean", type=channels, metavar="R,G,B", help="of the pixels, in units of 0..1")
     parser.add_argument("--std", type=channels, metavar="R,G,B", help="their deviation, in units of 0..1")
     add_image_options(parser)
+    add_publish_options(parser)
     add_shared(parser, _adopt, repository=True, data=True)
 
 
@@ -98,6 +101,10 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    from export.publish.write import check_writable
+
+    image = read_image_options(options)
+    check_writable(options.repository)
     load_keras()
     from export.publish.pipeline import convert
     from export.sources.find import LoadOptions, find_source
@@ -105,17 +112,20 @@ def _convert(options: argparse.Namespace) -> None:
     source = find_source(
         options.source,
         name=options.name,
-        image=read_image_options(options),
+        image=image,
         load=LoadOptions(options.weights, options.signature, options.code, options.unsafe),
         data_dir=options.data_dir,
     )
-    convert(source, options.repository, options.precision)
+    folder = convert(source, options.repository, options.precision, replace_config=options.replace_config)
+    _print_published(folder, options)
 
 
 def _adopt(options: argparse.Namespace) -> None:
     from export.publish.adopt import adopt
+    from export.publish.write import check_writable
 
-    adopt(
+    check_writable(options.repository)
+    folder = adopt(
         options.file,
         read_image_options(options),
         options.repository,
@@ -123,7 +133,17 @@ def _adopt(options: argparse.Namespace) -> None:
         mean=options.mean,
         std=options.std,
         data_dir=options.data_dir,
+        replace_config=options.replace_config,
     )
+    _print_published(folder, options)
+
+
+def _print_published(folder: Path, options: argparse.Namespace) -> None:
+    """With --json, what was published, as one object on standard output."""
+    if options.json:
+        from export.publish.read_back import describe_published
+
+        print(json.dumps(describe_published(folder)))
 
 
 def _time(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import select
+import shlex
 import sys
 from pathlib import Path
 from typing import get_args
@@ -145,7 +146,7 @@ def _train(options: argparse.Namespace) -> None:
     recipe, dataset, start = choose_start(options)
     folder = options.out or Path("runs") / recipe.model_name
     train(recipe, dataset, folder, start=start, seed=options.seed, data_dir=options.data_dir)
-    say(f"next: convserve-export convert {folder} --repository repository")
+    say(f"next: convserve-export convert {shlex.quote(str(folder))} --repository repository")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

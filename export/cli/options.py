@@ -65,6 +65,13 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     add_skip_damaged(group)
 
 
+def add_publish_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--replace-config", action="store_true", help="replace a config.pbtxt of the model's folder that isn't ours"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was published as one JSON object")
+
+
 def add_skip_damaged(parser: argparse._ActionsContainer) -> None:
     """For a data set that is a folder."""
     parser.add_argument("--skip-damaged", action="store_true", help="leave out undecodable images and empty classes")

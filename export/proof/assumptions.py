@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
 from artifact.card import Assumption, Evaluation, Preprocessing
 from export.errors import UsageError
@@ -13,6 +14,7 @@ from export.progress import say
 from export.proof import runtime
 from export.proof.alternatives import Alternative, try_orders, try_pixels, try_preprocessing
 from export.proof.head import Reading
+from export.proof.operations import scale_of_pixels
 from export.proof.prove import Made
 from export.sources.source import Source
 
@@ -21,6 +23,15 @@ from export.sources.source import Source
 NAMED = 1.96
 REFUSED, REFUSED_GAIN = 3.0, 0.05
 Z_95 = 1.96
+# Those whose being better refuses what is declared; a better resize or fit is named in the card.
+REMEDIES = {
+    "labels": "the labels name the outputs in another order: give --labels in that one",
+    "preprocessing": "say --preprocessing {}",
+    "pixels": "the network was fed otherwise: put that into the network, or say the --preprocessing that does it",
+}
+# What pixels span when a network has scaled them itself; and when they were scaled before it.
+LEAST_RANGE, GREATEST_RANGE = 0.05, 600
+GREATEST_SCALED_RANGE = 20
 
 
 @dataclass(frozen=True)
@@ -48,17 +59,39 @@ def judge_assumptions(source: Source, made: Made, reading: Reading, evaluation: 
         say("trying other assumptions than the declared ones on the labeled images")
         session = runtime.open_session(str(made.file))
         tried += try_orders(made.probabilities.argmax(axis=1), truth, labels)
-        _refuse_better(tried)
-        tried += try_preprocessing(source, reading.head)
-        _refuse_better(tried)
         tried += try_pixels(source, session, made.max_batch)
-        _refuse_better([other for other in tried if other.what == "pixels"])
+        tried += try_preprocessing(source, reading.head)
+        _refuse_better([other for other in tried if other.what in REMEDIES])
     convincing = evaluation is not None and not warnings and not source.fitted_random_weights
     assumptions = tuple(_assume(source, reading, tried, convincing))
     for assumption in assumptions:
         if assumption.note:
             say(f"WARNING: {assumption.what} {assumption.value} is declared, but {assumption.note}")
     return Judgment(assumptions, tuple(warnings))
+
+
+def refuse_doubled_scaling(network: onnx.ModelProto, preprocessing: Preprocessing) -> None:
+    """Raise UsageError where the declared arithmetic and the network's own first operations don't fit together.
+
+    Pixels that were scaled twice lie within a hundredth; those that a network for 0..1 gets as 0..255 reach far.
+    """
+    shift, by = float(np.mean(preprocessing.mean)), float(np.mean(preprocessing.std))
+    low, high = -shift / by, (255 - shift) / by
+    scaled = scale_of_pixels(network, low, high)
+    if scaled is None or LEAST_RANGE <= abs(scaled[1] - scaled[0]) <= GREATEST_RANGE:
+        return
+    name = describe_arithmetic(preprocessing)
+    raw = high - low > GREATEST_SCALED_RANGE
+    if not raw and abs(scaled[1] - scaled[0]) < LEAST_RANGE:
+        remedy = "the network scales pixels of 0..255 itself: say --preprocessing none"
+    elif raw and abs(scaled[1] - scaled[0]) > GREATEST_RANGE:
+        remedy = "the network expects pixels that were scaled before: say --preprocessing unit, tf or torch"
+    else:
+        return
+    raise UsageError(
+        f"the declared preprocessing ({name}) and the network's own first operations bring pixels of 0..255 to "
+        f"{scaled[0]:.3g}..{scaled[1]:.3g}: {remedy}"
+    )
 
 
 def interval(right: float, images: int) -> tuple[float, float]:
@@ -86,15 +119,11 @@ def _refuse_better(tried: Iterable[Alternative]) -> None:
     better = [other for other in tried if other.score >= REFUSED and other.gain >= REFUSED_GAIN]
     if not better:
         return
-    best = max(better, key=lambda other: other.right)
-    remedy = {
-        "labels": "the labels name the outputs in another order: give --labels in that one",
-        "preprocessing": f"say --preprocessing {best.value}",
-        "pixels": "the network was fed otherwise: put that into the network, or say the --preprocessing that does it",
-    }.get(best.what, f"say --{best.what} {best.value}")
+    best = max(better, key=lambda other: other.right / other.images)  # the first of equal ones
+    remedy = REMEDIES[best.what].format(best.value)
     raise UsageError(
-        f"{best.what}, as declared, are contradicted by the labeled images: {best}: {remedy} "
-        "(with --images in place of --dataset nothing is measured)"
+        f"the {best.what}, as declared, can't be right: {best}: {remedy} (with --images in place of --dataset nothing "
+        "is measured)"
     )
 
 

@@ -6,6 +6,7 @@ Reads the graph alone. It only confirms: what the outputs are is judged by their
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,6 +44,14 @@ PRODUCTS = ("Gemm", "MatMul", "Conv")
 DEEPEST = 60  # operations back from the output; what lies deeper bounds nothing
 
 
+SCALING: dict[str, Callable[[float, float], float]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Div": operator.truediv,
+}
+
+
 @dataclass(frozen=True)
 class Operations:
     """The end of a graph. `bounds` hold for every input: a product of weights has none."""
@@ -78,6 +87,30 @@ def _without_bias(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProt
             if inner is not None and inner.op_type in PRODUCTS:
                 return inner
     return node
+
+
+def scale_of_pixels(model: onnx.ModelProto, low: float, high: float) -> tuple[float, float] | None:
+    """Between which numbers pixels of `low`..`high` lie when the network has scaled them itself; None: it doesn't.
+
+    Follows what begins the network: a mean is taken off, a deviation divides; several numbers count by their mean.
+    """
+    graph, name, reader = model.graph, model.graph.input[0].name, _Reader(model.graph)
+    scaled = False
+    while True:
+        readers = [node for node in graph.node if name in node.input]
+        if len(readers) != 1:
+            break
+        (node,) = readers
+        if node.op_type in SCALING:
+            value = reader.constant(next((other for other in node.input if other != name), ""))
+            if value is None or (node.input[0] != name and node.op_type in ("Sub", "Div")):
+                break
+            low, high = (SCALING[node.op_type](end, float(np.mean(value))) for end in (low, high))
+            scaled = True
+        elif node.op_type not in ("Cast", "Transpose", "Identity"):
+            break
+        name = node.output[0]
+    return (low, high) if scaled else None
 
 
 class _Reader:

@@ -32,6 +32,7 @@ def adopt(
     mean: Channels | None = None,
     std: Channels | None = None,
     data_dir: Path | None = None,
+    replace_config: bool = False,
 ) -> Path:
     """Put pixel arithmetic, layout and softmax into the graph, prove it against the untouched file, publish it.
 
@@ -64,7 +65,7 @@ def adopt(
         max_batch=batch,
         prepare=normalize,
     )
-    return publish_network(source, network, repository, layout=layout)
+    return publish_network(source, network, repository, layout=layout, replace_config=replace_config)
 
 
 def choose_arithmetic(name: str | None, mean: Channels | None, std: Channels | None, channels: int) -> Preprocessing:

@@ -17,21 +17,23 @@ from export.graph.finish import FinishedGraph, Layout, finish_graph
 from export.graph.head import output_width
 from export.progress import say
 from export.proof import runtime
+from export.proof.assumptions import refuse_doubled_scaling
 from export.proof.head import judge_head, measure
 from export.proof.operations import read_operations
 from export.proof.own_outputs import run_network
 from export.proof.precision import judge_precision, lower_precision
 from export.proof.prove import prove
 from export.publish.contents import GraphParts, fill_draft
-from export.publish.write import disk_refusals, open_draft, publish, write_graph
+from export.publish.write import check_place, disk_refusals, open_draft, publish, write_graph
 from export.sources.source import Source
 
 
-def convert(source: Source, repository: Path, precision: Precision = "fp32") -> Path:
+def convert(source: Source, repository: Path, precision: Precision = "fp32", *, replace_config: bool = False) -> Path:
     """Convert, prove on every proof image, measure, and publish. Returns the version's folder.
 
     Raises ConversionError, ProofError or PublishError; then nothing has been published. `fp16` and `int8` are models of
-    their own, `<name>-fp16` and `<name>-int8`, published where they are nearly as accurate.
+    their own, `<name>-fp16` and `<name>-int8`, published where they are nearly as accurate. `replace_config`: a
+    config.pbtxt that we didn't write may be replaced.
     """
     if precision == "int8" and source.images.calibration is None:
         raise UsageError("int8 takes the ranges of activations from real images: name some with --dataset or --images")
@@ -40,9 +42,10 @@ def convert(source: Source, repository: Path, precision: Precision = "fp32") -> 
     shape = getattr(source.model, "output_shape", None)
     if isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int):
         _check_labels(source, shape[1])  # now rather than after the conversion
+    check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
     say(f"converting {source.name} ({source.provenance.network.parameters:,} parameters) to ONNX")
     network = keras_to_onnx(source.model, source.provenance.image.shape, source.max_batch)
-    return publish_network(source, network, repository, precision=precision)
+    return publish_network(source, network, repository, precision=precision, replace_config=replace_config)
 
 
 def publish_network(
@@ -52,14 +55,16 @@ def publish_network(
     *,
     layout: Layout = "nhwc",
     precision: Precision = "fp32",
+    replace_config: bool = False,
 ) -> Path:
     """Finish the graph of a bare network in ONNX, prove the file against `source.model`, measure and publish it."""
+    check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
     _check_labels(source, output_width(network))
+    refuse_doubled_scaling(network, source.provenance.preprocessing)
     own = run_network(source)
     reading = judge_head(measure(own.all), read_operations(network), source.head, source.provenance.labels)
     head = reading.head
-    name = source.name if precision == "fp32" else f"{source.name}-{precision}"
-    with open_draft(repository, name, source.provenance) as draft:
+    with open_draft(repository, _named(source, precision), source.provenance) as draft:
         graph, batch = _finish(source, network, head, layout)
         parts = GraphParts(graph.energy, graph.classifier)
         published = draft.folder / MODEL_FILE
@@ -78,6 +83,10 @@ def publish_network(
         folder = publish(draft, card)
     say(f"published {folder}")
     return folder
+
+
+def _named(source: Source, precision: Precision) -> str:
+    return source.name if precision == "fp32" else f"{source.name}-{precision}"
 
 
 def _finish(source: Source, network: onnx.ModelProto, head: Head, layout: Layout) -> tuple[FinishedGraph, int | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +16,14 @@ from artifact.errors import ArtifactError
 from artifact.golden import read_golden
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
-from artifact.layout import MODEL_FILE, list_versions
+from artifact.layout import MODEL_FILE, REPORT_FOLDER, list_versions
 from artifact.whole import check_files
 from export.data.datasets import DataSet
 from export.data.labels import describe_difference, match_labels
 from export.data.samples import run_samples
 from export.errors import DataError, ProofError, UsageError
 from export.proof import compare, runtime
+from export.proof.side_by_side import EXAMPLES_FILE
 from export.report.evaluation import evaluate
 
 
@@ -47,6 +50,14 @@ def open_published(repository: Path, name: str) -> Published:
         return Published(folder, read_card(folder))
     except ArtifactError as error:
         raise DataError(str(error)) from error
+
+
+def describe_published(folder: Path) -> dict[str, Any]:
+    """For programs: what was published, in which words the outputs were read, and a few images side by side."""
+    card = read_card(folder)
+    shown = json.loads((folder / REPORT_FOLDER / EXAMPLES_FILE).read_text())
+    told = {"name", "version", "head", "reading", "precision", "proof", "evaluation", "assumptions", "warnings"}
+    return {"folder": str(folder), **card.model_dump(mode="json", include=told), "examples": shown["examples"]}
 
 
 def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -83,9 +84,33 @@ def publish(draft: Draft, card: ModelCard) -> Path:
 
 
 def check_writable(repository: Path) -> None:
-    """Raise PublishError now rather than after a long training, where nothing could be published into `repository`."""
-    with _temporary_folder(repository, "probe"):
-        pass
+    """Raise PublishError now rather than after long work, where nothing could be published into `repository`.
+
+    Makes no repository yet.
+    """
+    there = next(path for path in (repository, *repository.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".tmp-probe-", dir=there):
+            pass
+    except OSError as error:
+        raise PublishError(f"{repository}: {error.strerror or error}: nothing can be published there") from error
+
+
+def check_place(repository: Path, name: str, provenance: Provenance, *, replace_config: bool = False) -> None:
+    """Raise PublishError before the work where `name` is taken by another model, or by a configuration not ours."""
+    _refuse_another_model(repository / name, name, provenance.labels, provenance.image)
+    config = repository / name / TRITON_FILE
+    if config.exists() and not replace_config and not _is_ours(config):
+        raise PublishError(
+            f"{config} is not of our making, and publishing replaces it: move it away, publish under another name with "
+            "--name, or say --replace-config"
+        )
+
+
+def _is_ours(config: Path) -> bool:
+    """Whether a config.pbtxt says what we write, whatever its shapes and sizes."""
+    pattern = re.escape(triton_config((1, 1, 1), 1, 1))
+    return re.fullmatch(re.sub("1", r"\\d+", pattern), config.read_text(errors="replace")) is not None
 
 
 @contextlib.contextmanager

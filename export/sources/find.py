@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,7 +60,7 @@ def _look_at(path: Path) -> Kind | None:
 
 def _explain_unknown(word: str, path: Path) -> str:
     if path.suffix == ".onnx":
-        return f"{word}: ONNX files come in by another command, `convserve-export adopt {word}`"
+        return f"{word}: ONNX files come in by another command, `convserve-export adopt {shlex.quote(word)}`"
     if path.is_dir():
         return f"{word} is neither a run folder (it has no {RUN_FILE}) nor a SavedModel folder (it has no {MARKER})"
     if path.is_file():
@@ -100,7 +101,9 @@ def find_source(
     """
     image, load = image or ImageOptions(), load or LoadOptions()
     path = Path(word)
-    match identify(word, load.weights):
+    kind = identify(word, load.weights)
+    _refuse_idle(kind, word, image, load)
+    match kind:
         case "run":
             return load_run(path, name, data_dir, load.definitions())
         case "savedmodel" | "keras-file":
@@ -109,6 +112,34 @@ def find_source(
             return load_application(word, name, image, load.weights, data_dir)
         case "network":
             return load_network(word, name, image, load.weights, data_dir)
+
+
+PURPOSES: dict[str, tuple[str, tuple[Kind, ...]]] = {
+    "--signature": ("SavedModel folders", ("savedmodel",)),
+    "--code": ("Keras files and runs", ("keras-file", "run")),
+    "--unsafe": ("Keras files", ("keras-file",)),
+}
+"""What the options of LoadOptions are for."""
+KINDS: dict[Kind, str] = {
+    "run": "a run folder",
+    "savedmodel": "a SavedModel folder",
+    "keras-file": "a Keras file",
+    "network": "a network by name",
+    "application": "a network by name",
+}
+
+
+def _refuse_idle(kind: Kind, word: str, image: ImageOptions, load: LoadOptions) -> None:
+    """Raise UsageError for an option that this kind of source would leave unused."""
+    said = {"--signature": load.signature, "--code": load.code, "--unsafe": load.unsafe}
+    for option, (purpose, kinds) in PURPOSES.items():
+        if said[option] and kind not in kinds:
+            raise UsageError(f"{option} is for {purpose}, {word} is {KINDS[kind]}: leave it out")
+    if kind == "run" and (given := image.given()):
+        raise UsageError(
+            f"{', '.join(given)}: {word} is a run folder, which knows how its network was fed and on what it is "
+            f"measured: leave {'it' if len(given) == 1 else 'them'} out"
+        )
 
 
 def trained_file(folder: Path) -> Path:
@@ -156,8 +187,6 @@ def load_file(
         model = SavedModel(file, load.signature)
         shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
     else:
-        if load.signature is not None:
-            raise UsageError(f"--signature is for SavedModel folders, {file} is a Keras file: leave it out")
         model = load_keras_file(file, load.definitions(), unsafe=load.unsafe)
         shape, parameters, inside = (
             read_input_shape(model, options.size),

@@ -38,11 +38,11 @@ def dataset_images(
     calibration = dataset.train if dataset.train is not None else dataset.test
     places = match_labels(dataset.labels, labels)
     if places is None:
-        why = f"{name}'s classes aren't the network's ({describe_difference(dataset.labels, labels)})"
-        return ProofImages(dataset.test, f"{name} test set", None, calibration, why)
+        why = f"{dataset.title}'s classes aren't the network's ({describe_difference(dataset.labels, labels)})"
+        return ProofImages(dataset.test, f"{dataset.title} test set", None, calibration, why)
     if dataset.labels != labels:
-        say(f"{name} has the labels' classes under other numbers or spellings: they are matched by name")
-    return ProofImages(relabel(dataset.test, places), f"{name} test set", name, calibration)
+        say(f"{dataset.title} has the labels' classes under other numbers or spellings: they are matched by name")
+    return ProofImages(relabel(dataset.test, places), f"{dataset.title} test set", dataset.title, calibration)
 
 
 def folder_images(folder: Path) -> ProofImages:

@@ -44,6 +44,12 @@ class SavedModel:
         return self._spec.shape[0]
 
     @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Batch and classes, as far as the signature tells."""
+        shape = self._function.structured_outputs[self._output].shape
+        return () if shape.rank is None else tuple(shape)
+
+    @property
     def parameters(self) -> int:
         """Trainable ones, as far as the folder tells them apart."""
         variables = getattr(self._loaded, "trainable_variables", None) or self._function.trainable_variables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from artifact.card import ModelCard
+from artifact.card import Assumption, ModelCard
 
 
 def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
@@ -25,6 +25,8 @@ def describe_trust(card: ModelCard) -> Iterator[tuple[str, str]]:
         yield "Top-1", f"{evaluation.top1:.2%}"
         yield "Top-5", f"{evaluation.top5:.2%}"
         yield "Calibration error", f"{evaluation.ece:.2%} (ECE, 15 bins)"
+    if declared := [_declared(entry) for entry in card.assumptions if entry.standing == "declared"]:
+        yield "Declared, not proved", "; ".join(declared)
     if (calibration := card.calibration) is not None:
         yield (
             "Calibrated on",
@@ -37,6 +39,10 @@ def describe_trust(card: ModelCard) -> Iterator[tuple[str, str]]:
             f"for a coverage of {quantiles.coverage[0]:.0%} to {quantiles.coverage[-1]:.1%}, "
             f"from {quantiles.images:,} validation images",
         )
+
+
+def _declared(entry: Assumption) -> str:
+    return f"{entry.what} {entry.value}" + (f" (but {entry.note})" if entry.note else "")
 
 
 def describe_limits(card: ModelCard) -> list[str]:
@@ -63,4 +69,4 @@ def describe_limits(card: ModelCard) -> list[str]:
         limits.append("Its weights are random: it shows speed, not skill.")
     if card.precision != "fp32":
         limits.append(f"Its arithmetic is {card.precision}: probabilities differ slightly from the fp32 model's.")
-    return limits
+    return [*limits, *card.warnings]

@@ -195,3 +195,24 @@ def test_an_unknown_model_names_those_that_exist(color_source: Source, tmp_path:
         open_published(tmp_path, "blob")
     with pytest.raises(UsageError, match="no version '7': there are 1"):
         open_published(tmp_path, "blobs/7")
+
+
+def test_a_configuration_that_is_not_ours_is_kept_until_told_otherwise(color_source: Source, tmp_path: Path) -> None:
+    config = tmp_path / "blobs/config.pbtxt"
+    convert(color_source, tmp_path)
+    convert(color_source, tmp_path)  # over our own
+    config.write_text(config.read_text() + "instance_group [ { count: 4 } ]\n")
+    theirs = config.read_text()
+    with pytest.raises(PublishError, match=r"not of our making.*--replace-config"):
+        convert(color_source, tmp_path)
+    assert config.read_text() == theirs
+    assert convert(color_source, tmp_path, replace_config=True).name == "3"
+    assert config.read_text() != theirs
+
+
+def test_looking_whether_a_repository_can_be_written_makes_none(tmp_path: Path) -> None:
+    write.check_writable(tmp_path / "new/repository")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(PublishError, match="nothing can be published there"):
+        write.check_writable(tmp_path / "file/repository")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,28 @@ def test_what_no_training_begins_with_is_said(word: str, complaint: str, capsys:
 def test_a_training_that_is_not_finished_can_not_be_timed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["time", "run"]) == 1
     assert "not finished (no model.keras): run the same train command again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "options", "complaint"),
+    [
+        ("run", ["--resize", "nearest"], "--resize: run is a run folder, which knows how its network was fed"),
+        ("run", ["--size", "8x8", "--head", "softmax"], "--size, --head: run is a run folder.*leave them out"),
+        ("run", ["--dataset", "digits"], "--dataset: run is a run folder"),
+        ("run", ["--signature", "x"], "--signature is for SavedModel folders, run is a run folder"),
+        ("saved", ["--code", "x.py"], "--code is for Keras files and runs, saved is a SavedModel folder"),
+        ("net.keras", ["--signature", "x"], "--signature is for SavedModel folders, net.keras is a Keras file"),
+        ("senet154", ["--unsafe"], "--unsafe is for Keras files, senet154 is a network by name"),
+        ("net.keras", ["--skip-damaged"], "--skip-damaged is for a folder that --dataset names"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    word: str, options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", word, *options, "--repository", "repository"]) == 2
+    assert re.search(complaint, capsys.readouterr().err)
+
+
+def test_a_command_that_is_printed_can_be_typed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"convserve-export adopt 'my net\.onnx'"):
+        identify("my net.onnx")
