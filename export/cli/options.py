@@ -45,7 +45,10 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         "torchvision and most published ImageNet accuracies: --resize antialias --fit crop.",
     )
     group.add_argument(
-        "--labels", metavar="FILE|imagenet", help="one name a line, synset lines, a class_index JSON, or imagenet"
+        "--labels",
+        metavar="FILE|imagenet",
+        help="one name a line (numbers before them give their order), synset lines, a class_index or class_indices "
+        "JSON, or imagenet",
     )
     group.add_argument("--preprocessing", choices=PREPROCESSING, help="the pixel arithmetic")
     group.add_argument("--size", type=size, metavar="HxW", help="where the network reads images of any size")

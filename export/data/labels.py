@@ -1,4 +1,4 @@
-"""Class names: one a line, ImageNet's synset lines, a class_index JSON, or the bundled ImageNet list."""
+"""Class names: one a line, numbered or synset lines, a class_index or class_indices JSON, or ImageNet's bundled."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import numpy.typing as npt
 from export.errors import DataError
 
 _SYNSET = re.compile(r"^n\d{8}\s+")
+# "0 cat", as Teachable Machine writes it: where every line bears a number, and these are 0, 1, ... or 1, 2, ...
+_NUMBERED = re.compile(r"^(\d+)[\s:,;]+(\S.*)$")
 _IMAGENET = Path(__file__).parent.parent / "assets" / "imagenet_class_index.json"
 
 
 def imagenet_labels() -> tuple[str, ...]:
     """The 1,000 classes of ILSVRC-2012 in their usual order, e.g. `golden retriever` at 207."""
-    return _read_class_index(_IMAGENET)
+    return tuple(label.replace("_", " ") for label in _read_class_index(_IMAGENET))
 
 
 def imagenet_synsets() -> tuple[str, ...]:
@@ -46,6 +48,11 @@ def read_labels(source: str) -> tuple[str, ...]:
     for number, line in enumerate(lines, 1):
         if not line:
             raise DataError(f"--labels {source}: line {number} is empty: each line names one class, in order")
+    numbered = [_NUMBERED.match(line) for line in lines]
+    places = [int(match[1]) for match in numbered if match]
+    if lines and sorted(places) in (list(range(len(lines))), list(range(1, len(lines) + 1))):
+        ordered = sorted(zip(places, (match[2] for match in numbered if match), strict=True))
+        return _check(tuple(name for _, name in ordered), source)
     # A synset line is "n01440764 tench, Tinca tinca": the first name is the one people use.
     labels = tuple(_SYNSET.sub("", line).split(",")[0] if _SYNSET.match(line) else line for line in lines)
     return _check(labels, source)
@@ -84,16 +91,19 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _read_class_index(path: Path) -> tuple[str, ...]:
-    """A JSON list of names, or {"0": "name", ...}, or Keras' {"0": ["n01440764", "tench"], ...}."""
+    """Names as they are written: a JSON list, {"0": "name"}, Keras' {"0": ["n01440764", "tench"]} or {"name": 0}."""
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json.loads(path.read_text(encoding="utf-8-sig"))
+        if isinstance(index, dict) and all(type(place) is int for place in index.values()):
+            index = {str(place): name for name, place in index.items()}
         entries = index if isinstance(index, list) else [index[str(i)] for i in range(len(index))]
-        labels = tuple(entry if isinstance(entry, str) else entry[1] for entry in entries)
+        labels = tuple(entry if isinstance(entry, str) else str(entry[1]) for entry in entries)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(
-            f"{path.name} is no class index: it must be a list of names or map 0, 1, ... to a name or [id, name]"
+            f"{path.name} is no class index: it must be a list of names, map 0, 1, ... to a name or [id, name], or "
+            "names to 0, 1, ..."
         ) from error
-    return _check(tuple(label.replace("_", " ") for label in labels), path.name)
+    return _check(labels, path.name)
 
 
 def _check(labels: tuple[str, ...], source: str) -> tuple[str, ...]:

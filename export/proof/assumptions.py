@@ -1,4 +1,4 @@
-"""What is taken for granted of a foreign network: measured where classes are known, else declared."""
+"""What is taken for granted of a foreign network: measured where labeled images speak for it alone, else declared."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _assume(source: Source, reading: Reading, tried: Sequence[Alternative], conv
     for what, value in values.items():
         others = [other for other in tried if other.what == what]
         better = max((other for other in others if other.score > NAMED), key=lambda other: other.score, default=None)
-        measured = convincing and bool(others) and better is None
+        measured = convincing and bool(others) and all(other.score < -NAMED for other in others)
         yield Assumption(
             what=what,
             value=value,

@@ -17,7 +17,7 @@ from artifact.images.decode import decode_image
 from export.data.cifar import read_cifar_archive
 from export.data.datasets import load_dataset
 from export.data.idx import read_idx
-from export.data.labels import imagenet_labels, imagenet_synsets, read_labels
+from export.data.labels import imagenet_labels, imagenet_synsets
 from export.errors import DataError, UsageError
 
 
@@ -183,39 +183,3 @@ def test_the_bundled_imagenet_labels_are_in_their_usual_order() -> None:
     assert labels[0] == "tench"
     assert labels[207] == "golden retriever"
     assert imagenet_synsets()[207] == "n02099601"
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("labels.txt", "cat\ndog\n"),
-        ("synset.txt", "n02121808 cat, domestic cat\nn02084071 dog, hound\n"),
-        ("index.json", '{"0": ["n02121808", "cat"], "1": ["n02084071", "dog"]}'),
-        ("list.json", '["cat", "dog"]'),
-        ("windows.txt", "\ufeffcat\r\ndog\r\n\r\n"),
-    ],
-)
-def test_labels_are_read_in_every_form(tmp_path: Path, name: str, text: str) -> None:
-    path = tmp_path / name
-    path.write_text(text, newline="")
-    assert read_labels(str(path)) == ("cat", "dog")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "complaint"),
-    [
-        ("one.txt", "cat\n", "names 1 classes"),
-        ("gap.txt", "cat\n\ndog\n", "line 2 is empty"),
-        ("bad.json", '{"0": "cat", "2": "dog"}', "no class index"),
-    ],
-)
-def test_bad_labels_say_where(tmp_path: Path, name: str, text: str, complaint: str) -> None:
-    path = tmp_path / name
-    path.write_text(text)
-    with pytest.raises(DataError, match=complaint):
-        read_labels(str(path))
-
-
-def test_a_missing_label_file_names_the_alternatives() -> None:
-    with pytest.raises(DataError, match="one name a line, or imagenet"):
-        read_labels("no-such-file.txt")
