@@ -52,6 +52,7 @@ def test_the_card_tells_the_whole_story(built: Path) -> None:
         "confusion.png",
         "reliability.png",
         "metrics.json",
+        "examples.json",
     }
 
 
