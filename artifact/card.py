@@ -21,6 +21,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 # The words of a card; command lines offer them by typing.get_args.
 Fit = Literal["stretch", "crop", "content"]
 Resize = Literal["antialias", "bilinear", "nearest"]
+Decode = Literal["accurate", "tensorflow"]
 Polarity = Literal["light-on-dark", "dark-on-light", "any"]
 PreprocessingName = Literal["tf", "caffe", "torch", "unit", "none", "custom"]
 Head = Literal["softmax", "logits", "sigmoid", "multilabel"]
@@ -46,6 +47,8 @@ class ImagePolicy(Part):
     """`content` only: the empty share of the frame on each side of the ink, as the data set itself has it."""
     resize: Resize = "antialias"
     polarity: Polarity = "any"
+    decode: Decode = "accurate"
+    """Of JPEGs: `accurate` as Pillow, torchvision and OpenCV do, `tensorflow` as tf.io.decode_image does (fast DCT)."""
     reduced_decode: bool = False
 
     @property

@@ -72,7 +72,7 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
     limits = limits or _DEFAULTS
     contents = read_contents(data, limits)
     if is_fast(contents) and not policy.reduced_decode:
-        return _fit_plain(decode_plain(contents), policy)
+        return _fit_plain(decode_plain(contents, policy.decode), policy)
     return fit_image(_decode(contents, limits, policy), policy)[0]
 
 
@@ -86,19 +86,18 @@ def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | N
         contents = read_contents(data, limits)
         if not is_fast(contents) or contents.height * contents.width > SMALL_PIXELS or contents.scans > SMALL_SCANS:
             return None
-        return _fit_plain(decode_plain(contents), policy)
+        return _fit_plain(decode_plain(contents, policy.decode), policy)
     except ConvserveError:
         return None
 
 
-def open_image(data: bytes, limits: Limits | None = None, reduce_for: ImagePolicy | None = None) -> Opened:
+def open_image(data: bytes, limits: Limits | None = None, policy: ImagePolicy | None = None) -> Opened:
     """Decode one encoded image to mode L or RGB with EXIF orientation applied, alpha on white, 16 bits scaled to 8.
 
-    Raises what decode_image raises. `reduce_for` lets a large JPEG be decoded at 1/2, 1/4 or 1/8 where that policy
-    allows it.
+    Raises what decode_image raises. `policy` says how JPEGs are decoded, and whether large ones at 1/2, 1/4 or 1/8.
     """
     limits = limits or _DEFAULTS
-    return _decode(read_contents(data, limits), limits, reduce_for)
+    return _decode(read_contents(data, limits), limits, policy)
 
 
 def read_contents(data: bytes, limits: Limits) -> Contents:
@@ -125,10 +124,9 @@ def _fit_plain(pixels: Pixels, policy: ImagePolicy) -> Pixels:
     return fit_image(Opened(Image.fromarray(pixels), pixels.shape[1], pixels.shape[0]), policy)[0]
 
 
-def _decode(contents: Contents, limits: Limits, reduce_for: ImagePolicy | None) -> Opened:
-    reduce_for = reduce_for if reduce_for is not None and reduce_for.reduced_decode else None
+def _decode(contents: Contents, limits: Limits, policy: ImagePolicy | None) -> Opened:
     if contents.format == "JPEG":
-        return _decode_jpeg(contents, reduce_for)
+        return _decode_jpeg(contents, policy)
     if is_fast(contents):
         image, orientation = Image.fromarray(decode_plain(contents)), contents.orientation
     else:
@@ -137,9 +135,9 @@ def _decode(contents: Contents, limits: Limits, reduce_for: ImagePolicy | None) 
     return Opened(image, *image.size)
 
 
-def _decode_jpeg(contents: Contents, reduce_for: ImagePolicy | None) -> Opened:
-    factor = 1 if reduce_for is None else _find_factor(contents, reduce_for)
-    pixels = decode_jpeg(contents, factor)
+def _decode_jpeg(contents: Contents, policy: ImagePolicy | None) -> Opened:
+    factor = 1 if policy is None or not policy.reduced_decode else _find_factor(contents, policy)
+    pixels = decode_jpeg(contents, factor, "accurate" if policy is None else policy.decode)
     pixels = pixels[..., 0] if contents.channels == 1 else pixels
     image = _turn(_to_plain(Image.fromarray(pixels, _JPEG_MODES[contents.channels])), contents.orientation)
     if factor == 1:

@@ -14,6 +14,7 @@ import pyspng
 import simplejpeg
 from PIL import Image
 
+from artifact.card import Decode
 from artifact.errors import UnsupportedType
 from artifact.images.contents import Contents, damaged
 from artifact.images.frame import Pixels
@@ -35,13 +36,13 @@ def is_fast(contents: Contents) -> bool:
     return contents.is_plain and (contents.format == "JPEG" or contents.width * contents.height <= MOST_PNG_PIXELS)
 
 
-def decode_plain(contents: Contents) -> Pixels:
-    """uint8 [height, width] of a gray image, [height, width, 3] of another.
+def decode_plain(contents: Contents, decode: Decode = "accurate") -> Pixels:
+    """uint8 [height, width] of a gray image, [height, width, 3] of another. `decode` is of JPEGs.
 
     Raises UndecodableImage where pixels are missing or damaged.
     """
     if contents.format == "JPEG":
-        pixels = decode_jpeg(contents)
+        pixels = decode_jpeg(contents, decode=decode)
         return pixels if contents.channels == 3 else pixels[..., 0]
     try:
         return np.asarray(pyspng.load(contents.data))
@@ -49,8 +50,10 @@ def decode_plain(contents: Contents) -> Pixels:
         raise damaged("PNG", len(contents.data), error) from error
 
 
-def decode_jpeg(contents: Contents, factor: int = 1) -> Pixels:
+def decode_jpeg(contents: Contents, factor: int = 1, decode: Decode = "accurate") -> Pixels:
     """uint8 [height, width, channels] of any JPEG; at 1/`factor` (1, 2, 4, 8) of its size where that is asked for.
+
+    `tensorflow` is libjpeg's fast DCT, as tf.io.decode_image has it; samplings without a name are decoded accurately.
 
     CMYK comes as Pillow gives it, inverted. Raises UndecodableImage, UnsupportedType.
     """
@@ -58,14 +61,14 @@ def decode_jpeg(contents: Contents, factor: int = 1) -> Pixels:
         raise UnsupportedType(f"the JPEG has {contents.channels} channels; 1, 3 and 4 are supported: save it as PNG")
     data, color = contents.data, _COLORS[contents.channels]
     height, width = -(-contents.height // factor), -(-contents.width // factor)
-    least = {"min_height": height, "min_width": width, "min_factor": factor}
+    how = {"min_height": height, "min_width": width, "min_factor": factor, "fastdct": decode == "tensorflow"}
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, color, **least)
+        pixels: Pixels = simplejpeg.decode_jpeg(data, color, **how)
     except (RuntimeError, ValueError) as error:  # what simplejpeg raises for whatever it can't decode
         reason = str(error)
         padded = _PADDED.search(reason)
         if padded is not None and int(padded[1]) < _MOST_PADDING:  # nothing else went before: it is the first warning
-            pixels = simplejpeg.decode_jpeg(data, color, strict=False, **least)
+            pixels = simplejpeg.decode_jpeg(data, color, strict=False, **how)
         elif _UNUSUAL in reason:
             return _decode_unusual(contents, factor)
         else:

@@ -92,6 +92,7 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
         crop_fraction=options.crop_fraction,
         resize=options.resize,
         polarity=options.polarity,
+        decode=options.decode,
         reduced_decode=options.reduced_decode,
         head=None if options.head == "auto" else options.head,
         images=options.images,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from artifact.card import Fit, Head, Polarity, PreprocessingName, Resize
+from artifact.card import Decode, Fit, Head, Polarity, PreprocessingName, Resize
 
 PREPROCESSING = tuple(name for name in get_args(PreprocessingName) if name != "custom")
 
@@ -40,9 +40,9 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     """What only the user knows of a foreign network: export.sources.image_options.ImageOptions."""
     group = parser.add_argument_group(
         "image options (for files; a run knows its own, a network by name its family's)",
-        "How the network was fed when it was trained. keras.utils.image_dataset_from_directory: --resize bilinear "
-        "--fit stretch. load_img, ImageDataGenerator, flow_from_directory: --resize nearest --fit stretch. "
-        "torchvision and most published ImageNet accuracies: --resize antialias --fit crop.",
+        "How the network was fed when it was trained. keras.utils.image_dataset_from_directory: --decode tensorflow "
+        "--resize bilinear --fit stretch. load_img, ImageDataGenerator, flow_from_directory: --resize nearest "
+        "--fit stretch. torchvision and most published ImageNet accuracies: --resize antialias --fit crop.",
     )
     group.add_argument(
         "--labels",
@@ -57,6 +57,11 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--crop-fraction", type=_fraction, metavar="F", help="of --fit crop (default: 0.875)")
     group.add_argument("--resize", choices=get_args(Resize), help="default: antialias")
+    group.add_argument(
+        "--decode",
+        choices=get_args(Decode),
+        help="of JPEGs: tensorflow for what trained through keras.utils loaders (default: accurate)",
+    )
     group.add_argument("--reduced-decode", action="store_true", help="decode large JPEGs at 1/2, 1/4 or 1/8")
     group.add_argument("--polarity", choices=get_args(Polarity), help="default: any")
     group.add_argument(

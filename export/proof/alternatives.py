@@ -96,11 +96,9 @@ def try_pixels(source: Source, graph: runtime.Session, batch: int) -> Iterator[A
 
     declared = trial.right(policy, predict)
     for word in POLICY_WORDS:
-        if word in ImagePolicy.model_fields:
-            for value in get_args(ImagePolicy.model_fields[word].annotation):
-                if value != getattr(policy, word) and value not in UNTRIED and policy.fit not in UNTRIED:
-                    other = trial.right(policy.model_copy(update={word: value}), predict)
-                    yield judge(word, value, declared, other)
+        for value in get_args(ImagePolicy.model_fields[word].annotation):
+            if value != getattr(policy, word) and value not in UNTRIED and policy.fit not in UNTRIED:
+                yield judge(word, value, declared, trial.right(policy.model_copy(update={word: value}), predict))
     changed: dict[str, Callable[[Pixels], Pixels]] = {"inverted brightness": lambda pixels: 255 - pixels}
     if policy.channels == 3:
         changed["channels in the order BGR"] = lambda pixels: pixels[..., ::-1]

@@ -136,9 +136,8 @@ def _assume(source: Source, reading: Reading, tried: Sequence[Alternative], conv
         "size": f"{image.height}x{image.width}",
         "resize": image.resize,
         "fit": image.fit,
+        "decode": image.decode,
     }
-    if (decode := getattr(image, "decode", None)) is not None:
-        values["decode"] = decode
     yield Assumption(what="head", value=reading.words, standing="measured" if by_values else "declared")
     for what, value in values.items():
         others = [other for other in tried if other.what == what]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from artifact.card import Fit, Head, ImagePolicy, Polarity, Resize
+from artifact.card import Decode, Fit, Head, ImagePolicy, Polarity, Resize
 from export.errors import UsageError
 
 
@@ -20,6 +20,7 @@ class ImageOptions:
     crop_fraction: float | None = None
     resize: Resize | None = None
     polarity: Polarity | None = None
+    decode: Decode | None = None
     reduced_decode: bool = False
     head: Head | None = None
     images: Path | None = None
@@ -50,5 +51,6 @@ class ImageOptions:
             crop_fraction=self.crop_fraction or crop_fraction,
             resize=self.resize or "antialias",
             polarity=self.polarity or "any",
+            decode=self.decode or "accurate",
             reduced_decode=self.reduced_decode,
         )

@@ -70,7 +70,7 @@ def test_a_jpeg_that_is_half_gray_is_never_answered(name: str, damage: str) -> N
     assert open_image(whole).image.size in ((640, 480), (480, 640))
     for policy in (None, REDUCED):
         with pytest.raises(UndecodableImage, match="truncated or damaged"):
-            open_image(spoil(whole, damage), reduce_for=policy)
+            open_image(spoil(whole, damage), policy=policy)
 
 
 def test_an_unusual_sampling_is_decoded_as_pillow_does() -> None:

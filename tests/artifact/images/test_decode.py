@@ -208,7 +208,7 @@ def test_a_large_jpeg_is_decoded_smaller_where_the_policy_allows_it() -> None:
     photo = Image.fromarray(noise(6, 8, 3)).resize((1600, 1200), Image.Resampling.BICUBIC)
     data = encode(photo, "JPEG", quality=95)
     policy = ImagePolicy(height=64, width=64, channels=3, fit="crop", reduced_decode=True)
-    assert open_image(data, reduce_for=policy).image.size == (200, 150)
+    assert open_image(data, policy=policy).image.size == (200, 150)
     assert open_image(data).image.size == (1600, 1200)
     whole = decode_image(data, policy.model_copy(update={"reduced_decode": False}))
     assert np.abs(decode_image(data, policy).astype(int) - whole).max() <= 8

@@ -68,7 +68,7 @@ def test_an_avif_is_turned_by_its_properties() -> None:
 
 def test_a_jpeg_that_is_decoded_smaller_is_turned_with_its_extent() -> None:
     data = encode(np.zeros((480, 640, 3), np.uint8), "JPEG", exif=turned(6))
-    opened = open_image(data, reduce_for=ImagePolicy(height=32, width=32, channels=3, fit="crop", reduced_decode=True))
+    opened = open_image(data, policy=ImagePolicy(height=32, width=32, channels=3, fit="crop", reduced_decode=True))
     assert opened.image.size == (120, 160) == (opened.width, opened.height)
 
 
