@@ -59,17 +59,16 @@ def read_labels(source: str) -> tuple[str, ...]:
 
 
 def match_labels(there: Sequence[str], wanted: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """For each of the classes `there` its place among `wanted`; None where they aren't the same names, each once.
+    """For each of the classes `there` its place among `wanted`; None where one isn't there, or not once on each side.
 
     Letters' case, underscores, dashes and spaces don't tell names apart.
     """
-    places = {_plain(name): index for index, name in enumerate(wanted)}
-    found = [places.get(_plain(name), -1) for name in there]
     if tuple(there) == tuple(wanted):
         return np.arange(len(wanted))  # some sets have two classes of one name
-    if len(there) != len(wanted) or sorted(found) != list(range(len(wanted))):
+    names, plain = [_plain(name) for name in there], [_plain(name) for name in wanted]
+    if any(names.count(name) != 1 or plain.count(name) != 1 for name in names):
         return None
-    return np.int64(found)
+    return np.int64([plain.index(name) for name in names])
 
 
 def describe_difference(there: Sequence[str], wanted: Sequence[str]) -> str:

@@ -41,7 +41,10 @@ def dataset_images(
         why = f"{dataset.title}'s classes aren't the network's ({describe_difference(dataset.labels, labels)})"
         return ProofImages(dataset.test, f"{dataset.title} test set", None, calibration, why)
     if dataset.labels != labels:
-        say(f"{dataset.title} has the labels' classes under other numbers or spellings: they are matched by name")
+        say(
+            f"{dataset.title} has {len(dataset.labels):,} of the {len(labels):,} classes, under other numbers or "
+            "spellings: they are matched by name"
+        )
     return ProofImages(relabel(dataset.test, places), f"{dataset.title} test set", dataset.title, calibration)
 
 

@@ -56,7 +56,11 @@ def test_the_same_names_are_matched_whatever_their_order_and_spelling() -> None:
     places = match_labels(("Great White-Shark", "WILD cat", "dog"), NAMES)
     assert places is not None
     assert places.tolist() == [2, 0, 1]
-    assert match_labels(("wild_cat", "dog"), NAMES) is None
+    some = match_labels(("dog", "wild cat"), NAMES)  # classes without images
+    assert some is not None
+    assert some.tolist() == [1, 0]
+    assert match_labels(("wild_cat", "dog", "cow"), NAMES) is None
+    assert match_labels(("dog",), ("dog", "DOG", "cat")) is None
     assert match_labels(("wild_cat", "dog", "dog"), NAMES) is None
     twice = match_labels(imagenet_labels(), imagenet_labels())  # crane is there twice
     assert twice is not None
