@@ -49,7 +49,7 @@ def judge_assumptions(source: Source, made: Made, reading: Reading, evaluation: 
     """
     truth = source.images.samples.labels
     labels = source.provenance.labels
-    warnings = [] if evaluation is None else _compare_with_guessing(evaluation, truth.tolist(), labels)
+    warnings = [] if evaluation is None else _compare_with_guessing(source, evaluation)
     for warning in warnings:
         say(f"WARNING: {warning}")
     if source.provenance.training is not None:
@@ -101,16 +101,19 @@ def interval(right: float, images: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _compare_with_guessing(evaluation: Evaluation, truth: Sequence[int], labels: Sequence[str]) -> list[str]:
-    counts = np.bincount(truth, minlength=len(labels))
+def _compare_with_guessing(source: Source, evaluation: Evaluation) -> list[str]:
+    labels = source.provenance.labels
+    counts = np.bincount(source.images.samples.labels, minlength=len(labels))
     guess = float(counts.max() / counts.sum())
     low, high = interval(evaluation.top1, evaluation.images)
     if low > guess:
         return []
+    why = "look again at --labels, --preprocessing and how the images were fed in training"
+    if source.fitted_random_weights:
+        why = "its weights are random"
     return [
         f"NO BETTER THAN GUESSING: {evaluation.top1:.2%} of {evaluation.images:,} images are right (95% interval "
-        f"{low:.2%} to {high:.2%}), always saying {labels[int(counts.argmax())]} gets {guess:.2%}: look again at "
-        "--labels, --preprocessing and how the images were fed in training"
+        f"{low:.2%} to {high:.2%}), always saying {labels[int(counts.argmax())]} gets {guess:.2%}: {why}"
     ]
 
 

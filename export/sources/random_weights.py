@@ -26,15 +26,17 @@ def fit_random_weights(model: keras.Model, prepared: npt.NDArray[np.float32]) ->
     """Calm the network, give batch normalization the statistics of `prepared` [n, h, w, c], scale the last layer.
 
     Afterwards the median top-1 probability lies in 0.2..0.95. Raises ConversionError where no factor does that, or
-    where the network doesn't end in a dense layer.
+    where the network ends in neither a dense layer nor a 1x1 convolution.
     """
-    last = _last_dense(model)
+    last = _last_product(model)
     with true_grouped_convolutions(), deep_recursion():
         _calm(model)
         _fit_statistics(model, prepared)
         outputs = keras.ops.convert_to_numpy(model(prepared, training=False))
     values = np.asarray(outputs, np.float64)
-    if last.activation is keras.activations.softmax:  # the logits, up to a number a row, which a softmax ignores
+    if (
+        values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() < 1e-3
+    ):  # a softmax's: its logits, up to a number a row
         values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
     factor = _find_factor(values)
     last.set_weights([weight * factor for weight in last.get_weights()])
@@ -89,14 +91,20 @@ def _fit_statistics(model: keras.Model, prepared: npt.NDArray[np.float32]) -> No
             layer.momentum = momentum
 
 
-def _last_dense(model: keras.Model) -> keras.layers.Dense:
-    dense = [layer for layer in walk_layers(model) if isinstance(layer, keras.layers.Dense)]
-    if not dense or dense[-1].activation not in (keras.activations.linear, keras.activations.softmax):
+def _last_product(model: keras.Model) -> keras.layers.Dense | keras.layers.Conv2D:
+    """The layer that gives the logits: dense, or a convolution of single positions (MobileNet)."""
+    products = [layer for layer in walk_layers(model) if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)]
+    last = products[-1] if products else None
+    if (
+        last is None
+        or last.activation not in (keras.activations.linear, keras.activations.softmax)
+        or (isinstance(last, keras.layers.Conv2D) and last.kernel_size != (1, 1))
+    ):
         raise ConversionError(
-            f"{model.name} doesn't end in a dense layer of logits or softmax: random weights can't be fitted, "
-            "give --weights"
+            f"{model.name} doesn't end in a dense layer or 1x1 convolution of logits or softmax: random weights can't "
+            "be fitted, give --weights"
         )
-    return dense[-1]
+    return last
 
 
 def _find_factor(logits: npt.NDArray[np.float64]) -> float:

@@ -12,8 +12,10 @@ from artifact.card import read_card
 from export.cli.main import main
 from export.data.preprocessing import preset, reference
 from export.errors import UsageError
+from export.report.calibration import softmax
 from export.sources.applications import APPLICATIONS, build_application
 from export.sources.keras_file import prepares_pixels
+from export.sources.random_weights import fit_random_weights
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
 
@@ -52,6 +54,42 @@ def test_a_convnext_with_random_weights_is_published(tmp_path: Path) -> None:
     assert (card.network.origin, card.network.weights) == ("keras.applications", "random")
     assert (card.preprocessing.name, card.head) == ("none", "softmax")
     assert card.proof.fitted_random_weights
+
+
+@pytest.mark.parametrize("closing", ["linear", "softmax"])
+def test_random_weights_of_a_convolution_that_gives_the_classes_are_fitted(closing: str) -> None:
+    """As MobileNet ends: a convolution of one position, a reshape, a softmax."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(6, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(keepdims=True),
+            keras.layers.Conv2D(5, 1),
+            keras.layers.Reshape((5,)),
+            keras.layers.Activation(closing),
+        ]
+    )
+    pixels = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
+    fit_random_weights(model, pixels)
+    outputs = np.asarray(model(pixels))
+    probabilities = outputs if closing == "softmax" else softmax(outputs)
+    assert 0.2 < np.median(probabilities.max(axis=1)) < 0.3
+
+
+SMALLEST = (
+    *("convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "inception_resnet_v2", "mobilenet"),
+    *("mobilenet_v2", "mobilenet_v3_small", "nasnet_mobile", "resnet50_v2", "xception"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", SMALLEST)
+def test_every_family_is_published_with_random_weights(name: str, tmp_path: Path) -> None:
+    assert main(["convert", name, "--repository", str(tmp_path)]) == 0
+    card = read_card(tmp_path / f"{name}-random/1")
+    assert card.proof.max_abs_difference <= 1e-4
 
 
 def test_a_download_that_fails_names_the_file_to_lay_by_hand(
