@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from export.errors import DataError
+from export.errors import DataError, UsageError
 
 _SYNSET = re.compile(r"^n\d{8}\s+")
 # "0 cat", as Teachable Machine writes it: where every line bears a number, and these are 0, 1, ... or 1, 2, ...
@@ -56,6 +56,16 @@ def read_labels(source: str) -> tuple[str, ...]:
     # A synset line is "n01440764 tench, Tinca tinca": the first name is the one people use.
     labels = tuple(_SYNSET.sub("", line).split(",")[0] if _SYNSET.match(line) else line for line in lines)
     return _check(labels, source)
+
+
+def check_count(labels: Sequence[str], outputs: int, network: str) -> None:
+    """Raise UsageError where there isn't one label a class; a single output tells two classes apart."""
+    classes = 2 if outputs == 1 else outputs
+    if len(labels) != classes:
+        raise UsageError(
+            f"{len(labels):,} labels for {classes:,} classes: --labels must name each class of {network} once, in the "
+            "order of its outputs"
+        )
 
 
 def match_labels(there: Sequence[str], wanted: Sequence[str]) -> npt.NDArray[np.int64] | None:

@@ -20,6 +20,13 @@ class Network(Protocol):
         ...
 
 
+def known_width(model: Network) -> int | None:
+    """The number of outputs a row, where the network says it without being converted."""
+    shape = getattr(model, "output_shape", None)
+    known = isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int)
+    return shape[1] if known else None
+
+
 def only_output(outputs: Any) -> Any:
     """The tensor in a dict or list of one. Raises ConversionError where a network gives several."""
     while isinstance(outputs, dict | list | tuple):

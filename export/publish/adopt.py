@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from artifact.card import NetworkInfo, Preprocessing, Provenance
-from export.data.labels import read_labels
+from export.data.labels import check_count, read_labels
 from export.data.preprocessing import custom, normalize, preset
 from export.errors import UsageError
 from export.graph.batch_dimension import fixed_batch
+from export.graph.head import output_width
 from export.progress import say
 from export.publish.pipeline import publish_network
+from export.publish.write import check_place
 from export.sources.image_options import ImageOptions
 from export.sources.onnx_file import OnnxFile, count_weights, read_layout, read_onnx
 from export.sources.proof_images import choose_images
@@ -45,21 +47,22 @@ def adopt(
         raise UsageError(f"--labels is missing: name {file.name}'s classes with a file of one name a line, or imagenet")
     labels = read_labels(options.labels)
     network = read_onnx(file)
+    check_count(labels, output_width(network), file.stem)
     layout, shape = read_layout(network, options.size)
     batch = fixed_batch(network)
     say(f"adopting {file.name}: reads {'x'.join(map(str, shape))} {layout.upper()}, batch {batch or 'any'}")
+    provenance = Provenance(
+        license="not stated",
+        network=NetworkInfo(name=file.stem, origin="onnx-file", parameters=count_weights(network), weights=file.name),
+        labels=labels,
+        image=options.policy(shape),
+        preprocessing=choose_arithmetic(options.preprocessing, mean, std, shape[2]),
+    )
+    check_place(repository, name or file.stem, provenance, replace_config=replace_config)  # before images are read
     source = Source(
         name=name or file.stem,
         model=OnnxFile(file, layout, batch),
-        provenance=Provenance(
-            license="not stated",
-            network=NetworkInfo(
-                name=file.stem, origin="onnx-file", parameters=count_weights(network), weights=file.name
-            ),
-            labels=labels,
-            image=options.policy(shape),
-            preprocessing=choose_arithmetic(options.preprocessing, mean, std, shape[2]),
-        ),
+        provenance=provenance,
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
         max_batch=batch,

@@ -10,11 +10,13 @@ import onnx
 
 from artifact.card import Head, Precision
 from artifact.layout import MODEL_FILE
+from export.data.labels import check_count
 from export.data.samples import decode_samples
 from export.errors import ConversionError, UsageError
 from export.graph.batch_dimension import fixed_batch, free_batch
 from export.graph.finish import FinishedGraph, Layout, finish_graph
 from export.graph.head import output_width
+from export.graph.network import known_width
 from export.progress import say
 from export.proof import runtime
 from export.proof.assumptions import refuse_doubled_scaling
@@ -39,10 +41,9 @@ def convert(source: Source, repository: Path, precision: Precision = "fp32", *, 
         raise UsageError("int8 takes the ranges of activations from real images: name some with --dataset or --images")
     from export.graph.from_keras import keras_to_onnx  # here, so that an ONNX file is published without TensorFlow
 
-    shape = getattr(source.model, "output_shape", None)
-    if isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int):
-        _check_labels(source, shape[1])  # now rather than after the conversion
     check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
+    if (width := known_width(source.model)) is not None:
+        check_count(source.provenance.labels, width, source.model.name)  # now rather than after the conversion
     say(f"converting {source.name} ({source.provenance.network.parameters:,} parameters) to ONNX")
     network = keras_to_onnx(source.model, source.provenance.image.shape, source.max_batch)
     return publish_network(source, network, repository, precision=precision, replace_config=replace_config)
@@ -59,7 +60,7 @@ def publish_network(
 ) -> Path:
     """Finish the graph of a bare network in ONNX, prove the file against `source.model`, measure and publish it."""
     check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
-    _check_labels(source, output_width(network))
+    check_count(source.provenance.labels, output_width(network), source.model.name)
     refuse_doubled_scaling(network, source.provenance.preprocessing)
     own = run_network(source)
     reading = judge_head(measure(own.all), read_operations(network), source.head, source.provenance.labels)
@@ -127,12 +128,3 @@ def _agree(source: Source, kept: FinishedGraph, freed: FinishedGraph) -> bool:
     except Exception:  # ONNX Runtime raises errors of many kinds for shapes that don't fit
         return False
     return all(part.shape == before.shape and np.abs(part - before).max() <= 1e-5 for part in after)
-
-
-def _check_labels(source: Source, width: int) -> None:
-    classes = 2 if width == 1 else width
-    if len(source.provenance.labels) != classes:
-        raise UsageError(
-            f"{len(source.provenance.labels):,} labels for {classes:,} classes: --labels must name each class of "
-            f"{source.model.name} once, in the order of its outputs"
-        )

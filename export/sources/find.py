@@ -11,9 +11,10 @@ import keras
 
 from artifact.card import NetworkInfo, Preprocessing, Provenance
 from export.data.datasets import load_dataset
-from export.data.labels import read_labels
+from export.data.labels import check_count, read_labels
 from export.data.preprocessing import preset
 from export.errors import DataError, UsageError, near_miss
+from export.graph.network import known_width
 from export.progress import say
 from export.sources.applications import APPLICATIONS
 from export.sources.by_name import load_application, load_network
@@ -194,6 +195,8 @@ def load_file(
             prepares_pixels(model),
         )
         batch = model.input_shape[0] if getattr(model, "inputs", None) else None
+    if (width := known_width(model)) is not None:
+        check_count(labels, width, model.name)  # now rather than after the images are checked
     return Source(
         name=name,
         model=model,

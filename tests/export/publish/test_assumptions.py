@@ -230,3 +230,16 @@ def test_json_gives_programs_what_people_are_shown(tmp_path: Path, capsys: pytes
     assert [len(first["own"]), len(first["served"])] == [3, 3]
     assert first["own"][0]["label"] == first["served"][0]["label"]
     assert f"{first['image']}: your network {first['own'][0]['label']}" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"), [(CLASSES[:3], "3 labels for 4 classes"), (CLASSES, "not of our making")]
+)
+def test_what_can_not_be_published_is_said_before_the_images_are_read(
+    labels: tuple[str, ...], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "repository/net").mkdir(parents=True)
+    (tmp_path / "repository/net/config.pbtxt").write_text("name: 'theirs'\n")
+    file = write_network(tmp_path / "net.onnx", templates())
+    assert adopt(file, "--dataset", str(tmp_path / "nowhere"), labels=labels) in (1, 2)
+    assert complaint in capsys.readouterr().err
