@@ -156,6 +156,8 @@ def build_application(
     build = getattr(keras.applications, APPLICATIONS[name].members[name])
     if weights == "imagenet" and classes != 1000:
         raise UsageError(f"ImageNet weights have 1,000 classes, --labels names {classes:,}")
+    if size is None and name.startswith("mobilenet_v3"):
+        size = (224, 224)  # Keras leaves it open; the paper and the weights have this one
     shape = (*size, 3) if size is not None else None
     try:
         model = build(weights="imagenet" if weights == "imagenet" else None, classes=classes, input_shape=shape)
