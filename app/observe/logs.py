@@ -114,8 +114,6 @@ def set_up_logging(level: str, form: str, who: str = "") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(who))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # It warns of each malformed form, once or twice, whose client is told what is wrong.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_value, raised.exc_traceback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import onnx
@@ -13,8 +14,10 @@ from export.graph.finish import our_nodes
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with float16 inside; input uint8 and outputs float32 as before."""
+    path = list(sys.path)
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    sys.path[:] = path  # that package adds its own folder, whose `models` would be taken for the user's
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights below 6e-8 become that
         lowered: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=our_nodes(model))
