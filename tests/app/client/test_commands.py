@@ -122,7 +122,12 @@ def test_an_interrupted_run_leaves_a_whole_csv_of_what_was_done(half_done: Answe
     out.write_text("an older one")
     command = [sys.executable, "-m", "app", "predict", "m", str(tmp_path), "--csv", str(out)]
     address = f"http://127.0.0.1:{half_done.server_port}"
-    process = subprocess.Popen([*command, "--url", address], stderr=subprocess.PIPE)
+    # A job in the background begins with SIGINT ignored, and hands that on: a process at a terminal doesn't.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen([*command, "--url", address], stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGINT, before)
     part = tmp_path / "out.csv.part"
 
     def rows() -> list[list[str]]:
