@@ -156,9 +156,6 @@ class Supervisor:
             "snapshot": snapshot,
         }
 
-    def _reachable(self) -> list[WorkerHandle]:
-        return [worker for worker in self._workers if worker.channel is not None]
-
     async def _follow_hangup(self) -> None:
         await self._hung_up.wait()
         self._hung_up.clear()
