@@ -14,8 +14,8 @@ from artifact.card import Precision, PrecisionReport, Proof, Replay
 from artifact.images.frame import Pixels
 from export.data.samples import decode_samples, run_samples
 from export.errors import ProofError
-from export.graph.fp16 import to_fp16
-from export.graph.int8 import to_int8
+from export.graph.precision.fp16 import to_fp16
+from export.graph.precision.int8 import to_int8
 from export.progress import say
 from export.proof import compare, runtime
 from export.proof.prove import Made

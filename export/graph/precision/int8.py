@@ -14,6 +14,7 @@ from artifact.images.frame import Pixels
 from export.data.samples import Samples, decode_samples
 from export.errors import ConversionError
 from export.graph.finish import our_nodes
+from export.graph.precision.onnxruntime_tools import load_tool
 from export.progress import Progress
 
 CALIBRATION_IMAGES = 256
@@ -25,22 +26,22 @@ def to_int8(model: onnx.ModelProto, samples: Samples, policy: ImagePolicy) -> on
 
     Ranges are those of up to 256 of `samples`. Raises ConversionError where ONNX Runtime can't.
     """
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    quantization, shape_inference = load_tool("quantization"), load_tool("quantization.shape_inference")
 
     with tempfile.TemporaryDirectory() as folder:
         whole, folded, quantized = (Path(folder) / name for name in ("fp32.onnx", "folded.onnx", "int8.onnx"))
         onnx.save(model, whole)
         try:
-            quant_pre_process(str(whole), str(folded), skip_symbolic_shape=True)  # folds batch normalization
-            quantize_static(
+            # Folds batch normalization.
+            shape_inference.quant_pre_process(str(whole), str(folded), skip_symbolic_shape=True)
+            quantization.quantize_static(
                 folded,
                 quantized,
                 _CalibrationImages(samples, policy),
-                quant_format=QuantFormat.QDQ,
+                quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
                 nodes_to_exclude=our_nodes(onnx.load(folded)),
             )
         except Exception as error:  # the tools raise errors of many kinds for nodes that they don't know

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 
 import onnx
@@ -10,17 +9,17 @@ from onnx import TensorProto
 
 from export.graph.edits import drop_unused, rename, sort_nodes
 from export.graph.finish import our_nodes
+from export.graph.precision.onnxruntime_tools import load_tool
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with float16 inside; input uint8 and outputs float32 as before."""
-    path = list(sys.path)
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    sys.path[:] = path  # that package adds its own folder, whose `models` would be taken for the user's
+    float16 = load_tool("transformers.float16")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights below 6e-8 become that
-        lowered: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=our_nodes(model))
+        lowered: onnx.ModelProto = float16.convert_float_to_float16(
+            model, keep_io_types=True, node_block_list=our_nodes(model)
+        )
     graph = lowered.graph
     del graph.value_info[:]
     _drop_round_trips(graph)
