@@ -5,12 +5,13 @@ problem+json for what isn't HTTP, a drain that loses no request, and the hot roa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sized
+from collections.abc import Sized
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
 import httptools
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -85,14 +86,12 @@ class ServiceProtocol(HttpToolsProtocol):
         deadlines: Deadlines,
         journal: Journal,
         road: HotRoad | None = None,
-        cors_origins: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._deadlines = deadlines
         self._journal = journal
         self._road = road
-        self._cors_origins = cors_origins
         self._for_app = _AppRequest(self)
         self._incoming: Incoming = self._for_app
         self._hot: HotCycle | None = None  # the last one on the hot road
@@ -102,7 +101,11 @@ class ServiceProtocol(HttpToolsProtocol):
         self._chunk = b""  # what is being parsed, while its first request may be one for the hot road
         self._is_prompt = False
         self._wants_upgrade = False  # the request whose head is being read
+        self._service = self.app
+        self.app = self._run_app
+        self._is_deaf = False  # what still comes can't be read as requests
         self._last_word: ConvserveError | None = None  # to be said once everything is answered
+        self._fault: tuple[object, ConvserveError] | None = None  # the scope whose body won't be whole, and why
         self._watched: tuple[str, int] = (_IDLE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self.draining = False
@@ -124,7 +127,7 @@ class ServiceProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._closing.lingers:
+        if self._is_deaf or self._closing.lingers:
             self._closing.drop(data)
             return
         # Where no request is under way, this is the beginning of one.
@@ -194,7 +197,13 @@ class ServiceProtocol(HttpToolsProtocol):
         self._requests += 1
         self._header_bytes = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase == _HEADER:  # behind a body they are trailers, and would pass for headers
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._closing.is_closing():
+            raise ConnectionAbortedError("behind the last request that is answered")
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise MethodNotAllowed("CONNECT is not allowed: this is no proxy")
@@ -258,14 +267,31 @@ class ServiceProtocol(HttpToolsProtocol):
         if self.draining:
             self.cycle.keep_alive = False
 
+    async def _run_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_or_raise() -> Message:
+            message = await receive()
+            if self._fault is not None and self._fault[0] is scope:
+                raise self._fault[1]
+            return message
+
+        await self._service(scope, receive_or_raise, send)
+
+    def end(self) -> None:
+        """The last answer of this connection was written."""
+        self._closing.close()
+
     def on_response_complete(self) -> None:
         """As uvicorn's, but for the timer of idle connections: one that looks now and then instead of one a request."""
-        if self.pipeline or self.transport.is_closing():
+        if self.pipeline and not self._closing.is_closing():
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
+        self.pipeline.clear()
+        if self._closing.is_closing():
+            return
         if self._last_word is not None:
-            self._refuse(self._last_word)
+            # In the next turn: the answer before it may be one of a batch that is being written.
+            self.loop.call_soon(self._say, self._last_word)
             return
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
@@ -274,11 +300,13 @@ class ServiceProtocol(HttpToolsProtocol):
 
     def _look_whether_idle(self) -> None:
         self.timeout_keep_alive_task = None
+        if self._closing.is_closing():
+            return
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0 or not self._is_answered() or self._phase != _IDLE:
             wait = left if left > 0 else max(1.0, self.timeout_keep_alive)
             self.timeout_keep_alive_task = self.loop.call_later(wait, self._look_whether_idle)
-        elif not self.transport.is_closing():
+        else:
             self.transport.close()
 
     def _unset_keepalive_if_required(self) -> None:
@@ -330,46 +358,55 @@ class ServiceProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, error: ConvserveError) -> None:
-        """Answer with an error where no other answer has begun, and close."""
-        self._phase = _IDLE
-        if self._closing.is_closing():
+        """What comes can't be read on. The request at hand gets `error`, in its turn and where it isn't answered yet;
+        then the connection ends.
+        """
+        if self._is_deaf or self._closing.is_closing():
             return
-        waits = self._is_waiting_for_body()
-        if not (waits or self._is_answered()):
-            # Whole requests came before: they get their answers first.
+        self._is_deaf = True
+        if self._phase == _BODY:
+            self._fail_body(error)
+        elif self._is_answered():
+            self._say(error)
+        else:
             self._last_word = error
-            self.transport.pause_reading()
-            return
+        self._phase = _IDLE
+
+    def _fail_body(self, error: ConvserveError) -> None:
+        """Who answers a request whose body won't be whole is the app, when it reads on: it knows what was asked, and
+        who may read the answer.
+        """
+        if isinstance(self._incoming, HotCycle):
+            body = self._incoming.give_back()
+            self.cycle = self._hot = None  # type: ignore[assignment]
+            self._begin_general()
+            self._incoming.add_body(body)
+        self.cycle.keep_alive = False
+        if self.cycle.response_complete:
+            self.end()
+        elif not self.cycle.response_started:
+            self._fault = self.scope, error
+            self.cycle.message_event.set()
+
+    def _say(self, error: ConvserveError) -> None:
+        """Answer what is no request that the app could be asked, and end."""
         exchange = self._journal.open("-", "-", "", "")  # what it is about may not be known, or not be HTTP
         exchange.code = error.code
         body = write_problem(error, "", exchange.request_id)
         status = HTTPStatus(error.status)
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {exchange.request_id}\r\n"
-            f"{self._cors(self.headers or ())}connection: close\r\n\r\n"
+            f"content-length: {len(body)}\r\nx-request-id: {exchange.request_id}\r\nconnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self._closing.write(head.encode() + body)
         self._journal.close(exchange, error.status)
-        if waits:  # the app learns that its client is gone
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        self._closing.close()
-
-    def _cors(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """The lines that let the page that asked read the answer; the app's middleware has no part in this one."""
-        origin = next((value.decode("latin-1") for name, value in headers if name == b"origin"), "")
-        if not origin or not {origin, "*"} & set(self._cors_origins):
-            return ""
-        return f"access-control-allow-origin: {origin}\r\nvary: Origin\r\n"
-
-    def _is_waiting_for_body(self) -> bool:
-        """Whether the request at hand waits for the rest of its body, unanswered."""
-        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
+        self.end()
 
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
+        if self._closing.lingers:
+            return  # it ends itself, soon
         if (self._is_answered() and self._phase == _IDLE) or not self._requests:
             self.transport.close()

@@ -58,6 +58,9 @@ class Connection(Protocol):
     def be_prompt(self) -> None:
         """Have writes sent at once from now on."""
 
+    def end(self) -> None:
+        """Nothing more will be written."""
+
     def on_response_complete(self) -> None:
         """The answer was written."""
 
@@ -177,6 +180,10 @@ class HotCycle:
             return body
         return None
 
+    def give_back(self) -> bytes:
+        """What came of a body that won't be whole: the general road answers."""
+        return b"".join(self._body)
+
     def abandon(self) -> None:
         """The client went away."""
         if self.response_complete:
@@ -242,7 +249,7 @@ class HotCycle:
         self._road.journal.close(self._exchange, status)
         if status:
             if not self.keep_alive:
-                self._connection.transport.close()
+                self._connection.end()
             self._connection.on_response_complete()
             if self._is_alone:
                 self._road.poll.note_answer(self._connection.loop)

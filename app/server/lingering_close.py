@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 
 LONGEST_S = 10.0
+# A client that sends nothing for so long has nothing more to send.
+QUIET_S = 1.0
 MOST_BYTES = 64_000_000
 
 
@@ -19,7 +21,9 @@ class LingeringClose:
         self._transport = transport
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
+        self._end = 0.0  # by the loop's clock
         self._left = MOST_BYTES
+        self._came = False  # anything since the timer was set
 
     @property
     def lingers(self) -> bool:
@@ -33,7 +37,7 @@ class LingeringClose:
         return self._timer is not None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Nothing more is written; the connection goes once the client has closed, or has had its time."""
+        """Nothing more is written; the connection goes once the client has closed, is quiet, or has had its time."""
         if self.is_closing():
             return
         if not self._transport.can_write_eof():  # TLS: closing says it to the other side
@@ -41,10 +45,12 @@ class LingeringClose:
             return
         self._transport.write_eof()
         self._transport.resume_reading()
-        self._timer = self._loop.call_later(LONGEST_S, self._transport.close)
+        self._end = self._loop.time() + LONGEST_S
+        self._timer = self._loop.call_later(QUIET_S, self._look)
 
     def drop(self, data: bytes) -> None:
         """What still came."""
+        self._came = True
         self._left -= len(data)
         if self._left < 0:
             self._transport.close()
@@ -53,3 +59,10 @@ class LingeringClose:
         """The connection is gone."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _look(self) -> None:
+        if not self._came or self._loop.time() > self._end:
+            self._transport.close()
+            return
+        self._came = False
+        self._timer = self._loop.call_later(QUIET_S, self._look)

@@ -26,6 +26,9 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# For clients that connected just before the end: a stopping server waits no longer for their TLS.
+_HANDSHAKE_S = 2.0
+
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -62,11 +65,16 @@ class DrainingServer(uvicorn.Server):
         waiting = [connection for listener in sockets or () for connection in _accept_all(listener)]
         for server in self.servers:
             server.close()
-        loop = asyncio.get_running_loop()
-        for connection in waiting:
-            await loop.connect_accepted_socket(self._make_protocol, connection)
+        await asyncio.gather(*map(self._take, waiting), return_exceptions=True)
         await super().shutdown(sockets)
         log.info("stopped")
+
+    async def _take(self, connection: socket.socket) -> None:
+        """Raises OSError where the client has gone, or takes too long over TLS."""
+        tls = self.config.ssl
+        patience = {} if tls is None else {"ssl_handshake_timeout": _HANDSHAKE_S}
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._make_protocol, connection, ssl=tls, **patience)
 
     def _make_protocol(self) -> asyncio.Protocol:
         """As uvicorn makes one for each connection that its listeners take."""
@@ -108,7 +116,6 @@ def make_server(
         journal=services.journal,
         # A recorded request is a span of the app's.
         road=HotRoad(services) if hot and not tracing.is_on() else None,
-        cors_origins=settings.cors_origins,
     )
     config = uvicorn.Config(
         app,

@@ -24,11 +24,15 @@ def serve(repository: Path) -> Callable[..., object]:
 
 
 @pytest.mark.parametrize(
-    ("sent", "setting"),
-    [(b"GET /health", "header_timeout_s"), (HEAD + WHITE[:9], "body_timeout_s"), (LIVE + b"GET /", "header_timeout_s")],
+    ("sent", "setting", "model"),
+    [
+        (b"GET /health", "header_timeout_s", ""),
+        (HEAD + WHITE[:9], "body_timeout_s", "tiny"),
+        (LIVE + b"GET /", "header_timeout_s", ""),
+    ],
     ids=["header", "body", "second header"],
 )
-def test_a_request_that_comes_too_slowly_is_408(serve: Callable, sent: bytes, setting: str) -> None:
+def test_a_request_that_comes_too_slowly_is_408(serve: Callable, sent: bytes, setting: str, model: str) -> None:
     with serve(**{setting: 0.1}) as port, connect(port) as client:
         client.sendall(sent)
         if sent.startswith(LIVE):
@@ -41,7 +45,8 @@ def test_a_request_that_comes_too_slowly_is_408(serve: Callable, sent: bytes, se
         assert client.recv(1) == b""
         with connect(port) as other:
             other.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert b'convserve_rejections_total{model="",reason="request_timeout"} 1' in read_answer(other)[2]
+            counted = f'convserve_rejections_total{{model="{model}",reason="request_timeout"}} 1'
+            assert counted.encode() in read_answer(other)[2]
 
 
 def test_a_connection_that_sends_nothing_is_closed_without_a_word(serve: Callable) -> None:

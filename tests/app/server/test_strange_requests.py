@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.catalog import Catalog
 from app.settings import Settings
 from tests.makers.artifacts import gray_image, make_artifact
 from tests.makers.raw_client import connect, read_to_end
@@ -90,6 +91,51 @@ def test_whole_requests_are_answered_before_what_is_no_http(port: int, request_:
     assert pipelined == [statuses[0]] * 3 + [400]
 
 
+CHUNKS = b"Transfer-Encoding: chunked"
+NO_CHUNK = b"5\r\nabcde\r\nzz\r\n"
+UNFINISHED = {
+    "a bad chunk": (post(NO_CHUNK, CHUNKS), [400]),
+    "a bad chunk behind its refusal": (post(NO_CHUNK, CHUNKS, path=b"/predict/nobody"), [404]),
+    "a bad chunk behind another request": (framed(WHITE, "length") + post(NO_CHUNK, CHUNKS), [200, 400]),
+    "half a body": (post(b"abc", b"Content-Length: 9"), [408]),
+    "half a body behind its refusal": (post(b"abc", b"Content-Length: 9", path=b"/predict/nobody"), [404]),
+    "half a body behind another request": (framed(WHITE, "length") + post(b"a", b"Content-Length: 9"), [200, 408]),
+}
+
+
+@pytest.mark.parametrize(("stream", "statuses"), UNFINISHED.values(), ids=UNFINISHED.keys())
+@pytest.mark.parametrize("hot", [True, False], ids=["fast", "general"])
+def test_a_request_whose_body_is_never_whole_gets_one_answer_and_counts_once(
+    repository: Path, stream: bytes, statuses: list[int], hot: bool
+) -> None:
+    settings = Settings(repository=repository, body_timeout_s=0.1)
+    catalog = Catalog(settings)
+    with serve_in_thread(settings, catalog=catalog, hot=hot) as port:
+        assert converse(port, stream) == statuses
+    counts = catalog.metrics.snapshot()["convserve_requests_total"]
+    models = ["" if status == 404 else "tiny" for status in statuses]
+    assert set(counts) == {(model, str(status)) for model, status in zip(models, statuses, strict=True)}
+    assert sum(figures[0] for figures in counts.values()) == len(statuses)
+
+
+def test_what_is_sent_behind_the_last_request_takes_no_answer_away(port: int) -> None:
+    for _ in range(5):
+        with connect(port) as client:
+            client.sendall(framed(WHITE, "length", b"Connection: close"))
+            for _ in range(20):
+                client.sendall(bytes(100_000))
+            assert read_to_end(client).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_trailer_is_no_header(port: int) -> None:
+    whole = post(b"%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(WHITE), WHITE, b"Host: a b\r\nX-Request-ID: late"), CHUNKS)
+    with connect(port) as client:
+        client.sendall(whole + LAST)
+        answer = read_to_end(client)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"200", b"200"]
+    assert b"late" not in answer
+
+
 HEADS = {
     "no host": (b"GET /models HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET /models HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
@@ -154,9 +200,10 @@ def test_a_page_may_read_that_it_was_too_slow(tmp_path: Path) -> None:
     with serve_in_thread(settings) as port:
         for origin, said in ((b"https://example.org", True), (b"https://else.org", False)):
             with connect(port) as client:
-                client.sendall(post(b"x", b"Origin: " + origin, b"Content-Length: 9"))
+                client.sendall(post(b"x", b"Origin: " + origin, b"Content-Length: 9", b"X-Request-ID: mine"))
                 answer = read_to_end(client)
             assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"x-request-id: mine\r\n" in answer
             assert (b"access-control-allow-origin: " + origin + b"\r\n" in answer) == said
 
 
