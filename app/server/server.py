@@ -53,6 +53,7 @@ class DrainingServer(uvicorn.Server):
         finally:
             for number in (*_STOP, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)  # to be told again changes nothing
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

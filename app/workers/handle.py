@@ -95,7 +95,8 @@ class WorkerHandle:
         try:
             self.process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(timeout_s + _PATIENCE_S):
-                return await self.process.wait()
+                status = await self.process.wait()
+                return 0 if status == -signal.SIGTERM else status  # it had not yet begun to serve
         except ProcessLookupError:
             return 0  # it was just being replaced
         except TimeoutError:
