@@ -32,7 +32,7 @@ def write_problem(error: ConvserveError, path: str, request_id: str) -> bytes:
 def problem_response(request: Request, error: ConvserveError) -> Response:
     exchange = exchange_of(request)
     exchange.code = error.code
-    body = write_problem(error, request.url.path, exchange.request_id)
+    body = write_problem(error, exchange.path, exchange.request_id)
     return Response(body, error.status, error.headers, media_type=MEDIA_TYPE)
 
 
@@ -51,15 +51,16 @@ async def _answer_own(request: Request, error: Exception) -> Response:
 async def _answer_http(request: Request, error: Exception) -> Response:
     """What starlette itself refuses: unknown paths, wrong methods, malformed requests."""
     assert isinstance(error, HTTPException)
+    exchange = exchange_of(request)
     if error.status_code == 404:
         return problem_response(
-            request, UnknownPath(f"there is nothing at {request.url.path[:200]}: /docs lists every address")
+            request, UnknownPath(f"there is nothing at {exchange.path[:200]}: /docs lists every address")
         )
     if error.status_code == 405:
-        headers = dict(error.headers or {})
-        allowed = headers.get("Allow", headers.get("allow", ""))
-        detail = f"{request.method} is not allowed at {request.url.path[:200]}, only {allowed}"
-        return problem_response(request, MethodNotAllowed(detail, headers=headers))
+        allowed = (error.headers or {}).get("Allow", "")
+        allowed = allowed.replace("GET", "GET, HEAD")
+        detail = f"{exchange.method} is not allowed at {exchange.path[:200]}, only {allowed}"
+        return problem_response(request, MethodNotAllowed(detail, headers={"Allow": allowed}))
     kind = BadRequest if error.status_code < 500 else Unavailable
     return problem_response(request, kind(str(error.detail)))
 

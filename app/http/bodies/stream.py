@@ -12,6 +12,10 @@ from app.errors import RequestTooLarge
 from app.settings import Settings
 from artifact.errors import BadRequest, ImageTooLarge, TooLarge, UnsupportedType
 
+# Bytes that are inflated at a time, and parts that a gzip body may have: each costs work, though it may hold nothing.
+_STEP = 1 << 14
+_MOST_MEMBERS = 10_000
+
 
 @dataclass(frozen=True)
 class BodyLimit:
@@ -73,27 +77,34 @@ class _Inflater:
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
-        self._begin()
+        # 32 + 15: zlib or gzip, told by the header ("deflate" means zlib's format in HTTP).
+        self._stream = zlib.decompressobj(32 + 15)
+        self._members = 1
 
-    def inflate(self, chunk: bytes, step: int = 1 << 16) -> Iterator[bytes]:
-        try:
-            while chunk:
-                if self._stream.eof:
-                    if self._encoding == "deflate":
-                        return  # what follows says nothing
-                    self._begin()  # gzip may have several members, one behind another (RFC 1952, 2.2)
-                yield self._stream.decompress(chunk, step)
-                chunk = self._stream.unconsumed_tail or self._stream.unused_data
-        except zlib.error as error:
-            raise self._damaged() from error
+    def inflate(self, chunk: bytes) -> Iterator[bytes]:
+        for start in range(0, len(chunk), _STEP):  # what is left behind a member is copied at its end
+            left = chunk[start : start + _STEP]
+            while left and (left := self._begin_member(left) if self._stream.eof else left):
+                try:
+                    yield self._stream.decompress(left, 1 << 16)
+                except zlib.error as error:
+                    raise self._damaged() from error
+                left = self._stream.unconsumed_tail or self._stream.unused_data
+
+    def _begin_member(self, left: bytes) -> bytes:
+        """gzip may have several members, one behind another (RFC 1952, 2.2), and zeros that fill up a block."""
+        if self._encoding == "deflate":
+            raise self._damaged()
+        if left := left.lstrip(b"\0"):
+            self._stream = zlib.decompressobj(16 + 15)
+            self._members += 1
+            if self._members > _MOST_MEMBERS:
+                raise BadRequest(f"the body has more than {_MOST_MEMBERS:,} gzip members, the limit: make it one")
+        return left
 
     def check_complete(self) -> None:
         if not self._stream.eof:
             raise self._damaged()
-
-    def _begin(self) -> None:
-        # 32 + 15: zlib or gzip, told by the header ("deflate" means zlib's format in HTTP).
-        self._stream = zlib.decompressobj(32 + 15)
 
     def _damaged(self) -> BadRequest:
         return BadRequest(f"the body is not the {self._encoding} that Content-Encoding says: compress it again")

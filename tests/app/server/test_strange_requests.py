@@ -189,6 +189,17 @@ def test_head_is_get_without_a_body(port: int) -> None:
     connection.close()
 
 
+def test_head_where_only_post_is_says_what_was_asked(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for method, path, allowed in (("HEAD", "/predict/tiny", "POST"), ("PUT", "/models/", "GET, HEAD")):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["allow"]) == (405, allowed)
+        if body := answer.read():
+            assert json.loads(body)["instance"] == "/models/"
+    connection.close()
+
+
 def test_a_slash_at_the_end_is_answered_and_not_redirected(port: int) -> None:
     assert converse(port, framed(WHITE, "length").replace(b"/predict/tiny", b"/predict/tiny/") + LAST) == [200, 200]
     assert converse(port, SMUGGLED.replace(b"/models", b"/models/") + LAST) == [200, 200]

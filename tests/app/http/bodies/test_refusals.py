@@ -198,12 +198,6 @@ def test_each_limit_gives_413_and_names_itself(
     assert client.post("/predict/tiny", content=WHITE).status_code == 200
 
 
-def test_a_compressed_body_is_inflated(client: TestClient) -> None:
-    for encoding, content in (("gzip", gzip.compress(WHITE)), ("deflate", zlib.compress(WHITE))):
-        response = client.post("/predict/tiny", **typed("image/png", content, **{"Content-Encoding": encoding}))
-        assert response.status_code == 200
-
-
 def test_an_unexpected_error_is_logged_and_answered_without_a_trace(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
