@@ -15,7 +15,7 @@ def main() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing was read yet that could be read again
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)
-    from app.cli import main as run  # takes a second
+    from app.cli.main import main as run  # takes a second
 
     return run()
 

@@ -146,13 +146,13 @@ def test_the_error_tree_knows_no_web_framework() -> None:
 
 
 def test_serving_in_a_fresh_process_loads_no_training_package() -> None:
-    loaded = load_afresh("app.main", "app.cli")
+    loaded = load_afresh("app.main", "app.cli.main")
     assert "fastapi" in loaded
     assert not loaded & (HEAVY | {"models", "export"})
 
 
 def test_the_supervisor_waits_for_nothing_that_only_its_workers_need() -> None:
-    loaded = load_afresh("app.cli", "app.workers.supervisor")
+    loaded = load_afresh("app.cli.main", "app.workers.supervisor")
     assert "pydantic" in loaded
     assert not loaded & {"fastapi", "starlette", "uvicorn", "onnxruntime", "numpy", "PIL"}
 

@@ -27,7 +27,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(module: str, tmp_path: Path) 
 @pytest.mark.parametrize("module", ["app", "export"])
 def test_another_pipe_that_breaks_is_a_failure(module: str) -> None:
     broken = {
-        "app": "import app.cli as cli; cli._models = fail; cli.main(['models'])",
+        "app": "import app.cli.main as cli; cli.models = fail; cli.main(['models'])",
         "export": "import export.cli.main as cli; cli._networks = fail; cli.main(['networks'])",
     }
     code = f"def fail(_):\n    raise BrokenPipeError\n{broken[module]}"

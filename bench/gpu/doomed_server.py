@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from app.cli import main
+from app.cli.main import main
 from bench.gpu.driver import Driver
 
 

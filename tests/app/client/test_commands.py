@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.cli import main
+from app.cli.main import main
 from tests.makers.artifacts import gray_image
 from tests.makers.waiting import wait_until
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
+from app.cli.main import main
 from app.client.sweep import Speed, draw_plot, write_table
 from tests.makers.pooled import make_pooled_artifact
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.admission.keys import hash_key
-from app.cli import main
+from app.cli.main import main
 from app.settings import find_sources
 
 

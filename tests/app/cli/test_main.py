@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
+from app.cli.main import main
 from tests.makers.artifacts import gray_image
 from tests.makers.running_server import run_serve
 

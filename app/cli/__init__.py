@@ -1,0 +1,1 @@
+"""The command convserve: words of the command line to calls. Nothing below knows of it."""

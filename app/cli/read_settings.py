@@ -1,0 +1,54 @@
+"""Settings from flags, a file and the environment; every way in which they can be wrong in one line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from app.cli.usage import UsageError
+from app.settings import Settings, load_settings
+
+
+def read_settings(flags: Sequence[str], file: Path | None) -> Settings:
+    """Settings, with every way in which they can be wrong as one UsageError of one line."""
+    try:
+        return load_settings(flags, file)
+    except ValidationError as error:
+        raise UsageError(_explain_setting(error.errors()[0])) from error
+    except SettingsError as error:
+        raise UsageError(_explain_parser(error)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from error
+
+
+def _explain_setting(error: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, without its value where that may be a key itself: it would be in every log."""
+    name, *_ = map(str, error["loc"])
+    where = ".".join(map(str, error["loc"]))
+    if name in ("api_keys", "admin_keys"):
+        return (
+            f"the setting {where} is no SHA-256 of a key (64 digits 0-9, a-f): `convserve key` makes a key for the "
+            "client and its hash for this setting"
+        )
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {where}: `convserve serve --help` lists them"
+    return f"the setting {where} is {error['input']!r}: {error['msg']}"
+
+
+def _explain_parser(error: SettingsError) -> str:
+    """What can't be read at all, without the values of flags that there aren't."""
+    message = str(error).removeprefix("error parsing CLI: ")
+    if message.startswith("error parsing value"):
+        return str(error.__cause__)
+    known, unknown, given = message.partition("unrecognized arguments: ")
+    if not unknown:
+        return message
+    flags = [word.partition("=")[0] for word in given.split() if word.startswith("-")]
+    return known + (f"there is no flag {', '.join(flags)}" if flags else "there is a value without a flag")

@@ -1,0 +1,140 @@
+"""`convserve serve`: what can't work is said before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from app.cli.read_settings import read_settings
+from app.cli.usage import UsageError
+from app.errors import DeviceUnavailable
+from app.settings import Settings, explain_passed_over, find_sources
+
+log = logging.getLogger(__name__)
+
+
+def serve(arguments: list[str]) -> int:
+    """Answer HTTP requests until a signal ends it. Raises UsageError."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--settings", type=Path)
+    own.add_argument("--show-settings", action="store_true")
+    known, flags = own.parse_known_args(arguments)
+    if "-h" in flags or "--help" in flags:
+        print(
+            "--settings FILE.toml reads settings from a file; the environment (CONVSERVE_NAME) and flags go before it\n"
+            "--show-settings prints every setting with its source and ends\n"
+        )
+    settings = read_settings(flags, known.settings)
+    passed_over = list(explain_passed_over(os.environ))
+    if known.show_settings:
+        for line in passed_over:
+            print(line, file=sys.stderr)
+        return _show_settings(settings, find_sources(flags, known.settings))
+    # Imported late: --help and usage errors answer without loading the server.
+    from app.observe.logs import set_up_logging
+
+    set_up_logging(settings.log_level, settings.log_format)
+    for line in passed_over:
+        log.warning("%s", line)
+    try:
+        return _serve_as_set(settings, lambda: read_settings(flags, known.settings))
+    except UsageError as error:
+        if settings.log_format != "json":
+            raise
+        log.error("%s", error)
+        return 2
+
+
+def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int:
+    """Raises UsageError where that can't be, and what `read_again` raises is told at SIGHUP."""
+    from app.server.sockets import address_of, open_socket
+
+    _check_device(settings)
+    _check_repository(settings)
+    _check_certificate(settings)
+
+    def read_aliases() -> dict[str, str] | None:
+        try:
+            return read_again().aliases
+        except UsageError as error:
+            log.error("the aliases stay as they are: %s", error)
+            return None
+
+    try:
+        listener = open_socket(settings.host, settings.port)
+    except OSError as error:
+        raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
+    log.info("serving %s at %s", settings.repository, address_of(listener, tls=settings.ssl_certfile is not None))
+    if settings.workers == 1:
+        from app.catalog.catalog import Catalog
+        from app.catalog.control import LocalControl
+        from app.main import create_app
+        from app.server.guard import UnsupportedServer
+        from app.server.server import serve
+
+        catalog = Catalog(settings)
+        control = LocalControl(settings, catalog)
+        try:
+            serve(create_app(settings, catalog, control), settings, control, listener, read_aliases)
+        except UnsupportedServer as error:
+            raise UsageError(str(error)) from error
+        return 0
+    from app.workers.supervisor import serve_with_workers
+
+    port = listener.getsockname()[1]
+    listener.close()  # it proved the address free; each worker has a socket of its own there
+    with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
+        return serve_with_workers(settings, port, read_aliases)
+
+
+def _check_repository(settings: Settings) -> None:
+    """A server doesn't start on a folder that isn't there; one that is empty may be filled later. Raises UsageError."""
+    from artifact.errors import ArtifactError
+    from artifact.layout import list_models
+
+    try:
+        if not list_models(settings.repository):
+            remedy = "fill it with convserve-export" + ("" if settings.poll_s else ", then send SIGHUP or set poll_s")
+            log.warning("the repository %s is empty: %s", settings.repository, remedy)
+    except ArtifactError as error:
+        raise UsageError(error.detail) from error
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Raises UsageError where https can't be served as set."""
+    from app.server.certificate import check_certificate
+
+    try:
+        check_certificate(settings.ssl_certfile, settings.ssl_keyfile)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_device(settings: Settings) -> None:
+    """A server that was told to use CUDA doesn't start without it. Raises UsageError."""
+    if not settings.device.startswith("cuda"):
+        return
+    import onnxruntime
+
+    from app.inference.devices import choose_devices
+
+    try:
+        choose_devices(settings.device, onnxruntime)
+    except DeviceUnavailable as error:
+        raise UsageError(
+            f"device {settings.device} can't be had: {error.detail}; install an NVIDIA driver and the gpu extra "
+            "instead of the cpu extra, or serve with --device cpu"
+        ) from error
+
+
+def _show_settings(settings: Settings, sources: dict[str, str]) -> int:
+    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in settings.model_dump(mode="json").items()]
+    wide, long = max(len(name) for name, _ in rows), max(min(len(value), 40) for _, value in rows)
+    for name, value in rows:
+        print(f"{name:<{wide}}  {value:<{long}}  {sources[name]}")
+    return 0
