@@ -8,12 +8,9 @@ functions on both.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sized
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol
 
 from app.admission.admission import Outcome, Ticket
 from app.admission.options import PredictOptions
@@ -26,43 +23,13 @@ from app.inference.attempt import Prediction
 from app.observe.access_log import Exchange
 from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll
+from app.server.interfaces import Connection
 from app.server.request_head import Head, HeadReader
 from artifact.errors import ConvserveError
 
 # Answers of larger batches are sent one right after another: with the writing of the next one in between, each would
 # find its client asleep again, and have to wake it.
 _FEW_ROWS = 8
-
-
-class Shared(Protocol):
-    """What a server's connections share."""
-
-    default_headers: list[tuple[bytes, bytes]]
-    """Of every answer; another list as soon as one of them changes."""
-
-
-class Connection(Protocol):
-    """What this road needs of the connection that a request came by."""
-
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-    draining: bool
-
-    @property
-    def connections(self) -> Sized:
-        """All of the server."""
-
-    @property
-    def server_state(self) -> Shared: ...
-
-    def be_prompt(self) -> None:
-        """Have writes sent at once from now on."""
-
-    def end(self) -> None:
-        """Nothing more will be written."""
-
-    def on_response_complete(self) -> None:
-        """The answer was written."""
 
 
 class HotRoad:

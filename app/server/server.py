@@ -19,9 +19,10 @@ from fastapi import FastAPI
 from app.catalog.control import LocalControl, ReadAliases
 from app.http.services import Services
 from app.observe import tracing
-from app.server.connection import Deadlines, ServiceProtocol
+from app.server.connection import ServiceProtocol
 from app.server.fast_path import HotRoad
 from app.server.guard import check_uvicorn
+from app.server.lasting_connection import Deadlines
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
