@@ -16,6 +16,7 @@ ConvserveError
 ├── UnsupportedCoding 501
 ├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed
 ├── DeadlineExceeded 504
+├── UnsupportedVersion 505
 ├── Unexpected 500
 └── ArtifactError (never reaches a client as such: the catalog keeps it as a model's reason)
     ├── DeviceUnavailable
@@ -124,6 +125,10 @@ class NotExplainable(InvalidParameter):
 
 class UnsupportedCoding(ConvserveError):
     status, code, title = 501, "unsupported_transfer_coding", "The transfer coding is not supported"
+
+
+class UnsupportedVersion(ConvserveError):
+    status, code, title = 505, "unsupported_http_version", "The version of HTTP is not supported"
 
 
 class Overloaded(ConvserveError):

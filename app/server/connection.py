@@ -11,12 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import MethodNotAllowed, RequestTooLarge
 from app.server.fast_path import HotCycle, HotRoad
-from app.server.head_check import check_head, without_upgrade
+from app.server.head_check import MOST_BYTES, check_head, check_size, measure, without_upgrade
 from app.server.interfaces import AppRequest, Incoming
 from app.server.lasting_connection import BODY, HEADER, IDLE, LastingConnection
 from artifact.errors import BadRequest, ConvserveError
-
-_MOST_HEADER_BYTES = 64_000
 
 
 class ServiceProtocol(LastingConnection):
@@ -29,6 +27,8 @@ class ServiceProtocol(LastingConnection):
         self._incoming: Incoming = self._for_app
         self._hot: HotCycle | None = None  # the last one on the hot road
         self._header_bytes = 0
+        self._first_bytes = 0  # with what the header began; what came before it may be among them
+        self._is_long = False  # what came may hold a header above the limit
         self._chunk = b""  # what is being parsed, while its first request may be one for the hot road
         self._is_prompt = False
         self._wants_upgrade = False  # the request whose head is being read
@@ -52,12 +52,17 @@ class ServiceProtocol(LastingConnection):
             return
         self._chunk = data if begins else b""
         before = self.phase, self.requests
+        self._is_long = self._first_bytes + self._header_bytes + len(data) > MOST_BYTES
         self._feed(data)
         # A header that began within these bytes, behind other requests maybe, is counted from the next ones on.
-        if self.phase == HEADER and before == (HEADER, self.requests) and self.parser is not None:
+        if self.phase == HEADER and before != (HEADER, self.requests):
+            self._first_bytes = len(data)
+        elif self.phase == HEADER and self.parser is not None:
             self._header_bytes += len(data)
-            if self._header_bytes > _MOST_HEADER_BYTES:
-                self.refuse(RequestTooLarge(f"the header has more than {_MOST_HEADER_BYTES:,} bytes, the limit"))
+            try:
+                check_size(self._header_bytes)
+            except RequestTooLarge as error:
+                self.refuse(error)
         self._chunk = b""
         self.watch()
 
@@ -125,7 +130,15 @@ class ServiceProtocol(LastingConnection):
                 raise MethodNotAllowed("CONNECT is not allowed: this is no proxy")
             self._wants_upgrade = True
             return
-        check_head(self.headers, self.parser.get_http_version())
+        try:
+            if self._is_long:
+                check_size(measure(self.url, self.headers))
+            check_head(self.headers, self.parser.get_http_version())
+        except ConvserveError:
+            given = next((value for name, value in self.headers if name == b"x-request-id"), b"")
+            path = self.url.partition(b"?")[0]
+            self.asked = self.parser.get_method().decode(), path.decode("latin-1"), given.decode("latin-1")
+            raise
         self.phase = BODY
         if (cycle := self._take_hot_road()) is not None:
             self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]

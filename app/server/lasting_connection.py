@@ -64,6 +64,8 @@ class LastingConnection(HttpToolsProtocol):
         self.requests = 0  # begun on this connection
         self.draining = False
         self.last_word: ConvserveError | None = None  # to be said once everything is answered
+        self.asked = "-", "-", ""
+        """Method, address and X-Request-ID of what `last_word` answers, which may not be HTTP."""
         self._watched: tuple[str, int] = (IDLE, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0  # by the loop's clock, while nothing is being asked
@@ -87,7 +89,7 @@ class LastingConnection(HttpToolsProtocol):
 
     def say(self, error: ConvserveError) -> None:
         """Answer what is no request that the app could be asked, and end."""
-        exchange = self._journal.open("-", "-", "", "")  # what it is about may not be known, or not be HTTP
+        exchange = self._journal.open(*self.asked, "")
         exchange.code = error.code
         body = write_problem(error, "", exchange.request_id)
         status = HTTPStatus(error.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import re
 import signal
@@ -27,7 +28,9 @@ SMUGGLED = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
 def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     repository = tmp_path_factory.mktemp("repository")
     make_artifact(repository)
-    settings = Settings(repository=repository, max_image_bytes=100_000, cors_origins=["https://example.org"])
+    settings = Settings(
+        repository=repository, max_image_bytes=100_000, cors_origins=["https://example.org"], access_log=True
+    )
     with serve_in_thread(settings, hot=request.param) as found:
         yield found
 
@@ -145,6 +148,8 @@ HEADS = {
     "a port that is none": (b"GET /models HTTP/1.1\r\nHost: x:y\r\n\r\n", 400),
     "a coding that isn't known": (post(b"0\r\n\r\n", b"Transfer-Encoding: gzip, chunked"), 501),
     "a coding alone": (post(b"", b"Transfer-Encoding: gzip"), 501),
+    "HTTP/2.0": (b"GET /models HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+    "HTTP/0.9": (b"GET /models HTTP/0.9\r\nHost: x\r\n\r\n", 505),
     "a prediction without a host": (framed(WHITE, "length").replace(b"Host: x\r\n", b""), 400),
 }
 
@@ -152,6 +157,20 @@ HEADS = {
 @pytest.mark.parametrize(("head", "status"), HEADS.values(), ids=HEADS.keys())
 def test_a_head_that_can_mean_anything_is_refused(port: int, head: bytes, status: int) -> None:
     assert converse(port, head + SMUGGLED) == [status]
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 20_000, 63_000])
+@pytest.mark.parametrize(("size", "status"), [(63_500, [200, 200]), (64_500, [413])])
+def test_the_limit_on_a_head_does_not_know_how_it_came(port: int, size: int, status: list[int], piece: int) -> None:
+    head = post(WHITE, b"X: " + bytes(size).replace(b"\0", b"x"), b"Content-Length: %d" % len(WHITE))
+    assert converse(port, head + LAST, piece) == status
+
+
+def test_what_is_refused_by_its_head_is_logged_by_its_own_name(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "convserve.access")
+    assert converse(port, b"GET /models?a HTTP/1.1\r\nX-Request-ID: mine\r\n\r\n") == [400]
+    (record,) = [record for record in caplog.records if record.name == "convserve.access"]
+    assert (record.fields["method"], record.fields["path"], record.fields["request_id"]) == ("GET", "/models", "mine")
 
 
 @pytest.mark.parametrize("host", [b"x", b"example.org:8000", b"127.0.0.1", b"[::1]:80", b"", b"a_b", b"x%41"])
