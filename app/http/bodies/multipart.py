@@ -51,6 +51,9 @@ class FormReader:
             )
         except MultipartError as error:
             raise BadForm(f"the form's boundary can't be used: {error}") from error
+        self._opening = b"\r\n--" + self._parser.boundary
+        self._preamble: bytearray | None = bytearray(b"\r\n")
+        """The end of what came before the first boundary, which says nothing; None behind it."""
 
     @property
     def options(self) -> dict[str, str]:
@@ -61,6 +64,10 @@ class FormReader:
         """Take the next bytes. Raises BadForm, TooManyImages, ImageTooLarge at the byte that shows it."""
         if self._parser.closed:
             return  # what follows the last boundary says nothing
+        if self._preamble is not None:
+            chunk = self._skip_preamble(chunk)
+        if not chunk:
+            return  # to the parser it would be the end
         try:
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):
@@ -77,6 +84,23 @@ class FormReader:
         except MultipartError as error:
             raise BadForm("the form ends before its last boundary: send it again, whole") from error
         return [bytes(image) for image in self._images]
+
+    def _skip_preamble(self, chunk: bytes) -> bytes:
+        """What begins with the first boundary: at the start, or of a line. The parser's own search takes what looks
+        like it within a line for an error, but not where it comes in pieces.
+        """
+        assert self._preamble is not None
+        if len(self._preamble) == 2 and chunk.startswith(self._opening[2:]):
+            self._preamble = None
+            return chunk
+        self._preamble += chunk
+        start = self._preamble.find(self._opening)
+        if start < 0:
+            del self._preamble[: -len(self._opening)]
+            return b""
+        found = bytes(self._preamble[start + 2 :])
+        self._preamble = None
+        return found
 
     def _begin_part(self, part: MultipartSegment) -> None:
         self._text = None

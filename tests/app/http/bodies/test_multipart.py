@@ -34,6 +34,7 @@ WHOLE = {
     "text before the first boundary": form(FILE + b"\r\n" + DATA, before=b"This is a form.\r\n"),
     "an empty line before the first boundary": form(FILE + b"\r\n" + DATA, before=b"\r\n"),
     "an empty line and text before it": form(FILE + b"\r\n" + DATA, before=b"\r\nThis is a form.\r\n"),
+    "a boundary within a line before it": form(FILE + b"\r\n" + DATA, before=b"x--b\r\n" + FILE + b"\r\n"),
     "text behind the last boundary": form(FILE + b"\r\n" + DATA, end=b"--b--\r\nThat was a form.\r\n"),
     "no line end behind the last boundary": form(FILE + b"\r\n" + DATA, end=b"--b--"),
     "a folded header": form(b'Content-Disposition: form-data;\r\n name="file";\r\n\tfilename="a"\r\n\r\n' + DATA),
