@@ -91,7 +91,7 @@ class LastingConnection(HttpToolsProtocol):
         """Answer what is no request that the app could be asked, and end."""
         exchange = self._journal.open(*self.asked, "")
         exchange.code = error.code
-        body = write_problem(error, "", exchange.request_id)
+        body = write_problem(error, "" if exchange.path == "-" else exchange.path, exchange.request_id)
         status = HTTPStatus(error.status)
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"

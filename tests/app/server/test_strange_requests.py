@@ -168,7 +168,10 @@ def test_the_limit_on_a_head_does_not_know_how_it_came(port: int, size: int, sta
 
 def test_what_is_refused_by_its_head_is_logged_by_its_own_name(port: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "convserve.access")
-    assert converse(port, b"GET /models?a HTTP/1.1\r\nX-Request-ID: mine\r\n\r\n") == [400]
+    with connect(port) as client:
+        client.sendall(b"GET /models?a HTTP/1.1\r\nX-Request-ID: mine\r\n\r\n")
+        problem = json.loads(read_to_end(client).partition(b"\r\n\r\n")[2])
+    assert (problem["status"], problem["instance"], problem["request_id"]) == (400, "/models", "mine")
     (record,) = [record for record in caplog.records if record.name == "convserve.access"]
     assert (record.fields["method"], record.fields["path"], record.fields["request_id"]) == ("GET", "/models", "mine")
 
