@@ -16,6 +16,7 @@ from PIL import Image
 
 from artifact.card import Decode
 from artifact.errors import UnsupportedType
+from artifact.images.containers.jpeg import pad_scans
 from artifact.images.contents import Contents, damaged
 from artifact.images.frame import Pixels
 
@@ -28,7 +29,6 @@ _PADDED = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _MOST_PADDING = 32
 # turbojpeg has names for the usual samplings alone.
 _UNUSUAL = "subsampling"
-_END = b"\xff\xd9"
 
 
 def is_fast(contents: Contents) -> bool:
@@ -80,7 +80,7 @@ def _decode_unusual(contents: Contents, factor: int) -> Pixels:
     """By Pillow, which fills with gray what is missing: but the pixels of whole scans don't depend on what follows."""
     noise = np.random.default_rng(0).integers(0, 255, 4096, np.uint8).tobytes()
     data = contents.data
-    one, other = (_load(whole, contents, factor) for whole in (data, data.replace(_END, noise + _END, 1)))
+    one, other = (_load(whole, contents, factor) for whole in (data, pad_scans(data, noise)))
     if not np.array_equal(one, other):
         raise damaged("JPEG", len(data), "a scan ends early")
     return one

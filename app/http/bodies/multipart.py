@@ -103,6 +103,8 @@ class FormReader:
         return found
 
     def _begin_part(self, part: MultipartSegment) -> None:
+        if any("\n" in value for _, value in part.headerlist):  # the parser sees it only where it comes in pieces
+            raise BadForm("the form can't be read: a line of a part's header ends without a carriage return")
         self._text = None
         self._is_image = _is_file(part) or holds_image(part.content_type or "")
         if self._is_image:

@@ -93,6 +93,21 @@ def read_jpeg(data: bytes, limits: Limits) -> Contents:
     return Contents("JPEG", clean, orientation, frame.width, frame.height, channels, scans, is_plain)
 
 
+def pad_scans(data: bytes, padding: bytes) -> bytes:
+    """The JPEG `data` with `padding` behind what each scan holds: where all of a scan is there, it changes no pixel."""
+    pieces: list[bytes] = []
+    run, place = 0, 2
+    while place + 4 <= len(data) and data[place + 1] != _END:
+        is_scan = data[place + 1] == _SCAN
+        place += 2 + int.from_bytes(data[place + 2 : place + 4])
+        if is_scan:
+            behind = _BEHIND_SCAN.search(data, place)
+            place = behind.start() if behind else len(data)
+            pieces += (data[run:place], padding)
+            run = place
+    return b"".join((*pieces, data[run:]))
+
+
 def _read_frame(data: bytes, place: int, end: int, limits: Limits) -> Frame:
     depth, height, width, components = _FRAME.unpack_from(data, place + 4)
     if depth != 8:

@@ -77,6 +77,10 @@ def test_an_unusual_sampling_is_decoded_as_pillow_does() -> None:
     np.testing.assert_array_equal(
         np.asarray(open_image(unusual()).image), np.asarray(Image.open(io.BytesIO(unusual())))
     )
+    for ended in (b"\xff\x01", b"\xff\xc4\0\x02", b"\xff\xd9"):
+        data = unusual(20)
+        with pytest.raises(UndecodableImage, match="a scan ends early"):
+            open_image(data[:-2] + ended + b"some more" + data[-2:])
     for blocks in (1, 20, 60):
         with pytest.raises(UndecodableImage, match="a scan ends early"):
             open_image(unusual(blocks))

@@ -69,6 +69,7 @@ BROKEN = {
     "no last boundary": form(FILE + b"\r\n" + DATA, end=b""),
     "cut within a header": form(FILE + b"\r\n" + DATA)[:30],
     "line feeds alone": form(FILE + b"\r\n" + DATA).replace(b"\r\n", b"\n"),
+    "a line feed within a header": form(FILE.replace(b";", b"\n;", 1) + b"\r\n" + DATA),
     "no disposition": form(b"Content-Type: image/png\r\n\r\n" + DATA),
     "a header that is none": form(b"hello\r\n" + FILE + b"\r\n" + DATA),
     "a header of 20 kB": form(b"X-Note: " + b"x" * 20_000 + b"\r\n" + FILE + b"\r\n" + DATA),
