@@ -41,6 +41,10 @@ class ServiceProtocol(LastingConnection):
         if self._hot is not None:
             self._hot.abandon()
         super().connection_lost(exc)
+        # What leads back here would keep the connection, and what it holds, until the garbage collector comes by.
+        self.app = self._service
+        self.cycle = self._hot = None  # type: ignore[assignment]
+        del self._for_app, self._incoming
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf or self.closing.lingers:

@@ -75,15 +75,20 @@ class FormReader:
                 elif event is not None:
                     self._add_data(event)
         except MultipartError as error:
-            raise BadForm(f"the form can't be read: {error}") from error
+            raise BadForm(f"the form can't be read: {error}") from self._forget(error)
 
     def finish(self) -> list[bytes]:
         """The images, after the last byte. Raises BadForm for a form that goes on."""
         try:
             self._parser.close()
         except MultipartError as error:
-            raise BadForm("the form ends before its last boundary: send it again, whole") from error
+            raise BadForm("the form ends before its last boundary: send it again, whole") from self._forget(error)
         return [bytes(image) for image in self._images]
+
+    def _forget(self, error: MultipartError) -> MultipartError:
+        """The error alone: the parser keeps it, and its traceback leads to all that the form holds, and back."""
+        self._parser.error = None
+        return error.with_traceback(None)
 
     def _skip_preamble(self, chunk: bytes) -> bytes:
         """What begins with the first boundary: at the start, or of a line. The parser's own search takes what looks
