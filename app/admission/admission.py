@@ -81,20 +81,20 @@ class Ticket:
         """What serves the request."""
         self.terms: Terms
         """What it asks for of that model."""
-        self._aim(self._resolve())
+        self._aim()
 
     def ask(self, asked: Asked) -> None:
         """The body asks for more than the address did. Raises as `admit` does."""
         if asked is not self._asked:
             self._asked = asked
-            self._aim(self._resolve())
+            self._aim()
 
     def begin(self, timeout_s: float | None = None) -> None:
         """The body is here. Where the model was replaced while it came in, another is chosen. `timeout_s` is for
         bodies that say it themselves. Raises as `admit` does.
         """
         if not self.model.batcher.accepts_rows:
-            self._aim(self._resolve())
+            self._aim()
         self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
@@ -117,7 +117,7 @@ class Ticket:
         Raises as `begin` and `reserve` do; then `settle` is not called.
         """
         self.begin(timeout_s)
-        self._places = places = self.reserve(len(images))
+        self._places = places = self.model.batcher.reserve(len(images), self.deadline)
         self._settle = settle
         model, decoder = self.model, self._admission.decoder
         if len(images) == 1:
@@ -151,11 +151,9 @@ class Ticket:
         if self._places is not None:
             self._places.release()
 
-    def _resolve(self) -> LoadedModel:
-        return self._admission.catalog.resolve(self._name, self._asked.version)
-
-    def _aim(self, model: LoadedModel) -> None:
-        self.model = model
+    def _aim(self) -> None:
+        """At what serves such a request now."""
+        self.model = model = self._admission.catalog.resolve(self._name, self._asked.version)
         self._exchange.concerns(model.name, model.meters)
         self.terms = self._asked.fit(model)
 
@@ -166,7 +164,12 @@ class Ticket:
             self._end([outcome for outcome in self._outcomes if outcome is not None])
 
     def _take_only(self, outcome: Prediction | Exception) -> None:
-        self._end([outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)])
+        if isinstance(outcome, Prediction):  # then its place was used
+            settle, self._settle = self._settle, None
+            if settle is not None:
+                settle([outcome])
+        else:
+            self._end([outcome if isinstance(outcome, ConvserveError) else self._explain(outcome)])
 
     def _end(self, outcomes: list[Outcome]) -> None:
         if self._places is not None:

@@ -95,8 +95,9 @@ class Places(Generic[Row, Out]):
 
     def release(self) -> None:
         """Give back the places that weren't used."""
-        self._queue.release(self._left)
-        self._left = 0
+        if self._left:
+            left, self._left = self._left, 0
+            self._queue.release(left)
 
     def __enter__(self) -> Self:
         return self

@@ -65,13 +65,14 @@ class ModelTable:
         """
         if self._closing:
             raise Draining("the server is shutting down: try again")
-        name, pinned = self._follow(name or self._default_name())
+        name, pinned = self._traffic.follow(name or self._default_name())
         version = version or pinned
         versions = self._models.get(name, {})
         if version is None and len(versions) == 1:
             (only,) = versions.values()
             if only.model is not None:
                 return only.model
+        self.check_known(name)
         if version is not None and version not in versions:
             raise UnknownVersion(self._explain_unknown_version(name, version))
         candidates = [versions[version]] if version is not None else self.versions(name)

@@ -53,6 +53,7 @@ class Journal:
     def __init__(self, metrics: Metrics, access_log: bool) -> None:
         self._metrics = metrics
         self._access_log = access_log
+        self._answered: dict[tuple[str, int], list[float]] = {}  # the series of each model and status
         # A random prefix and a counter: unique over processes, and 20 times cheaper than a UUID for each request.
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
@@ -68,7 +69,11 @@ class Journal:
     def close(self, exchange: Exchange, status: int) -> None:
         """It was answered with `status`; one that nobody waited for has status 0."""
         seconds, model = time.perf_counter() - exchange.started, exchange.model
-        self._metrics.add("convserve_requests_total", model, str(status or _NOBODY))
+        answered = self._answered.get((model, status))
+        if answered is None:
+            answered = self._metrics.series("convserve_requests_total", model, str(status or _NOBODY))
+            self._answered[model, status] = answered
+        answered[0] += 1
         if status >= 400:
             self._metrics.add("convserve_rejections_total", model, exchange.code or str(status))
         if exchange.counts is not None:

@@ -47,10 +47,5 @@ def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, ter
 
 def _write_classes(model: LoadedModel, ranked: Sequence[tuple[int, float]]) -> str:
     prefixes = model.class_prefixes
-    return ",".join([f"{prefixes[index]}{_number(probability)}}}" for index, probability in ranked])
-
-
-def _number(probability: float) -> str:
-    """Seven digits, which are all that a float32 holds; recognizably not a whole number."""
-    text = f"{probability:.7g}"
-    return text if "." in text or "e" in text else text + ".0"
+    # Seven digits are all that a float32 holds. Without a type the format never gives a whole number.
+    return ",".join([f"{prefixes[index]}{probability:.7}}}" for index, probability in ranked])

@@ -14,6 +14,7 @@ from artifact.images.metadata import UPRIGHT, find_orientation, read_exif
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">I4sIIBBBBB")
 _CHUNK = struct.Struct(">I4s")
+_CHECKSUM = struct.Struct(">I")
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _PIXELS = frozenset((b"IHDR", b"tRNS", b"IDAT"))
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
@@ -38,19 +39,19 @@ def read_png(data: bytes, limits: Limits) -> Contents:
     if (length, kind, compression, filtering) != (13, b"IHDR", 0, 0) or color not in _SAMPLES or not width * height:
         raise damaged("PNG", len(data), "its header is none")
     check_pixels(width, height, limits)
-    place, run, parts, has_data, is_transparent = 8, 0, 0, False, False
+    size, place, run, parts, has_data, is_transparent = len(data), 8, 0, 0, False, False
     kept: list[bytes] = []  # what stands before `run`, where everything that stays begins that isn't in here
     exif, most = b"", limits.max_parts
     texts: dict[bytes, bytes] = {}
-    while place + 8 <= len(data):
+    while place + 8 <= size:
         length, kind = _CHUNK.unpack_from(data, place)
         end = place + 12 + length
         parts += 1
         if parts > most:
             check_parts(parts, "chunks", limits)
         if kind in _PIXELS or (kind == b"PLTE" and color == _PALETTE):
-            if end > len(data) or zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
-                raise damaged("PNG", len(data), f"its chunk {kind.decode()} ends early or has a wrong checksum")
+            if end > size or (zlib.crc32(data[place + 4 : end - 4]),) != _CHECKSUM.unpack_from(data, end - 4):
+                raise damaged("PNG", size, f"its chunk {kind.decode()} ends early or has a wrong checksum")
             if kind == b"IDAT":
                 has_data = True
             if kind != b"tRNS" or (not has_data and length >= _TRANSPARENCY.get(color, length + 1)):
