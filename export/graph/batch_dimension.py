@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.graph.edits import add_constant
+from export.graph.edits import add_constant, rename_in_nodes, walk_graphs
 
 INPUT = "image"
 
@@ -30,11 +30,13 @@ def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
     for value in (*freed.graph.input, *freed.graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    shapes = {node.input[1] for node in freed.graph.node if node.op_type == "Reshape"}
-    constants = [tensor for tensor in freed.graph.initializer if tensor.name in shapes]
+    graphs = list(walk_graphs(freed.graph))
+    nodes = [node for graph in graphs for node in graph.node]
+    shapes = {node.input[1] for node in nodes if node.op_type == "Reshape" and len(node.input) > 1}
+    constants = [tensor for graph in graphs for tensor in graph.initializer if tensor.name in shapes]
     constants += [
         attribute.t
-        for node in freed.graph.node
+        for node in nodes
         if node.op_type == "Constant" and node.output[0] in shapes
         for attribute in node.attribute
         if attribute.name == "value"
@@ -53,13 +55,9 @@ def pad_rows(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], size: int) -> 
     `nodes` are the graph's, from `image` to its outputs. Blank rows fill the batch up, and are cut from every output.
     """
     whole, rows = "batch/whole", "batch/rows"
-    for node in nodes:
-        for names in (node.input, node.output):
-            for position, name in enumerate(names):
-                if name == INPUT:
-                    names[position] = whole
-                elif name in {output.name for output in graph.output}:
-                    names[position] = f"batch/{name}"
+    rename_in_nodes(nodes, INPUT, whole)
+    for output in graph.output:
+        rename_in_nodes(nodes, output.name, f"batch/{output.name}")
     zero, one = add_constant(graph, "batch/zero", np.int64([0])), add_constant(graph, "batch/one", np.int64([1]))
     sides = add_constant(graph, "batch/sides", np.int64([0, 0, 0, 0]))
     others = add_constant(graph, "batch/others", np.int64([0, 0, 0]))

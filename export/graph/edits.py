@@ -1,4 +1,7 @@
-"""Small changes to an ONNX graph that know nothing of images or classes: find, rename, add, drop."""
+"""Small changes to an ONNX graph that know nothing of images or classes: find, rename, add, drop.
+
+A node may hold graphs of its own (the bodies of If, Loop and Scan), which read tensors of the graphs around them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,34 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
+
+from export.errors import ConversionError
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs inside a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def walk_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph itself, and every graph inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for body in bodies(node):
+            yield from walk_graphs(body)
+
+
+def reads(node: onnx.NodeProto) -> set[str]:
+    """The tensors that a node needs, those included that its bodies take from around them."""
+    found = set(node.input)
+    for body in bodies(node):
+        inside = {output.name for output in body.output}.union(*(reads(inner) for inner in body.node))
+        own = {value.name for value in (*body.input, *body.initializer)}
+        found |= inside - own.union(*(inner.output for inner in body.node))
+    return found - {""}  # an input that is left out
 
 
 def producer(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
@@ -28,27 +59,41 @@ def add_constant(graph: onnx.GraphProto, name: str, value: npt.NDArray[np.generi
     return name
 
 
-def free_names(graph: onnx.GraphProto, names: Iterable[str]) -> None:
-    """Tensors that the network itself calls by one of our names get another."""
-    for name in names:
-        rename(graph, name, f"network/{name}")
+def free_names(graph: onnx.GraphProto, exact: Iterable[str], prefixes: tuple[str, ...]) -> None:
+    """Tensors that the network itself calls by one of our names, or as ours begin, get another."""
+    taken = {name for part in walk_graphs(graph) for name in _names(part)}
+    for name in sorted(name for name in taken if name in exact or name.startswith(prefixes)):
+        new = f"network/{name}"
+        while new in taken:
+            new = f"network/{new}"
+        taken.add(new)
+        rename(graph, name, new)
 
 
 def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Call a tensor otherwise, wherever it stands."""
-    for field in _name_fields(graph):
-        for position, name in enumerate(field):
-            if name == old:
-                field[position] = new
-    for entry in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
-        if entry.name == old:
-            entry.name = new
+    """Call a tensor otherwise, wherever it stands. `new` must be free, or the name of the same tensor."""
+    for part in walk_graphs(graph):
+        rename_in_nodes(part.node, old, new)
+        for entry in (*part.initializer, *part.input, *part.output, *part.value_info):
+            if entry.name == old:
+                entry.name = new
 
 
-def _name_fields(graph: onnx.GraphProto) -> Iterator[list[str]]:
+def rename_in_nodes(nodes: Iterable[onnx.NodeProto], old: str, new: str) -> None:
+    """Call a tensor otherwise where these nodes and their bodies read or give it."""
+    for node in nodes:
+        for field in (node.input, node.output):
+            for position, name in enumerate(field):
+                if name == old:
+                    field[position] = new
+        for body in bodies(node):
+            rename(body, old, new)
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    yield from (value.name for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
     for node in graph.node:
-        yield node.input
-        yield node.output
+        yield from (*node.input, *node.output)
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
@@ -58,7 +103,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):  # nodes stand in topological order
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(node.input)
+            needed |= reads(node)
     nodes = kept[::-1]
     constants = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
@@ -67,9 +112,12 @@ def drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put every node behind those that it reads, as ONNX demands and not every tool leaves it."""
+    """Put every node behind those that it reads, as ONNX demands and not every tool leaves it.
+
+    Raises ConversionError where nodes wait for each other.
+    """
     makers = {name: position for position, node in enumerate(graph.node) for name in node.output}
-    waiting = [{makers[name] for name in node.input if name in makers} for node in graph.node]
+    waiting = [{makers[name] for name in reads(node) if name in makers} for node in graph.node]
     readers: dict[int, list[int]] = {}
     for position, needed in enumerate(waiting):
         for maker in needed:
@@ -80,6 +128,12 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
             waiting[reader].discard(position)
             if not waiting[reader]:
                 ready.append(reader)
+    if len(ready) < len(graph.node):
+        stuck = next(node for node, needed in zip(graph.node, waiting, strict=True) if needed)
+        raise ConversionError(f"the graph's nodes stand in a circle: {stuck.op_type} {stuck.name!r} waits for itself")
     nodes = [graph.node[position] for position in ready]
     del graph.node[:]
     graph.node.extend(nodes)
+    for node in graph.node:
+        for body in bodies(node):
+            sort_nodes(body)

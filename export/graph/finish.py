@@ -56,7 +56,7 @@ def finish_graph(
     finished = onnx.ModelProto()
     finished.CopyFrom(model)
     graph = finished.graph
-    free_names(graph, RESERVED)
+    free_names(graph, RESERVED, OURS)
     source, result = graph.input[0].name, graph.output[0].name
     width = output_width(finished)
     simplify_flatten(graph)
@@ -139,14 +139,3 @@ def _pixel_nodes(
         nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
         current = output
     return nodes
-
-
-def producer(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    return next((node for node in graph.node if name in node.output), None)
-
-
-def see_through(graph: onnx.GraphProto, name: str, also: tuple[str, ...] = ()) -> str:
-    """The tensor behind nodes that change no value: Identity, Dropout, and those named."""
-    while (node := producer(graph, name)) is not None and node.op_type in ("Identity", "Dropout", *also):
-        name = node.input[0]
-    return name

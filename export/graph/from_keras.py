@@ -9,6 +9,7 @@ import keras
 import onnx
 
 from export.errors import ConversionError
+from export.graph.edits import walk_graphs
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.graph.network import Network, only_output
 from export.graph.tf2onnx_patches import tf2onnx_at_work, write_erfc
@@ -69,8 +70,9 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
 
 def _inline_weights(model: onnx.ModelProto, data: dict[str, bytes]) -> None:
     """Put tensors that tf2onnx keeps beside the graph back into it: an artifact's graph is one file."""
-    tensors = [*model.graph.initializer]
-    for node in model.graph.node:
+    graphs = list(walk_graphs(model.graph))
+    tensors = [tensor for graph in graphs for tensor in graph.initializer]
+    for node in (node for graph in graphs for node in graph.node):
         tensors.extend(attribute.t for attribute in node.attribute if attribute.HasField("t"))
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
