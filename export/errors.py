@@ -12,6 +12,7 @@ ExportError          exit status 1
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -47,3 +48,17 @@ def near_miss(word: str, known: Iterable[str]) -> str:
     """For the end of a complaint about an unknown word: the nearest known one as a question, else nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def reason(error: BaseException) -> str:
+    """What a library said first, whole and in one line.
+
+    Without what libraries put around it: the places in the code that TensorFlow's tracing lists before it, Keras' list
+    of a call's arguments behind it and the whole configuration of what it couldn't build, colors.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    if text.startswith("in user code:"):
+        text = re.split(r'File "[^"]*", line \d+.*\n.*\n', text)[-1].strip().partition(": ")[2] or text
+    text = text.partition("Arguments received by")[0].rpartition("Exception encountered: ")[2]
+    text = " ".join(re.sub(r"\{.{200,}\}", "{...}", text, flags=re.DOTALL).split())
+    return text if text and not isinstance(error, KeyError) else f"{type(error).__name__} {text}".strip()

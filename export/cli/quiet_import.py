@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 
+from export.errors import UsageError
+
 
 def load_keras() -> None:
-    """Import Keras and its backend with the process's standard error turned off.
+    """Import Keras and its backend with the process's standard error turned off, and take channels to be last.
 
-    TensorFlow's C++ side writes there before any of its log levels is read. What it raises is raised here as well.
+    TensorFlow's C++ side writes there before any of its log levels is read. Raises UsageError where the backend that
+    KERAS_BACKEND or keras.json names isn't installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        import keras  # noqa: F401
+        import keras
+    except ModuleNotFoundError as error:
+        raise UsageError(_explain(error)) from error
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+    # keras.json may say otherwise; a file's layers hold their own format, and networks by name are made for the last.
+    keras.config.set_image_data_format("channels_last")
+
+
+def _explain(error: ModuleNotFoundError) -> str:
+    backend = os.environ.get("KERAS_BACKEND")
+    if error.name == "keras" or (backend is None and error.name == "tensorflow"):
+        return f"{error.name} is not installed: the export stage needs it, pip install 'convserve[export]'"
+    where = f"KERAS_BACKEND={backend}" if backend else f"the backend of {os.environ.get('KERAS_HOME', '~/.keras')}"
+    return f"{where} needs {error.name}, which is not installed: install it, or unset the backend for TensorFlow"

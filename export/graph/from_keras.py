@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import onnx
 
-from export.errors import ConversionError
+from export.errors import ConversionError, reason
 from export.graph.edits import walk_graphs
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.graph.network import Network, only_output
@@ -49,9 +49,9 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
                 custom_op_handlers={"Erfc": (write_erfc, [])},
             )
     except ConversionError as error:
-        raise ConversionError(_own_words(error)) from error
+        raise ConversionError(reason(error)) from error
     except Exception as error:  # tf2onnx and TensorFlow raise errors of many kinds for what they can't trace
-        raise ConversionError(f"{model.name} can't be converted to ONNX: {_first_line(error)}") from error
+        raise ConversionError(f"{model.name} can't be converted to ONNX: {reason(error)}") from error
     if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
         raise ConversionError(f"{model.name} can't be converted to ONNX: {complaints[0]}")
     _inline_weights(converted, storage.name_to_tensor_data)
@@ -94,17 +94,3 @@ def _inline_captures(model: onnx.ModelProto, captures: Iterable[tuple[Any, Any]]
 def _name_batch(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-
-
-def _first_line(error: Exception) -> str:
-    text = _own_words(error)
-    return next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-
-
-def _own_words(error: Exception) -> str:
-    """An error's message without the places in the code that TensorFlow's tracing puts before it."""
-    text = str(error)
-    if not text.startswith("in user code:"):
-        return text
-    last = [line.strip() for line in text.splitlines() if line.strip()][-1]
-    return last.partition(": ")[2] or last

@@ -9,10 +9,12 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import URLError
 
+import h5py
 import keras
 
-from export.errors import ConversionError, DataError, UsageError
+from export.errors import ConversionError, DataError, UsageError, reason
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,15 @@ def build_application(
     shape = (*size, 3) if size is not None else None
     try:
         model = build(weights="imagenet" if weights == "imagenet" else None, classes=classes, input_shape=shape)
-    except Exception as error:
-        if weights != "imagenet" or "URL fetch failure" not in str(error):
-            raise ConversionError(f"{name} can't be built: {error}") from error
-        raise DataError(_explain_download(name, str(error))) from error
+    except Exception as error:  # Keras raises errors of many kinds, and a download's in a bare Exception
+        if weights == "imagenet" and isinstance(error.__cause__ or error.__context__, URLError):
+            raise DataError(_explain_download(name, str(error))) from error
+        if weights == "imagenet" and (halves := _half_downloaded()):
+            raise DataError(
+                f"{name}: {halves[0]} is damaged, a download that was broken off: delete that file, and the same "
+                "command downloads it again"
+            ) from error
+        raise ConversionError(f"{name} can't be built: {reason(error)}") from error
     if weights not in (None, "imagenet"):
         load_weights(model, Path(weights))
     return model
@@ -179,25 +186,42 @@ def load_weights(model: keras.Model, file: Path) -> None:
             warnings.simplefilter("always")
             model.load_weights(file)
     except Exception as error:  # Keras raises errors of many kinds for weights that don't fit
-        raise UsageError(f"--weights {file} don't fit {model.name}: {_explain_misfit(str(error))}") from error
+        raise UsageError(f"--weights {file} don't fit {model.name}: {_explain_misfit(error)}") from error
     if left := [str(warning.message) for warning in caught if "retain" in str(warning.message)]:
         raise UsageError(f"--weights {file} fill only a part of {model.name}: {left[0].splitlines()[0]}")
 
 
-def _explain_misfit(text: str) -> str:
+def _explain_misfit(error: Exception) -> str:
+    text = str(error)
     shapes = re.findall(r"\((?:\d+, ?)*\d+,?\)", text)
     if len(shapes) >= 2 and "shape" in text.lower():
         named = re.search(r"(?:path=|for weight )([\w/]+)", text)
         where = f"{named[1]} is" if named else "a weight is"
         return f"{where} {shapes[0]}, in the file {shapes[1]} (other classes or another input? --labels, --size)"
-    return next((line.strip() for line in text.splitlines() if line.strip()), "the file can't be read")
+    return reason(error)
+
+
+def _weights_folder() -> Path:
+    from keras.src.backend.config import keras_home
+
+    return Path(keras_home()) / "models"
+
+
+def _half_downloaded() -> list[Path]:
+    return [file for file in sorted(_weights_folder().glob("*.h5")) if not _opens(file)]
+
+
+def _opens(file: Path) -> bool:
+    try:
+        h5py.File(file).close()
+    except OSError:
+        return False
+    return True
 
 
 def _explain_download(name: str, text: str) -> str:
-    from keras.src.backend.config import keras_home
-
     file = re.search(r"/([^/\s]+\.h5)", text)
-    folder = Path(keras_home()) / "models"
+    folder = _weights_folder()
     named = folder / file[1] if file else folder
     return (
         f"{name}: its ImageNet weights are not here and can't be downloaded: lay the file {named} by hand, "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from export.errors import ConversionError, UsageError
+from export.errors import ConversionError, UsageError, reason
+from export.sources.keras2.load import load_keras2_file
+from export.sources.keras2.record import FileRecord, read_record
 from export.sources.user_code import Definitions
 from models.depth import deep_recursion
 from models.walk import walk_layers
@@ -26,12 +27,23 @@ def load_keras_file(file: Path, definitions: Definitions | None = None, *, unsaf
     """
     import models.registry  # noqa: F401  the layers that our own definitions registered
 
+    if not file.exists():
+        raise ConversionError(f"{file} does not exist")
+    record = read_record(file)
+    if record.config is None:
+        raise ConversionError(
+            f"{file} holds only weights, no network: save the whole of it with model.save('{file.stem}.keras'), or "
+            f"give the weights to a network by its name, NETWORK --weights {file}"
+        )
     scope = definitions.scope() if definitions is not None else contextlib.nullcontext()
-    try:
-        with deep_recursion(), scope:
-            model = keras.models.load_model(file, compile=False, safe_mode=not unsafe)
-    except Exception as error:  # Keras raises errors of many kinds for files that it can't open
-        raise ConversionError(_explain(file, error, definitions)) from error
+    with deep_recursion(), scope:
+        if record.keras2:
+            model = load_keras2_file(file, record)
+        else:
+            try:
+                model = keras.models.load_model(file, compile=False, safe_mode=not unsafe)
+            except Exception as error:  # Keras raises errors of many kinds for files that it can't open
+                raise ConversionError(_explain(file, record, error, definitions, unsafe)) from error
     if not isinstance(model, keras.Model):
         raise ConversionError(f"{file} holds a {type(model).__name__}, not a Keras model")
     compute_in_float32(model)
@@ -94,18 +106,35 @@ def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]]:
     return [tuple(shape)]
 
 
-def _explain(file: Path, error: Exception, definitions: Definitions | None) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    if not file.exists():
-        return f"{file} does not exist"
-    if file.suffix == ".keras" and not zipfile.is_zipfile(file):
-        return f"{file} is no Keras file (no zip archive): save the model again with model.save('{file.stem}.keras')"
-    if "ambda" in str(error) and "unsafe" in str(error).lower():
+def _explain(file: Path, record: FileRecord, error: Exception, definitions: Definitions | None, unsafe: bool) -> str:
+    """By what the file holds: code that isn't trusted, classes that nobody defines; else Keras' own words."""
+    if not unsafe and any(part["class_name"] == "__lambda__" or _is_old_lambda(part) for part in record.objects()):
         return f"{file} holds a Lambda layer, which runs code from that file: if you trust it, say --unsafe"
-    if "locate class" in str(error) or "Unknown layer" in str(error) or "custom" in str(error).lower():
-        named = re.search(r"(?:locate class|Unknown layer:) '(\w+)'", str(error))
-        what = f"the definition of {named[1]}" if named else "definitions"
-        missing = f"{definitions.file} doesn't define it" if definitions else "name the Python file with --code FILE.py"
-        return f"{file} needs {what}, which it doesn't contain: {missing}"
-    return f"{file} can't be loaded: {text}"
+    if missing := [name for part in record.objects() if (name := _custom_name(part)) is not None]:
+        remedy = f"{definitions.file} doesn't define it" if definitions else "name the Python file with --code FILE.py"
+        if missing[0] == "preprocess_input":  # which family's arithmetic it was, the file doesn't say
+            remedy += ", such as one that says `from keras.applications.mobilenet_v2 import preprocess_input`"
+        return f"{file} needs the definition of {missing[0]}, which it doesn't contain: {remedy}"
+    return f"{file} can't be loaded: {reason(error)}"
+
+
+def _is_old_lambda(part: dict[str, Any]) -> bool:
+    """A Lambda layer with code as HDF5 files hold it: a list of the code, its defaults and its closure."""
+    return part["class_name"] == "Lambda" and isinstance(part["config"].get("function"), list)
+
+
+def _custom_name(part: dict[str, Any]) -> str | None:
+    """The class or function that a part of a configuration needs, where neither Keras nor --code has it."""
+    function = part["class_name"] == "function"  # which Keras keeps by its bare name
+    name = part["config"] if function else part["class_name"]
+    if not isinstance(name, str) or name.startswith("__"):
+        return None
+    if not function and str(part.get("module") or "").partition(".")[0] in ("keras", "builtins"):
+        return None
+    registered = name if function else part.get("registered_name") or name
+    if keras.saving.get_registered_object(registered) or name.rpartition(">")[2] in keras.saving.get_custom_objects():
+        return None
+    known = (keras, keras.layers, keras.initializers, keras.regularizers, keras.constraints, keras.activations)
+    if "module" not in part and (name == "Functional" or any(hasattr(home, name) for home in known)):
+        return None
+    return name.rpartition(">")[2]

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from export.errors import ConversionError, UsageError
+from export.errors import ConversionError, UsageError, reason
 from export.graph.batch_dimension import fixed_batch
 from export.graph.edits import producer, see_through
 from export.graph.finish import Layout
@@ -32,7 +32,7 @@ class OnnxFile:
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no public class
-            raise ConversionError(f"{file} can't be loaded by ONNX Runtime: {_first_line(error)}") from error
+            raise ConversionError(f"{file} can't be loaded by ONNX Runtime: {reason(error)}") from error
 
     def __call__(self, pixels: npt.NDArray[np.float32], training: bool = False) -> Any:
         """float32 [n, h, w, c] to outputs [n, k]; a fixed batch is filled up with the last row."""
@@ -59,7 +59,7 @@ def read_onnx(file: Path) -> onnx.ModelProto:
         missing = Path(error.filename).name if error.filename else "a file of external data"
         raise ConversionError(f"{file}: {missing} does not exist: lay it beside the model") from error
     except Exception as error:  # protobuf and the checker raise errors of many kinds
-        raise ConversionError(f"{file} is no valid ONNX file: {_first_line(error)}") from error
+        raise ConversionError(f"{file} is no valid ONNX file: {reason(error)}") from error
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if opset < OLDEST_OPSET:
         raise ConversionError(
@@ -144,7 +144,3 @@ def _squeeze_output(model: onnx.ModelProto) -> None:
     del model.graph.output[:]
     rows = batch if batch is not None else "batch"
     model.graph.output.append(helper.make_tensor_value_info(flat, TensorProto.FLOAT, [rows, dims[1].dim_value]))
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

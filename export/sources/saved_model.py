@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.errors import ConversionError, UsageError
+from export.errors import ConversionError, UsageError, reason
 from export.sources.keras_file import choose_size
 
 MARKER = "saved_model.pb"
@@ -26,8 +26,7 @@ class SavedModel:
             # Kept for as long as the function is used: its variables belong to the object.
             self._loaded = tf.saved_model.load(str(folder))
         except Exception as error:  # TensorFlow raises errors of many kinds for damaged folders
-            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise ConversionError(f"{folder} can't be loaded as a SavedModel: {first}") from error
+            raise ConversionError(f"{folder} can't be loaded as a SavedModel: {reason(error)}") from error
         self._function = _choose_signature(self._loaded, folder, signature)
         self._input, self._spec = _read_input(self._function, self.name)
         outputs = self._function.structured_outputs

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from artifact.card import read_card
 from export.cli.main import main
 from export.data.preprocessing import preset, reference
-from export.errors import UsageError
+from export.errors import DataError, UsageError
 from export.report.calibration import softmax
+from export.sources import applications
 from export.sources.applications import APPLICATIONS, build_application
 from export.sources.keras_file import prepares_pixels
 from export.sources.random_weights import fit_random_weights
@@ -125,3 +128,16 @@ def test_the_real_mobilenet_file_fills_keras_own_definition(mobilenet_file: Path
     assert (card.network.weights, card.preprocessing.name, card.image.fit) == (mobilenet_file.name, "tf", "crop")
     assert card.labels[207] == "golden retriever"
     assert not card.proof.fitted_random_weights
+
+
+def test_half_downloaded_weights_name_the_file_to_delete(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(applications, "_weights_folder", lambda: tmp_path)
+    monkeypatch.setattr("keras.applications.MobileNetV2", _read_file(tmp_path / "mobilenet_v2.h5"))
+    (tmp_path / "mobilenet_v2.h5").write_bytes(b"x" * 5000)
+    with pytest.raises(DataError, match=r"mobilenet_v2\.h5 is damaged, .* delete that file"):
+        build_application("mobilenet_v2", "imagenet")
+
+
+def _read_file(file: Path) -> Callable[..., object]:
+    """Stands in for a network whose weights are there already, as Keras reads them."""
+    return lambda **options: h5py.File(file)

@@ -102,7 +102,46 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(
 def test_a_file_that_is_no_keras_file_is_named(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pets.keras").write_text("hello")
     assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
-    assert "no zip archive" in capsys.readouterr().err
+    assert "neither a zip archive" in capsys.readouterr().err
+
+
+def test_weights_without_a_network_are_told_what_they_lack(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_network(layers.Dense(3)).save_weights(tmp_path / "pets.weights.h5")
+    assert convert(tmp_path / "pets.weights.h5", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
+    assert "holds only weights, no network: save the whole of it with model.save(" in last_error(capsys)
+
+
+def test_what_a_layers_own_code_says_is_kept(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    standardize = layers.Lambda(eval("lambda x: tf.image.per_image_standardization(x)"))
+    small_network(layers.Dense(3), inside=(standardize,)).save(tmp_path / "pets.keras")
+    options = ["--labels", labels, "--preprocessing", "none", "--unsafe"]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 1
+    assert "name 'tf' is not defined" in last_error(capsys)
+
+
+def test_a_repository_that_cannot_be_written_is_said_before_the_file_is_opened(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "repository").write_text("a file")
+    (tmp_path / "pets.keras").write_text("hello")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
+    assert "repository: File exists" in last_error(capsys)
+
+
+def test_preprocess_input_in_a_lambda_layer_is_asked_for_by_an_advice_that_works(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = layers.Lambda(keras.applications.mobilenet_v2.preprocess_input)
+    small_network(layers.Dense(3), inside=(known,)).save(tmp_path / "pets.keras")
+    options = ["--labels", labels, "--preprocessing", "none"]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 1
+    error = last_error(capsys)
+    assert "needs the definition of preprocess_input" in error
+    code = tmp_path / "code.py"
+    code.write_text(error.partition("`")[2].partition("`")[0])
+    assert convert(tmp_path / "pets.keras", tmp_path, *options, "--code", str(code)) == 0
 
 
 def test_a_detection_network_is_refused(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:

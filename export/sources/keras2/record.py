@@ -1,0 +1,63 @@
+"""What a Keras file says of itself, before anything is built: who wrote it, its configuration, its classes."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from export.errors import ConversionError, reason
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """`config` is the network's {"class_name": ..., "config": ...}; None where the file holds weights alone."""
+
+    version: str
+    config: dict[str, Any] | None
+
+    @property
+    def keras2(self) -> bool:
+        """Standalone Keras 1 and 2 wrote their version as well; files without one are older."""
+        return not self.version.startswith("3.")
+
+    def objects(self) -> Iterator[dict[str, Any]]:
+        """Every serialized object in the configuration: layers, activations, initializers, ..."""
+        return _objects(self.config)
+
+
+def read_record(file: Path) -> FileRecord:
+    """Raises ConversionError where `file` is neither a zip archive of Keras nor HDF5, by what lies in it."""
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                version = json.loads(archive.read("metadata.json")).get("keras_version", "")
+                return FileRecord(version, json.loads(archive.read("config.json")))
+        with h5py.File(file) as content:
+            config = content.attrs.get("model_config")
+            return FileRecord(_text(content.attrs.get("keras_version", "")), json.loads(config) if config else None)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ConversionError(
+            f"{file} is no Keras file, neither a zip archive of model.save nor HDF5 ({reason(error)}): "
+            f"save the model again with model.save('{file.stem}.keras')"
+        ) from error
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _objects(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict):
+        if isinstance(part.get("class_name"), str):
+            yield part
+        for value in part.values():
+            yield from _objects(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _objects(value)
