@@ -14,7 +14,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "JPEG": Format("JPEG", "image/jpeg", (".jpg", ".jpeg")),  # a phone's two-picture MPO opens as JPEG
+    "JPEG": Format("JPEG", "image/jpeg", (".jpg", ".jpeg", ".jfif")),  # a phone's two-picture MPO opens as JPEG
     "PNG": Format("PNG", "image/png", (".png",)),
     "WEBP": Format("WebP", "image/webp", (".webp",)),
     "GIF": Format("GIF", "image/gif", (".gif",)),

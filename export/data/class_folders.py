@@ -1,7 +1,7 @@
 """Any folder of class folders as a data set: its split, its check for damaged files.
 
 pets/cat/*.jpg  pets/dog/*.jpg                     a split is made: a fifth of each class to test on
-pets/train/cat/*.jpg ...  pets/test/cat/*.jpg ...  the folder's own split (val, valid or validation do as well)
+pets/train/cat/*.jpg ...  pets/test/cat/*.jpg ...  the folder's own split (export/data/folder_layout.py: other names)
 """
 
 from __future__ import annotations
@@ -16,21 +16,16 @@ import numpy as np
 from artifact.errors import ConvserveError
 from artifact.images.decode import open_image
 from artifact.images.formats import IMAGE_SUFFIXES
+from export.data.folder_layout import LeftOut, find_images, read_layout, visible_folders
 from export.data.holdout import hold_out
 from export.data.samples import FileSamples
 from export.errors import DataError
 from export.progress import Progress, say
 
-TEST_FOLDERS = ("test", "val", "valid", "validation")
 TEST_SHARE = 0.2
 
 File = tuple[Path, int]
 """An image and its class."""
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Every image file below `folder`, by its suffix, in a fixed order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def read_class_folders(
@@ -38,23 +33,28 @@ def read_class_folders(
 ) -> tuple[tuple[str, ...], FileSamples, FileSamples, str]:
     """Class names, training and test samples of a folder of class folders, and how it was split.
 
-    Where there is no split and the network has not `seen` any of these images, all of them are test samples.
+    Where there is no split and the network has not `seen` any of these images, all of them are test samples; classes
+    without images are kept then.
 
     Raises DataError for fewer than two classes, and (unless `skip_damaged`, which leaves them out) for classes without
     images and images that can't be decoded: it lists both.
     """
-    train, own = _own_split(folder)
+    layout, left_out = read_layout(folder), LeftOut()
+    train, own = layout.train, layout.test
     names = _class_names(train)
-    trained, tested = _label(train, names), _label(own, names) if own is not None else []
+    trained = _label(train, names, left_out)
+    tested = _label(own, names, left_out) if own is not None else []
+    left_out.tell(folder)
     damaged = _find_damaged([path for path, _ in trained + tested])
     trained = [file for file in trained if file[0] not in damaged]
     tested = [file for file in tested if file[0] not in damaged]
     empty = _find_empty(names, trained)
     untested = [name for name in _find_empty(names, tested) if name not in empty] if own is not None else []
-    _report(folder, damaged, empty, untested, skip_damaged)
-    labels = tuple(name for name in names if name not in empty)
-    if len(labels) < 2:
-        raise DataError(f"{folder}: only {len(labels)} classes hold images: a classifier needs at least 2")
+    _report(folder, damaged, empty, untested, skip_damaged, seen)
+    filled = tuple(name for name in names if name not in empty)
+    if len(filled) < 2:
+        raise DataError(f"{folder}: only {len(filled)} classes hold images: a classifier needs at least 2")
+    labels = filled if seen else names  # a network that is measured here knows the empty class
     trained, tested = _relabel(trained, names, labels), _relabel(tested, names, labels)
     if own is None and not seen:
         return labels, _samples(trained), _samples(trained), "all of it to test on"
@@ -66,7 +66,7 @@ def read_class_folders(
     return labels, _samples(trained), _samples(tested), split
 
 
-def _report(folder: Path, damaged: set[Path], empty: list[str], untested: list[str], skip: bool) -> None:
+def _report(folder: Path, damaged: set[Path], empty: list[str], untested: list[str], skip: bool, seen: bool) -> None:
     """Say what is left out, or raise DataError that lists it all."""
     found = []
     if damaged:
@@ -79,31 +79,31 @@ def _report(folder: Path, damaged: set[Path], empty: list[str], untested: list[s
         raise DataError(f"{folder}: {'; '.join(found)}. Remove or fill them, or go on without them with --skip-damaged")
     if damaged:
         say(f"left out {len(damaged)} damaged images: {_list(damaged)}")
-    if empty:
+    if empty and seen:
         say(f"left out {len(empty)} classes without images: {', '.join(empty)}")
+    elif empty:
+        say(f"no images of {', '.join(empty)}: their accuracy stays unknown")
     if untested:
         say(f"no test images of {', '.join(untested)}: their accuracy stays unknown")
 
 
-def _own_split(folder: Path) -> tuple[Path, Path | None]:
-    """The folders to train and to test on; None for the latter where a split must be made."""
-    if not (folder / "train").is_dir():
-        return folder, None
-    for name in TEST_FOLDERS:
-        if (folder / name).is_dir():
-            return folder / "train", folder / name
-    raise DataError(f"{folder} has train/ but none of {', '.join(f'{name}/' for name in TEST_FOLDERS)}")
-
-
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."))
+    names = tuple(entry.name for entry in visible_folders(folder))
     if len(names) < 2:
         raise DataError(f"{folder} has {len(names)} class folders: a classifier needs at least 2, one a class")
     return names
 
 
-def _label(folder: Path, names: tuple[str, ...]) -> list[File]:
-    return [(path, index) for index, name in enumerate(names) for path in find_images(folder / name)]
+def _label(folder: Path, names: tuple[str, ...], left_out: LeftOut) -> list[File]:
+    """The images of each class; those that lie elsewhere are told."""
+    files = [(path, index) for index, name in enumerate(names) for path in find_images(folder / name, left_out)]
+    for entry in visible_folders(folder):
+        if entry.name not in names and (count := len(find_images(entry))):
+            say(f"left out {count:,} images in {folder.name}/{entry.name}/: no class to train on is called so")
+    loose = [entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in IMAGE_SUFFIXES]
+    if loose:
+        say(f"left out {len(loose):,} images that lie in {folder.name}/ itself: an image's folder names its class")
+    return files
 
 
 def _find_empty(names: tuple[str, ...], files: list[File]) -> list[str]:

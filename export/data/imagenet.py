@@ -18,7 +18,7 @@ import numpy.typing as npt
 from artifact.card import ImagePolicy
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
-from export.data.class_folders import find_images
+from export.data.folder_layout import find_images
 from export.data.labels import imagenet_synsets
 from export.data.samples import FileSamples, Labels, Samples
 from export.errors import DataError

@@ -11,6 +11,7 @@ from PIL import Image
 
 from artifact.images.formats import IMAGE_SUFFIXES
 from export.data.datasets import load_dataset
+from export.data.folder_layout import LeftOut, find_images
 from export.data.labels import describe_difference, match_labels
 from export.data.samples import BytesSamples, FileSamples, relabel
 from export.errors import DataError
@@ -49,7 +50,9 @@ def dataset_images(
 
 
 def folder_images(folder: Path) -> ProofImages:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    left_out = LeftOut()
+    files = find_images(folder, left_out)
+    left_out.tell(folder)
     if not files:
         raise DataError(f"--images {folder}: no image files there ({', '.join(IMAGE_SUFFIXES)})")
     samples = FileSamples(files, np.full(len(files), -1))

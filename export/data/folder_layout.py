@@ -1,0 +1,104 @@
+"""What lies where in a folder of images: which folders are splits, which are classes, what is no image.
+
+Folders are called as people call them: train or training; test, testing, val, valid or validation; in any case. Hidden
+files and folders (.ipynb_checkpoints, ._photo.jpg) are passed over on every level. Nothing is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from artifact.images.formats import IMAGE_SUFFIXES
+from export.errors import DataError
+from export.progress import say
+
+TRAINING = ("train", "training")
+TESTING = ("test", "testing", "val", "valid", "validation")
+"""In the order in which they are preferred."""
+CONVERTIBLE = (".heic", ".heif")
+
+
+@dataclass
+class LeftOut:
+    """What a folder holds and no data set takes: counted here, and told once."""
+
+    hidden: int = 0
+    """Images in hidden folders, or hidden themselves."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Files that are no images, by their suffix."""
+
+    def tell(self, folder: Path) -> None:
+        found = [
+            f"{count:,} {suffix or 'without suffix'}"
+            + (" (not decoded here: convert them to JPEG)" if suffix in CONVERTIBLE else "")
+            for suffix, count in sorted(self.others.items())
+        ]
+        if self.hidden:
+            found.append(f"{self.hidden:,} hidden images")
+        if found:
+            say(f"left out in {folder}: {', '.join(found)}")
+
+
+def find_images(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
+    """Every image file below `folder`, by its suffix, in a fixed order; `left_out` counts the other files."""
+    images = []
+    for place, _, names in os.walk(folder):
+        hidden = any(part.startswith(".") for part in Path(place).relative_to(folder).parts)
+        for name in names:
+            suffix = Path(name).suffix.lower()
+            if not hidden and not name.startswith(".") and suffix in IMAGE_SUFFIXES:
+                images.append(Path(place, name))
+            elif left_out is not None and suffix in IMAGE_SUFFIXES:
+                left_out.hidden += 1
+            elif left_out is not None and not hidden and not name.startswith("."):
+                left_out.others[suffix] += 1
+    return sorted(images)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folder that holds the class folders to train on, and the one to test on; None where a split must be made."""
+
+    train: Path
+    test: Path | None
+
+
+def read_layout(folder: Path) -> Layout:
+    """Raises DataError where there are splits to test on, but none to train on."""
+    inside = visible_folders(folder)
+    training = [entry for entry in inside if entry.name.lower() in TRAINING and _holds_classes(entry)]
+    testing = sorted(
+        (entry for entry in inside if entry.name.lower() in TESTING),
+        key=lambda entry: TESTING.index(entry.name.lower()),
+    )
+    others = [entry for entry in inside if entry not in training + testing and find_images(entry)]
+    if not training:
+        if testing and not others and all(map(_holds_classes, testing)):
+            names = ", ".join(entry.name for entry in testing)
+            raise DataError(
+                f"{folder} has {names} but no folder called train: name the folder of class folders, {testing[0]}"
+            )
+        return Layout(folder, None)
+    train = training[0]
+    classes = {entry.name for entry in visible_folders(train)}
+    labeled = [entry for entry in testing if classes & {inner.name for inner in visible_folders(entry)}]
+    if not labeled and others:  # car/, plane/ and train/: a class of that name
+        return Layout(folder, None)
+    for entry in [*testing, *others, *training[1:]]:
+        if entry not in labeled[:1] and (count := len(find_images(entry))):
+            what = "not used" if entry in labeled or entry in others else "without class folders of the training's"
+            say(f"left out {count:,} images in {entry.name}/: {what}")
+    return Layout(train, labeled[0] if labeled else None)
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether a folder holds folders of images, and no images beside them."""
+    own = any(entry.suffix.lower() in IMAGE_SUFFIXES and entry.name[0] != "." for entry in folder.iterdir())
+    return not own and any(find_images(entry) for entry in visible_folders(folder))
