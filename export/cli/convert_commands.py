@@ -50,7 +50,7 @@ def add_adopt(commands: Any) -> None:
     parser = commands.add_parser(
         "adopt",
         help="take somebody's ONNX classifier into a repository, with pixel arithmetic and softmax put inside",
-        description="Adopt an ONNX file: float32 images in (NCHW or NHWC, any opset from 11, fixed or dynamic batch), "
+        description="Adopt an ONNX file: float32 images in (NCHW or NHWC, any opset from 7, fixed or dynamic batch), "
         "logits or probabilities out. The arithmetic on pixels, the layout and the softmax are put into its graph, and "
         "the result is proved against the untouched file. Say --labels, and the arithmetic by --mean and --std or by "
         "--preprocessing.",
@@ -95,6 +95,7 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
         decode=options.decode,
         reduced_decode=options.reduced_decode,
         head=None if options.head == "auto" else options.head,
+        output=options.output,
         images=options.images,
         dataset=options.dataset,
         skip_damaged=options.skip_damaged,

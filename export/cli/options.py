@@ -67,6 +67,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--head", choices=("auto", *get_args(Head)), default="auto", help="what the last layer gives (default: auto)"
     )
+    group.add_argument("--output", metavar="NAME", help="which of several outputs is the classifier's")
     images = group.add_mutually_exclusive_group()
     images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
     images.add_argument("--dataset", metavar="D", help="a data set for the proof and the accuracy")

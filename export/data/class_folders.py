@@ -15,8 +15,7 @@ import numpy as np
 
 from artifact.errors import ConvserveError
 from artifact.images.decode import open_image
-from artifact.images.formats import IMAGE_SUFFIXES
-from export.data.folder_layout import LeftOut, find_images, read_layout, visible_folders
+from export.data.folder_layout import LeftOut, count_loose, find_images, read_layout, visible_folders
 from export.data.holdout import hold_out
 from export.data.samples import FileSamples
 from export.errors import DataError
@@ -44,6 +43,8 @@ def read_class_folders(
     names = _class_names(train)
     trained = _label(train, names, left_out)
     tested = _label(own, names, left_out) if own is not None else []
+    if train != folder:
+        count_loose(folder, left_out)
     left_out.tell(folder)
     damaged = _find_damaged([path for path, _ in trained + tested])
     trained = [file for file in trained if file[0] not in damaged]
@@ -100,9 +101,7 @@ def _label(folder: Path, names: tuple[str, ...], left_out: LeftOut) -> list[File
     for entry in visible_folders(folder):
         if entry.name not in names and (count := len(find_images(entry))):
             say(f"left out {count:,} images in {folder.name}/{entry.name}/: no class to train on is called so")
-    loose = [entry for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in IMAGE_SUFFIXES]
-    if loose:
-        say(f"left out {len(loose):,} images that lie in {folder.name}/ itself: an image's folder names its class")
+    count_loose(folder, left_out)
     return files
 
 

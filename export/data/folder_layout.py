@@ -74,6 +74,8 @@ def read_layout(folder: Path) -> Layout:
         (entry for entry in inside if entry.name.lower() in TESTING),
         key=lambda entry: TESTING.index(entry.name.lower()),
     )
+    if not training and not testing:
+        return Layout(folder, None)
     others = [entry for entry in inside if entry not in training + testing and find_images(entry)]
     if not training:
         if testing and not others and all(map(_holds_classes, testing)):
@@ -92,6 +94,18 @@ def read_layout(folder: Path) -> Layout:
             what = "not used" if entry in labeled or entry in others else "without class folders of the training's"
             say(f"left out {count:,} images in {entry.name}/: {what}")
     return Layout(train, labeled[0] if labeled else None)
+
+
+def count_loose(folder: Path, left_out: LeftOut) -> None:
+    """What lies beside the folders of classes or splits: images are told at once, hidden ones and others counted."""
+    images = [file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES]
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name.startswith("."):
+            left_out.hidden += len(find_images(entry))
+        elif entry.is_file() and not entry.name.startswith(".") and entry not in images:
+            left_out.others[entry.suffix.lower()] += 1
+    if images:
+        say(f"left out {len(images):,} images that lie in {folder.name}/ itself: an image's folder names its class")
 
 
 def visible_folders(folder: Path) -> list[Path]:

@@ -15,11 +15,10 @@ from onnx import TensorProto, helper
 
 from artifact.card import ImagePolicy, Preprocessing
 from artifact.classifier import Classifier
-from export.errors import ConversionError
-from export.graph.batch_dimension import pad_rows
+from export.errors import ConversionError, reason
+from export.graph.batch_dimension import pad_rows, simplify_flatten
 from export.graph.edits import add_constant, drop_unused, free_names
 from export.graph.features import expose_features
-from export.graph.flatten import simplify_flatten
 from export.graph.head import Head, head_nodes, output_width
 
 Layout = Literal["nhwc", "nchw"]
@@ -85,7 +84,7 @@ def finish_graph(
     try:
         onnx.checker.check_model(finished, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(f"the converted graph is not valid ONNX: {error}") from error
+        raise ConversionError(f"the converted graph is not valid ONNX: {reason(error)}") from error
     return FinishedGraph(finished, energy, classifier)
 
 

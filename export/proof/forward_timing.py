@@ -13,10 +13,12 @@ from artifact.card import ImagePolicy
 from artifact.images.frame import Pixels
 from export.data.preprocessing import preset, reference
 from export.errors import UsageError
+from export.graph.boundary import settle_boundary
 from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.graph.head import Head
+from export.graph.network import try_shape
 from export.progress import Progress, say
 from export.proof import runtime
 from export.proof.operations import read_operations
@@ -24,8 +26,9 @@ from export.proof.timing import BURN_IN, time_by_turns
 from export.report import plots
 from export.sources.applications import build_application
 from export.sources.by_name import build_network
-from export.sources.find import LoadOptions, identify, trained_file
+from export.sources.find import LoadOptions, identify
 from export.sources.keras_file import load_keras_file, read_input_shape
+from export.sources.run_folder import trained_file
 from export.sources.saved_model import SavedModel
 from models.depth import deep_recursion
 
@@ -85,7 +88,7 @@ def time_network(
     bound = model.batch if isinstance(model, SavedModel) else None
     if bound is not None and bound != batch_size:
         raise UsageError(f"--batch-size {batch_size}: {model.name} takes batches of {bound} and no other")
-    network = keras_to_onnx(model, shape, bound)
+    network = settle_boundary(keras_to_onnx(model, shape, bound), try_shape(model, shape, bound or 2))
     policy = ImagePolicy(height=height, width=width, channels=channels)  # type: ignore[arg-type]
     head: Head = "softmax" if read_operations(network).closing == "Softmax" else "logits"
     graph = finish_graph(network, policy=policy, preprocessing=preprocessing, head=head, batch=bound)

@@ -59,7 +59,7 @@ def network_outputs(
         np.asarray(only_output(model(prepare(pixels[start : start + batch_size], preprocessing), training=False)))
         for start in range(0, len(pixels), batch_size)
     ]
-    return np.concatenate(parts).astype(np.float32)
+    return np.concatenate(parts).astype(np.float32).reshape(len(pixels), -1)  # as settle_boundary makes the graph
 
 
 def extreme_images(policy: ImagePolicy) -> Pixels:

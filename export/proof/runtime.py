@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from artifact.images.frame import Pixels
-from export.errors import ProofError
+from export.errors import ProofError, reason
 
 BATCH_SIZES = (1, 7)
 
@@ -26,13 +26,16 @@ class GraphOutputs:
 
 
 def open_session(graph: bytes | str, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A CPU session over a serialized graph or a file."""
+    """A CPU session over a serialized graph or a file. Raises ProofError where ONNX Runtime can't run it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised, too
     # As the server has it; and threads that spin between two runs would slow whatever is timed by turns with them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no public class
+        raise ProofError(f"ONNX Runtime can't run the graph: {reason(error)}") from error
 
 
 def run_graph(session: onnxruntime.InferenceSession, pixels: Pixels, batch_size: int = 32) -> GraphOutputs:

@@ -10,12 +10,14 @@ from export.data.labels import check_count, read_labels
 from export.data.preprocessing import custom, normalize, preset
 from export.errors import UsageError
 from export.graph.batch_dimension import fixed_batch
+from export.graph.boundary import settle_boundary
 from export.graph.head import output_width
+from export.graph.network import try_shape
 from export.progress import say
 from export.publish.pipeline import publish_network
 from export.publish.write import check_place
 from export.sources.image_options import ImageOptions
-from export.sources.onnx_file import OnnxFile, count_weights, read_layout, read_onnx
+from export.sources.onnx_file import OnnxFile, computes_in_half, count_weights, read_layout, read_onnx
 from export.sources.proof_images import choose_images
 from export.sources.source import Source
 
@@ -46,8 +48,7 @@ def adopt(
     if options.labels is None:
         raise UsageError(f"--labels is missing: name {file.name}'s classes with a file of one name a line, or imagenet")
     labels = read_labels(options.labels)
-    network = read_onnx(file)
-    check_count(labels, output_width(network), file.stem)
+    network = read_onnx(file, options.output)
     layout, shape = read_layout(network, options.size)
     batch = fixed_batch(network)
     say(f"adopting {file.name}: reads {'x'.join(map(str, shape))} {layout.upper()}, batch {batch or 'any'}")
@@ -58,13 +59,19 @@ def adopt(
         image=options.policy(shape),
         preprocessing=choose_arithmetic(options.preprocessing, mean, std, shape[2]),
     )
-    check_place(repository, name or file.stem, provenance, replace_config=replace_config)  # before images are read
+    model = OnnxFile(file, layout, network)
+    half = computes_in_half(network)
+    network = settle_boundary(network, try_shape(model, shape, batch or 2))
+    # Before images are read.
+    check_count(labels, output_width(network), file.stem)
+    check_place(repository, name or file.stem, provenance, replace_config=replace_config)
     source = Source(
         name=name or file.stem,
-        model=OnnxFile(file, layout, batch),
+        model=model,
         provenance=provenance,
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
+        half_precision=half,
         max_batch=batch,
         prepare=normalize,
     )

@@ -14,9 +14,10 @@ from export.data.labels import check_count
 from export.data.samples import decode_samples
 from export.errors import ConversionError, UsageError
 from export.graph.batch_dimension import fixed_batch, free_batch
+from export.graph.boundary import settle_boundary
 from export.graph.finish import FinishedGraph, Layout, finish_graph
 from export.graph.head import output_width
-from export.graph.network import known_width
+from export.graph.network import known_width, try_shape
 from export.progress import say
 from export.proof import runtime
 from export.proof.assumptions import refuse_doubled_scaling
@@ -45,7 +46,8 @@ def convert(source: Source, repository: Path, precision: Precision = "fp32", *, 
     if (width := known_width(source.model)) is not None:
         check_count(source.provenance.labels, width, source.model.name)  # now rather than after the conversion
     say(f"converting {source.name} ({source.provenance.network.parameters:,} parameters) to ONNX")
-    network = keras_to_onnx(source.model, source.provenance.image.shape, source.max_batch)
+    shape, batch = source.provenance.image.shape, source.max_batch
+    network = settle_boundary(keras_to_onnx(source.model, shape, batch), try_shape(source.model, shape, batch or 2))
     return publish_network(source, network, repository, precision=precision, replace_config=replace_config)
 
 
@@ -58,7 +60,10 @@ def publish_network(
     precision: Precision = "fp32",
     replace_config: bool = False,
 ) -> Path:
-    """Finish the graph of a bare network in ONNX, prove the file against `source.model`, measure and publish it."""
+    """Finish the graph of a bare network in ONNX, prove the file against `source.model`, measure and publish it.
+
+    `network` takes float32 pixels and gives float32 [batch, classes]: export/graph/boundary.py brings it to that.
+    """
     check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
     check_count(source.provenance.labels, output_width(network), source.model.name)
     refuse_doubled_scaling(network, source.provenance.preprocessing)

@@ -19,9 +19,16 @@ from export.progress import say
 from export.sources.applications import APPLICATIONS
 from export.sources.by_name import load_application, load_network
 from export.sources.image_options import ImageOptions
-from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
+from export.sources.keras_file import (
+    SUFFIXES,
+    choose_output,
+    computes_in_half,
+    load_keras_file,
+    prepares_pixels,
+    read_input_shape,
+)
 from export.sources.proof_images import choose_images
-from export.sources.run_folder import KERAS_FILE, RUN_FILE, read_run
+from export.sources.run_folder import RUN_FILE, read_run, trained_file
 from export.sources.saved_model import MARKER, SavedModel
 from export.sources.source import ProofImages, Source
 from export.sources.user_code import Definitions
@@ -117,10 +124,11 @@ def find_source(
 
 PURPOSES: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "--signature": ("SavedModel folders", ("savedmodel",)),
+    "--output": ("Keras files and SavedModel folders", ("keras-file", "savedmodel")),
     "--code": ("Keras files and runs", ("keras-file", "run")),
     "--unsafe": ("Keras files", ("keras-file",)),
 }
-"""What the options of LoadOptions are for."""
+"""What the options are for that say how a file is opened."""
 KINDS: dict[Kind, str] = {
     "run": "a run folder",
     "savedmodel": "a SavedModel folder",
@@ -132,7 +140,10 @@ KINDS: dict[Kind, str] = {
 
 def _refuse_idle(kind: Kind, word: str, image: ImageOptions, load: LoadOptions) -> None:
     """Raise UsageError for an option that this kind of source would leave unused."""
-    said = {"--signature": load.signature, "--code": load.code, "--unsafe": load.unsafe}
+    said = {
+        **{"--signature": load.signature, "--output": image.output},
+        **{"--code": load.code, "--unsafe": load.unsafe},
+    }
     for option, (purpose, kinds) in PURPOSES.items():
         if said[option] and kind not in kinds:
             raise UsageError(f"{option} is for {purpose}, {word} is {KINDS[kind]}: leave it out")
@@ -141,14 +152,6 @@ def _refuse_idle(kind: Kind, word: str, image: ImageOptions, load: LoadOptions) 
             f"{', '.join(given)}: {word} is a run folder, which knows how its network was fed and on what it is "
             f"measured: leave {'it' if len(given) == 1 else 'them'} out"
         )
-
-
-def trained_file(folder: Path) -> Path:
-    """The network of a run folder. Raises DataError where the training isn't finished."""
-    file = folder / KERAS_FILE
-    if not file.exists():
-        raise DataError(f"{folder}: this training is not finished (no {KERAS_FILE}): run the same train command again")
-    return file
 
 
 def load_run(folder: Path, name: str | None, data_dir: Path | None, definitions: Definitions | None = None) -> Source:
@@ -185,16 +188,18 @@ def load_file(
     load = load or LoadOptions()
     model: keras.Model | SavedModel
     if (file / MARKER).is_file():
-        model = SavedModel(file, load.signature)
+        model = SavedModel(file, load.signature, options.output)
         shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
+        half = False
     else:
-        model = load_keras_file(file, load.definitions(), unsafe=load.unsafe)
+        model = choose_output(load_keras_file(file, load.definitions(), unsafe=load.unsafe), options.output)
         shape, parameters, inside = (
             read_input_shape(model, options.size),
             count_parameters(model),
             prepares_pixels(model),
         )
         batch = model.input_shape[0] if getattr(model, "inputs", None) else None
+        half = computes_in_half(model)
     if (width := known_width(model)) is not None:
         check_count(labels, width, model.name)  # now rather than after the images are checked
     return Source(
@@ -214,6 +219,7 @@ def load_file(
         ),
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
+        half_precision=half,
         max_batch=batch,
     )
 

@@ -23,6 +23,7 @@ class ImageOptions:
     decode: Decode | None = None
     reduced_decode: bool = False
     head: Head | None = None
+    output: str | None = None
     images: Path | None = None
     dataset: str | None = None
     skip_damaged: bool = False

@@ -47,7 +47,44 @@ def load_keras_file(file: Path, definitions: Definitions | None = None, *, unsaf
     if not isinstance(model, keras.Model):
         raise ConversionError(f"{file} holds a {type(model).__name__}, not a Keras model")
     compute_in_float32(model)
-    return model
+    return _add_channel_axis(model)
+
+
+def choose_output(model: keras.Model, name: str | None) -> keras.Model:
+    """The network up to one of its outputs, by its layer's name or its key. Raises an ExportError naming them."""
+    outputs = getattr(model, "output", None) if getattr(model, "outputs", None) else None
+    if isinstance(outputs, dict):
+        named = outputs
+    else:
+        several = outputs if isinstance(outputs, list | tuple) else [outputs]
+        named = dict(zip(getattr(model, "output_names", None) or ["output"], several, strict=False))
+    there = ", ".join(named)
+    if name is not None and (name not in named or outputs is None):
+        raise UsageError(f"--output {name}: {model.name} has no output of that name; there are {there}")
+    if len(named) == 1 or outputs is None:
+        return model
+    if name is None:
+        raise ConversionError(
+            f"{model.name} has {len(named)} outputs ({there}): name the classifier's with --output NAME; detection "
+            "networks can't be served"
+        )
+    return keras.Model(model.inputs if len(model.inputs) > 1 else model.inputs[0], named[name], name=model.name)
+
+
+def _add_channel_axis(model: keras.Model) -> keras.Model:
+    """A gray network that reads [n, h, w], as TensorFlow's first tutorial trains one, reads [n, h, w, 1]."""
+    shapes = _input_shapes(model)
+    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] == 3 or None in shapes[0][1:]:
+        return model
+    batch, height, width = shapes[0]
+    pixels = keras.Input((height, width, 1), batch_size=batch)
+    plane = keras.layers.Reshape((height, width))
+    if isinstance(model, keras.Sequential):  # whose last layer stays in sight, for a training that makes it new
+        copies = [type(layer).from_config(layer.get_config()) for layer in model.layers]
+        gray = keras.Sequential([pixels, plane, *copies], name=model.name)
+        gray.set_weights(model.get_weights())
+        return gray
+    return keras.Model(pixels, model(plane(pixels)), name=model.name)
 
 
 def compute_in_float32(model: keras.Model) -> None:
@@ -55,6 +92,11 @@ def compute_in_float32(model: keras.Model) -> None:
     for layer in walk_layers(model):
         if layer.compute_dtype != "float32" and layer.variable_dtype == "float32":
             layer.dtype_policy = "float32"
+
+
+def computes_in_half(model: keras.Model) -> bool:
+    """Whether a network's own weights are float16, not only its arithmetic."""
+    return any(weight.dtype in ("float16", "bfloat16") for weight in model.weights)
 
 
 def read_input_shape(model: keras.Model, size: tuple[int, int] | None) -> tuple[int, int, int]:

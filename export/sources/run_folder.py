@@ -47,6 +47,14 @@ def read_run(folder: Path) -> Run:
         raise DataError(f"{folder}: {error}") from error
 
 
+def trained_file(folder: Path) -> Path:
+    """The network of a run folder. Raises DataError where the training isn't finished."""
+    file = folder / KERAS_FILE
+    if not file.exists():
+        raise DataError(f"{folder}: this training is not finished (no {KERAS_FILE}): run the same train command again")
+    return file
+
+
 def write_run(folder: Path, run: Run) -> None:
     replace_text(folder / RUN_FILE, run.model_dump_json(indent=1) + "\n")
 

@@ -17,7 +17,7 @@ MARKER = "saved_model.pb"
 class SavedModel:
     """Callable like a Keras model (export.graph.network.Network); `signature` is what tf.saved_model.save recorded."""
 
-    def __init__(self, folder: Path, signature: str | None = None) -> None:
+    def __init__(self, folder: Path, signature: str | None = None, output: str | None = None) -> None:
         """Raises ConversionError where the folder can't be opened, UsageError naming its signatures."""
         import tensorflow as tf
 
@@ -30,12 +30,15 @@ class SavedModel:
         self._function = _choose_signature(self._loaded, folder, signature)
         self._input, self._spec = _read_input(self._function, self.name)
         outputs = self._function.structured_outputs
-        if len(outputs) != 1:
+        names = ", ".join(sorted(outputs))
+        if output is not None and output not in outputs:
+            raise UsageError(f"--output {output}: {self.name} has no output of that name; there are {names}")
+        if output is None and len(outputs) != 1:
             raise ConversionError(
-                f"{self.name} gives {len(outputs)} outputs ({', '.join(sorted(outputs))}): a classifier has one; "
-                "name another signature with --signature, detection and segmentation networks can't be served"
+                f"{self.name} gives {len(outputs)} outputs ({names}): name the classifier's with --output, or another "
+                "signature with --signature; detection and segmentation networks can't be served"
             )
-        (self._output,) = outputs
+        self._output = output or next(iter(outputs))
 
     @property
     def batch(self) -> int | None:
@@ -56,18 +59,27 @@ class SavedModel:
 
     def input_shape(self, size: tuple[int, int] | None) -> tuple[int, int, int]:
         """Height, width and channels. Raises ConversionError where the signature doesn't take images."""
-        shape = tuple(self._spec.shape) if self._spec.shape.rank == 4 else ()
+        shape = tuple(self._spec.shape) if self._spec.shape.rank in (3, 4) else ()
+        if self._plane:
+            shape = (*shape, 1)
         if not shape or shape[3] not in (1, 3):
             raise ConversionError(
                 f"{self.name} takes {self._spec.shape}: an image classifier takes [batch, height, width, 1 or 3]"
             )
         return choose_size(self.name, shape[1], shape[2], shape[3], size)
 
+    @property
+    def _plane(self) -> bool:
+        """Whether it reads gray images without a channel axis."""
+        return bool(self._spec.shape.rank == 3 and 3 not in (self._spec.shape[0], self._spec.shape[2]))
+
     def __call__(self, pixels: npt.NDArray[np.float32] | Any, training: bool = False) -> Any:
-        """Prepared float32 [n, h, w, c] to outputs [n, k] as the signature names them, one tensor."""
+        """Prepared float32 [n, h, w, c] to outputs [n, ...] as the signature gives them, one tensor."""
         import tensorflow as tf
 
         tensor = tf.cast(pixels, self._spec.dtype)
+        if self._plane and tensor.shape.rank == 4:
+            tensor = tf.squeeze(tensor, -1)
         if self.batch is None or tensor.shape[0] in (None, self.batch):
             return self._function(**{self._input: tensor})[self._output]
         rows = [self(part) for part in _split(tensor, self.batch)]

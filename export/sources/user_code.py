@@ -147,8 +147,19 @@ class _Loader(SourceFileLoader):
 
 
 def _find_theirs(package: str) -> ModuleSpec | None:
-    """Where the user's package of this name lies: on sys.path, but not beside ours."""
-    return PathFinder.find_spec(package, [entry for entry in sys.path if os.path.realpath(entry) != ROOT])
+    """Where the user's package of this name lies: on sys.path, but not beside ours.
+
+    Nor inside an installed package that has put its own folder there, as onnxruntime.transformers does, with `models`.
+    """
+    places = [entry for entry in sys.path if os.path.realpath(entry) != ROOT and not _inside_installed(entry)]
+    return PathFinder.find_spec(package, places)
+
+
+def _inside_installed(entry: str) -> bool:
+    place = Path(entry).resolve()
+    if place.name in ("site-packages", "dist-packages", "lib-dynload"):
+        return False
+    return any(place.is_relative_to(folder) and place != folder for folder in INSTALLED)
 
 
 def _is_users(file: Path) -> bool:

@@ -7,13 +7,17 @@ import warnings
 import onnx
 from onnx import TensorProto
 
+from export.errors import ConversionError, reason
 from export.graph.edits import drop_unused, rename, sort_nodes
 from export.graph.finish import our_nodes
 from export.graph.precision.onnxruntime_tools import load_tool
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with float16 inside; input uint8 and outputs float32 as before."""
+    """The same graph with float16 inside; input uint8 and outputs float32 as before.
+
+    Raises ConversionError where ONNX Runtime's converter leaves no valid graph.
+    """
     float16 = load_tool("transformers.float16")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights below 6e-8 become that
@@ -25,7 +29,10 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     _drop_round_trips(graph)
     sort_nodes(graph)
     drop_unused(graph)
-    onnx.checker.check_model(lowered, full_check=True)
+    try:
+        onnx.checker.check_model(lowered, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(f"the network can't be brought to float16: {reason(error)}") from error
     return lowered
 
 

@@ -12,7 +12,7 @@ import onnx
 from artifact.card import ImagePolicy
 from artifact.images.frame import Pixels
 from export.data.samples import Samples, decode_samples
-from export.errors import ConversionError
+from export.errors import ConversionError, reason
 from export.graph.finish import our_nodes
 from export.graph.precision.onnxruntime_tools import load_tool
 from export.progress import Progress
@@ -45,7 +45,7 @@ def to_int8(model: onnx.ModelProto, samples: Samples, policy: ImagePolicy) -> on
                 nodes_to_exclude=our_nodes(onnx.load(folded)),
             )
         except Exception as error:  # the tools raise errors of many kinds for nodes that they don't know
-            raise ConversionError(f"the network can't be quantized: {error}") from error
+            raise ConversionError(f"the network can't be quantized: {reason(error)}") from error
         return onnx.load(quantized)
 
 

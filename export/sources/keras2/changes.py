@@ -67,6 +67,21 @@ def hard_sigmoid_of_keras_2(x: Any) -> Any:
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
+@keras.saving.register_keras_serializable(package="convserve")
+class PreprocessInput(keras.layers.Layer):
+    """keras.applications' preprocess_input of a family, by its module's name: mobilenet_v2."""
+
+    def __init__(self, family: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.family = family
+
+    def call(self, pixels: Any) -> Any:
+        return getattr(keras.applications, self.family).preprocess_input(pixels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "family": self.family}
+
+
 def make_layer(kind: str, config: dict[str, Any], find: Callable[[str], type | None]) -> keras.layers.Layer:
     """The Keras 3 layer of a Keras 2 layer's class and configuration; `find` looks for custom classes.
 
@@ -74,7 +89,7 @@ def make_layer(kind: str, config: dict[str, Any], find: Callable[[str], type | N
     """
     kind = CLASSES.get(kind, kind)
     if kind == "Lambda":
-        return keras.layers.Lambda(_known_function(config), name=config.get("name"))
+        return PreprocessInput(_find_family(config), name=config.get("name"))
     if kind in TRAINING_ONLY:
         return keras.layers.Identity(name=config.get("name"))
     if kind == "ThresholdedReLU":
@@ -106,8 +121,8 @@ def make_layer(kind: str, config: dict[str, Any], find: Callable[[str], type | N
     return made
 
 
-def _known_function(config: dict[str, Any]) -> Callable[..., Any]:
-    """keras.applications' own preprocess_input: its code isn't taken from the file."""
+def _find_family(config: dict[str, Any]) -> str:
+    """Whose preprocess_input a Lambda layer calls: its code isn't taken from the file."""
     known = _APPLICATION.match(str(config.get("module")))
     function = config.get("function")
     code = function[0] if isinstance(function, list) else function
@@ -115,10 +130,8 @@ def _known_function(config: dict[str, Any]) -> Callable[..., Any]:
         named = code == "preprocess_input" or b"preprocess_input" in base64.b64decode(str(code))
     except binascii.Error:
         named = False
-    module = getattr(keras.applications, known[1], None) if known is not None and named else None
-    if module is None or config.get("arguments"):
+    if known is None or not named or config.get("arguments") or not hasattr(keras.applications, known[1]):
         raise ConversionError(
             f"its Lambda layer {config.get('name')} holds Python code that only the Python which wrote it can run"
         )
-    found: Callable[..., Any] = module.preprocess_input
-    return found
+    return known[1]

@@ -72,10 +72,12 @@ def test_classes_unknown_to_training_and_loose_images_are_counted(tmp_path: Path
     fill_classes(tmp_path / "train", "ab")
     fill_classes(tmp_path / "test", "abc", 2)
     (tmp_path / "test/loose.jpg").write_bytes(jpeg(1))
+    (tmp_path / "labels.csv").touch()
     assert len(read_class_folders(tmp_path)[2]) == 4
     said = capsys.readouterr().err
     assert "left out 2 images in test/c/: no class to train on is called so" in said
     assert "left out 1 images that lie in test/ itself" in said
+    assert ": 1 .csv" in said
 
 
 def test_hidden_images_are_left_out_on_every_level_and_other_files_named(tmp_path: Path, capsys: Capture) -> None:
@@ -91,7 +93,7 @@ def test_hidden_images_are_left_out_on_every_level_and_other_files_named(tmp_pat
     _, train, test, _ = read_class_folders(tmp_path)
     assert len(train) + len(test) == 9
     said = capsys.readouterr().err
-    assert "1 .heic (not decoded here: convert them to JPEG), 1 .txt, 6 hidden images" in said
+    assert "1 .heic (not decoded here: convert them to JPEG), 1 .txt, 8 hidden images" in said
     assert len(folder_images(tmp_path).samples) == 9
     assert len(find_images(tmp_path)) == 9
 

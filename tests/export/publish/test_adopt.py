@@ -95,6 +95,10 @@ def last_error(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 CASES = {
+    "opset 7": {"opset": 7, "ir_version": 3},
+    "opset 8": {"opset": 8, "ir_version": 3, "head": "softmax"},
+    "opset 9": {"opset": 9, "ir_version": 4},
+    "opset 10": {"opset": 10, "ir_version": 5, "batch": 1, "flatten": "Reshape"},
     "opset 11": {"opset": 11, "ir_version": 6},
     "constants as inputs": {"opset": 11, "ir_version": 3},
     "opset 13": {"opset": 13},
@@ -211,9 +215,9 @@ def test_files_that_are_no_classifier_are_named(
     file.write_bytes(b"hello")
     assert adopt(file, tmp_path, *options) == 1
     assert "no valid ONNX file" in last_error(capsys)
-    write_network(file, opset=9, ir_version=6)
+    write_network(file, opset=6, ir_version=3)
     assert adopt(file, tmp_path, *options) == 1
-    assert "uses opset 9, 11 is the oldest supported" in last_error(capsys)
+    assert "uses opset 6, 7 is the oldest" in last_error(capsys)
     write_network(file, external=True)
     (tmp_path / "weights.bin").unlink()
     assert adopt(file, tmp_path, *options) == 1
@@ -222,4 +226,9 @@ def test_files_that_are_no_classifier_are_named(
     model.graph.output.append(helper.make_tensor_value_info("relu", TensorProto.FLOAT, ["batch", 6, 14, 14]))
     onnx.save(model, file)
     assert adopt(file, tmp_path, *options) == 1
-    assert "2 outputs (output, relu)" in last_error(capsys)
+    assert "2 outputs (output, relu): name the classifier's with --output NAME" in last_error(capsys)
+    assert adopt(file, tmp_path, *options, "--output", "logits") == 2
+    assert "no output of that name; there are output, relu" in last_error(capsys)
+    assert adopt(file, tmp_path, *options, "--output", "relu") == 1
+    assert "[batch x 6 x 14 x 14], a classifier's has [batch, classes]" in last_error(capsys)
+    assert adopt(file, tmp_path, *options, "--output", "output") == 0

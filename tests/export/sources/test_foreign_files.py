@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -127,7 +128,7 @@ def test_a_repository_that_cannot_be_written_is_said_before_the_file_is_opened(
     (tmp_path / "repository").write_text("a file")
     (tmp_path / "pets.keras").write_text("hello")
     assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
-    assert "repository: File exists" in last_error(capsys)
+    assert "nothing can be published there" in last_error(capsys)
 
 
 def test_preprocess_input_in_a_lambda_layer_is_asked_for_by_an_advice_that_works(
@@ -150,16 +151,102 @@ def test_a_detection_network_is_refused(tmp_path: Path, labels: str, capsys: pyt
     assert "detection and segmentation" in capsys.readouterr().err
 
 
-def test_a_network_of_two_outputs_is_refused_in_one_sentence(
-    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["list", "dictionary", "savedmodel"])
+def test_one_of_two_outputs_is_chosen_by_its_name(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     inputs = keras.Input((20, 20, 3))
-    x = layers.Flatten()(inputs)
-    keras.Model(inputs, [layers.Dense(4)(x), layers.Dense(3)(x)]).save(tmp_path / "boxes.keras")
-    assert convert(tmp_path / "boxes.keras", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
-    assert last_error(capsys) == (
-        "convserve-export: the network has 2 outputs: a classifier has one, detection networks can't be served"
-    )
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+    outputs = {"boxes": layers.Dense(4, name="boxes")(x), "scores": layers.Dense(3, name="scores")(x)}
+    model = keras.Model(inputs, list(outputs.values()) if kind == "list" else outputs)
+    file = tmp_path / ("pets" if kind == "savedmodel" else "pets.keras")
+    if kind == "savedmodel":
+        model.export(file, verbose=False)
+    else:
+        model.save(file)
+    options = ["--labels", labels, "--preprocessing", "tf"]
+    assert convert(file, tmp_path, *options) == 1
+    assert "2 outputs (boxes, scores): name the classifier's with --output" in last_error(capsys)
+    assert convert(file, tmp_path, *options, "--output", "logits") == 2
+    assert "no output of that name; there are boxes, scores" in last_error(capsys)
+    assert convert(file, tmp_path, *options, "--output", "scores") == 0
+
+
+def test_output_is_for_files_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "lenet5", "--output", "x", "--repository", str(tmp_path)]) == 2
+    assert "--output is for files with several outputs" in last_error(capsys)
+
+
+def forms() -> dict[str, tuple[tuple[int, ...], list[layers.Layer]]]:
+    last = [layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")]
+    sequence = [layers.Reshape((2, 6, 12, 3)), layers.ConvLSTM2D(4, 3)]
+    return {
+        "without a channel axis": ((12, 12), [layers.Flatten(), layers.Dense(3, activation="softmax")]),
+        "convolutional to the end": (
+            (12, 12, 3),
+            [layers.GlobalAveragePooling2D(keepdims=True), layers.Conv2D(3, 1, activation="softmax")],
+        ),
+        "an If inside": ((30, 20, 3), [layers.Resizing(12, 12, pad_to_aspect_ratio=True), layers.Conv2D(4, 3), *last]),
+        "a Loop inside": ((12, 12, 3), [*sequence, *last]),
+    }
+
+
+@pytest.mark.parametrize("form", forms())
+def test_every_form_of_network_is_served(tmp_path: Path, labels: str, form: str) -> None:
+    shape, body = forms()[form]
+    keras.Sequential([keras.Input(shape), *body]).save(tmp_path / "pets.keras")
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+    card = read_card(tmp_path / "repository/mine/1")
+    assert (card.head, card.image.shape) == ("softmax", (*shape, 1) if len(shape) == 2 else shape)
+
+
+def test_half_precision_that_cannot_be_made_is_said_in_a_line(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape, body = forms()["an If inside"]
+    keras.Sequential([keras.Input(shape), *body]).save(tmp_path / "pets.keras")
+    options = ["--labels", labels, "--preprocessing", "unit", "--precision", "fp16"]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options) == 1
+    assert "can't be brought to float16" in last_error(capsys)
+
+
+def test_a_gray_network_without_a_channel_axis_can_be_trained_on(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((28, 28)), layers.Flatten(), layers.Dense(10)]).save(tmp_path / "gray.keras")
+    options = ["--dataset", "digits", "--preprocessing", "unit", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "gray.keras"), *options]) == 0
+    assert main(["convert", str(tmp_path / "run"), "--repository", str(tmp_path / "repository")]) == 0
+
+
+def test_a_gray_savedmodel_without_a_channel_axis_is_served(tmp_path: Path, labels: str) -> None:
+    model = keras.Sequential([keras.Input((12, 12)), layers.Flatten(), layers.Dense(3)])
+    model.export(tmp_path / "gray", verbose=False)
+    assert convert(tmp_path / "gray", tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+    assert read_card(tmp_path / "repository/mine/1").image.shape == (12, 12, 1)
+
+
+def test_a_class_of_keras_itself_is_never_asked_for(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_network(layers.Dense(3)).save(tmp_path / "whole.keras")
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "pets.keras", "w") as pets:
+        for name in whole.namelist():
+            pets.writestr(name, whole.read(name).replace(b'"filters"', b'"of_tomorrow"'))
+    assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "unit") == 1
+    assert "missing 1 required positional argument: 'filters'" in (error := last_error(capsys))
+    assert "--code" not in error
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [("float64", 1e-4), ("float16", 2e-3)])
+def test_a_network_of_another_precision_is_served_in_one_that_runs(
+    tmp_path: Path, labels: str, policy: str, tolerance: float
+) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        small_network(layers.BatchNormalization(), layers.Dense(3, activation="softmax")).save(tmp_path / "pets.keras")
+        assert convert(tmp_path / "pets.keras", tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert read_card(tmp_path / "repository/mine/1").proof.abs_tolerance == tolerance
 
 
 def test_weights_that_are_no_numbers_are_said(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -333,18 +420,6 @@ def test_an_unknown_signature_names_those_that_exist(
     assert convert(tmp_path / "pets", tmp_path, *options, "--signature", "nothing") == 2
     assert "serving_default" in last_error(capsys)
     assert convert(tmp_path / "pets", tmp_path, *options) == 0
-
-
-def test_a_detection_savedmodel_with_several_outputs_is_refused(
-    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    inputs = keras.Input((20, 20, 3))
-    x = layers.Flatten()(inputs)
-    keras.Model(inputs, {"boxes": layers.Dense(4)(x), "scores": layers.Dense(2)(x)}).export(
-        tmp_path / "boxes", verbose=False
-    )
-    assert convert(tmp_path / "boxes", tmp_path, "--labels", labels, "--preprocessing", "unit") == 1
-    assert "2 outputs (boxes, scores)" in last_error(capsys)
 
 
 @pytest.mark.parametrize(

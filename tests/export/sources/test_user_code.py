@@ -107,6 +107,14 @@ def test_a_file_without_a_package_of_that_name_finds_ours_as_keras_has_registere
     assert keras.saving.get_registered_object(name) is LocalResponseNormalization
 
 
+def test_the_inside_of_an_installed_package_is_not_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime.transformers
+
+    monkeypatch.syspath_prepend(str(Path(onnxruntime.transformers.__file__).parent))  # as it does itself
+    (tmp_path / "network.py").write_text("from models.response_normalization import LocalResponseNormalization\n")
+    assert Definitions(tmp_path / "network.py").names["LocalResponseNormalization"] is LocalResponseNormalization
+
+
 def test_a_package_on_a_path_that_the_file_adds_is_found(project: Path) -> None:
     (project / "scripts").mkdir()
     (project / "models/__init__.py").unlink()  # a namespace package, as projects without __init__ have

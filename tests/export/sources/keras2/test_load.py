@@ -31,6 +31,16 @@ def test_a_file_of_keras_2_answers_as_keras_2_did(file: str, capsys: pytest.Capt
         assert np.ptp(answers[name], axis=0).max() > 0.1  # answers that are all alike would prove nothing
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_what_was_brought_over_is_saved_and_opened_again(file: str, tmp_path: Path) -> None:
+    model = load_keras_file(FOLDER / file)
+    model.save(tmp_path / "again.keras")  # as a training does
+    again = load_keras_file(tmp_path / "again.keras")
+    with np.load(FOLDER / "answers.npz") as answers:
+        pixels = answers["pixels"]
+    np.testing.assert_allclose(again(pixels, training=False), model(pixels, training=False), atol=1e-6)
+
+
 def change_config(source: Path, target: Path, change: Any) -> Path:
     """The same .h5 file with another configuration."""
     shutil.copy(source, target)
@@ -39,6 +49,17 @@ def change_config(source: Path, target: Path, change: Any) -> Path:
         change(config["config"]["layers"])
         content.attrs["model_config"] = json.dumps(config)
     return target
+
+
+def test_networks_are_called_model_in_older_files(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "teachable.h5", tmp_path / "keras_model.h5")
+    with h5py.File(tmp_path / "keras_model.h5", "a") as content:
+        config = content.attrs["model_config"].replace('"class_name": "Functional"', '"class_name": "Model"')
+        content.attrs["model_config"] = config
+        content.attrs["keras_version"] = "2.4.0"
+    with np.load(FOLDER / "answers.npz") as answers:
+        given = load_keras_file(tmp_path / "keras_model.h5")(answers["pixels"], training=False)
+        np.testing.assert_allclose(given, answers["teachable"], atol=1e-4)
 
 
 def rename_kernel(layers: list[dict[str, Any]]) -> None:
