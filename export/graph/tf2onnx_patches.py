@@ -77,8 +77,14 @@ def _quiet() -> Iterator[list[str]]:
     handler, propagate = Collect(), logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
+    # Its Gemm rewriter warns by logging.warning, which gives a root logger without handlers one for good.
+    nowhere, disabled = logging.NullHandler(), logging.root.manager.disable
+    logging.root.addHandler(nowhere)
+    logging.disable(max(disabled, logging.WARNING))
     try:
         yield complaints
     finally:
+        logging.disable(disabled)
+        logging.root.removeHandler(nowhere)
         logger.removeHandler(handler)
         logger.propagate = propagate

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from export.graph.edits import producer
+from export.graph.edits import bodies, producer
 
 Bounds = tuple[float, float]
 
@@ -73,10 +73,35 @@ def read_operations(model: onnx.ModelProto) -> Operations:
 
 def _closing(graph: onnx.GraphProto, name: str) -> str:
     while (node := producer(graph, name)) is not None:
-        if node.op_type not in (*CARRIERS, "Clip"):
+        carried = carried_by(node, name)
+        if carried is None and node.op_type != "Clip":
             return _without_bias(graph, node).op_type
-        name = node.input[0]
+        name = carried or node.input[0]
     return "none"
+
+
+def carried_by(node: onnx.NodeProto, name: str) -> str | None:
+    """The tensor whose values a node gives as `name`, moved about or rounded; None where it changes them.
+
+    An If whose branches all carry the same tensor is how PyTorch writes a squeeze.
+    """
+    if node.op_type in CARRIERS:
+        return node.input[0]
+    if node.op_type != "If":
+        return None
+    place = list(node.output).index(name)
+    carried = {_carried_inside(body, body.output[place].name) for body in bodies(node)}
+    return carried.pop() if len(carried) == 1 else None
+
+
+def _carried_inside(body: onnx.GraphProto, name: str) -> str | None:
+    """The tensor around `body` that `name` carries the values of."""
+    while (node := producer(body, name)) is not None:
+        carried = carried_by(node, name)
+        if carried is None:
+            return None
+        name = carried
+    return None if name in {tensor.name for tensor in body.initializer} else name
 
 
 def _without_bias(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProto:
@@ -107,7 +132,7 @@ def scale_of_pixels(model: onnx.ModelProto, low: float, high: float) -> tuple[fl
                 break
             low, high = (SCALING[node.op_type](end, float(np.mean(value))) for end in (low, high))
             scaled = True
-        elif node.op_type not in ("Cast", "Transpose", "Identity"):
+        elif node.op_type not in ("Cast", "Transpose", "Identity", "Reshape", "Squeeze", "Unsqueeze"):
             break
         name = node.output[0]
     return (low, high) if scaled else None
@@ -139,8 +164,8 @@ class _Reader:
             return RANGES[node.op_type]
         if node.op_type == "Clip":
             return self._clip(node, left)
-        if node.op_type in CARRIERS:
-            return self.bounds(node.input[0], left - 1)
+        if (carried := carried_by(node, name)) is not None:
+            return self.bounds(carried, left - 1)
         if node.op_type not in ARITHMETIC:
             return ANY
         given = [self.bounds(part, left - 1) for part in node.input if part]

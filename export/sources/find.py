@@ -190,7 +190,7 @@ def load_file(
     if (file / MARKER).is_file():
         model = SavedModel(file, load.signature, options.output)
         shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
-        half = False
+        half = model.computes_in_half
     else:
         model = choose_output(load_keras_file(file, load.definitions(), unsafe=load.unsafe), options.output)
         shape, parameters, inside = (

@@ -135,6 +135,11 @@ def read_layout(model: onnx.ModelProto, size: tuple[int, int] | None) -> tuple[L
     shown = " x ".join(str(dim or "?") for dim in dims)
     if len(dims) == 3 and dims[0] != 3 and dims[2] != 3:  # gray, without a channel axis; else an image without a batch
         dims.append(1)
+    if len(dims) == 4 and dims[1] is None and dims[3] is None:
+        raise ConversionError(
+            f"the network reads [{shown}]: neither of the axes that may hold the channels has a size; export it with "
+            "their number, 1 or 3, in its input's shape"
+        )
     if len(dims) != 4 or (dims[1] not in (1, 3) and dims[3] not in (1, 3)):
         raise ConversionError(f"the network reads [{shown}]: an image classifier reads [batch, 1 or 3, height, width]")
     layout: Layout = "nchw" if dims[1] in (1, 3) and len(value.type.tensor_type.shape.dim) == 4 else "nhwc"

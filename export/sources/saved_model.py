@@ -52,6 +52,15 @@ class SavedModel:
         return () if shape.rank is None else tuple(shape)
 
     @property
+    def computes_in_half(self) -> bool:
+        """Whether any operation of the signature works in float16."""
+        import tensorflow as tf
+
+        graph = self._function.graph.as_graph_def()
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        return any(part.type == tf.float16.as_datatype_enum for node in nodes for part in node.attr.values())
+
+    @property
     def parameters(self) -> int:
         """Trainable ones, as far as the folder tells them apart."""
         variables = getattr(self._loaded, "trainable_variables", None) or self._function.trainable_variables

@@ -43,6 +43,31 @@ def average_with(kind: str) -> Tail:
     return add
 
 
+def squeeze_as_pytorch(nodes: list[onnx.NodeProto], tensors: list[onnx.TensorProto], name: str) -> str:
+    """[n, 1] to [n], anything else left as it is, by an If: how torch.onnx writes squeeze(-1)."""
+    result, axis, one = f"t{len(nodes)}", f"{name}_axis", f"{name}_one"
+    tensors += [numpy_helper.from_array(np.int64([1]), axis), numpy_helper.from_array(np.int64(1), one)]
+
+    def branch(kind: str, *inputs: str) -> onnx.GraphProto:
+        inside = f"{result}_{kind}"
+        value = helper.make_tensor_value_info(inside, TensorProto.FLOAT, None)
+        return helper.make_graph([helper.make_node(kind, inputs, [inside])], kind, [], [value])
+
+    nodes += [
+        helper.make_node("Shape", [name], [f"{result}_shape"]),
+        helper.make_node("Gather", [f"{result}_shape", one], [f"{result}_size"], axis=0),
+        helper.make_node("Equal", [f"{result}_size", one], [f"{result}_is_one"]),
+        helper.make_node(
+            "If",
+            [f"{result}_is_one"],
+            [result],
+            then_branch=branch("Squeeze", name, axis),
+            else_branch=branch("Identity", name),
+        ),
+    ]
+    return result
+
+
 QUANTIZED = [
     op("QuantizeLinear", np.float32(1 / 256), np.uint8(0)),
     op("DequantizeLinear", np.float32(1 / 256), np.uint8(0)),

@@ -21,7 +21,7 @@ from export.data.samples import decode_samples
 from export.proof import runtime
 from export.report.calibration import Floats, softmax
 from export.sources.proof_images import bundled_images
-from tests.makers.heads import HALF, QUANTIZED, Tail, average_with, op, write_tail
+from tests.makers.heads import HALF, QUANTIZED, Tail, average_with, op, squeeze_as_pytorch, write_tail
 
 
 def write_labels(folder: Path, width: int) -> str:
@@ -74,6 +74,7 @@ TAILS: dict[str, tuple[int, Sequence[Tail], str]] = {
         [SIGMOID, op("Squeeze", AXIS_1), op("Unsqueeze", AXIS_1)],
         "sigmoid",
     ),
+    "sigmoid, squeezed by an If": (1, [SIGMOID, squeeze_as_pytorch, op("Reshape", np.int64([-1, 1]))], "sigmoid"),
     "sigmoid, clipped": (1, [SIGMOID, op("Clip", np.float32(1e-7), np.float32(1))], "sigmoid"),
     "sigmoid, quantized": (1, [SIGMOID, *QUANTIZED], "sigmoid"),
     "averaged sigmoids": (1, [average_with("Sigmoid")], "sigmoid"),
@@ -142,6 +143,7 @@ WRAPPERS = {
     "halved": [op("Mul", np.float32(0.5))],
     "a hundredfold": [op("Mul", np.float32(100))],
     "passed on": [op("Identity")],
+    "squeezed by an If": [squeeze_as_pytorch, op("Reshape", np.int64([0, -1]))],
     "again": [SOFTMAX],
 }
 

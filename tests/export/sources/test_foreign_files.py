@@ -174,7 +174,7 @@ def test_one_of_two_outputs_is_chosen_by_its_name(
 
 def test_output_is_for_files_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "lenet5", "--output", "x", "--repository", str(tmp_path)]) == 2
-    assert "--output is for files with several outputs" in last_error(capsys)
+    assert "--output is for Keras files and SavedModel folders" in last_error(capsys)
 
 
 def forms() -> dict[str, tuple[tuple[int, ...], list[layers.Layer]]]:
@@ -247,6 +247,21 @@ def test_a_network_of_another_precision_is_served_in_one_that_runs(
     finally:
         keras.config.set_dtype_policy("float32")
     assert read_card(tmp_path / "repository/mine/1").proof.abs_tolerance == tolerance
+
+
+def test_a_savedmodel_of_mixed_precision_is_served(
+    tmp_path: Path, labels: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = small_network(layers.Dense(3, activation="softmax"))
+        model.export(tmp_path / "pets", verbose=False)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    capfd.readouterr()
+    assert convert(tmp_path / "pets", tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+    assert read_card(tmp_path / "repository/mine/1").proof.abs_tolerance == 2e-3
+    assert "Gemm" not in capfd.readouterr().err  # what tf2onnx warns of by the root logger
 
 
 def test_weights_that_are_no_numbers_are_said(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
