@@ -51,10 +51,11 @@ def read_class_folders(
     tested = [file for file in tested if file[0] not in damaged]
     empty = _find_empty(names, trained)
     untested = [name for name in _find_empty(names, tested) if name not in empty] if own is not None else []
-    _report(folder, damaged, empty, untested, skip_damaged, seen)
     filled = tuple(name for name in names if name not in empty)
     if len(filled) < 2:
-        raise DataError(f"{folder}: only {len(filled)} classes hold images: a classifier needs at least 2")
+        undecoded = f" ({len(damaged):,} can't be decoded: {_list(damaged)})" if damaged else ""
+        raise DataError(f"{folder}: only {len(filled)} classes hold images{undecoded}: a classifier needs at least 2")
+    _report(folder, damaged, empty, untested, skip_damaged, seen)
     labels = filled if seen else names  # a network that is measured here knows the empty class
     trained, tested = _relabel(trained, names, labels), _relabel(tested, names, labels)
     if own is None and not seen:
@@ -138,6 +139,8 @@ def _find_damaged(paths: Sequence[Path]) -> set[Path]:
             return True
         return False
 
+    if not paths:
+        return set()
     damaged = set()
     with Progress("checking", len(paths)) as progress, ThreadPoolExecutor() as pool:
         for path, bad in zip(paths, pool.map(is_damaged, paths), strict=True):

@@ -1,12 +1,15 @@
 """What lies where in a folder of images: which folders are splits, which are classes, what is no image.
 
 Folders are called as people call them: train or training; test, testing, val, valid or validation; in any case. Hidden
-files and folders (.ipynb_checkpoints, ._photo.jpg) are passed over on every level. Nothing is passed over in silence.
+files and folders (.ipynb_checkpoints, ._photo.jpg, __MACOSX) are passed over on every level. Nothing is passed over in
+silence, and no split is taken for a class.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,14 +49,14 @@ def find_images(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
     """Every image file below `folder`, by its suffix, in a fixed order; `left_out` counts the other files."""
     images = []
     for place, _, names in os.walk(folder):
-        hidden = any(part.startswith(".") for part in Path(place).relative_to(folder).parts)
+        hidden = any(map(_is_hidden, Path(place).relative_to(folder).parts))
         for name in names:
             suffix = Path(name).suffix.lower()
-            if not hidden and not name.startswith(".") and suffix in IMAGE_SUFFIXES:
+            if not hidden and not _is_hidden(name) and suffix in IMAGE_SUFFIXES:
                 images.append(Path(place, name))
             elif left_out is not None and suffix in IMAGE_SUFFIXES:
                 left_out.hidden += 1
-            elif left_out is not None and not hidden and not name.startswith("."):
+            elif left_out is not None and not hidden and not _is_hidden(name):
                 left_out.others[suffix] += 1
     return sorted(images)
 
@@ -67,7 +70,7 @@ class Layout:
 
 
 def read_layout(folder: Path) -> Layout:
-    """Raises DataError where there are splits to test on, but none to train on."""
+    """Raises DataError where there are splits to test on, but none to train on, or splits of names not known here."""
     inside = visible_folders(folder)
     training = [entry for entry in inside if entry.name.lower() in TRAINING and _holds_classes(entry)]
     testing = sorted(
@@ -75,6 +78,8 @@ def read_layout(folder: Path) -> Layout:
         key=lambda entry: TESTING.index(entry.name.lower()),
     )
     if not training and not testing:
+        _refuse_wrapped(folder, inside)
+        _refuse_splits_of_other_names(folder, inside)
         return Layout(folder, None)
     others = [entry for entry in inside if entry not in training + testing and find_images(entry)]
     if not training:
@@ -98,21 +103,71 @@ def read_layout(folder: Path) -> Layout:
 
 def count_loose(folder: Path, left_out: LeftOut) -> None:
     """What lies beside the folders of classes or splits: images are told at once, hidden ones and others counted."""
-    images = [file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES]
+    images = [
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(file.name)
+    ]
     for entry in folder.iterdir():
-        if entry.is_dir() and entry.name.startswith("."):
+        if entry.is_dir() and _is_hidden(entry.name):
             left_out.hidden += len(find_images(entry))
-        elif entry.is_file() and not entry.name.startswith(".") and entry not in images:
+        elif entry.is_file() and _is_hidden(entry.name):
+            left_out.hidden += entry.suffix.lower() in IMAGE_SUFFIXES
+        elif entry.is_file() and entry not in images:
             left_out.others[entry.suffix.lower()] += 1
     if images:
         say(f"left out {len(images):,} images that lie in {folder.name}/ itself: an image's folder names its class")
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"  # which macOS puts into archives: one ._file beside each file
 
 
 def _holds_classes(folder: Path) -> bool:
     """Whether a folder holds folders of images, and no images beside them."""
-    own = any(entry.suffix.lower() in IMAGE_SUFFIXES and entry.name[0] != "." for entry in folder.iterdir())
+    own = any(entry.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(entry.name) for entry in folder.iterdir())
     return not own and any(find_images(entry) for entry in visible_folders(folder))
+
+
+def _refuse_wrapped(folder: Path, inside: list[Path]) -> None:
+    """An archive of pets/ unpacked in pets/: the data set lies one folder further down."""
+    deeper = _unwrap(folder)
+    if len(inside) == 1 and len(visible_folders(deeper)) > 1 and _holds_classes(deeper):
+        raise DataError(f"{folder} holds one folder alone, with the class folders in it: name {_quote(deeper)}")
+
+
+def _refuse_splits_of_other_names(folder: Path, inside: list[Path]) -> None:
+    """seg_train/ and seg_test/, train_images/ and test_images/: two classes by their place, splits by their names."""
+    training = [entry for entry in inside if _named_as(entry, TRAINING)]
+    testing = [entry for entry in inside if _named_as(entry, TESTING) and entry not in training]
+    if len(training) != 1 or not testing:
+        return
+    places = _unwrap(training[0]), _unwrap(testing[0])
+    if len(visible_folders(places[0])) > 1 and _holds_classes(places[0]):
+        names = [place.relative_to(folder).as_posix() for place in places]
+        moves = [
+            f"mv {_quote(place)} {_quote(folder / name)}" for place, name in zip(places, ("train", "test"), strict=True)
+        ]
+        raise DataError(
+            f"{folder}: {' and '.join(names)} seem to be splits, of other names than are known here, and would be two "
+            f"classes: {'; '.join(moves)}"
+        )
+
+
+def _named_as(folder: Path, names: tuple[str, ...]) -> bool:
+    return not {*names}.isdisjoint(re.split(r"[^a-z]+", folder.name.lower()))
+
+
+def _unwrap(folder: Path) -> Path:
+    """Down through folders that hold one folder and nothing else that counts."""
+    while len(inside := visible_folders(folder)) == 1 and _holds_classes(folder):
+        folder = inside[0]
+    return folder
+
+
+def _quote(path: Path) -> str:
+    return shlex.quote(str(path))

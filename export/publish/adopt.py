@@ -44,7 +44,7 @@ def adopt(
     option that is missing or wrong; then nothing has been published.
     """
     if not file.is_file():
-        raise UsageError(f"{file} does not exist: name an ONNX file")
+        raise UsageError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}: name an ONNX file")
     if options.labels is None:
         raise UsageError(f"--labels is missing: name {file.name}'s classes with a file of one name a line, or imagenet")
     labels = read_labels(options.labels)

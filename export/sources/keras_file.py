@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +35,10 @@ def load_keras_file(file: Path, definitions: Definitions | None = None, *, unsaf
         raise ConversionError(f"{file} does not exist")
     record = read_record(file)
     if record.config is None:
+        stem = file.name.removesuffix(file.suffix).removesuffix(".weights")
         raise ConversionError(
-            f"{file} holds only weights, no network: save the whole of it with model.save('{file.stem}.keras'), or "
-            f"give the weights to a network by its name, NETWORK --weights {file}"
+            f"{file} holds only weights, no network: save the whole of it with model.save('{stem}.keras'), or give "
+            f"the weights to a network by its name, NETWORK --weights {file}"
         )
     scope = definitions.scope() if definitions is not None else contextlib.nullcontext()
     with deep_recursion(), scope:
@@ -41,13 +46,25 @@ def load_keras_file(file: Path, definitions: Definitions | None = None, *, unsaf
             model = load_keras2_file(file, record)
         else:
             try:
-                model = keras.models.load_model(file, compile=False, safe_mode=not unsafe)
+                with _named_by_content(file) as named:
+                    model = keras.models.load_model(named, compile=False, safe_mode=not unsafe)
             except Exception as error:  # Keras raises errors of many kinds for files that it can't open
                 raise ConversionError(_explain(file, record, error, definitions, unsafe)) from error
     if not isinstance(model, keras.Model):
         raise ConversionError(f"{file} holds a {type(model).__name__}, not a Keras model")
     compute_in_float32(model)
     return _add_channel_axis(model)
+
+
+@contextlib.contextmanager
+def _named_by_content(file: Path) -> Iterator[Path]:
+    """The file, or a copy whose name says what it is: Keras goes by the suffix, and people rename files."""
+    archive = zipfile.is_zipfile(file)
+    if archive == (file.suffix == ".keras"):
+        yield file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copy(file, Path(folder, file.stem + (".keras" if archive else ".h5"))))
 
 
 def choose_output(model: keras.Model, name: str | None) -> keras.Model:

@@ -17,6 +17,7 @@ from export.errors import ConversionError, UsageError, reason
 from export.graph.batch_dimension import fixed_batch
 from export.graph.edits import drop_unused, sort_nodes, walk_graphs
 from export.graph.finish import Layout
+from export.sources.source import refuse_pointer
 
 # The least that the converter and ONNX Runtime know, and the least that is edited here.
 OLDEST_OPSET, EDITED_OPSET = 7, 11
@@ -84,6 +85,7 @@ def read_onnx(file: Path, output: str | None = None) -> onnx.ModelProto:
         missing = Path(error.filename).name if error.filename else "a file of external data"
         raise ConversionError(f"{file}: {missing} does not exist: lay it beside the model") from error
     except Exception as error:  # protobuf and the checker raise errors of many kinds
+        refuse_pointer(file)
         raise ConversionError(f"{file} is no valid ONNX file: {reason(error)}") from error
     model = _raise_opset(model, file)
     graph = model.graph

@@ -50,6 +50,8 @@ def dataset_images(
 
 
 def folder_images(folder: Path) -> ProofImages:
+    if not folder.is_dir():
+        raise DataError(f"--images {folder} {'is no folder' if folder.exists() else 'does not exist'}: name a folder")
     left_out = LeftOut()
     files = find_images(folder, left_out)
     left_out.tell(folder)

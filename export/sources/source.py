@@ -15,8 +15,10 @@ from artifact.images.frame import Pixels
 from artifact.layout import NAME_PATTERN
 from export.data.preprocessing import reference
 from export.data.samples import Samples
-from export.errors import UsageError
+from export.errors import ConversionError, UsageError
 from export.graph.network import Network
+
+POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,10 @@ class Source:
                 f"--name {self.name!r}: a model's name is part of an address, /predict/NAME: "
                 "letters, digits, dots, dashes and underscores, at most 64"
             )
+
+
+def refuse_pointer(file: Path) -> None:
+    """Raise ConversionError where `file` is what Git LFS leaves in its place."""
+    with file.open("rb") as opened:
+        if opened.read(len(POINTER)) == POINTER:
+            raise ConversionError(f"{file} is a Git LFS pointer, the file itself isn't here: `git lfs pull` brings it")

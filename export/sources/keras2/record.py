@@ -12,6 +12,9 @@ from typing import Any
 import h5py
 
 from export.errors import ConversionError, reason
+from export.sources.source import refuse_pointer
+
+HDF5_START, ZIP_START = b"\x89HDF", b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ def read_record(file: Path) -> FileRecord:
             config = content.attrs.get("model_config")
             return FileRecord(_text(content.attrs.get("keras_version", "")), json.loads(config) if config else None)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        refuse_pointer(file)
+        with file.open("rb") as opened:
+            start = opened.read(4)
+        if start == HDF5_START or (start == ZIP_START and not zipfile.is_zipfile(file)):
+            kind = "an HDF5 file" if start == HDF5_START else "a zip archive of Keras"
+            raise ConversionError(
+                f"{file} begins as {kind} and is cut short or damaged ({reason(error)}): copy or download it again"
+            ) from error
         raise ConversionError(
             f"{file} is no Keras file, neither a zip archive of model.save nor HDF5 ({reason(error)}): "
             f"save the model again with model.save('{file.stem}.keras')"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,44 @@ def test_a_class_may_be_called_as_a_split_is(tmp_path: Path, name: str, deep: bo
             fill(tmp_path / kind / "2020", 4)
     labels, *_ = read_class_folders(tmp_path)
     assert set(labels) == {"car", "plane", name}
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("seg_train/seg_train", "seg_test/seg_test"), ("train_images", "test_images"), ("train2", "val2")],
+)
+def test_splits_of_other_names_are_no_classes_and_the_advice_works(tmp_path: Path, train: str, test: str) -> None:
+    fill_classes(tmp_path / train, "ab")
+    fill_classes(tmp_path / test, "ab", 3)
+    with pytest.raises(DataError, match="seem to be splits") as refusal:
+        read_class_folders(tmp_path)
+    subprocess.run(str(refusal.value).partition("two classes: ")[2], shell=True, check=True)
+    labels, trained, tested, _ = read_class_folders(tmp_path)
+    assert (labels, len(trained), len(tested)) == (("a", "b"), 8, 6)
+
+
+def test_classes_with_a_word_of_splits_in_their_names_are_classes(tmp_path: Path) -> None:
+    for kind in ("freight train", "test tube", "training shoe"):
+        fill(tmp_path / kind, 4)
+    assert len(read_class_folders(tmp_path)[0]) == 3
+
+
+def test_a_data_set_inside_a_folder_of_its_own_is_named(tmp_path: Path) -> None:
+    fill_classes(tmp_path / "my pets/train", "ab")
+    fill_classes(tmp_path / "my pets/test", "ab")
+    with pytest.raises(DataError, match="one folder alone") as refusal:
+        read_class_folders(tmp_path)
+    (named,) = shlex.split(str(refusal.value).partition("name ")[2])
+    assert read_class_folders(Path(named))[0] == ("a", "b")
+
+
+def test_what_macos_puts_into_archives_is_no_class(tmp_path: Path, capsys: Capture) -> None:
+    fill_classes(tmp_path, "ab")
+    fill(tmp_path / "__MACOSX/a", 2)
+    fill(tmp_path / "c", 0)
+    (tmp_path / "._photo.jpg").write_bytes(b"resource fork")
+    assert read_class_folders(tmp_path, skip_damaged=True)[0] == ("a", "b")
+    assert "3 hidden images" in capsys.readouterr().err
 
 
 def test_an_unlabeled_test_folder_is_named_and_another_one_taken(tmp_path: Path, capsys: Capture) -> None:

@@ -106,6 +106,47 @@ def test_a_file_that_is_no_keras_file_is_named(tmp_path: Path, labels: str, caps
     assert "neither a zip archive" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("true", "named"), [(".keras", ".h5"), (".h5", ".keras")])
+def test_a_file_is_opened_by_what_it_holds_whatever_it_is_called(
+    tmp_path: Path, labels: str, true: str, named: str
+) -> None:
+    file = tmp_path / f"pets{true}"
+    small_network(layers.Dense(3, activation="softmax")).save(file)
+    renamed = file.rename(tmp_path / f"renamed{named}")
+    assert convert(renamed, tmp_path, "--labels", labels, "--preprocessing", "unit") == 0
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_file_that_is_cut_short_is_said(
+    tmp_path: Path, labels: str, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"pets{suffix}"
+    small_network(layers.Dense(3)).save(file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert convert(file, tmp_path, "--labels", labels, "--preprocessing", "unit") == 1
+    assert "is cut short or damaged" in last_error(capsys)
+
+
+@pytest.mark.parametrize("name", ["pets.keras", "pets.h5", "pets.onnx"])
+def test_a_pointer_of_git_lfs_is_no_network(
+    tmp_path: Path, labels: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    words = ["--labels", labels, "--preprocessing", "unit", "--repository", str(tmp_path / "repository")]
+    command = "adopt" if name.endswith("onnx") else "convert"
+    assert main([command, str(tmp_path / name), "--name", "mine", *words]) == 1
+    assert "`git lfs pull` brings it" in last_error(capsys)
+
+
+def test_images_that_are_not_there_are_said(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    small_network(layers.Dense(3)).save(tmp_path / "pets.keras")
+    options = ["--labels", labels, "--preprocessing", "unit", "--images"]
+    assert convert(tmp_path / "pets.keras", tmp_path, *options, str(tmp_path / "none")) == 1
+    assert "none does not exist: name a folder" in last_error(capsys)
+    assert convert(tmp_path / "pets.keras", tmp_path, *options, labels) == 1
+    assert "labels.txt is no folder" in last_error(capsys)
+
+
 def test_weights_without_a_network_are_told_what_they_lack(
     tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
