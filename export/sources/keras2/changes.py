@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras.src.applications import convnext
 
 from export.errors import ConversionError
 
@@ -41,8 +42,8 @@ DROPPED: dict[str, dict[str, tuple[Any, ...]]] = {
         "value_shape": (ANY,),
         "softmax_robust_masking": (False,),
     },
-    "SpatialDropout1D": {"noise_shape": (ANY,)},
-    "SpatialDropout2D": {"noise_shape": (ANY,)},
+    "SpatialDropout1D": {"noise_shape": (ANY,), "trainable": (ANY,)},
+    "SpatialDropout2D": {"noise_shape": (ANY,), "trainable": (ANY,)},
     **{name: {"time_major": (False,), "implementation": (ANY,)} for name in ("LSTM", "GRU", "SimpleRNN", "ConvLSTM2D")},
     **{
         f"Random{name}": {"rng_type": (ANY,)}
@@ -57,6 +58,7 @@ CLASSES = {
     "SyncBatchNormalization": "BatchNormalization",
 }
 GONE = ("LocallyConnected1D", "LocallyConnected2D", "CuDNNGRU", "CuDNNLSTM", "DenseFeatures", "TensorFlowOpLayer")
+OF_CONVNEXT = ("LayerScale", "StochasticDepth")  # which Keras keeps beside that network
 TRAINING_ONLY = ("RandomHeight", "RandomWidth")
 _APPLICATION = re.compile(r"^(?:tf_keras|keras|tensorflow\.(?:python\.)?keras)\.(?:[\w.]+\.)?applications\.(\w+)$")
 
@@ -99,7 +101,7 @@ def make_layer(kind: str, config: dict[str, Any], find: Callable[[str], type | N
         layer = custom.from_config(config)  # type: ignore[attr-defined]
         assert isinstance(layer, keras.layers.Layer)
         return layer
-    found = getattr(keras.layers, kind, None)
+    found = getattr(keras.layers, kind, None) or (getattr(convnext, kind) if kind in OF_CONVNEXT else None)
     if found is None:
         own = "" if kind in GONE else ": if it is one of your own, name its definition with --code FILE.py"
         raise ConversionError(f"Keras 3 has no layer {kind}{own}")

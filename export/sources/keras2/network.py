@@ -22,9 +22,10 @@ Find = Callable[[str], type | None]
 
 @dataclass(frozen=True)
 class Built:
-    """A layer with what Keras 2 calls its class; the layers of a network in the order of its file."""
+    """A layer with what Keras 2 calls its class and itself; the layers of a network in the order of its file."""
 
     kind: str
+    name: str
     layer: keras.layers.Layer
     children: list[Built] = field(default_factory=list)
 
@@ -50,7 +51,8 @@ def _build(config: dict[str, Any], find: Find) -> Built:
     kind = config["class_name"]
     if kind == "Sequential" or kind in FUNCTIONAL:
         return build_network(config, find)
-    return Built(kind, make_layer(kind, config["config"], find))
+    inner = config["config"]
+    return Built(kind, inner["name"], make_layer(kind, {**inner, "name": plain_name(inner["name"])}, find))
 
 
 def _build_sequential(config: Any, find: Find) -> Built:
@@ -65,7 +67,8 @@ def _build_sequential(config: Any, find: Find) -> Built:
     if shape is not None:
         layers.insert(0, keras.Input(shape=tuple(shape[1:]), batch_size=shape[0]))
     name = None if isinstance(config, list) else config.get("name")
-    return Built("Sequential", keras.Sequential(layers, name=name), children)
+    made = keras.Sequential(layers, name=plain_name(name))
+    return Built("Sequential", name or made.name, made, children)
 
 
 def _build_functional(config: dict[str, Any], find: Find) -> Built:
@@ -78,7 +81,9 @@ def _build_functional(config: dict[str, Any], find: Find) -> Built:
         if kind == "InputLayer":
             shape = part["config"].get("batch_input_shape") or part["config"]["batch_shape"]
             dtype = part["config"].get("dtype")
-            tensors[name, 0] = keras.Input(shape=tuple(shape[1:]), batch_size=shape[0], name=name, dtype=dtype)
+            tensors[name, 0] = keras.Input(
+                shape=tuple(shape[1:]), batch_size=shape[0], name=plain_name(name), dtype=dtype
+            )
             continue
         if kind not in OPERATIONS:
             children[name] = _build(part, find)
@@ -99,8 +104,13 @@ def _build_functional(config: dict[str, Any], find: Find) -> Built:
     inputs = [tensors[name, index] for name, index, _ in _as_list(config["input_layers"])]
     outputs = [_pick(tensors, reference) for reference in _as_list(config["output_layers"])]
     single = [part[0] if len(part) == 1 else part for part in (inputs, outputs)]
-    model = keras.Model(*single, name=config.get("name"))
-    return Built("Functional", model, list(children.values()))
+    model = keras.Model(*single, name=plain_name(config.get("name")))
+    return Built("Functional", config.get("name") or model.name, model, list(children.values()))
+
+
+def plain_name(name: str | None) -> str | None:
+    """Keras 3 takes no slash in names; DenseNet and MobileNetV3 of Keras 2 have them."""
+    return name.replace("/", "_") if name else name
 
 
 def _has_own_input(part: dict[str, Any]) -> bool:
@@ -133,7 +143,7 @@ def _call_operation(config: dict[str, Any], node: Any, tensors: dict[tuple[str, 
 
     named = {key: value for key, value in named.items() if key != "name" and value is not None}
     arguments = json.dumps([place(first), place(named)])
-    return TensorFlowCall(config["function"], arguments, name=config["name"].replace("/", "_"))(*used)
+    return TensorFlowCall(config["function"], arguments, name=plain_name(config["name"]))(*used)
 
 
 def _split(node: Any) -> tuple[Any, dict[str, Any]]:

@@ -48,6 +48,10 @@ def _standardize(image: Any) -> Any:
     return (image - ops.mean(image, axis=axes, keepdims=True)) / ops.maximum(deviation, count**-0.5)
 
 
+def _pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: float = 0) -> Any:
+    return ops.pad(tensor, paddings, mode.lower(), constant_values if mode.upper() == "CONSTANT" else None)
+
+
 def _slice(x: Any, slice_spec: list[Any]) -> Any:
     def index(part: Any) -> Any:
         if isinstance(part, dict) and part.get("class_name") == "__ellipsis__":
@@ -118,6 +122,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "nn.bias_add": _bias_add,
     "compat.v1.nn.bias_add": _bias_add,
     "image.resize": _resize,
+    "pad": _pad,
+    "compat.v1.pad": _pad,
 }
 
 

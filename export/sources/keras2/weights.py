@@ -6,6 +6,7 @@ Keras 3's own reader goes by position, and takes the four vectors of a batch nor
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import h5py
@@ -15,7 +16,11 @@ import numpy as np
 from export.errors import ConversionError
 from export.sources.keras2.network import Built
 
-RENAMED = {"DepthwiseConv2D": {"kernel": "depthwise_kernel"}, "DepthwiseConv1D": {"kernel": "depthwise_kernel"}}
+RENAMED = {
+    "DepthwiseConv2D": {"kernel": "depthwise_kernel"},
+    "DepthwiseConv1D": {"kernel": "depthwise_kernel"},
+    "LayerScale": {"variable": "gamma"},
+}
 
 
 def load_named_weights(network: Built, group: h5py.Group) -> None:
@@ -24,14 +29,23 @@ def load_named_weights(network: Built, group: h5py.Group) -> None:
     Raises ConversionError for a weight that is missing, left over, or of another shape.
     """
     for child in network.children:
-        left = _datasets(group[child.layer.name]) if child.layer.name in group else {}
-        for leaf in child.leaves():
+        left = _datasets(group[child.name]) if child.name in group else {}
+        leaves = list(child.leaves())
+        for leaf in leaves:
+            longer = [other.name for other in leaves if other.name.endswith(f"/{leaf.name}")]
             for variable in _weights(leaf.layer):
                 inside = variable.path.rpartition(f"{leaf.layer.name}/")[2]
-                inside = RENAMED.get(leaf.kind, {}).get(inside, inside)
-                wanted = f"{leaf.layer.name}/{inside}"
-                # Normalization's have no scope.
-                found = [name for name in left if f"/{name}:0".endswith(f"/{wanted}:0:0") or name == f"{inside}:0"]
+                inside = RENAMED.get(leaf.kind, {}).get(re.sub(r"_\d+$", "", inside), inside)
+                if isinstance(leaf.layer, keras.layers.TimeDistributed):
+                    inside = inside.removeprefix(f"{leaf.layer.layer.name}/")
+                wanted = f"{leaf.name}/{inside}"
+                # Normalization's have no scope. Of Conv and block/Conv, each has its own.
+                found = [
+                    name
+                    for name in left
+                    if (_ends(name, wanted) and not any(_ends(name, f"{other}/{inside}") for other in longer))
+                    or name == f"{inside}:0"
+                ]
                 if len(found) != 1:
                     raise ConversionError(f"{len(found)} of its weights could be {wanted}")
                 _assign(variable, left.pop(found[0]), wanted)
@@ -54,12 +68,28 @@ def load_numbered_weights(network: Built, group: h5py.Group) -> None:
                 load_numbered_weights(child, inside)
             continue
         stored = _datasets(inside) if inside is not None else {}
-        variables = _weights(child.layer)
-        if sorted(stored) != sorted(f"vars/{index}" for index in range(len(variables))):
-            raise ConversionError(f"{child.layer.name} has {len(variables)} weights, in the file {len(stored)}")
-        for index, variable in enumerate(variables):
-            _assign(variable, stored[f"vars/{index}"], f"{child.layer.name}/{variable.name}")
+        numbered = _numbered(child.layer, stored)
+        if len(numbered) != len(_weights(child.layer)) or numbered.keys() != stored.keys():
+            raise ConversionError(f"{child.name} has weights {sorted(numbered)}, in the file {sorted(stored)}")
+        for key, variable in numbered.items():
+            _assign(variable, stored[key], f"{child.name}/{variable.name}")
         _settle(child.layer)
+
+
+def _numbered(layer: keras.layers.Layer, stored: Iterable[str]) -> dict[str, Any]:
+    """A layer's weights as the file names them: vars/0, and forward_layer/cell/vars/0 in layers that it holds."""
+    found = {}
+    for prefix in {name.rpartition("vars/")[0] for name in stored}:
+        part = layer
+        for attribute in prefix.split("/")[:-1]:
+            part = getattr(part, attribute, None)
+        weights = _weights(part) if isinstance(part, keras.layers.Layer) else []
+        found |= {f"{prefix}vars/{index}": variable for index, variable in enumerate(weights)}
+    return found
+
+
+def _ends(name: str, wanted: str) -> bool:
+    return f"/{name}:0".endswith(f"/{wanted}:0:0")
 
 
 def _weights(layer: keras.layers.Layer) -> list[Any]:

@@ -121,7 +121,7 @@ def test_weights_of_another_number_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
         for name, data in parts.items():
             archive.writestr(name, data)
-    with pytest.raises(ConversionError, match="conv2d has 1 weights, in the file 2"):
+    with pytest.raises(ConversionError, match=r"conv2d has weights \[.vars/0.\], in the file \[.vars/0., .vars/1.\]"):
         load_keras_file(tmp_path / "net.keras")
 
 
