@@ -39,11 +39,13 @@ def load_named_weights(network: Built, group: h5py.Group) -> None:
                 if isinstance(leaf.layer, keras.layers.TimeDistributed):
                     inside = inside.removeprefix(f"{leaf.layer.layer.name}/")
                 wanted = f"{leaf.name}/{inside}"
-                # Normalization's have no scope. Of Conv and block/Conv, each has its own.
+                # A layer alone in its group may bear another name there: it was built twice. Of Conv and block/Conv,
+                # each has its own.
+                end = wanted if len(leaves) > 1 else inside
                 found = [
                     name
                     for name in left
-                    if (_ends(name, wanted) and not any(_ends(name, f"{other}/{inside}") for other in longer))
+                    if (_ends(name, end) and not any(_ends(name, f"{other}/{inside}") for other in longer))
                     or name == f"{inside}:0"
                 ]
                 if len(found) != 1:

@@ -62,6 +62,19 @@ def test_networks_are_called_model_in_older_files(tmp_path: Path) -> None:
         np.testing.assert_allclose(given, answers["teachable"], atol=1e-4)
 
 
+def test_a_layer_that_was_built_twice_bears_another_name_in_its_group(tmp_path: Path) -> None:
+    file = shutil.copy(FOLDER / "sequential.h5", tmp_path / "net.h5")
+    with h5py.File(file, "r+") as opened:
+        groups = [group for group in opened["model_weights"].values() if isinstance(group, h5py.Group)]
+        scopes = [(group, name) for group in groups for name in group if isinstance(group[name], h5py.Group)]
+        for group, name in scopes:
+            group.move(name, f"{name}_1")
+    assert len(scopes) >= 5
+    with np.load(FOLDER / "answers.npz") as answers:
+        given = load_keras_file(tmp_path / "net.h5")(answers["pixels"], training=False)
+        np.testing.assert_allclose(given, answers["sequential"], atol=1e-4)
+
+
 def rename_kernel(layers: list[dict[str, Any]]) -> None:
     next(layer for layer in layers if layer["class_name"] == "Conv2D")["config"]["name"] = "another"
 
