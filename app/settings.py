@@ -10,10 +10,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -34,6 +35,8 @@ Origin = Annotated[
     AfterValidator(lambda origin: origin.rstrip("/").lower()),
     AfterValidator(lambda origin: _check_origin(origin)),
 ]
+# Of a cascade: more labels in the label set than, or a largest probability below.
+_WHEN = re.compile(r"set\s*>\s*(?P<labels>[1-9]\d{0,5})|p\s*<\s*(?P<probability>0?\.\d*[1-9]\d*|1(\.0+)?)")
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
 
@@ -49,6 +52,53 @@ def _check_origin(origin: str) -> str:
     if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
         raise ValueError("an origin is a scheme, a host and maybe a port, such as https://example.org, or *")
     return origin
+
+
+def _check_when(when: str) -> str:
+    if (said := _WHEN.fullmatch(when.strip())) is None:
+        raise ValueError(
+            "write 'set > N' (the label set of the first model has more than N labels, 1 or more) or 'p < X' (its "
+            "largest probability is below X, above 0 and at most 1)"
+        )
+    return f"set > {said['labels']}" if said["labels"] else f"p < {said['probability']}"
+
+
+class Cascade(BaseModel):
+    """An alias that means two models: `then` is asked where the answer of `first` isn't sure enough."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: Alias
+    then: Alias
+    when: Annotated[str, AfterValidator(_check_when)]
+    coverage: float = Field(0.95, gt=0, lt=1)
+    """Of the label set that `when` may speak of."""
+
+    @model_validator(mode="after")
+    def _names_two(self) -> Self:
+        if self.first == self.then:
+            raise ValueError(f"first and then are both {self.first}: name two models, or two versions (NAME/1, NAME/2)")
+        return self
+
+    @cached_property
+    def most_labels(self) -> int:
+        """A larger label set asks the second model; 0 where `when` speaks of the probability."""
+        return int(self.when.partition(">")[2] or 0)
+
+    @cached_property
+    def least_probability(self) -> float:
+        """A smaller largest probability asks the second model; 0 where `when` speaks of the label set."""
+        return float(self.when.partition("<")[2] or 0)
+
+    def __str__(self) -> str:
+        return f"{self.first}, then {self.then} when {self.when}"
+
+
+Target = Annotated[
+    Annotated[Alias, Tag("model")] | Annotated[Cascade, Tag("cascade")],
+    Discriminator(lambda target: "cascade" if isinstance(target, dict | Cascade) else "model"),
+]
+"""What an alias means."""
 
 
 class _Environment(EnvSettingsSource):
@@ -134,8 +184,10 @@ class Settings(BaseSettings):
     require: list[str] = Field([], description="names that must load before the server is ready")
     default_model: str | None = Field(None, description="the model that POST /predict means")
     versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
-    aliases: dict[str, Alias] = Field(
-        {}, description="other names, alias -> model or model/version; SIGHUP reads them again"
+    aliases: dict[str, Target] = Field(
+        {},
+        description="other names, alias -> model, model/version or a cascade, {first, then, when, coverage}; SIGHUP "
+        "reads them again",
     )
     poll_s: float = Field(0, ge=0, description="seconds between looks at the repository for changes; 0 never looks")
     memory_budget: int = Field(0, ge=0, description="MB that loaded models may take together; 0 means any")

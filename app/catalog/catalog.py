@@ -21,7 +21,7 @@ from app.catalog.traffic import Traffic
 from app.errors import DeviceFailed, LoadRefused
 from app.inference.model import LoadedModel, load_model
 from app.observe.metrics import Labels, Metrics
-from app.settings import Settings
+from app.settings import Cascade, Settings
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Catalog:
         self.traffic = Traffic(settings.aliases)
         self._table = ModelTable(settings, self.traffic)
         self.resolve = self._table.resolve  # every request calls it: no call between
+        self.find, self.default_name = self._table.find, self._table.default_name
         self._draining: list[LoadedModel] = []
         self._started = False
         self._closing = False
@@ -52,8 +53,8 @@ class Catalog:
         self._loader = Loader(settings, load, self.metrics, self._in_memory)
 
     @property
-    def aliases(self) -> dict[str, str]:
-        """Other names of models: alias -> model or model/version."""
+    def aliases(self) -> dict[str, str | Cascade]:
+        """Other names of models: alias -> model, model/version, or a cascade."""
         return self.traffic.aliases
 
     def names(self) -> list[str]:

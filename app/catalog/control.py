@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from app.catalog.background import Background
 from app.catalog.threads import run_in_thread
-from app.catalog.traffic import Traffic
+from app.catalog.traffic import Aliases, Traffic, split_version
 from app.catalog.watch import Watcher
 from app.inference.memory import measure_resident
 from app.observe.metrics import Labels, Snapshot
-from app.settings import Settings
+from app.settings import Cascade, Settings
 
 if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports
     from app.catalog.catalog import Catalog
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that 
 
 log = logging.getLogger(__name__)
 
-ReadAliases = Callable[[], Mapping[str, str] | None]
+ReadAliases = Callable[[], Aliases | None]
 """Reads the aliases from the settings again; None where they can't be read, which it says itself."""
 
 
@@ -119,11 +119,17 @@ async def hang_up(
     done = ", ".join(await watcher.look()) or "nothing changed"
     models = {look.name for look in watcher.looks}
     names = [
-        f"{name} -> {target}{'' if target.partition('/')[0] in models else ' (which points nowhere)'}"
+        f"{name} -> {target}{'' if _find_names(target) <= models else ' (which points nowhere)'}"
         for name, target in traffic.aliases.items()
     ]
     kept = "" if aliases is not None else " (as before)"
     log.info("SIGHUP: aliases: %s%s; repository: %s", ", ".join(names) or "none", kept, done)
+
+
+def _find_names(target: str | Cascade) -> set[str]:
+    """The models that an alias means."""
+    parts = (target,) if isinstance(target, str) else (target.first, target.then)
+    return {split_version(part)[0] for part in parts}
 
 
 def observe_process() -> Iterable[tuple[str, Labels, list[float]]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from app.catalog.loading import Version
 from app.catalog.repository import Look
 from app.catalog.traffic import Traffic
-from app.errors import Draining, Loading, ModelRefused, ModelUnloaded, UnknownModel, UnknownVersion
+from app.errors import Draining, InvalidParameter, Loading, ModelRefused, ModelUnloaded, UnknownModel, UnknownVersion
 from app.inference.model import LoadedModel
 from app.settings import Settings
 
@@ -59,23 +59,40 @@ class ModelTable:
 
     def resolve(self, name: str | None = None, version: int | None = None) -> LoadedModel:
         """The model to predict with: the newest loaded version unless `version` or the alias names one;
-        without a name, the default model.
+        without a name, the default model; of a cascade the first.
 
-        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining.
+        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining, and InvalidParameter for
+        a version of a cascade.
         """
         if self._closing:
             raise Draining("the server is shutting down: try again")
-        name, pinned = self._traffic.follow(name or self._default_name())
+        asked = name or self.default_name()
+        name, pinned = self._traffic.follow(asked)
+        if version is not None and asked in self._traffic.cascades:
+            raise InvalidParameter(
+                f"version is {version}, but {asked} is two models ({self._traffic.cascades[asked]}): leave it out, and "
+                "pin versions in the alias (NAME/VERSION)"
+            )
         version = version or pinned
         versions = self._models.get(name, {})
         if version is None and len(versions) == 1:
             (only,) = versions.values()
             if only.model is not None:
                 return only.model
+        return self.find(name, version)
+
+    def find(self, name: str, version: int | None) -> LoadedModel:
+        """The model of this very name, aliases aside: its newest loaded version unless `version` names one. Raises as
+        `resolve` does.
+        """
+        if self._closing:
+            raise Draining("the server is shutting down: try again")
+        versions = self._models.get(name, {})
         self.check_known(name)
         if version is not None and version not in versions:
             raise UnknownVersion(self._explain_unknown_version(name, version))
-        candidates = [versions[version]] if version is not None else self.versions(name)
+        newest_first = sorted(versions.values(), key=lambda version: -version.number)
+        candidates = [versions[version]] if version is not None else newest_first
         for candidate in candidates:
             if candidate.model is not None:
                 return candidate.model
@@ -154,7 +171,8 @@ class ModelTable:
         self.check_known(model)
         return model, pinned
 
-    def _default_name(self) -> str:
+    def default_name(self) -> str:
+        """What a request without a name means. Raises UnknownModel."""
         if self._settings.default_model:
             return self._settings.default_model
         if len(self._models) == 1:

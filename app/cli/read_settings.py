@@ -31,7 +31,7 @@ def read_settings(flags: Sequence[str], file: Path | None) -> Settings:
 def _explain_setting(error: Mapping[str, Any]) -> str:
     """What is wrong with a setting, without its value where that may be a key itself: it would be in every log."""
     name, *_ = map(str, error["loc"])
-    where = ".".join(map(str, error["loc"]))
+    where = ".".join(str(part) for place, part in enumerate(error["loc"]) if (name, place) != ("aliases", 2))
     if name in ("api_keys", "admin_keys"):
         return (
             f"the setting {where} is no SHA-256 of a key (64 digits 0-9, a-f): `convserve key` makes a key for the "
@@ -39,7 +39,7 @@ def _explain_setting(error: Mapping[str, Any]) -> str:
         )
     if error["type"] == "extra_forbidden":
         return f"there is no setting {where}: `convserve serve --help` lists them"
-    return f"the setting {where} is {error['input']!r}: {error['msg']}"
+    return f"the setting {where} is {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _explain_parser(error: SettingsError) -> str:

@@ -132,7 +132,7 @@ class Supervisor:
         async def start() -> dict[str, Any]:
             return {
                 "settings": self._job,
-                "aliases": self._traffic.aliases,
+                "aliases": self._traffic.write(),
                 "looks": [asdict(look) for look in self._watcher.looks],
                 "unloaded": sorted(self._watcher.unloaded),
                 "problem": self._watcher.problem,
@@ -162,7 +162,7 @@ class Supervisor:
         await hang_up(self._read_aliases, self._traffic, self._watcher, self._tell_aliases)
 
     async def _tell_aliases(self) -> None:
-        await ask_all(reachable(self._workers), "set_aliases", aliases=self._traffic.aliases)
+        await ask_all(reachable(self._workers), "set_aliases", aliases=self._traffic.write())
 
 
 class AllWorkers:

@@ -79,7 +79,7 @@ class Orders:
     async def forget(self, name: str) -> None:
         self.catalog.forget(name)
 
-    async def set_aliases(self, aliases: dict[str, str]) -> None:
+    async def set_aliases(self, aliases: dict[str, Any]) -> None:
         self.catalog.traffic.replace(aliases)
 
     async def explain_unready(self) -> str:

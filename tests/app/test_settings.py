@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.settings import Settings, count_cores, explain_passed_over, load_settings
+from app.settings import Cascade, Settings, count_cores, explain_passed_over, load_settings
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +37,42 @@ def test_a_misspelled_setting_is_an_error(tmp_path: Path, line: str) -> None:
     file.write_text(line)
     with pytest.raises(ValidationError):
         load_settings([], file)
+
+
+def test_an_alias_may_be_a_cascade(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[aliases]\nold = "a/3"\nboth = {first = "a/1", then = "b", when = "set>1"}\n')
+    aliases = load_settings([], file).aliases
+    assert aliases == {"old": "a/3", "both": Cascade(first="a/1", then="b", when="set > 1", coverage=0.95)}
+    assert Settings(**load_settings([], file).model_dump(mode="json")).aliases == aliases
+
+
+@pytest.mark.parametrize(
+    ("when", "most_labels", "least_probability"),
+    [("set > 1", 1, 0), (" set>12 ", 12, 0), ("p < 0.9", 0, 0.9), ("p<.25", 0, 0.25), ("p < 1", 0, 1)],
+)
+def test_when_speaks_of_the_label_set_or_the_probability(when: str, most_labels: int, least_probability: float) -> None:
+    said = Cascade(first="a", then="b", when=when)
+    assert (said.most_labels, said.least_probability) == (most_labels, least_probability)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"when": "set > 0"}, "write 'set > N'"),
+        ({"when": "set < 2"}, "write 'set > N'"),
+        ({"when": "p < 0"}, "or 'p < X'"),
+        ({"when": "p < 1.5"}, "or 'p < X'"),
+        ({"when": "p > 0.5"}, "or 'p < X'"),
+        ({"coverage": 1}, "less than 1"),
+        ({"then": "a"}, "name two models"),
+        ({"then": "b c"}, "pattern"),
+        ({"wen": "p < 1"}, "not permitted"),
+    ],
+)
+def test_a_wrong_cascade_is_refused_in_words(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Settings(aliases={"both": {"first": "a", "then": "b", "when": "p < 0.5", **changes}})
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
