@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
+from app.admission.cascade import Relay, Second, check_cascade
 from app.admission.options import Asked, Terms
 from app.batching.entry import Places, resolve
 from app.catalog.catalog import Catalog
@@ -40,6 +42,18 @@ class Admission:
     def __init__(self, catalog: Catalog, decoder: Decoder) -> None:
         self.catalog = catalog
         self.decoder = decoder
+        self.traffic = catalog.traffic
+
+    def check(self, name: str) -> None:
+        """Raises as `admit` does where requests to the model, alias or cascade `name` are refused."""
+        self.catalog.resolve(name)
+        if name in self.traffic.cascades:
+            check_cascade(self.catalog, name)
+
+    def find_second(self, exchange: Exchange, name: str | None, first: LoadedModel, asked: Asked) -> Second | None:
+        """The second model where `name` is a cascade that begins with `first`. Raises as Second does."""
+        name = name or self.catalog.default_name()
+        return Second(self.catalog, name, first, asked, exchange) if name in self.traffic.cascades else None
 
     def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1) -> Ticket:
         """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the
@@ -56,12 +70,19 @@ class Admission:
         return ticket
 
 
+class Underway(Protocol):
+    """One image on its way."""
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+
+
 class Ticket:
     """One request that was let in."""
 
     __slots__ = (
         *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_outcomes", "_places"),
-        *("_settle", "deadline", "model", "terms"),
+        *("_second", "_settle", "deadline", "model", "terms"),
     )
 
     def __init__(self, admission: Admission, exchange: Exchange, name: str | None, asked: Asked) -> None:
@@ -70,15 +91,16 @@ class Ticket:
         self._name = name
         self._asked = asked
         self._loop = asyncio.get_running_loop()
-        self._attempts: list[Attempt] = []
+        self._attempts: list[Underway] = []
         self._outcomes: list[Outcome | None] = []
         self._left = 0  # images without an outcome
         self._places: Places[Pixels, Scores] | None = None
         self._settle: Callable[[list[Outcome]], None] | None = None
+        self._second: Second | None = None  # of a cascade
         self.deadline = 0.0
         """By the loop's clock; known once the request has begun."""
         self.model: LoadedModel
-        """What serves the request."""
+        """What serves the request; of a cascade the first."""
         self.terms: Terms
         """What it asks for of that model."""
         self._aim()
@@ -93,7 +115,7 @@ class Ticket:
         """The body is here. Where the model was replaced while it came in, another is chosen. `timeout_s` is for
         bodies that say it themselves. Raises as `admit` does.
         """
-        if not self.model.batcher.accepts_rows:
+        if not self.model.batcher.accepts_rows or (self._second is not None and self._second.is_stale):
             self._aim()
         self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
 
@@ -117,16 +139,20 @@ class Ticket:
         Raises as `begin` and `reserve` do; then `settle` is not called.
         """
         self.begin(timeout_s)
+        attempt: Callable[..., Underway] = Attempt
+        if self._second is not None:
+            self._second.check_images(images)
+            attempt = partial(Relay, self._second)
         self._places = places = self.model.batcher.reserve(len(images), self.deadline)
         self._settle = settle
         model, decoder = self.model, self._admission.decoder
         if len(images) == 1:
-            self._attempts = [Attempt(model, images[0], places, decoder, self._take_only, at_once)]
+            self._attempts = [attempt(model, images[0], places, decoder, self._take_only, at_once)]
             return
         self._left = len(images)
         self._outcomes = [None] * len(images)
         for place, image in enumerate(images):
-            self._attempts.append(Attempt(model, image, places, decoder, partial(self._take, place), at_once))
+            self._attempts.append(attempt(model, image, places, decoder, partial(self._take, place), at_once))
 
     async def run(self, images: Sequence[Image], timeout_s: float | None = None) -> list[Outcome]:
         """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
@@ -143,6 +169,18 @@ class Ticket:
                 trace_stages(timing.decode_ms / 1e3, timing.queue_ms / 1e3, timing.infer_ms / 1e3)
         return outcomes
 
+    async def aim_at_speaker(self, image: Image) -> None:
+        """Once the request has begun: of a cascade's two models the one that answers `image` serves it from now on.
+        Raises as `start` does, and what became of the image.
+        """
+        if self._second is None:
+            return
+        (outcome,) = await self.run((image,), self.deadline - self._loop.time())
+        if isinstance(outcome, ConvserveError):
+            raise outcome
+        if outcome.by is not None:
+            self.model = outcome.by.model
+
     def abandon(self) -> None:
         """Nobody waits any more: what hasn't begun is not done."""
         self._settle = None
@@ -156,6 +194,8 @@ class Ticket:
         self.model = model = self._admission.catalog.resolve(self._name, self._asked.version)
         self._exchange.concerns(model.name, model.meters)
         self.terms = self._asked.fit(model)
+        if self._admission.traffic.cascades:
+            self._second = self._admission.find_second(self._exchange, self._name, model, self._asked)
 
     def _take(self, place: int, outcome: Prediction | Exception) -> None:
         self._outcomes[place] = outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)

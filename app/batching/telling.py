@@ -19,6 +19,7 @@ class Telling:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
+        self._in_batch = False
 
     def settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
         """Tell whoever waits for a row, once."""
@@ -27,12 +28,16 @@ class Telling:
             self._call(settle, outcome)
 
     def do_afterwards(self, call: Callable[[], object]) -> None:
-        """For a row's `settle`: have `call` made once every row of its batch was told."""
-        self._afterwards.append(call)
+        """For a row's `settle`: have `call` made once every row of its batch was told; at once where no batch is."""
+        if self._in_batch:
+            self._afterwards.append(call)
+        else:
+            self._call(call)
 
     def settle_batch(self, batch: Sequence[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
         """Tell every row of a batch what became of it."""
         size = len(batch)
+        self._in_batch = True
         for place, entry in enumerate(batch):
             if place in outcome.outputs:
                 queued = outcome.started - entry.submitted
@@ -43,6 +48,7 @@ class Telling:
                 failure = outcome.failures[place]
                 entry.context.run(log.error, "the model can't process one row", exc_info=failure.__cause__)
                 self.settle(entry, failure)
+        self._in_batch = False
         if self._afterwards:
             afterwards, self._afterwards = self._afterwards, []
             for call in afterwards:

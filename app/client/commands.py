@@ -156,8 +156,10 @@ def _print_answer(file: Path, answer: dict[str, Any]) -> None:
     if "error" in answer:
         print(escape(f"{file}: {answer['error']}"), file=sys.stderr)
         return
-    print(escape(str(file)))
-    classes = answer["predictions"][0]["classes"]
+    prediction = answer["predictions"][0]
+    by = f"  ({prediction['model']} version {prediction['version']})" if "model" in prediction else ""
+    print(escape(f"{file}{by}"))
+    classes = prediction["classes"]
     labels = [escape(entry["label"]) for entry in classes]
     width = max(map(len, labels))
     for label, entry in zip(labels, classes, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -26,6 +28,12 @@ class ErrorAnswer(Answer):
 class PredictionAnswer(Answer):
     """Of one image: its classes or, where it failed among others, its error."""
 
+    model: str | None = Field(None, description="Of a cascade: which of its two models answered.")
+    version: int | None = Field(None, description="Of a cascade: that model's version.")
+    second: Literal["skipped"] | None = Field(
+        None,
+        description="Of a cascade: the second model had no place or time for the image, the first's answer stands.",
+    )
     classes: list[ClassAnswer] | None = Field(None, description="The top_k most probable classes, best first.")
     set: list[ClassAnswer] | None = Field(
         None, description="With coverage: classes that together hold the true one at least that often."
@@ -44,7 +52,7 @@ class TimingAnswer(Answer):
 
 
 class PredictAnswer(Answer):
-    model: str
+    model: str = Field(description="The model that the address means; of a cascade the first.")
     version: int
     predictions: list[PredictionAnswer] = Field(description="One an image, in the order sent.")
     timing: TimingAnswer

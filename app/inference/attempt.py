@@ -26,9 +26,21 @@ class Timing(NamedTuple):
     batch_size: int
 
 
+class Speaker(NamedTuple):
+    """Which of a cascade's two models gave a prediction."""
+
+    model: LoadedModel
+    score: float | None
+    """The conformal score of its label sets, where they are asked for."""
+    is_alone: bool = False
+    """It is the first, and isn't sure enough, but the second couldn't be asked."""
+
+
 class Prediction(NamedTuple):
     scores: Scores
     timing: Timing
+    by: Speaker | None = None
+    """None where only one model could give it."""
 
 
 class Attempt:

@@ -46,6 +46,11 @@ FAMILIES: dict[str, Family] = {
         "histogram", "Time of one image in a stage: decode, queue, infer.", (*_VERSION, "stage"), _SECONDS
     ),
     "convserve_images_total": Family("counter", "Images predicted.", _VERSION),
+    "convserve_cascade_images_total": Family(
+        "counter",
+        "Images by what the second model of a cascade did: unasked, answered, or skipped for want of a place or time.",
+        ("alias", "second"),
+    ),
     "convserve_unfamiliar_images_total": Family(
         "counter", "Images with less energy than 99 % of the validation images.", _VERSION
     ),

@@ -19,7 +19,7 @@ from app.http.bodies.multipart import FormReader
 from app.http.problems import MEDIA_TYPE, write_problem
 from app.http.server_timing import name_stages
 from app.http.services import Services
-from app.inference.attempt import Prediction
+from app.inference.attempt import Prediction, Speaker
 from app.observe.access_log import Exchange
 from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll
@@ -182,6 +182,7 @@ class HotCycle:
                 f"x-request-id: {exchange.request_id}\r\n",
                 body,
                 timing.batch_size,
+                outcome.by,
             )
             self._end(200)
         else:
@@ -196,9 +197,9 @@ class HotCycle:
             )
             self._end(outcome.status)
 
-    def _write(self, head: str, body: bytes, rows: int = 1) -> None:
-        """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's; a connection
-        that ends now can't wait for the rest of them.
+    def _write(self, head: str, body: bytes, rows: int = 1, by: Speaker | None = None) -> None:
+        """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's, of the model
+        that answers by `by`; a connection that ends now can't wait for the rest of them.
         """
         transport = self._connection.transport
         if transport.is_closing():
@@ -207,7 +208,8 @@ class HotCycle:
         end = "\r\n" if self.keep_alive else "connection: close\r\n\r\n"
         answer = (head + end).encode("latin-1") + body
         if rows > _FEW_ROWS and self.keep_alive:
-            self._ticket.model.batcher.telling.do_afterwards(partial(transport.write, answer))
+            model = self._ticket.model if by is None else by.model
+            model.batcher.telling.do_afterwards(partial(transport.write, answer))
         else:
             transport.write(answer)
 

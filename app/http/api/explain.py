@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import Field
 from starlette.responses import Response
 
+from app.admission.admission import Ticket
 from app.admission.options import Options, PredictOptions, Terms
 from app.errors import TooManyImages
 from app.explain.explain import Explanation, check_class, explain, see
@@ -19,7 +20,7 @@ from app.http.bodies.json import encode_json
 from app.http.disconnect import run_while_connected
 from app.http.schemas import ExplainAnswer
 from app.http.services import Services, ServicesDep, exchange_of
-from app.inference.decoder import Encoded
+from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
 
 router = APIRouter(tags=["explain"])
@@ -71,7 +72,7 @@ async def explain_with_model(
     image, said = await _read_one_image(request, services, options)
     ticket.ask(said)
     ticket.begin()
-    explanation = await run_while_connected(request, explain(ticket, image, said.index, services.decoder))
+    explanation = await run_while_connected(request, _explain(ticket, image, said.index, services.decoder))
     if _prefers_png(request.headers.get("accept", "")):
         return Response(await services.decoder.call(lambda: _draw(explanation)), media_type="image/png")
     return Response(encode_json(_translate(ticket.model, explanation)), media_type="application/json")
@@ -97,6 +98,12 @@ async def show_input(
         return encode_png(Image.fromarray(pixels[..., 0] if policy.channels == 1 else pixels))
 
     return Response(await services.decoder.call(draw), media_type="image/png")
+
+
+async def _explain(ticket: Ticket, image: Encoded, index: int | None, decoder: Decoder) -> Explanation:
+    """The evidence of the model that answers the image: for a cascade that is known once it has answered."""
+    await ticket.aim_at_speaker(image)
+    return await explain(ticket, image, index, decoder)
 
 
 async def _read_one_image(request: Request, services: Services, options: Asked) -> tuple[Encoded, Asked]:

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from app.admission.cascade import COUNTER, describe_cascade
 from app.catalog.catalog import Catalog
 from app.catalog.loading import Version
 from app.http.openapi import describe_errors
 from app.http.pages.card import render_card
+from app.http.pages.card_words import describe_cascades
 from app.http.pages.static import PAGE_HEADERS
 from app.http.services import ServicesDep
 
@@ -29,7 +31,9 @@ _CARD: dict[int | str, dict[str, Any]] = {
 async def list_models(services: ServicesDep) -> dict[str, Any]:
     """Every model with its versions and their state, with the reason where one was refused."""
     models = [_describe(services.catalog, name) for name in services.catalog.names()]
-    return {"models": models, "aliases": services.catalog.aliases}
+    catalog = services.catalog
+    cascades = {name: describe_cascade(catalog, name) for name in catalog.traffic.cascades}
+    return {"models": models, "aliases": {**catalog.aliases, **cascades}}
 
 
 @router.get("/models/{model}", responses=describe_errors(404))
@@ -49,7 +53,9 @@ async def show_card(
     """The model card: a page for browsers (Accept: text/html), JSON for programs."""
     loaded = services.catalog.resolve(model, version)
     if "text/html" in request.headers.get("accept", ""):
-        page = await services.decoder.call(lambda: render_card(loaded))
+        snapshot = await services.control.snapshot() if services.catalog.traffic.cascades else {}
+        cascades = describe_cascades(loaded.name, services.catalog.traffic.cascades, snapshot.get(COUNTER, {}))
+        page = await services.decoder.call(lambda: render_card(loaded, cascades))
         return HTMLResponse(page, headers=PAGE_HEADERS)
     return JSONResponse(loaded.card.model_dump(mode="json"))
 
@@ -63,6 +69,8 @@ def _describe(catalog: Catalog, name: str) -> dict[str, Any]:
         "state": state,
         "versions": [_describe_version(version) for version in versions],
     }
+    if name in catalog.traffic.cascades:
+        described["cascade"] = describe_cascade(catalog, name)
     if reason := catalog.refusal(name):
         described["reason"] = reason
     return described

@@ -22,7 +22,9 @@ def write_answer(
     timing: Timing,
     terms: Terms,
 ) -> bytes:
-    """The body of PredictAnswer; with a conformal score each prediction has its label set."""
+    """The body of PredictAnswer; with a conformal score each prediction has its label set, and one of a cascade names
+    the model that gave it.
+    """
     predictions = ",".join([_write_outcome(model, outcome, terms) for outcome in outcomes])
     text = (
         f'{{"model":"{model.name}","version":{model.version},"predictions":[{predictions}],"timing":{{'
@@ -36,10 +38,13 @@ def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, ter
     if isinstance(outcome, ConvserveError):
         error = {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}
         return encode_json({"error": error}).decode()
-    scores = outcome.scores
-    text = f'{{"classes":[{_write_classes(model, rank(scores, terms.top_k))}]'
-    if terms.score is not None:
-        text += f',"set":[{_write_classes(model, rank(scores, count_set(scores, terms.score)))}]'
+    scores, score, speaks = outcome.scores, terms.score, ""
+    if outcome.by is not None:
+        model, score, is_alone = outcome.by
+        speaks = f'"model":"{model.name}","version":{model.version},' + ('"second":"skipped",' if is_alone else "")
+    text = f'{{{speaks}"classes":[{_write_classes(model, rank(scores, terms.top_k))}]'
+    if score is not None:
+        text += f',"set":[{_write_classes(model, rank(scores, count_set(scores, score)))}]'
     if (warning := explain_unfamiliar(model.card, scores.energy)) is not None:
         text += f',"warning":{encode_json(warning).decode()}'
     return text + "}"

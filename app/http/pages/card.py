@@ -32,8 +32,11 @@ _PICTURES = {
 Rows = Iterable[tuple[str, str]]
 
 
-def render_card(model: LoadedModel) -> str:
-    """An HTML page about one loaded version. Reads its report from disk: call it in a thread."""
+def render_card(model: LoadedModel, cascades: Sequence[str] = ()) -> str:
+    """An HTML page about one loaded version; `cascades` says in which it takes part.
+
+    Reads its report from disk: call it in a thread.
+    """
     card = model.card
     report = model.folder / REPORT_FOLDER
     sections = [
@@ -44,6 +47,7 @@ def render_card(model: LoadedModel) -> str:
         _section("Accuracy and trust", _table_of_facts(describe_trust(card)), _pictures(report, card)),
         _section("Class by class", _class_table(report)),
         _section("Proof", _table_of_facts(_proof_rows(model))),
+        _section("Cascades", _list(cascades)),
         _section("Limits", _list(describe_limits(card))),
         _section("How to call it", f"<pre>{escape(_call(card))}</pre>"),
         _section(f"Its {len(card.labels):,} labels", f'<p class="labels">{escape(", ".join(card.labels))}</p>'),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from app.catalog.traffic import split_version
+from app.observe.metrics import Labels
+from app.settings import Cascade
 from artifact.card import Assumption, ModelCard
 
 
@@ -43,6 +46,30 @@ def describe_trust(card: ModelCard) -> Iterator[tuple[str, str]]:
 
 def _declared(entry: Assumption) -> str:
     return f"{entry.what} {entry.value}" + (f" (but {entry.note})" if entry.note else "")
+
+
+def describe_cascades(name: str, cascades: Mapping[str, Cascade], counted: Mapping[Labels, list[float]]) -> list[str]:
+    """In which cascades a model takes part, and who of the two has answered how many images; `counted` is the counter's
+    family.
+    """
+    return [
+        _describe_cascade(alias, cascade, counted)
+        for alias, cascade in cascades.items()
+        if name in (split_version(cascade.first)[0], split_version(cascade.then)[0])
+    ]
+
+
+def _describe_cascade(alias: str, cascade: Cascade, counted: Mapping[Labels, list[float]]) -> str:
+    unasked, answered, skipped = (int(sum(counted.get((alias, who), ()))) for who in ("unasked", "answered", "skipped"))
+    if cascade.most_labels:
+        doubt = f"its label set (coverage {cascade.coverage:.1%}) has more than {cascade.most_labels:,}"
+    else:
+        doubt = f"its largest probability is below {cascade.least_probability:g}"
+    return (
+        f"{alias}: {cascade.first} answers, and {cascade.then} where {doubt}. So far {cascade.first} has answered "
+        f"{unasked + skipped:,} images and {cascade.then} {answered:,}; for {skipped:,} of these there was no place "
+        f"or time for {cascade.then}."
+    )
 
 
 def describe_limits(card: ModelCard) -> list[str]:

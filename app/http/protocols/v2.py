@@ -58,7 +58,7 @@ async def describe_version(model: str, version: Version, services: ServicesDep) 
 @router.get("/models/{model}/ready", responses=_ERRORS)
 async def model_ready(model: str, services: ServicesDep) -> dict[str, bool]:
     """Whether a model serves; an error with the reason otherwise."""
-    services.catalog.resolve(model)
+    services.admission.check(model)
     return {"ready": True}
 
 

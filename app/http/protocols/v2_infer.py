@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.admission.options import PredictOptions
 from app.admission.tensors import SHAPE, InferRequest, WantedOutput, check_length, encode_bytes, floats, read_request
-from app.errors import too_many_images
+from app.errors import BadTensor, too_many_images
 from app.http.auth import check_predict_key
 from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
@@ -176,6 +176,13 @@ def _render(
     return Response(b"".join([head, *tails]), media_type="application/octet-stream", headers=headers)
 
 
+def _find_energy(prediction: Prediction) -> float:
+    """Raises BadTensor where the model that answered, the second of a cascade, doesn't give it."""
+    if prediction.scores.energy is None:
+        raise BadTensor("the model that answered gives no energy: leave this output out")
+    return prediction.scores.energy
+
+
 def _render_output(
     model: LoadedModel, wanted: WantedOutput, predictions: list[Prediction], tails: list[bytes]
 ) -> dict[str, Any]:
@@ -193,7 +200,7 @@ def _render_output(
         values = floats(
             [p.scores.probabilities for p in predictions]
             if wanted.name == "probabilities"
-            else [p.scores.energy or 0.0 for p in predictions]
+            else [_find_energy(p) for p in predictions]
         )
         shape, datatype = list(values.shape), "FP32"
         data, binary = ([], values.tobytes()) if wanted.binary else (values.ravel().tolist(), b"")

@@ -24,7 +24,7 @@ from app.catalog.catalog import Catalog
 from app.errors import DeviceFailed
 from app.observe.metrics import Metrics
 from app.settings import Settings
-from tests.makers.artifacts import LABELS, SIZE, damage, gray_image, make_artifact
+from tests.makers.artifacts import LABELS, SIZE, damage, gray_image, make_artifact, make_graph
 from tests.makers.gate import Gate
 from tests.makers.threaded_server import serve_in_thread
 from tests.makers.waiting import wait_until
@@ -186,6 +186,24 @@ def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
     assert line.pop("ms") > 0
     path = road.path.format(model="tiny").partition("?")[0]
     assert line == {"method": "POST", "path": path, "status": 200, "model": "tiny", "request_id": "mine"}
+
+
+def test_a_cascade_is_the_second_models_answer_on_every_road(
+    road: Road, serve: Callable[..., Service], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_artifact(tmp_path, "sharp", graph=make_graph(sharpness=1e-2))
+    caplog.set_level(logging.INFO, "convserve.access")
+    service = serve(road, aliases={"both": {"first": "tiny", "then": "sharp", "when": "p < 0.9"}})
+    service.gate.open.set()
+    found, alone, first = (service.send(gray_image(90), model) for model in ("both", "sharp", "tiny"))
+    assert found[0] == 200
+    assert road.read(found[1]) == road.read(alone[1]) != road.read(first[1])
+    wait_until(lambda: len(read_lines(caplog)) == 3)
+    assert [line["model"] for line in read_lines(caplog)] == ["tiny", "sharp", "tiny"]
+    assert service.count("convserve_requests_total") == {("tiny", "200"): 2, ("sharp", "200"): 1}
+    images = {("tiny", "1"): 2, ("sharp", "1"): 2} if road.predicts else {("tiny", "1"): 1, ("sharp", "1"): 1}
+    assert service.count("convserve_images_total") == images
+    assert service.count("convserve_cascade_images_total") == {("both", "answered"): 1}
 
 
 def fail_rows(service: Service) -> tuple[int, Any]:

@@ -22,7 +22,7 @@ from app.admission.keys import hash_key
 from app.catalog.catalog import Catalog
 from app.server.connection import ServiceProtocol
 from app.settings import Settings
-from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.artifacts import gray_image, make_artifact, make_graph
 from tests.makers.gate import Gate
 from tests.makers.raw_client import connect, read_answer, read_to_end
 from tests.makers.threaded_server import serve_in_thread
@@ -30,10 +30,16 @@ from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
 DARK = gray_image(70, kind="JPEG")
+UNSURE = gray_image(90)
 LARGE = gray_image(128, size=300)
 LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 ID = b"X-Request-ID: mine\r\n"
-SETTINGS: dict[str, Any] = {"max_image_bytes": 5_000, "max_request_bytes": 20_000, "aliases": {"other": "tiny/1"}}
+SETTINGS: dict[str, Any] = {
+    "max_image_bytes": 5_000,
+    "max_request_bytes": 20_000,
+    "aliases": {"other": "tiny/1", "both": {"first": "tiny", "then": "large", "when": "p < 0.9"}},
+    "default_model": "tiny",
+}
 
 
 def post(
@@ -66,6 +72,9 @@ HOT: dict[str, bytes] = {
     "octets": post(kind="application/octet-stream"),
     "default model": post(path="/predict"),
     "alias": post(path="/predict/other"),
+    "cascade": post(path="/predict/both"),
+    "cascade whose second model answers": post(UNSURE, path="/predict/both") * 2,
+    "cascade, a form": post_form(UNSURE).replace(b"/tiny", b"/both"),
     "options": post(path="/predict/tiny?top_k=2&version=1&timeout_ms=9000"),
     "all classes": post(path="/predict/tiny?top_k=5"),
     "form": post_form(WHITE),
@@ -82,6 +91,7 @@ GENERAL: dict[str, bytes] = {
     "unknown model": post(path="/predict/nobody"),
     "unknown version": post(path="/predict/tiny?version=7"),
     "wrong option": post(path="/predict/tiny?topk=2"),
+    "version of a cascade": post(path="/predict/both?version=1"),
     "top_k out of range": post(path="/predict/tiny?top_k=6"),
     "top_k that is no number": post(path="/predict/tiny?top_k=two"),
     "an option twice": post(path="/predict/tiny?top_k=1&top_k=2"),
@@ -136,6 +146,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     """Of a server with the hot road, and of one without it."""
     repository = tmp_path_factory.mktemp("repository")
     make_artifact(repository)
+    make_artifact(repository, "large", size=16, graph=make_graph(size=16, sharpness=1e-2))
     settings = Settings(repository=repository, **SETTINGS)
     with serve_in_thread(settings) as hot, serve_in_thread(settings, hot=False) as general:
         yield hot, general

@@ -174,6 +174,13 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
     assert {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} == {200}
+    file.write_text('[aliases]\nbest = {first = "tiny", then = "absent", when = "set > 1"}\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny, then absent when set > 1 \(which points nowhere\); repository")
+    assert {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} == {404}
+    file.write_text('[aliases]\nbest = "tiny/1"\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
     file.write_text("aliases = 1\n")
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\)")
