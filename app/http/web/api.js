@@ -16,7 +16,8 @@ export function useKey(given) {
 /** The Authorization header for the key in use; none without one. */
 export const authorization = () => (key ? { Authorization: `Bearer ${key}` } : {});
 
-export const listModels = () => readJson("models").then((body) => body.models);
+/** { models, aliases } of the service. */
+export const listModels = () => readJson("models");
 export const readModel = (name) => readJson(`models/${encodeURIComponent(name)}`);
 export const listSamples = (name) => readJson(`models/${encodeURIComponent(name)}/golden`).then((body) => body.files);
 export const readSample = (name, file) =>

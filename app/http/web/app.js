@@ -19,10 +19,11 @@ const compare = find("#compare");
 const remembered = location.hash.slice(1).split(",").map(decodeURIComponent);
 let panels = [];
 let models = []; // loaded ones, as /models describes them
+let cascades = []; // names
 let given = null; // the image: { blob, name, address }
 
 const options = () => ({ evidence: evidence.checked, strength: strength.value, coverage: coverage.value });
-const names = () => models.map((model) => model.name);
+const names = () => [...new Set([...models.map((model) => model.name), ...cascades])];
 
 function addPanel(chosen) {
   const panel = new Panel(options, { onModel: rememberModels, onRemove: removePanel, onChoose: chooseClass });
@@ -44,7 +45,7 @@ function removePanel(panel) {
 function arrangePanels() {
   find("#panels").dataset.count = panels.length;
   for (const panel of panels) panel.removable = panels.length > 1;
-  compare.disabled = panels.length >= Math.min(MOST_PANELS, models.length);
+  compare.disabled = panels.length >= Math.min(MOST_PANELS, names().length);
   rememberModels();
 }
 
@@ -121,7 +122,9 @@ function say(text, bad = false) {
 }
 
 async function readModels() {
-  const all = await api.listModels();
+  const { models: all, aliases } = await api.listModels();
+  // A cascade is two models with one name; other aliases are names of what is in the list already.
+  cascades = Object.keys(aliases).filter((name) => aliases[name].first && !aliases[name].reason);
   models = all.filter((model) => model.state === "loaded");
   const refused = all.filter((model) => model.state === "refused").map((model) => model.name);
   const loading = all.filter((model) => model.state === "loading").map((model) => model.name);

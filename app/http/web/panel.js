@@ -6,11 +6,12 @@ import { showCalls } from "./calls.js";
 import { paintEvidence, placeFrame } from "./evidence.js";
 import { beginSentence } from "./format.js";
 import { askForKey } from "./key.js";
-import { describeModel, describeReliability, describeSet } from "./trust.js";
+import { describeModel, describeReliability, describeSet, describeSpeaker } from "./trust.js";
 import { showWaterfall } from "./waterfall.js";
 
 const TINY = 100; // pixels: such an image is enlarged, with its pixels to be seen
 const template = document.querySelector("#panel");
+const readReport = (name) => api.readReport(name).catch(() => ({ files: [], metrics: null }));
 
 export class Panel {
   #find;
@@ -74,7 +75,7 @@ export class Panel {
     try {
       const asked = this.#canCover ? coverage : "";
       this.#answer = { ...(await api.predict(this.model, this.#given.blob, asked, signal)), coverage: asked };
-      this.#say("");
+      this.#say(describeSpeaker(this.#answer.predictions[0]));
       await this.#showAnswer();
       await Promise.all([this.#showInput(signal), this.refreshEvidence(signal)]);
     } catch (error) {
@@ -97,7 +98,7 @@ export class Panel {
     if (!evidence) return;
     try {
       this.#find(".looked figcaption").textContent = "Looking for the evidence…";
-      const found = await api.explain(this.model, this.#given.blob, chosen, signal);
+      const found = await api.explain(this.#speaker, this.#given.blob, chosen, signal);
       placeFrame(frame, found.rectangle);
       paintEvidence(frame.firstElementChild, found.map);
       this.#find(".looked figcaption").textContent = `Evidence for ${found.class.label} (${found.method})`;
@@ -109,6 +110,11 @@ export class Panel {
 
   setStrength(strength) {
     this.#find(".frame").firstElementChild.style.opacity = strength;
+  }
+
+  /** The model that gave the answer: of a cascade one of its two. */
+  get #speaker() {
+    return this.#answer.predictions[0].model ?? this.model;
   }
 
   #begin() {
@@ -131,13 +137,13 @@ export class Panel {
     this.#find(".looked").hidden = false;
     this.#find(".looked img").src = this.#given.address;
     this.#find(".answer").hidden = false;
-    const { metrics } = await this.#report;
+    const { metrics } = prediction.model ? await readReport(prediction.model) : await this.#report;
     this.#find(".trust").textContent = describeReliability(prediction.classes[0].probability, metrics);
   }
 
   async #showInput(signal) {
     const image = this.#find(".seen img");
-    const blob = await api.viewInput(this.model, this.#given.blob, signal);
+    const blob = await api.viewInput(this.#speaker, this.#given.blob, signal);
     URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(blob);
     await image.decode().catch(() => {});
@@ -153,7 +159,7 @@ export class Panel {
 
   async #readCard() {
     const name = this.model;
-    this.#report = api.readReport(name).catch(() => ({ files: [], metrics: null }));
+    this.#report = readReport(name);
     try {
       const [{ versions }, { files }] = await Promise.all([api.readModel(name), this.#report]);
       const loaded = versions.find((version) => version.card);

@@ -23,6 +23,13 @@ export function describeSet(set, coverage) {
   return `Right ${times} times in 100: ${shown}${more}.`;
 }
 
+/** Of a cascade: which of its two models answered; nothing of a model alone. */
+export function describeSpeaker({ model, version, second }) {
+  if (!model) return "";
+  const busy = second ? ", which isn’t sure: the second model had no place or time for it" : "";
+  return `Answered by ${model} version ${version}${busy}.`;
+}
+
 /** One line about a loaded version, and the rows of its summary. */
 export function describeModel({ device, card }) {
   const { evaluation, network, image, calibration, proof, license } = card;

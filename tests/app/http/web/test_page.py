@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import axe_core_python
 import pytest
@@ -40,6 +41,23 @@ def test_no_request_leaves_the_origin(page: Page) -> None:
 def test_a_sample_is_one_click_away(page: Page) -> None:
     page.wait(lambda: page.all("#samples button"))[0].click()
     assert page.wait_for_classes()[0] == "black"
+
+
+def test_the_page_offers_cascades_and_says_who_of_the_two_answered(browser: Any, repository: Path) -> None:
+    both = {"first": "levels", "then": "measured", "when": "p < 0.9"}
+    server = RunningServer("--repository", str(repository), "--aliases", json.dumps({"both": both, "other": "levels"}))
+    try:
+        page = Page(browser, f"http://127.0.0.1:{server.port}/").open("both")
+        assert page.texts(".panel .model option") == ["levels", "measured", "pooled", "both"]
+        page.drop(WHITE)
+        page.wait_for_text(".panel .status", "Answered by levels version 1.")
+        page.drop(gray_image(90))
+        page.wait_for_text(".panel .status", "Answered by measured version 1.")
+        page.find("#evidence").click()
+        page.wait_for_text(".looked figcaption", "Evidence for dark")
+        assert page.complaints() == []
+    finally:
+        server.end()
 
 
 def test_a_chosen_file_is_answered(page: Page, tmp_path: Path) -> None:
