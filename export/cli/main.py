@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from artifact.card import Fit, Resize
+from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
 from export.cli.options import PREPROCESSING, add_shared, add_skip_damaged, positive, size
 from export.cli.quiet_import import load_keras
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     add_skip_damaged(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     add_shared(evaluate, _evaluate, repository=True, data=True)
+
+    add_cascade(commands)
 
     verify = commands.add_parser("verify", help="the proof of an artifact again, on this machine")
     verify.add_argument("model", help="NAME or NAME/VERSION")

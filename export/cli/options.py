@@ -55,7 +55,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fit", choices=get_args(Fit), help="default: stretch for files; crop for networks by name of 224x224 up"
     )
-    group.add_argument("--crop-fraction", type=_fraction, metavar="F", help="of --fit crop (default: 0.875)")
+    group.add_argument("--crop-fraction", type=fraction, metavar="F", help="of --fit crop (default: 0.875)")
     group.add_argument("--resize", choices=get_args(Resize), help="default: antialias")
     group.add_argument(
         "--decode",
@@ -113,7 +113,8 @@ def channels(text: str) -> tuple[float, ...]:
     return numbers
 
 
-def _fraction(text: str) -> float:
+def fraction(text: str) -> float:
+    """A number above 0 and at most 1."""
     try:
         number = float(text)
     except ValueError:

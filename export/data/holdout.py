@@ -26,3 +26,16 @@ def hold_out(
         wanted = int(np.clip(np.count_nonzero(draws[members] < share), least, most))
         held_out[members[np.argsort(draws[members], kind="stable")[:wanted]]] = True
     return held_out
+
+
+def split_images(
+    labels: npt.NDArray[np.int64], validation_share: float, seed: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Indices to train and to validate on: a random share, of each class in proportion."""
+    images = len(labels)
+    draws = np.empty(images)
+    draws[np.random.default_rng(seed).permutation(images)] = np.arange(images) / images
+    held_out = hold_out(draws, labels, max(1, round(images * validation_share)) / images, leave=1)
+    if not held_out.any():
+        held_out[draws.argmin()] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -130,13 +130,21 @@ Outputs = TypeVar("Outputs")
 
 
 def run_samples(
-    samples: Samples, policy: ImagePolicy, call: Callable[[Pixels], Outputs], *, title: str
+    samples: Samples,
+    policy: ImagePolicy,
+    call: Callable[[Pixels], Outputs],
+    *,
+    title: str,
+    indices: Sequence[int] | None = None,
 ) -> list[Outputs]:
-    """What `call` gives for every CHUNK of the samples, uint8 [n, h, w, channels] by the serving decoder, in order."""
+    """What `call` gives for every CHUNK of the samples, uint8 [n, h, w, channels] by the serving decoder, in order: of
+    all, or of those at `indices`.
+    """
     found = []
-    with Progress(title, len(samples)) as progress:
-        for start in range(0, len(samples), CHUNK):
-            pixels = decode_samples(samples, range(start, min(start + CHUNK, len(samples))), policy)
+    places = range(len(samples)) if indices is None else indices
+    with Progress(title, len(places)) as progress:
+        for start in range(0, len(places), CHUNK):
+            pixels = decode_samples(samples, places[start : start + CHUNK], policy)
             found.append(call(pixels))
             progress.advance(len(pixels))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from artifact.layout import MODEL_FILE, REPORT_FOLDER, list_versions
 from artifact.whole import check_files
 from export.data.datasets import DataSet
 from export.data.labels import describe_difference, match_labels
-from export.data.samples import run_samples
+from export.data.samples import Samples, run_samples
 from export.errors import DataError, ProofError, UsageError
 from export.proof import compare, runtime
 from export.proof.side_by_side import EXAMPLES_FILE
@@ -62,20 +63,35 @@ def describe_published(folder: Path) -> dict[str, Any]:
 
 def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
     """Accuracy of the graph in ONNX Runtime on a data set's test images, as the service would decode them."""
-    card = published.card
+    places = match_classes(published.card, dataset)
+    probabilities = run_published(published, dataset.test, title="evaluating")
+    return evaluate(probabilities, places[dataset.test.labels], dataset.name)
+
+
+def match_classes(card: ModelCard, dataset: DataSet) -> npt.NDArray[np.int64]:
+    """For each class of a data set its place among a model's labels. Raises UsageError where they aren't the same."""
     places = match_labels(dataset.labels, card.labels)
     if places is None:
         raise UsageError(
             f"{dataset.name}'s classes aren't those of {card.name}, they can't be compared: "
             f"{describe_difference(dataset.labels, card.labels)}"
         )
+    return places
+
+
+def run_published(
+    published: Published, samples: Samples, *, title: str, indices: Sequence[int] | None = None
+) -> npt.NDArray[np.float32]:
+    """The probabilities [n, classes] of the graph in ONNX Runtime for some images, or all, as the service would decode
+    them.
+    """
+    card = published.card
     session = runtime.open_session(str(published.folder / MODEL_FILE))
 
     def run(pixels: Pixels) -> npt.NDArray[np.float32]:
         return runtime.run_graph(session, pixels, card.max_batch).probabilities
 
-    probabilities = np.concatenate(run_samples(dataset.test, card.image, run, title="evaluating"))
-    return evaluate(probabilities, places[dataset.test.labels], dataset.name)
+    return np.concatenate(run_samples(samples, card.image, run, title=title, indices=indices))
 
 
 def verify_published(published: Published) -> Proof:

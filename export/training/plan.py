@@ -10,26 +10,12 @@ import numpy.typing as npt
 
 from artifact.card import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
-from export.data.holdout import hold_out
 from export.data.preprocessing import custom
 from export.data.samples import Samples
 from export.errors import UsageError
 from export.sources.run_folder import RUN_FILE, Run, read_run
 from export.training.initial_network import Start
 from export.training.recipes import Recipe
-
-
-def split_images(
-    labels: npt.NDArray[np.int64], validation_share: float, seed: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Indices to train and to validate on: a random share, of each class in proportion."""
-    images = len(labels)
-    draws = np.empty(images)
-    draws[np.random.default_rng(seed).permutation(images)] = np.arange(images) / images
-    held_out = hold_out(draws, labels, max(1, round(images * validation_share)) / images, leave=1)
-    if not held_out.any():
-        held_out[draws.argmin()] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def plan_run(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.data.datasets import DataSet
+from export.data.holdout import split_images
 from export.errors import TrainingError, UsageError
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.progress import say
@@ -21,7 +22,7 @@ from export.training.checkpoint import Checkpoint, State
 from export.training.compiled import compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import Start, start_network
-from export.training.plan import plan_run, refuse_another_training, split_images
+from export.training.plan import plan_run, refuse_another_training
 from export.training.recipes import Recipe
 from models.counts import count_parameters
 from models.depth import deep_recursion

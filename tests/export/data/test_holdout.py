@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.data.holdout import hold_out
-from export.training.plan import split_images
+from export.data.holdout import hold_out, split_images
 
 
 @pytest.mark.parametrize("seed", range(20))
