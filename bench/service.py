@@ -29,15 +29,22 @@ def running(*flags: str, slow_layers: int = 0) -> Iterator[RunningServer]:
             make_artifact(Path(folder), size=SIZE, graph=make_slow_graph(slow_layers))
         else:
             make_artifact(Path(folder))
-        server = RunningServer("--repository", folder, *flags)
-        log = threading.Thread(target=_read_log, args=(server,))
-        log.start()
-        try:
+        with serving("--repository", folder, *flags) as server:
             yield server
-        finally:
-            server.process.kill()
-            log.join()
-            server.end()
+
+
+@contextmanager
+def serving(*flags: str) -> Iterator[RunningServer]:
+    """`convserve serve` with these flags, ready."""
+    server = RunningServer(*flags)
+    log = threading.Thread(target=_read_log, args=(server,))
+    log.start()
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        log.join()
+        server.end()
 
 
 def stop(server: RunningServer) -> int:
