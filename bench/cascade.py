@@ -2,7 +2,8 @@
 
     python -m bench.cascade --repository repository
 
-The threshold is chosen on validation images, for the accuracy that the large model has there. Then the test images are
+The threshold is chosen on validation images, for the accuracy that the large model has there less half of what may be
+lost. Then the test images are
 posted to `convserve serve` over HTTP, a block to the one and the same block to the other, by turns, so that a machine
 whose speed changes treats both alike. Every answer counts for the accuracy. Models that the repository lacks are
 trained first: by their recipes, or quickly with --epochs.
@@ -27,10 +28,10 @@ from artifact.images.formats import MEDIA_TYPES
 from artifact.layout import list_versions
 from bench.client import Connection, Request
 from bench.service import serving
-from export.data.datasets import load_dataset
+from export.data.datasets import DataSet, load_dataset
 from export.data.samples import Samples
 from export.publish.cascade import choose_cascade
-from export.publish.read_back import open_published
+from export.publish.read_back import Published, open_published
 from export.report.cascade import Threshold
 
 ALIAS = "cascade"
@@ -122,6 +123,13 @@ def publish(name: str, repository: Path, epochs: int | None) -> None:
         subprocess.run([*base, *command], check=True, stdout=sys.stderr)
 
 
+def choose_for(first: Published, then: Published, dataset: DataSet, accuracy: float | None) -> Threshold:
+    """The threshold for an accuracy; None is that of `then` alone less half of what may be lost."""
+    if accuracy is None:
+        accuracy = choose_cascade(first, then, dataset, None).then - MOST_LOST / 2
+    return choose_cascade(first, then, dataset, accuracy)
+
+
 def report(first: str, then: str, chosen: Threshold, tallies: dict[str, Tally]) -> int:
     """Print what was seen; 0 where both bounds were kept."""
     both, alone = tallies[ALIAS], tallies[then]
@@ -154,7 +162,7 @@ def main() -> int:
     parser.add_argument("--then", default="resnet18-fashion-mnist", help="default: %(default)s")
     parser.add_argument("--dataset", default="fashion-mnist", help="default: %(default)s")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
-    parser.add_argument("--accuracy", type=float, help="on validation images (default: the large model's there)")
+    parser.add_argument("--accuracy", type=float, help="on validation images (default: the large model's less 0.001)")
     parser.add_argument("--images", type=int, default=10_000, help="test images (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, help="of models that have to be trained first (default: the recipe's)")
@@ -163,7 +171,7 @@ def main() -> int:
         publish(name, given.repository, given.epochs)
     dataset = load_dataset(given.dataset, given.data_dir)
     published = (open_published(given.repository, name) for name in (given.first, given.then))
-    chosen = choose_cascade(*published, dataset, given.accuracy)
+    chosen = choose_for(*published, dataset, given.accuracy)
     count = min(given.images, len(dataset.test))
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.toml")
