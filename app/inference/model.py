@@ -18,11 +18,12 @@ from typing import Any
 import onnxruntime
 
 from app.batching.batcher import Batcher
-from app.batching.cost import Pace, choose_batch_size, fit_cost
+from app.batching.cost import Pace
 from app.errors import DeviceFailed
 from app.inference.devices import ChosenDevice, CudaOptions, choose_devices, name_devices
 from app.inference.memory import measure_memory
 from app.inference.meters import ModelMeters
+from app.inference.plan import Measured, Plan, choose_plan
 from app.inference.replay import replay
 from app.inference.scores import Scores
 from app.inference.session import OnnxSession
@@ -37,19 +38,17 @@ from artifact.whole import check_files
 
 log = logging.getLogger(__name__)
 
-# A network whose largest batch takes less runs on the event loop: handing it to a thread would take as long.
-INLINE_S = 0.004
-
 
 @dataclass(frozen=True)
 class ReadySession:
     """A session that passed every check, and what the checks measured."""
 
     card: ModelCard
+    plan: Plan
     session: OnnxSession
     """With the whole device to itself: on a CPU over all threads."""
     lanes: list[OnnxSession]
-    """What runs side by side under load, fed from one queue: one session a GPU, or one thread a core."""
+    """What runs side by side under load, fed from one queue."""
     classifier: Classifier | None
     seconds_of_batch: dict[int, float]
     """Of `session`."""
@@ -68,7 +67,8 @@ class LoadedModel:
     card: ModelCard
     devices: tuple[ChosenDevice, ...]
     max_batch_size: int
-    """What card and settings allow; the batcher's own is what this device gains from, measured."""
+    """What card and settings allow; the plan's own is what this device gains from, measured."""
+    plan: Plan
     batcher: Batcher[Pixels, Scores]
     timeout_s: float
     seconds_of_batch: dict[int, float]
@@ -124,17 +124,18 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
     before = [measure_memory(device) for device in devices]
     threads = settings.threads or count_cores()
     on_gpu = devices[0].is_cuda
-    # On a CPU threads that share one image wait for each other: under load one thread an image does more.
     lanes = [_open_session(folder, card, device, settings, threads if on_gpu else 1, runtime) for device in devices]
     try:
         in_lane, *_ = [lane.warm_up() for lane in lanes]
         difference = max(replay(folder, card, lane) for lane in lanes)
         session, alone = lanes[0], in_lane
-        if threads > 1 and not on_gpu and not _is_tiny(session, in_lane):
-            session = _open_session(folder, card, devices[0], settings, threads, runtime)
+        plan = choose_plan(Measured(on_gpu, len(devices), threads, session.max_batch_size, in_lane))
+        if plan.threads_alone:
+            session = _open_session(folder, card, devices[0], settings, plan.threads_alone, runtime)
             alone = session.warm_up()
             difference = max(difference, replay(folder, card, session))
-            lanes *= threads
+        if not on_gpu:
+            lanes *= plan.lanes
     except ArtifactError:
         raise
     except Exception as error:
@@ -147,12 +148,7 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
         "%s version %d is ready on %s (%s) after %.2f s, golden difference %.1g, %.0f MB",
         *(card.name, card.version, name_devices(devices), devices[0].reason, took, difference, memory / 1e6),
     )
-    return ReadySession(card, session, lanes, classifier, alone, in_lane, difference, took, memory)
-
-
-def _is_tiny(session: OnnxSession, seconds_of_batch: dict[int, float]) -> bool:
-    """Whether even the largest batch is done sooner than it is worth handing it to another thread."""
-    return not session.device.is_cuda and seconds_of_batch.get(session.max_batch_size, INLINE_S) < INLINE_S
+    return ReadySession(card, plan, session, lanes, classifier, alone, in_lane, difference, took, memory)
 
 
 def _open_session(
@@ -185,16 +181,14 @@ async def load_model(
     """
     ready = await in_thread(lambda: prepare_session(folder, settings, runtime))
     meters = ModelMeters(metrics or Metrics(), ready.card)
-    largest, cost = ready.session.max_batch_size, fit_cost(ready.seconds_in_lane)
+    plan = ready.plan
     batcher: Batcher[Pixels, Scores] = Batcher(
         [lane.run for lane in ready.lanes],
-        max_batch_size=choose_batch_size(cost, largest),
-        patience_s=cost.fixed_s,  # waiting costs at most what it can save
-        inline=_is_tiny(ready.session, ready.seconds_of_batch),
-        # On a CPU a thread woken beside an idle runner takes a busy one's core as often as the free one: it had better
-        # decode its next image itself. A GPU's threads are for feeding it alone.
-        lend_threads=not ready.session.device.is_cuda,
-        alone=None if ready.session in ready.lanes else ready.session.run,
+        max_batch_size=plan.batch_size,
+        patience_s=plan.patience_s,
+        inline=plan.inline,
+        lend_threads=plan.lend_threads,
+        alone=ready.session.run if plan.threads_alone else None,
         max_queue_rows=settings.max_queue_rows,
         max_wait_s=settings.max_wait_ms / 1e3,
         pace=Pace(ready.seconds_in_lane),
@@ -205,7 +199,8 @@ async def load_model(
         folder,
         ready.card,
         tuple(dict.fromkeys(lane.device for lane in ready.lanes)),
-        largest,
+        ready.session.max_batch_size,
+        plan,
         batcher,
         settings.timeout_ms / 1e3,
         ready.seconds_of_batch,

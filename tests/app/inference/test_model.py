@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.inference import model
+from app.inference import plan
 from app.inference.model import load_model
 from app.settings import Settings
 from tests.makers.artifacts import make_artifact
@@ -17,7 +17,7 @@ def test_idle_runners_decode_on_a_cpu_where_they_are_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: bool, inline_s: float, lent: bool
 ) -> None:
     """A GPU's runner only feeds it; a tiny network's is the event loop."""
-    monkeypatch.setattr(model, "INLINE_S", inline_s)
+    monkeypatch.setattr(plan, "INLINE_S", inline_s)
     folder = make_artifact(tmp_path)
 
     async def play() -> None:

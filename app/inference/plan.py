@@ -1,0 +1,66 @@
+"""Plan: how a version is run, chosen from what loading measured. Knows no session and no thread: figures in, choices
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.batching.cost import choose_batch_size, fit_cost
+
+INLINE_S = 0.004
+"""A network whose largest batch takes less runs on the event loop: handing it to a thread would take as long."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a version once a lane of it was warmed up."""
+
+    on_gpu: bool
+    devices: int
+    """GPUs that the version is loaded on; 1 on a CPU."""
+    threads: int
+    """Cores that the version may use on a CPU."""
+    largest_batch: int
+    """Rows that the card and the settings allow in one batch."""
+    seconds_in_lane: Mapping[int, float]
+    """Seconds of a batch, by its rows, in one lane: a GPU, or one thread of a CPU. Large batches of a slow network
+    aren't measured.
+    """
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one version is run."""
+
+    inline: bool
+    """On the event loop itself, without a thread."""
+    lanes: int
+    """Batches that run side by side, each in a thread of its own: one a GPU, or one a core. Inline there is one."""
+    threads_alone: int
+    """Threads that share a batch which has the machine to itself, in a session of its own; 0 where there is none."""
+    batch_size: int
+    """Rows from which on batches gain nothing, or all that are allowed."""
+    patience_s: float
+    """How long clients that were just answered are waited for: as long as a batch can save."""
+    lend_threads: bool
+    """Whether idle lanes' threads decode the images that they will run."""
+
+
+def choose_plan(measured: Measured) -> Plan:
+    """The plan for what was measured; it depends on nothing else."""
+    cost = fit_cost(measured.seconds_in_lane)
+    inline = not measured.on_gpu and measured.seconds_in_lane.get(measured.largest_batch, INLINE_S) < INLINE_S
+    # On a CPU threads that share one image wait for each other: under load one thread an image does more.
+    shares_cores = not measured.on_gpu and not inline and measured.threads > 1
+    return Plan(
+        inline=inline,
+        lanes=measured.threads if shares_cores else measured.devices,
+        threads_alone=measured.threads if shares_cores else 0,
+        batch_size=choose_batch_size(cost, measured.largest_batch),
+        patience_s=cost.fixed_s,  # waiting costs at most what it can save
+        # On a CPU a thread woken beside an idle lane takes a busy one's core as often as the free one: the lane had
+        # better decode its next image itself. A GPU's threads are for feeding it alone.
+        lend_threads=not measured.on_gpu and not inline,
+    )
