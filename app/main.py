@@ -24,8 +24,9 @@ from app.http.protocols import v1, v2, v2_infer, v2_repository, v2_statistics
 from app.http.root_path import RootPath
 from app.http.services import Services
 from app.inference.decoder import Decoder
+from app.machine import count_cores
 from app.observe.access_log import Journal
-from app.settings import Settings, count_cores, load_settings
+from app.settings import Settings, load_settings
 
 _DESCRIPTION = """Encoded images in, classes out. Every error is `application/problem+json` and says what to do.
 

@@ -7,7 +7,6 @@ else reads either.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -302,19 +301,3 @@ def explain_passed_over(environment: Mapping[str, str]) -> Iterator[str]:
                 yield f"{name} is an address of Kubernetes' and passed over: set enableServiceLinks: false in the pod"
         elif not _SERVICE_LINK_NAME.search(name):
             yield f"{name} is passed over: there is no setting {setting}"
-
-
-def count_cores(groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores that this process may use: its affinity, and the CPU quota of its control group (a container's --cpus), of
-    version 2 or 1, seen under `groups`.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"])
-    for files in quotas:
-        try:
-            quota, period = " ".join((groups / file).read_text() for file in files).split()
-        except (OSError, ValueError):  # not this version
-            continue
-        if quota.isdigit():  # without a quota it is max, or -1
-            cores = min(cores, int(quota) // int(period))
-    return max(1, cores)

@@ -37,7 +37,7 @@ FLOORS = {
     ),
 }
 # What every floor may use, and what itself knows nothing of the house.
-GROUND = {"app": {"errors", "settings"}, "export": {"errors", "progress"}}
+GROUND = {"app": {"errors", "machine", "settings"}, "export": {"errors", "progress"}}
 # Which package may know which others.
 MAY_KNOW = {
     "artifact": set(),

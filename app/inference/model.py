@@ -27,8 +27,9 @@ from app.inference.plan import Measured, Plan, choose_plan
 from app.inference.replay import replay
 from app.inference.scores import Scores
 from app.inference.session import OnnxSession
+from app.machine import count_cores
 from app.observe.metrics import Metrics
-from app.settings import Settings, count_cores
+from app.settings import Settings
 from artifact.card import ModelCard, read_card
 from artifact.classifier import Classifier, read_classifier
 from artifact.errors import ArtifactError

@@ -20,8 +20,9 @@ from app.catalog.repository import Look
 from app.catalog.traffic import Traffic
 from app.catalog.watch import Watcher
 from app.errors import WorkerFailed
+from app.machine import count_cores
 from app.observe.metrics import Snapshot, merge, write_snapshot
-from app.settings import Settings, count_cores
+from app.settings import Settings
 from app.workers.channel import Handlers
 from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from app.inference.devices import CPU, CudaOptions, cuda_providers
-from app.settings import count_cores
+from app.machine import count_cores
 from bench.gpu.plan import Opened, Plan
 
 

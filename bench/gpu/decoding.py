@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from app.settings import count_cores
+from app.machine import count_cores
 from artifact.images.decode import decode_image
 from bench.gpu.pictures import golden_files
 from bench.gpu.plan import Plan, Step

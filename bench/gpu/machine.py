@@ -11,7 +11,7 @@ from typing import Any
 
 import onnxruntime
 
-from app.settings import count_cores
+from app.machine import count_cores
 
 
 @dataclass(frozen=True)

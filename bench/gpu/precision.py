@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from app.inference.devices import ChosenDevice, CudaOptions
 from app.inference.session import OnnxSession
-from app.settings import count_cores
+from app.machine import count_cores
 from artifact.images.frame import Pixels
 from artifact.layout import MODEL_FILE
 from bench.gpu.pictures import golden_probabilities, golden_rows, random_rows

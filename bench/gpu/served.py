@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from app.settings import count_cores
+from app.machine import count_cores
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
 from bench.client import Request

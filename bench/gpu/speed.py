@@ -14,7 +14,7 @@ import numpy as np
 
 from app.inference.devices import CudaOptions
 from app.inference.session import OnnxSession
-from app.settings import count_cores
+from app.machine import count_cores
 from artifact.layout import MODEL_FILE
 from bench.gpu.bare import BareSession, outputs_of
 from bench.gpu.floor import Work, least_seconds

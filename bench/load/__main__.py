@@ -17,7 +17,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from app.settings import count_cores
+from app.machine import count_cores
 from bench.load import limit
 from bench.load.bounds import judge, write_bounds
 from bench.load.contest import Plan, compete

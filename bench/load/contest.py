@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from app.settings import count_cores
+from app.machine import count_cores
 from bench.load import constant_app, limit
 from bench.load.launches import ROOT, choose_image, our_launch, peer_launch
 from bench.load.measurements import ModelResult, OpenSample, Sample, ServerFacts

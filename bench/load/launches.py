@@ -6,7 +6,7 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from app.settings import count_cores
+from app.machine import count_cores
 from artifact.images.formats import MEDIA_TYPES
 from bench.load.limit import find_top1
 from bench.load.models import LoadModel, Published

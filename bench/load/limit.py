@@ -17,7 +17,7 @@ import onnxruntime
 
 from app.inference.devices import choose_device
 from app.inference.session import OnnxSession
-from app.settings import count_cores
+from app.machine import count_cores
 from artifact.card import ImagePolicy
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.settings import Cascade, Settings, count_cores, explain_passed_over, load_settings
+from app.settings import Cascade, Settings, explain_passed_over, load_settings
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,26 +148,3 @@ def test_variables_that_are_no_settings_are_told_without_their_values() -> None:
 def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
     with pytest.raises(ValidationError, match=r"such as https://example\.org"):
         Settings(cors_origins=[origin])
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({}, 4),
-        ({"cpu.max": "max 100000\n"}, 4),
-        ({"cpu.max": "200000 100000\n"}, 2),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
-        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "50000\n"}, 4),
-    ],
-)
-def test_cores_are_those_that_the_control_group_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: int
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert count_cores(tmp_path) == cores

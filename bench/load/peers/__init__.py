@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from app.settings import count_cores
+from app.machine import count_cores
 from bench.load.shot import as_multipart
 from deploy.ports import free_port
 
