@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -36,6 +36,7 @@ Origin = Annotated[
 ]
 # Of a cascade: more labels in the label set than, or a largest probability below.
 _WHEN = re.compile(r"set\s*>\s*(?P<labels>[1-9]\d{0,5})|p\s*<\s*(?P<probability>0?\.\d*[1-9]\d*|1(\.0+)?)")
+Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
 
@@ -51,6 +52,12 @@ def _check_origin(origin: str) -> str:
     if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
         raise ValueError("an origin is a scheme, a host and maybe a port, such as https://example.org, or *")
     return origin
+
+
+def _check_workers(workers: object) -> object:
+    if workers != "auto" and not re.fullmatch(r"\d{1,4}", str(workers)):
+        raise ValueError("give auto, or a whole number of processes")
+    return workers
 
 
 def _check_when(when: str) -> str:
@@ -157,7 +164,11 @@ class Settings(BaseSettings):
     )
     ssl_keyfile: Path | None = Field(None, description="PEM file of its key; none where ssl_certfile holds it, too")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")
-    workers: int = Field(1, ge=0, description="processes that serve; 0 means one a core")
+    workers: Workers = Field(
+        "auto",
+        description="processes that serve; auto: one a core where every model is tiny, one a GPU, otherwise one; "
+        "0 means one a core",
+    )
     threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
     decode_threads: int = Field(
         0, ge=0, description="threads that decode images, beside idle runners; 0 shares the cores among the workers"
@@ -189,7 +200,7 @@ class Settings(BaseSettings):
         "reads them again",
     )
     poll_s: float = Field(0, ge=0, description="seconds between looks at the repository for changes; 0 never looks")
-    memory_budget: int = Field(0, ge=0, description="MB that loaded models may take together; 0 means any")
+    memory_budget: int = Field(0, ge=0, description="MB that models may take in all workers together; 0 means any")
 
     max_batch_size: int = Field(32, ge=1, description="rows in one batch, at most; a card may say less")
     max_wait_ms: float = Field(0.0, ge=0, description="ms that an idle session waits for a fuller batch")

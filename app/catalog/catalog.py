@@ -1,5 +1,5 @@
-"""Catalog: loads, reloads and unloads models, as whoever looked at the repository says. Owned by the event loop; it
-alone changes its table of models.
+"""Catalog: loads, reloads and unloads models, as told by who looks at the repository. Owned by the event loop; it alone
+changes its table of models.
 
 One folder that can't be served never stops the others. A load has two steps, so that several processes can
 change together or not at all: `prepare` loads beside what serves, `commit` swaps and drains the old, `abort`
@@ -83,8 +83,8 @@ class Catalog:
         return ""
 
     def start(self, looks: Sequence[Look], unloaded: Collection[str] = (), problem: str = "") -> None:
-        """Begin to load, in the background, what was seen in the repository, but for the models that somebody took out
-        by hand. `problem` says why it couldn't be read. Nothing where it was started before.
+        """Begin to load, in the background, what was seen in the repository, but for what somebody took out by hand.
+        `problem` says why it couldn't be read. Nothing where it was started before.
         """
         if self._started:
             return
@@ -96,6 +96,14 @@ class Catalog:
                 self._table.put(look.name, Version(look.wanted[-1], state))
             self._table.note(look)
         self._background.start("loading", self._load_all([look for look in looks if look.name not in unloaded]))
+
+    def loaded(self) -> list[LoadedModel]:
+        """Every version that serves."""
+        return self._table.loaded()
+
+    def share(self, settings: Settings) -> None:
+        """Load by these settings from now on: the process shares the machine with others."""
+        self._loader.share(settings)
 
     async def wait_until_tried(self) -> None:
         """Wait until every model was tried once."""
@@ -185,12 +193,9 @@ class Catalog:
                 await self._load_at_start(look)
         finally:
             self._tried.set()
-        log.info("ready" if not (reason := self.explain_unready()) else f"not ready: {reason}")
 
     async def _load_at_start(self, look: Look) -> None:
-        """Load the wanted versions, newest first; `latest` goes back to an older one where the newest is
-        refused.
-        """
+        """Load the wanted versions, newest first; `latest` goes back to an older one where the newest is refused."""
         for number in reversed(look.wanted):
             self._table.put(look.name, Version(number, "loading"))
             version = await self._load_version(look.name, number)

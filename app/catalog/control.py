@@ -61,6 +61,7 @@ class LocalControl:
     async def start(self) -> None:
         await self.watcher.begin()
         self._catalog.start(self.watcher.looks, self.watcher.unloaded, self.watcher.problem)
+        self._background.start("saying that every model was tried", self._say_ready())
         self._background.repeat("watching the repository", self.watcher.watch)
 
     async def load(self, name: str) -> None:
@@ -84,6 +85,10 @@ class LocalControl:
 
     async def close(self) -> None:
         await self._background.close()
+
+    async def _say_ready(self) -> None:
+        await self._catalog.wait_until_tried()
+        log.info("ready" if not (reason := self._catalog.explain_unready()) else f"not ready: {reason}")
 
 
 class OneCatalog:

@@ -58,6 +58,10 @@ class Loader:
         self._turn = asyncio.Lock()
         self._reading: set[asyncio.Future[Any]] = set()
 
+    def share(self, settings: Settings) -> None:
+        """Load by these settings from now on."""
+        self._settings = settings
+
     async def load(self, name: str, number: int, on_device_failure: Callable[[DeviceFailed], None]) -> Version:
         """The version loaded, warmed and replayed, or refused with its reason. Never raises for an artifact."""
         folder = self._settings.repository / name / str(number)

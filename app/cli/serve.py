@@ -13,6 +13,7 @@ from pathlib import Path
 from app.cli.read_settings import read_settings
 from app.cli.usage import UsageError
 from app.errors import DeviceUnavailable
+from app.machine import count_cores
 from app.settings import Settings, Target, explain_passed_over, find_sources
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     except OSError as error:
         raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
     log.info("serving %s at %s", settings.repository, address_of(listener, tls=settings.ssl_certfile is not None))
-    if settings.workers == 1:
+    if _is_one_process(settings):
         from app.catalog.catalog import Catalog
         from app.catalog.control import LocalControl
         from app.main import create_app
@@ -90,6 +91,17 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     listener.close()  # it proved the address free; each worker has a socket of its own there
     with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
         return serve_with_workers(settings, port, read_aliases)
+
+
+def _is_one_process(settings: Settings) -> bool:
+    """One worker needs no process above it: where only one can be decided on, that is said."""
+    from app.workers.count import decide_beforehand
+
+    if settings.workers != "auto":
+        return settings.workers == 1
+    if decision := decide_beforehand(settings, count_cores()):
+        log.info("%s", decision)
+    return decision is not None
 
 
 def _check_repository(settings: Settings) -> None:

@@ -51,6 +51,11 @@ class Decoder:
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
         return decode_image(to_bytes(image, self.limits), policy, self.limits)
 
+    def share(self, threads: int) -> None:
+        """Use so many threads from now on; what was begun ends in those before."""
+        before, self._threads = self._threads, ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        before.shutdown(wait=False)
+
     async def call(self, function: Callable[[], T]) -> T:
         """Run other work on request bodies (parsing large JSON) in these threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, function)

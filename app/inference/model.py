@@ -74,6 +74,8 @@ class LoadedModel:
     timeout_s: float
     seconds_of_batch: dict[int, float]
     """Measured at warm-up on this device, by rows."""
+    seconds_in_lane: dict[int, float]
+    """The same of one of the lanes that run side by side under load."""
     replay_difference: float
     """The largest departure of a golden probability on this device."""
     load_s: float
@@ -205,6 +207,7 @@ async def load_model(
         batcher,
         settings.timeout_ms / 1e3,
         ready.seconds_of_batch,
+        ready.seconds_in_lane,
         ready.replay_difference,
         ready.load_s,
         ready.classifier,

@@ -45,8 +45,8 @@ class WorkerHandle:
 
     async def run(self, handlers: Handlers) -> tuple[int, Snapshot]:
         """One process from its start to its end; its exit status, and what it is known to have counted. `handlers`
-        answer its calls, the first of which is `start`, and `tried` comes once it has tried every model. Raises OSError
-        where no process can be started.
+        answer its calls, the first of which is `start`, and `tried` comes, with its report, once it has tried every
+        model. Raises OSError where no process can be started.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -66,9 +66,9 @@ class WorkerHandle:
             self.channel = channel
             return await handlers["start"]()
 
-        async def tried() -> Any:
+        async def tried(report: dict[str, Any]) -> Any:
             self.tried = True
-            return await handlers["tried"]()
+            return await handlers["tried"](report)
 
         channel = await open_channel(ours, {**handlers, "start": start, "tried": tried})
         await channel.run()  # ends with the process
@@ -121,3 +121,8 @@ async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any
         if isinstance(answer, BaseException) and not isinstance(answer, ConvserveError):
             raise answer
     return [answer for answer in answers if isinstance(answer, ConvserveError)]
+
+
+def reachable(workers: Iterable[WorkerHandle]) -> list[WorkerHandle]:
+    """Those that have a process that answers."""
+    return [worker for worker in workers if worker.channel is not None]

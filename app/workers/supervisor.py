@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from app.catalog.background import Background
 from app.catalog.control import ReadAliases, hang_up
-from app.catalog.repository import Look
 from app.catalog.traffic import Traffic
 from app.catalog.watch import Watcher
 from app.errors import WorkerFailed
 from app.machine import count_cores
 from app.observe.metrics import Snapshot, merge, write_snapshot
 from app.settings import Settings
+from app.workers.all_workers import AllWorkers
 from app.workers.channel import Handlers
-from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all
+from app.workers.count import Decision, Machine, Report, decide, share
+from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all, reachable
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +40,15 @@ class Supervisor:
     """Control over all workers: the same interface that a lone process has over itself."""
 
     def __init__(self, settings: Settings, port: int, read_aliases: ReadAliases) -> None:
-        count = settings.workers or count_cores()
+        self._is_auto = settings.workers == "auto"
+        self._decision: Decision | None = None  # with auto, once the first worker has reported
         self._settings = settings
-        self._job = _share(settings, count, port).model_dump(mode="json")
+        self._port = port
         self._read_aliases = read_aliases
         self._traffic = Traffic(settings.aliases)
+        count = 1 if settings.workers == "auto" else settings.workers or count_cores()
         self._workers = [WorkerHandle(number) for number in range(count)]
-        self._watcher = Watcher(settings, AllWorkers(self._workers))
+        self._watcher = Watcher(settings, AllWorkers(self._workers, self._advise))
         self._background = Background()
         self._ended: Snapshot = {}  # counts of workers that are no more
         self._restarts = 0
@@ -61,7 +64,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
         await self._watcher.begin()
         for worker in self._workers:
-            self._background.start(f"keeping worker {worker.number + 1}", self._keep(worker))
+            self._employ(worker)
         self._background.repeat("what SIGHUP asks for", self._follow_hangup)
         self._background.repeat("watching the repository", self._watcher.watch)
         await self._stopping.wait()
@@ -84,6 +87,8 @@ class Supervisor:
     async def explain_unready(self) -> str:
         if self._stopping.is_set():
             return "the server is shutting down"
+        if self._is_auto and self._decision is None:
+            return "models are loading"
         for worker in self._workers:
             title = f"worker {worker.number + 1} of {len(self._workers)}"
             if not worker.tried:
@@ -91,7 +96,7 @@ class Supervisor:
             try:
                 async with asyncio.timeout(_ANSWER_S):
                     if reason := await worker.ask("explain_unready"):
-                        return f"{title}: {reason}"
+                        return f"{title}: {reason}" if len(self._workers) > 1 else reason
             except WorkerFailed:
                 return f"{title} has ended and is being replaced"
             except TimeoutError:
@@ -105,6 +110,9 @@ class Supervisor:
         merged["convserve_worker_restarts_total"][()] = [float(self._restarts)]
         merged["convserve_ready"][()] = [float(not await self.explain_unready())]
         return merged
+
+    def _employ(self, worker: WorkerHandle) -> None:
+        self._background.start(f"keeping worker {worker.number + 1}", self._keep(worker))
 
     async def _keep(self, worker: WorkerHandle) -> None:
         """Start the worker, and again whenever it ends unasked or can't be started."""
@@ -132,7 +140,7 @@ class Supervisor:
     def _handlers(self, worker: WorkerHandle) -> Handlers:
         async def start() -> dict[str, Any]:
             return {
-                "settings": self._job,
+                "settings": self._share(worker),
                 "aliases": self._traffic.write(),
                 "looks": [asdict(look) for look in self._watcher.looks],
                 "unloaded": sorted(self._watcher.unloaded),
@@ -140,10 +148,13 @@ class Supervisor:
                 "replaces": worker.replaces,
             }
 
-        async def tried() -> None:
+        async def tried(report: dict[str, Any]) -> None:
+            if self._is_auto and self._decision is None and not self._stopping.is_set():
+                await self._settle(Report.read(report))
             if all(other.tried for other in self._workers):
                 reason = await self.explain_unready()
-                log.info("%d workers: %s", len(self._workers), f"not ready: {reason}" if reason else "all ready")
+                title, ready = ("", "ready") if self._is_auto else (f"{len(self._workers)} workers: ", "all ready")
+                log.info("%s%s", title, f"not ready: {reason}" if reason else ready)
 
         async def snapshot() -> Any:
             return write_snapshot(await self.snapshot())
@@ -157,6 +168,34 @@ class Supervisor:
             "snapshot": snapshot,
         }
 
+    def _share(self, worker: WorkerHandle) -> dict[str, Any]:
+        shared = share(self._settings, len(self._workers), worker.number, self._port)
+        return shared.model_dump(mode="json")
+
+    async def _settle(self, report: Report) -> None:
+        """Decide on the number of workers by what the first one measured, and employ the others beside it."""
+        first = self._workers[0]
+        self._decision = decide(report, Machine.of(self._settings), self._settings.device)
+        log.info("%s", self._decision)
+        others = [WorkerHandle(number) for number in range(1, self._decision.workers)]
+        self._workers += others
+        with suppress(WorkerFailed):  # one that ended is replaced, and then told
+            await first.ask("share", settings=self._share(first))
+        for worker in others:
+            worker.replaces = True
+            self._employ(worker)
+
+    async def _advise(self) -> None:
+        """Say what a restart would gain, after a load that another number of workers would suit better."""
+        if self._decision is None:
+            return
+        with suppress(WorkerFailed):
+            report = Report.read(await self._workers[0].ask("report"))
+            better = decide(report, Machine.of(self._settings), self._settings.device)
+            if better.workers != len(self._workers) and better.workers != self._decision.workers:
+                log.info("a restart would start %s", better)
+            self._decision = better
+
     async def _follow_hangup(self) -> None:
         await self._hung_up.wait()
         self._hung_up.clear()
@@ -166,39 +205,6 @@ class Supervisor:
         await ask_all(reachable(self._workers), "set_aliases", aliases=self._traffic.write())
 
 
-class AllWorkers:
-    """The catalogs of all workers as the watcher's Served: each follows, or none."""
-
-    def __init__(self, workers: Sequence[WorkerHandle]) -> None:
-        self._workers = workers
-
-    async def load(self, look: Look) -> None:
-        workers = reachable(self._workers)
-        failures = await ask_all(workers, "prepare", look=asdict(look))
-        refusals = [failure for failure in failures if not isinstance(failure, WorkerFailed)]
-        if refusals or len(failures) == len(workers):
-            await ask_all(workers, "abort", name=look.name)
-            raise (refusals or failures)[0]
-        # A worker that ended meanwhile is replaced by one that loads what is on disk now.
-        await ask_all(workers, "commit", name=look.name)
-
-    async def note(self, look: Look) -> None:
-        await ask_all(reachable(self._workers), "note", look=asdict(look))
-
-    async def unload(self, name: str) -> None:
-        for failure in await ask_all(reachable(self._workers), "unload", name=name):
-            if not isinstance(failure, WorkerFailed):
-                raise failure
-
-    async def forget(self, name: str) -> None:
-        await ask_all(reachable(self._workers), "forget", name=name)
-
-
-def reachable(workers: Iterable[WorkerHandle]) -> list[WorkerHandle]:
-    """Those that have a process that answers."""
-    return [worker for worker in workers if worker.channel is not None]
-
-
 def serve_with_workers(settings: Settings, port: int, read_aliases: ReadAliases) -> int:
     """Run the supervisor; the exit status."""
 
@@ -206,16 +212,3 @@ def serve_with_workers(settings: Settings, port: int, read_aliases: ReadAliases)
         return await Supervisor(settings, port, read_aliases).run()
 
     return asyncio.run(run())
-
-
-def _share(settings: Settings, count: int, port: int) -> Settings:
-    """The settings of one of `count` workers: an equal part of the cores and of the memory budget."""
-    cores = max(1, count_cores() // count)
-    return settings.model_copy(
-        update={
-            "port": port,
-            "threads": settings.threads or cores,
-            "decode_threads": settings.decode_threads or cores,
-            "memory_budget": settings.memory_budget // count,
-        }
-    )

@@ -17,6 +17,8 @@ from app.catalog.background import Background
 from app.catalog.catalog import Catalog, Change
 from app.catalog.control import observe_process
 from app.catalog.repository import Look
+from app.inference.decoder import Decoder
+from app.inference.memory import measure_resident
 from app.main import create_app
 from app.observe.logs import set_up_logging
 from app.observe.metrics import Snapshot, read_snapshot, write_snapshot
@@ -25,7 +27,14 @@ from app.server.server import make_server
 from app.server.sockets import open_socket
 from app.settings import Settings
 from app.workers.channel import Channel, open_channel
+from app.workers.count import Report, ThreadedModel
 from app.workers.handle import CANT_SERVE
+
+# What the supervisor calls.
+_ORDERS = (
+    *("prepare", "commit", "abort", "note", "unload", "forget"),
+    *("set_aliases", "share", "report", "explain_unready", "snapshot"),
+)
 
 
 class SupervisedControl:
@@ -57,7 +66,8 @@ class Orders:
     """What the supervisor may tell this worker to do, on its own catalog alone."""
 
     def __init__(self) -> None:
-        self.catalog: Catalog  # once the settings are known
+        self.catalog: Catalog  # once the settings are known, as is the next
+        self.decoder: Decoder
         self._changes: dict[str, Change] = {}
 
     async def prepare(self, look: dict[str, Any]) -> None:
@@ -82,6 +92,30 @@ class Orders:
     async def set_aliases(self, aliases: dict[str, Any]) -> None:
         self.catalog.traffic.replace(aliases)
 
+    async def share(self, settings: dict[str, Any]) -> None:
+        shared = Settings(**settings)
+        self.catalog.share(shared)
+        self.decoder.share(shared.decode_threads)
+
+    async def report(self) -> dict[str, Any]:
+        return self.measure().write()
+
+    def measure(self) -> Report:
+        """What the models that are loaded take, and how each is run."""
+        models = self.catalog.loaded()
+        on_cpu = [model for model in models if not model.device.is_cuda]
+        return Report(
+            inline=tuple(model.name for model in on_cpu if model.plan.inline),
+            threaded=tuple(
+                ThreadedModel(model.name, 1e3 * model.seconds_of_batch[1], 1e3 * model.seconds_in_lane[1])
+                for model in on_cpu
+                if not model.plan.inline
+            ),
+            gpus=tuple(sorted({device.index for model in models for device in model.devices if device.is_cuda})),
+            memory=measure_resident(),
+            model_memory=sum(model.memory_bytes for model in models),
+        )
+
     async def explain_unready(self) -> str:
         return self.catalog.explain_unready()
 
@@ -92,8 +126,7 @@ class Orders:
 async def work(end: socket.socket) -> None:
     """Serve until told to stop, or until the supervisor is gone."""
     orders, control = Orders(), SupervisedControl()
-    names = ("prepare", "commit", "abort", "note", "unload", "forget", "set_aliases", "explain_unready", "snapshot")
-    channel = control.channel = await open_channel(end, {name: getattr(orders, name) for name in names})
+    channel = control.channel = await open_channel(end, {name: getattr(orders, name) for name in _ORDERS})
     background = Background()
     listening = background.start("the channel to the supervisor", channel.run())
     job = await channel.call("start")
@@ -103,22 +136,23 @@ async def work(end: socket.socket) -> None:
     catalog.metrics.observe_with(observe_process)
     catalog.traffic.replace(job["aliases"])
     app = create_app(settings, catalog, control)
+    orders.decoder = app.state.services.decoder
     server = make_server(app, settings)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
     catalog.start([Look.read(look) for look in job["looks"]], job["unloaded"], job["problem"])
-    background.start("telling that every model was tried", _tell_when_ready(catalog, server, channel))
+    background.start("telling that every model was tried", _tell_when_ready(orders, server, channel))
     if job["replaces"]:  # the others serve: take no connections before there is something to answer them with
         await catalog.wait_until_tried()
     await server.serve(sockets=[open_socket(settings.host, settings.port, shared=True)])
     await background.close()
 
 
-async def _tell_when_ready(catalog: Catalog, server: uvicorn.Server, channel: Channel) -> None:
-    """Say that every model was tried, once connections are taken, too."""
-    await catalog.wait_until_tried()
+async def _tell_when_ready(orders: Orders, server: uvicorn.Server, channel: Channel) -> None:
+    """Report that every model was tried, once connections are taken, too."""
+    await orders.catalog.wait_until_tried()
     while not server.started:
         await asyncio.sleep(0.005)
-    await channel.call("tried")
+    await channel.call("tried", report=orders.measure().write())
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def compete(model: LoadModel, published: Published, peers: list[str], plan: Plan
                 _leave(server)
         for round in range(plan.rounds):
             result.limits.append(_measure_limit(model, published, image.read_bytes(), plan))
-            threads = count_cores() if model.workers is None else 1
+            threads = 1 if model.tiny else count_cores()
             result.latencies.append(limit.measure_latency(published, image.read_bytes(), threads, plan.seconds / 2))
             plan.advance(f"{model.name} in-process")
             for launch in launches:
@@ -152,7 +152,7 @@ def stretch(seconds: int, turn_s: float) -> int:
 
 
 def _measure_limit(model: LoadModel, published: Published, image: bytes, plan: Plan) -> dict[str, limit.Limit]:
-    if model.workers is None:
+    if not model.tiny:
         return limit.measure_loops(published, image, plan.seconds / 2)
     http_s, run = _measure_constant(plan)
     generator_s = run.generator_s / max(1, run.answers)

@@ -34,12 +34,13 @@ def our_launch(model: LoadModel, image: Path, label: str, folder: Path) -> Launc
     """The service, answering raw bodies."""
     return Launch(
         OURS,
-        our_command((folder / "repository").resolve(), model.name, model.workers),
+        our_command((folder / "repository").resolve(), model.name),
         Shot(f"/predict/{model.name}", image.resolve(), MEDIA_TYPES[image.suffix]),
         label,
         f"convserve=={version('convserve')}",
         (folder / "work" / model.name / OURS).resolve(),
         cwd=ROOT,
+        ready_path="/health/ready",
     )
 
 

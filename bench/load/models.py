@@ -21,7 +21,7 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class LoadModel:
-    """One line of what is measured. `workers` is the service's setting; `peers` None means all of them."""
+    """One line of what is measured. `peers` None means all of them."""
 
     name: str
     title: str
@@ -29,7 +29,8 @@ class LoadModel:
     """Publishes it into <folder>/repository."""
     images: Callable[[Path], list[Path]]
     """Candidates, of which the one with the clearest answer is posted."""
-    workers: int | None = None
+    tiny: bool = False
+    """Run on the event loop: what limits it is no loop over decoding and runs."""
     peers: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
     """Environment variables without which it is left out."""
@@ -112,8 +113,8 @@ def _make_mobilenet(folder: Path) -> None:
 MODELS: dict[str, LoadModel] = {
     model.name: model
     for model in (
-        LoadModel("lenet5", "28x28 gray PNG", _make_stretch, images.digits, workers=0),
-        LoadModel("lenet5-content", "28x28 gray PNG, fit content", _make_content, images.digits, workers=0, peers=()),
+        LoadModel("lenet5", "28x28 gray PNG", _make_stretch, images.digits, tiny=True),
+        LoadModel("lenet5-content", "28x28 gray PNG, fit content", _make_content, images.digits, tiny=True, peers=()),
         LoadModel("resnet18", "32x32 color PNG, small stem, random weights", _make_resnet18, images.small_crops),
         LoadModel("resnet50", "500x375 JPEG, random weights", _make_resnet50, images.photos_500),
         LoadModel("resnet50-int8", "500x375 JPEG, random weights, int8", _make_int8, images.photos_500, peers=()),

@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.request import urlopen
 
 from bench.client import Answer, Connection, Request
 from bench.load.process_tree import cpu_seconds, memory_mb, signal_tree
@@ -49,6 +51,8 @@ class Launch:
     prepare: Callable[[int], None] = field(default=lambda port: None)
     freezes: bool = True
     cwd: Path | None = None
+    ready_path: str = ""
+    """Answers 200 once every process serves, where the first of them answers sooner."""
 
 
 class Server:
@@ -76,10 +80,11 @@ class Server:
         self.pid = self._process.pid
         try:
             self.shot = replace(launch.shot, expected=self._wait_until_right(began + _START_S))
+            self.ready_s = time.perf_counter() - began  # as for every peer
+            self._wait_until_ready(began + _START_S)
         except BaseException:
             self.stop()
             raise
-        self.ready_s = time.perf_counter() - began
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.pid)
@@ -144,6 +149,12 @@ class Server:
             time.sleep(_AGAIN_S)
         raise StartFailed(f"no right answer within {_START_S:.0f} s (last: {said}): {self._last_line()}")
 
+    def _wait_until_ready(self, deadline: float) -> None:
+        while self.launch.ready_path and time.perf_counter() < deadline:
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{self.port}{self.launch.ready_path}", timeout=5):
+                return
+            time.sleep(_AGAIN_S)
+
     def _last_line(self) -> str:
         lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         return f"{lines[-1].strip()[:200]} ({self._log})" if lines else f"it said nothing ({self._log})"
@@ -164,11 +175,10 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     return {**kept, **variables}
 
 
-def our_command(repository: Path, model: str, workers: int | None) -> Callable[[int], list[str]]:
-    """`convserve serve` with one model; `workers` None leaves the default."""
-    flags = [] if workers is None else ["--workers", str(workers)]
+def our_command(repository: Path, model: str) -> Callable[[int], list[str]]:
+    """`convserve serve` with one model, otherwise as it comes."""
     base = [sys.executable, "-m", "app", "serve", "--repository", str(repository), "--load", model]
-    return lambda port: [*base, *flags, "--port", str(port)]
+    return lambda port: [*base, "--port", str(port)]
 
 
 def peer_task(**values: object) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.machine import count_cores
 from tests.makers.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -86,11 +87,19 @@ def test_sighup_does_not_end_a_server_that_starts(repository: Path) -> None:
 
 
 @needs_proc
-def test_workers_that_still_start_end_with_their_supervisor_and_status_0(repository: Path) -> None:
-    with subprocess.Popen(
-        [*SERVE, "--repository", str(repository), "--workers", "2"], stderr=subprocess.PIPE
-    ) as server:
-        wait_until(lambda: len(children(server.pid)) == 2)
+@pytest.mark.parametrize(
+    ("flags", "count"),
+    [
+        pytest.param([], 1, marks=pytest.mark.skipif(count_cores() == 1, reason="one core has no workers")),
+        (["--workers", "2"], 2),
+    ],
+    ids=["the first of auto", "two"],
+)
+def test_workers_that_still_start_end_with_their_supervisor_and_status_0(
+    repository: Path, flags: list[str], count: int
+) -> None:
+    with subprocess.Popen([*SERVE, "--repository", str(repository), *flags], stderr=subprocess.PIPE) as server:
+        wait_until(lambda: len(children(server.pid)) == count)
         workers = children(server.pid)
         server.terminate()
         assert server.wait(60) == 0

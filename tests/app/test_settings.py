@@ -148,3 +148,15 @@ def test_variables_that_are_no_settings_are_told_without_their_values() -> None:
 def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
     with pytest.raises(ValidationError, match=r"such as https://example\.org"):
         Settings(cors_origins=[origin])
+
+
+@pytest.mark.parametrize(("given", "workers"), [("auto", "auto"), ("0", 0), ("3", 3), (2, 2)])
+def test_workers_are_a_number_or_found_out(given: object, workers: object) -> None:
+    assert Settings(workers=given).workers == workers
+    assert Settings().workers == "auto"
+
+
+@pytest.mark.parametrize("given", ["", "many", "-1", -1, 1.5, True])
+def test_what_is_no_number_of_workers_is_refused(given: object) -> None:
+    with pytest.raises(ValidationError, match="give auto, or a whole number of processes"):
+        Settings(workers=given)

@@ -28,6 +28,7 @@ from artifact.layout import CARD_FILE, MODEL_FILE
 
 LABELS = ("black", "dark", "gray", "bright", "white")
 SIZE = 8
+_SLOW_STEPS = 40
 
 
 def gray_image(level: int, *, size: int = SIZE, kind: str = "PNG") -> bytes:
@@ -67,6 +68,29 @@ def make_graph(
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def make_slow_graph() -> onnx.ModelProto:
+    """The same answers after a million multiply-adds a row, many times over: a batch of 32 takes far more than 4 ms."""
+    model, wide = make_graph(), 1024
+    graph = model.graph
+    weights = {"widen": np.zeros((1, wide), np.float32), "square": np.zeros((wide, wide), np.float32)}
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
+    graph.initializer.append(numpy_helper.from_array(np.zeros((wide, 1), np.float32), "narrow"))
+    slow = [helper.make_node("MatMul", ["means", "widen"], ["wide0"])]
+    slow += [helper.make_node("MatMul", [f"wide{step}", "square"], [f"wide{step + 1}"]) for step in range(_SLOW_STEPS)]
+    slow += [
+        helper.make_node("MatMul", [f"wide{_SLOW_STEPS}", "narrow"], ["nothing"]),
+        helper.make_node("Add", ["sums", "nothing"], ["logits"]),
+    ]
+    last = next(place for place, node in enumerate(graph.node) if "logits" in node.output)
+    graph.node[last].output[0] = "sums"
+    before, after = graph.node[: last + 1], graph.node[last + 1 :]
+    nodes = [*before, *slow, *after]
+    del graph.node[:]
+    graph.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
     return model
 

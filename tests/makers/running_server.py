@@ -26,8 +26,7 @@ class RunningServer:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at https?://127\.0\.0\.1:(\d+)").group(1))
-        several = "--workers" in flags and flags[flags.index("--workers") + 1] != "1"
-        self.wait_for((r"\d+ workers: all ready" if several else r'[ "]ready') + r'("\})?$')  # in text and in JSON
+        self.wait_for(r'[ "]ready("\})?$')  # in text and in JSON
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         assert self.process.stderr is not None

@@ -183,6 +183,19 @@ def test_a_load_that_would_exceed_the_budget_is_refused_with_the_figures(reposit
     with_catalog(scene, repository=repository, load=["huge", "tiny"], memory_budget=200)
 
 
+def test_a_process_that_gets_neighbors_loads_within_its_part_of_the_budget(repository: Path) -> None:
+    make_artifact(repository, "other")
+    os.truncate(repository / "other/1" / MODEL_FILE, 150_000_000)
+    sign(repository / "other/1")
+
+    async def scene(catalog: Catalog, control: LocalControl) -> None:
+        catalog.share(Settings(repository=repository, memory_budget=100))
+        with pytest.raises(LoadRefused, match=r"other version 1 needs 150 MB, and .* of the 100 MB of memory_budget"):
+            await control.load("other")
+
+    with_catalog(scene, repository=repository, load=["tiny"], memory_budget=200)
+
+
 def test_polling_loads_what_is_new_or_changed_and_forgets_what_left(repository: Path) -> None:
     async def scene(catalog: Catalog, control: LocalControl) -> None:
         make_artifact(repository, version=2)

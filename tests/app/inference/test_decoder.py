@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -62,3 +63,21 @@ def test_a_damaged_image_is_an_error_in_whatever_thread() -> None:
     for idle_threads in (None, CountingThreads()):
         with pytest.raises(UndecodableImage):
             decode(damaged, idle_threads)
+
+
+def test_a_decoder_that_gets_neighbors_goes_on_with_its_part_of_the_threads() -> None:
+    image = make_photo(600)
+
+    async def scene() -> list[np.ndarray]:
+        decoder = Decoder(4, Limits())
+        before = decoder.start(image, POLICY)
+        decoder.share(1)
+        after = [decoder.start(image, POLICY) for _ in range(3)]
+        assert all(isinstance(decoding, asyncio.Future) for decoding in (before, *after))
+        pixels = await asyncio.gather(before, *after)
+        assert sum(thread.name.startswith("decode") for thread in threading.enumerate()) <= 2
+        decoder.close()
+        return pixels
+
+    for pixels in asyncio.run(scene()):
+        np.testing.assert_array_equal(pixels, decode_image(image, POLICY, Limits()))

@@ -116,7 +116,7 @@ def test_every_line_is_json_and_a_request_is_one_whatever_it_was(repository: Pat
 
 
 def test_a_server_says_what_it_still_has_to_answer(start_server: Callable) -> None:
-    server = start_server("--access-log")
+    server = start_server("--workers", "1", "--access-log")
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         head = f"POST /predict/tiny HTTP/1.1\r\nHost: x\r\nContent-Length: {len(WHITE)}\r\n\r\n"
         client.sendall(head.encode() + WHITE[:10])

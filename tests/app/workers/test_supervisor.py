@@ -20,6 +20,7 @@ from tests.makers.artifacts import damage, gray_image, make_artifact
 from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
+PROCESSES = pytest.mark.parametrize("flags", [("--workers", "1"), ("--workers", "2")], ids=["one", "two workers"])
 ADMIN = {"Authorization": "Bearer admin"}
 
 
@@ -187,7 +188,7 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     assert server.stop() == 0
 
 
-@pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
+@PROCESSES
 def test_sighup_loads_what_is_new_in_the_repository(
     start_server: Callable, repository: Path, flags: tuple[str, ...]
 ) -> None:
@@ -211,9 +212,6 @@ def test_a_folder_called_app_where_the_command_is_given_is_the_users_own(
     server = start_server("--workers", "2", cwd=tmp_path)
     assert ask(server.port, "POST", "/predict/tiny", WHITE)[0] == 200
     assert server.stop() == 0
-
-
-PROCESSES = pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one process", "two workers"])
 
 
 @PROCESSES
