@@ -18,8 +18,7 @@ class Telling:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._afterwards: list[Callable[[], object]] = []  # what to do once a whole batch is told
-        self._in_batch = False
+        self._afterwards: list[Callable[[], object]] | None = None  # what to do once the batch at hand is told
 
     def settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
         """Tell whoever waits for a row, once."""
@@ -29,15 +28,16 @@ class Telling:
 
     def do_afterwards(self, call: Callable[[], object]) -> None:
         """For a row's `settle`: have `call` made once every row of its batch was told; at once where no batch is."""
-        if self._in_batch:
-            self._afterwards.append(call)
-        else:
+        if self._afterwards is None:
             self._call(call)
+        else:
+            self._afterwards.append(call)
 
     def settle_batch(self, batch: Sequence[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
         """Tell every row of a batch what became of it."""
         size = len(batch)
-        self._in_batch = True
+        afterwards: list[Callable[[], object]] = []
+        self._afterwards = afterwards
         for place, entry in enumerate(batch):
             if place in outcome.outputs:
                 queued = outcome.started - entry.submitted
@@ -48,11 +48,9 @@ class Telling:
                 failure = outcome.failures[place]
                 entry.context.run(log.error, "the model can't process one row", exc_info=failure.__cause__)
                 self.settle(entry, failure)
-        self._in_batch = False
-        if self._afterwards:
-            afterwards, self._afterwards = self._afterwards, []
-            for call in afterwards:
-                self._call(call)
+        self._afterwards = None
+        for call in afterwards:
+            self._call(call)
 
     def _call(self, call: Callable[..., object], *arguments: object) -> None:
         try:

@@ -37,7 +37,7 @@ class ModelTable:
     def versions(self, name: str) -> list[Version]:
         """The versions of a model or alias, newest first. Raises UnknownModel."""
         name, _ = self._follow(name)
-        return sorted(self._models.get(name, {}).values(), key=lambda version: -version.number)
+        return self._newest_first(name)
 
     def version(self, name: str, number: int) -> Version | None:
         return self._models.get(name, {}).get(number)
@@ -91,8 +91,7 @@ class ModelTable:
         self.check_known(name)
         if version is not None and version not in versions:
             raise UnknownVersion(self._explain_unknown_version(name, version))
-        newest_first = sorted(versions.values(), key=lambda version: -version.number)
-        candidates = [versions[version]] if version is not None else newest_first
+        candidates = [versions[version]] if version is not None else self._newest_first(name)
         for candidate in candidates:
             if candidate.model is not None:
                 return candidate.model
@@ -170,6 +169,9 @@ class ModelTable:
         model, pinned = self._traffic.follow(name)
         self.check_known(model)
         return model, pinned
+
+    def _newest_first(self, name: str) -> list[Version]:
+        return sorted(self._models.get(name, {}).values(), key=lambda version: -version.number)
 
     def default_name(self) -> str:
         """What a request without a name means. Raises UnknownModel."""

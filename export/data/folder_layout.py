@@ -103,20 +103,21 @@ def read_layout(folder: Path) -> Layout:
 
 def count_loose(folder: Path, left_out: LeftOut) -> None:
     """What lies beside the folders of classes or splits: images are told at once, hidden ones and others counted."""
-    images = [
-        file
-        for file in folder.iterdir()
-        if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(file.name)
-    ]
+    images = 0
     for entry in folder.iterdir():
-        if entry.is_dir() and _is_hidden(entry.name):
+        hidden, suffix = _is_hidden(entry.name), entry.suffix.lower()
+        if hidden and entry.is_dir():
             left_out.hidden += len(find_images(entry))
-        elif entry.is_file() and _is_hidden(entry.name):
-            left_out.hidden += entry.suffix.lower() in IMAGE_SUFFIXES
-        elif entry.is_file() and entry not in images:
-            left_out.others[entry.suffix.lower()] += 1
+        elif not entry.is_file():
+            continue
+        elif hidden:
+            left_out.hidden += suffix in IMAGE_SUFFIXES
+        elif suffix in IMAGE_SUFFIXES:
+            images += 1
+        else:
+            left_out.others[suffix] += 1
     if images:
-        say(f"left out {len(images):,} images that lie in {folder.name}/ itself: an image's folder names its class")
+        say(f"left out {images:,} images that lie in {folder.name}/ itself: an image's folder names its class")
 
 
 def visible_folders(folder: Path) -> list[Path]:
