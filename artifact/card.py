@@ -17,10 +17,12 @@ from artifact.files import FilePath, ListedFile, Sha256, always_needed
 from artifact.layout import CARD_FILE, MODEL_FILE, NAME_PATTERN
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 # The words of a card; command lines offer them by typing.get_args.
-Fit = Literal["stretch", "crop", "content"]
-Resize = Literal["antialias", "bilinear", "nearest"]
+Fit = Literal["stretch", "crop", "pad", "content"]
+CropRule = Literal["torchvision", "transformers", "rounded"]
+Resize = Literal["antialias", "antialias-bicubic", "antialias-lanczos", "bilinear", "bicubic", "area", "nearest"]
 Decode = Literal["accurate", "tensorflow"]
 Polarity = Literal["light-on-dark", "dark-on-light", "any"]
 PreprocessingName = Literal["tf", "caffe", "torch", "unit", "none", "custom"]
@@ -43,6 +45,11 @@ class ImagePolicy(Part):
     channels: Literal[1, 3]
     fit: Fit = "stretch"
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 0.875
+    crop_rule: CropRule = "torchvision"
+    """`crop` only: how the scaled sides and the margins become whole pixels. `torchvision` (timm, too) cuts sides and
+    rounds margins, `transformers` cuts both; `rounded`, which rounds both, is what cards up to format 2 mean."""
+    pad_color: Annotated[tuple[Level, ...], Field(min_length=1, max_length=3)] = (0,)
+    """`pad` only: what the rest is filled with, a level a channel, or one for all."""
     margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """`content` only: the empty share of the frame on each side of the ink, as the data set itself has it."""
     resize: Resize = "antialias"
@@ -54,6 +61,12 @@ class ImagePolicy(Part):
     @property
     def shape(self) -> tuple[int, int, int]:
         return (self.height, self.width, self.channels)
+
+    @model_validator(mode="after")
+    def _fills_every_channel(self) -> Self:
+        if len(self.pad_color) not in (1, self.channels):
+            raise ValueError(f"pad_color has {len(self.pad_color)} levels for {self.channels} channels")
+        return self
 
 
 class Preprocessing(Part):
@@ -159,6 +172,13 @@ class Provenance(Part):
     calibration: Calibration | None = None
     score_quantiles: ScoreQuantiles | None = None
     distribution: Distribution | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _crop_as_older_formats_mean_it(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("format") in (1, 2) and isinstance(data.get("image"), dict):
+            return {**data, "image": {"crop_rule": "rounded", **data["image"]}}
+        return data
 
     @property
     def temperature(self) -> float:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artifact.errors import ArtifactError
 
-FORMAT: Literal[2] = 2
-"""Of what is written now. Format 1, whose cards list no files, is still read."""
+FORMAT: Literal[3] = 3
+"""Of what is written now. Still read: 1, whose cards list no files, and 2, whose crops were rounded otherwise."""
 
 
 class Part(BaseModel):
@@ -26,7 +26,7 @@ class Part(BaseModel):
 class Document(Part):
     """What a file begins with."""
 
-    format: Literal[1, 2] = FORMAT
+    format: Literal[1, 2, 3] = FORMAT
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)

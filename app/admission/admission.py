@@ -61,12 +61,12 @@ class Admission:
 
         Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining; InvalidParameter for
         what the model can't give; TooManyRows, Overloaded or DeviceFailed where `rows` images (all that is known of
-        them yet) wouldn't find room now; 0 where none is to come, or all are here. Nothing is reserved: a client that
-        sends slowly holds no place.
+        them yet) wouldn't find room now or be run in time; 0 where none is to come, or all are here. Nothing is
+        reserved: a client that sends slowly holds no place.
         """
         ticket = Ticket(self, exchange, name, asked)
         if rows:
-            ticket.model.batcher.check_room(rows)
+            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s)
         return ticket
 
 

@@ -107,13 +107,22 @@ class Batcher(Generic[Row, Out]):
         ahead = self.queue_rows + self._running
         return self._pace.estimate(ahead, self.max_batch_size) / len(self._lanes.runners)
 
-    def check_room(self, rows: int) -> None:
-        """Raise what `reserve` would raise now for want of room, so that a body need not be read in vain."""
+    def check_room(self, rows: int, left_s: float) -> None:
+        """Raise what `reserve` would raise now of rows that must be answered within `left_s`, so that a body need not
+        be read in vain.
+        """
         if self._failure is not None:
             raise copy_failure(self._failure)
         if self._closing:
             raise Draining("the model is being unloaded or the server is shutting down: try again")
         self._queue.check_room(rows, self.expected_wait_s)
+        wait = 0.0 if self.inline else self.expected_wait_s()  # inline a row starts within the loop's turn
+        if wait > left_s:
+            raise Overloaded(
+                f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left_s) * 1e3:,.0f} ms away: "
+                "try again later or allow more (timeout_ms)",
+                retry_after_s=wait - left_s,
+            )
 
     def reserve(self, rows: int, deadline: float) -> Places[Row, Out]:
         """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before decoding.
@@ -121,15 +130,7 @@ class Batcher(Generic[Row, Out]):
         Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait beyond the
         deadline, Draining or DeviceFailed where nothing is accepted any more.
         """
-        self.check_room(rows)
-        wait = 0.0 if self.inline else self.expected_wait_s()  # inline a row starts within the loop's turn
-        left = deadline - self._loop.time()
-        if wait > left:
-            raise Overloaded(
-                f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left) * 1e3:,.0f} ms away: "
-                "try again later or allow more (timeout_ms)",
-                retry_after_s=wait - left,
-            )
+        self.check_room(rows, deadline - self._loop.time())
         self._queue.reserved += rows
         return Places(self, rows, deadline)
 

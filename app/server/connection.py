@@ -104,6 +104,7 @@ class ServiceProtocol(LastingConnection):
             return False
         before = self.cycle, self._incoming
         self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
+        cycle.admit()
         if cycle.finish_body() is not None:
             self.cycle, self._incoming = before
             self._hot = None
@@ -146,6 +147,7 @@ class ServiceProtocol(LastingConnection):
         self.phase = BODY
         if (cycle := self._take_hot_road()) is not None:
             self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
+            cycle.admit()
         else:
             self._begin_general()
 
@@ -228,7 +230,7 @@ class ServiceProtocol(LastingConnection):
         """Who answers a request whose body won't be whole is the app, when it reads on: it knows what was asked, and
         who may read the answer.
         """
-        if isinstance(self._incoming, HotCycle):
+        if isinstance(self._incoming, HotCycle) and not self._incoming.response_complete:
             body = self._incoming.give_back()
             self.cycle = self._hot = None  # type: ignore[assignment]
             self._begin_general()

@@ -1,9 +1,9 @@
 """The hot road: POST /predict/MODEL with one whole image, answered by the HTTP protocol itself.
 
 A framework's generality costs ten times what a tiny network does. This road takes only requests that need none of it
-(`HeadReader.read` says which) and gives, byte for byte, what the general road gives; everything else, and whatever
-turns out on the way to be something else, goes there. Admission, errors, counts and the answer's JSON are the same
-functions on both.
+(`HeadReader.read` says which) and gives, byte for byte, what the general road gives, refusals included; everything
+else, and whatever turns out on the way to be something else, goes there. Admission, errors, counts and the answer's
+JSON are the same functions on both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from app.http.problems import MEDIA_TYPE, write_problem
 from app.http.server_timing import name_stages
 from app.http.services import Services
 from app.inference.attempt import Prediction, Speaker
-from app.observe.access_log import Exchange
 from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll
 from app.server.interfaces import Connection
@@ -46,16 +45,16 @@ class HotRoad:
     def take(
         self, url: bytes, headers: list[tuple[bytes, bytes]], keep_alive: bool, chunk: bytes, connection: Connection
     ) -> HotCycle | None:
-        """Begin to answer a POST to `url`, whose body is still to come; None where the general road has to. The
-        arguments are those of HeadReader.read.
+        """What answers a POST to `url`, whose body is still to come; None where the general road has to. The arguments
+        are those of HeadReader.read.
         """
         head = self._heads.read(url, headers, keep_alive, chunk)
-        return None if head is None else self._begin(head, None, connection)
+        return None if head is None else HotCycle(self, head, None, connection)
 
     def recognize(self, chunk: bytes, connection: Connection) -> HotCycle | None:
-        """Begin to answer a request, body included, where `chunk` is one whole request whose head was read before."""
+        """What answers a request, body included, where `chunk` is one whole request whose head was read before."""
         known = self._heads.recognize(chunk)
-        return None if known is None else self._begin(*known, connection)
+        return None if known is None else HotCycle(self, *known, connection)
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
@@ -63,15 +62,6 @@ class HotRoad:
             self._default_headers = headers
             self._default_lines = "".join([f"{name.decode()}: {value.decode()}\r\n" for name, value in headers])
         return self._default_lines
-
-    def _begin(self, head: Head, body: bytes | None, connection: Connection) -> HotCycle | None:
-        exchange = self.journal.open("POST", head.target.path, head.given_id, head.traceparent)
-        try:
-            rows = 1 if body is None else 0
-            ticket = self.services.admission.admit(exchange, head.target.name, head.target, rows)
-        except ConvserveError:
-            return None  # the general road says it
-        return HotCycle(self, head, body, exchange, ticket, connection)
 
 
 class _NoEvent:
@@ -91,26 +81,19 @@ class HotCycle:
     """
 
     __slots__ = (
-        *("_body", "_connection", "_exchange", "_form", "_is_alone", "_road", "_ticket"),
+        *("_body", "_connection", "_exchange", "_form", "_is_alone", "_road", "_target", "_ticket"),
         *("disconnected", "keep_alive", "more_body", "response_complete", "response_started"),
     )
 
     body = b""  # for uvicorn: nothing of it has to be held back
     message_event = _NO_EVENT
+    _ticket: Ticket
 
-    def __init__(
-        self,
-        road: HotRoad,
-        head: Head,
-        body: bytes | None,
-        exchange: Exchange,
-        ticket: Ticket,
-        connection: Connection,
-    ) -> None:
+    def __init__(self, road: HotRoad, head: Head, body: bytes | None, connection: Connection) -> None:
         self._road = road
+        self._target = head.target
         self._form = head.form
-        self._exchange = exchange
-        self._ticket = ticket
+        self._exchange = road.journal.open("POST", head.target.path, head.given_id, head.traceparent)
         self._connection = connection
         self._body = [] if body is None else [body]
         self._is_alone = False
@@ -120,8 +103,19 @@ class HotCycle:
         self.response_started = False
         self.response_complete = False
 
+    def admit(self) -> None:
+        """Let the request in, once the connection has this as its cycle. One that is refused is answered at once, and
+        what comes of its body is dropped.
+        """
+        target, rows = self._target, 0 if self._body else 1
+        try:
+            self._ticket = self._road.services.admission.admit(self._exchange, target.name, target, rows)
+        except ConvserveError as error:
+            self._refuse(error)
+
     def add_body(self, chunk: bytes) -> None:
-        self._body.append(chunk)
+        if not self.response_complete:
+            self._body.append(chunk)
 
     def finish_body(self) -> bytes | None:
         """Begin the prediction, now that the body is whole. Gives it back where the general road has to go on."""
@@ -143,8 +137,8 @@ class HotCycle:
                 self._ticket.start((image,), self._settle, at_once=self._is_alone)
             finally:
                 current_request.reset(request)
-        except ConvserveError:
-            return body
+        except ConvserveError as error:
+            self._refuse(error)
         return None
 
     def give_back(self) -> bytes:
@@ -170,32 +164,38 @@ class HotCycle:
         if self.response_complete:
             return
         (outcome,), exchange = outcomes, self._exchange
+        if not isinstance(outcome, Prediction):
+            self._refuse(outcome)
+            return
+        timing, first = outcome.timing, self._road.write_default_lines(self._connection.server_state.default_headers)
+        body = write_answer(self._ticket.model, outcomes, timing, self._ticket.terms)
+        # The lines in the order in which they come by the general road, here and in _refuse.
+        self._write(
+            f"HTTP/1.1 200 OK\r\n{first}server-timing: {name_stages(timing)}, {self._time_total()}\r\n"
+            f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
+            f"x-request-id: {exchange.request_id}\r\n",
+            body,
+            timing.batch_size,
+            outcome.by,
+        )
+        self._end(200)
+
+    def _refuse(self, error: ConvserveError) -> None:
+        exchange = self._exchange
+        exchange.code = error.code
         first = self._road.write_default_lines(self._connection.server_state.default_headers)
-        total = f"total;dur={(time.perf_counter() - exchange.started) * 1e3:.2f}"
-        # The lines in the order in which they come by the general road.
-        if isinstance(outcome, Prediction):
-            timing = outcome.timing
-            body = write_answer(self._ticket.model, outcomes, timing, self._ticket.terms)
-            self._write(
-                f"HTTP/1.1 200 OK\r\n{first}server-timing: {name_stages(timing)}, {total}\r\n"
-                f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
-                f"x-request-id: {exchange.request_id}\r\n",
-                body,
-                timing.batch_size,
-                outcome.by,
-            )
-            self._end(200)
-        else:
-            exchange.code = outcome.code
-            body = write_problem(outcome, exchange.path, exchange.request_id)
-            named = "".join([f"{name.lower()}: {value}\r\n" for name, value in outcome.headers.items()])
-            self._write(
-                f"HTTP/1.1 {outcome.status} {HTTPStatus(outcome.status).phrase}\r\n{first}{named}"
-                f"content-length: {len(body)}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"x-request-id: {exchange.request_id}\r\nserver-timing: {total}\r\n",
-                body,
-            )
-            self._end(outcome.status)
+        body = write_problem(error, exchange.path, exchange.request_id)
+        named = "".join([f"{name.lower()}: {value}\r\n" for name, value in error.headers.items()])
+        self._write(
+            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{first}{named}"
+            f"content-length: {len(body)}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"x-request-id: {exchange.request_id}\r\nserver-timing: {self._time_total()}\r\n",
+            body,
+        )
+        self._end(error.status)
+
+    def _time_total(self) -> str:
+        return f"total;dur={(time.perf_counter() - self._exchange.started) * 1e3:.2f}"
 
     def _write(self, head: str, body: bytes, rows: int = 1, by: Speaker | None = None) -> None:
         """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's, of the model

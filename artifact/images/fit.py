@@ -9,7 +9,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from artifact.card import ImagePolicy
-from artifact.images.frame import Frame, Opened, Pixels
+from artifact.images.frame import Frame, Opened, Pixels, Place
+from artifact.images.interpolation import METHODS
 from artifact.images.resize import resize
 
 # An image whose gray levels lie closer together than this holds no ink.
@@ -28,8 +29,9 @@ def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
     image = opened.image.convert("L" if policy.channels == 1 else "RGB")
     if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)
-    frame = find_frame(Opened(image, opened.width, opened.height), policy)
-    return resize(image, frame, policy).reshape(policy.shape), frame
+    opened = Opened(image, opened.width, opened.height)
+    frame = find_frame(opened, policy)
+    return resize(opened, frame, policy).reshape(policy.shape), frame
 
 
 def find_frame(opened: Opened, policy: ImagePolicy) -> Frame:
@@ -39,6 +41,8 @@ def find_frame(opened: Opened, policy: ImagePolicy) -> Frame:
         return Frame(0, 0, width, height)
     if policy.fit == "crop":
         return _crop_frame(width, height, policy)
+    if policy.fit == "pad":
+        return _pad_frame(width, height, policy)
     return _content_frame(image, policy)
 
 
@@ -47,11 +51,61 @@ def _crop_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
 
     In whole pixels of the scaled image, as resizing and then cropping has them: half a pixel decides close calls.
     """
-    scale = max(policy.width / width, policy.height / height) / policy.crop_fraction
-    scaled_width, scaled_height = round(width * scale), round(height * scale)
-    left, top = round((scaled_width - policy.width) / 2), round((scaled_height - policy.height) / 2)
+    scaled_width, scaled_height = _scale_to_cover(width, height, policy)
+    margins = (scaled_width - policy.width) / 2, (scaled_height - policy.height) / 2
+    left, top = (int(side) if policy.crop_rule == "transformers" else round(side) for side in margins)
     across, down = width / scaled_width, height / scaled_height
     return Frame(left * across, top * down, (left + policy.width) * across, (top + policy.height) * down)
+
+
+def _scale_to_cover(width: float, height: float, policy: ImagePolicy) -> tuple[int, int]:
+    """Width and height of the scaled image, out of which the center is cut."""
+    if policy.crop_rule == "rounded":
+        scale = max(policy.width / width, policy.height / height) / policy.crop_fraction
+        return round(width * scale), round(height * scale)
+    if policy.width * height >= policy.height * width:  # the width is the side that counts
+        scaled = _cut(policy.width / policy.crop_fraction)
+        return scaled, int(scaled * height / width)
+    scaled = _cut(policy.height / policy.crop_fraction)
+    return int(scaled * width / height), scaled
+
+
+def _cut(side: float) -> int:
+    """The whole pixels of a side; 224 / (224 / 248) are 248, whatever binary fractions make of it."""
+    return int(side + 1e-6)
+
+
+def _pad_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
+    """The whole image, its longer side scaled to the network's, in the middle of a frame of the network's shape."""
+    place = _place_like_tensorflow if policy.resize in METHODS else _place_like_pillow
+    left, top, inner_width, inner_height = placed = place(width, height, policy)
+    across, down = width / inner_width, height / inner_height
+    return Frame(
+        -left * across,
+        -top * down,
+        (policy.width - left) * across,
+        (policy.height - top) * down,
+        place=placed,
+    )
+
+
+def _place_like_pillow(width: float, height: float, policy: ImagePolicy) -> Place:
+    """As ImageOps.pad has it: whole pixels are rounded."""
+    if width / height > policy.width / policy.height:
+        inner = policy.width, max(1, round(height / width * policy.width))
+    else:
+        inner = max(1, round(width / height * policy.height)), policy.height
+    return Place(round((policy.width - inner[0]) / 2), round((policy.height - inner[1]) / 2), *inner)
+
+
+def _place_like_tensorflow(width: float, height: float, policy: ImagePolicy) -> Place:
+    """As tf.image.resize_with_pad has it: whole pixels are cut, in float32."""
+    sides = np.array([width, height], np.float32)
+    target = np.array([policy.width, policy.height], np.float32)
+    inner = sides / (sides / target).max()
+    left, top = ((target - inner) / 2).astype(int)
+    inner_width, inner_height = np.maximum(1, inner.astype(int))
+    return Place(int(left), int(top), int(inner_width), int(inner_height))
 
 
 def _content_frame(image: Image.Image, policy: ImagePolicy) -> Frame:

@@ -23,11 +23,25 @@ class Opened(NamedTuple):
     height: float
 
 
+class Place(NamedTuple):
+    """Where a whole image lies in the network's input, in its pixels; the rest is filled."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 class Frame(NamedTuple):
-    """The part of an image that the network sees: a box in pixels, which may reach past the edges into `fill`."""
+    """The part of an image that the network sees: a box in pixels, which may reach past the edges.
+
+    What lies there is `fill` (a gray level) where the image is resized together with it, and the policy's pad_color
+    where the image alone is resized, into `place`.
+    """
 
     left: float
     top: float
     right: float
     bottom: float
     fill: int = 0
+    place: Place | None = None

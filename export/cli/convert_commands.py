@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from artifact.card import Precision
-from export.cli.options import add_image_options, add_publish_options, add_shared, channels, positive, size
+from export.cli.options import (
+    add_image_options,
+    add_publish_options,
+    add_shared,
+    positive,
+    read_policy_options,
+    size,
+)
 from export.cli.quiet_import import load_keras
 
 if TYPE_CHECKING:
@@ -52,13 +59,11 @@ def add_adopt(commands: Any) -> None:
         help="take somebody's ONNX classifier into a repository, with pixel arithmetic and softmax put inside",
         description="Adopt an ONNX file: float32 images in (NCHW or NHWC, any opset from 7, fixed or dynamic batch), "
         "logits or probabilities out. The arithmetic on pixels, the layout and the softmax are put into its graph, and "
-        "the result is proved against the untouched file. Say --labels, and the arithmetic by --mean and --std or by "
-        "--preprocessing.",
+        "the result is proved against the untouched file. Say --labels, and the arithmetic by --mean and --std, by "
+        "--preprocessing or by --like.",
     )
     parser.add_argument("file", type=Path, metavar="FILE.onnx", help="external data is looked for beside it")
     parser.add_argument("--name", help="the model's name in the repository (default: the file's)")
-    parser.add_argument("--mean", type=channels, metavar="R,G,B", help="of the pixels, in units of 0..1")
-    parser.add_argument("--std", type=channels, metavar="R,G,B", help="their deviation, in units of 0..1")
     add_image_options(parser)
     add_publish_options(parser)
     add_shared(parser, _adopt, repository=True, data=True)
@@ -82,17 +87,10 @@ def add_time(commands: Any) -> None:
 
 
 def read_image_options(options: argparse.Namespace) -> ImageOptions:
-    from export.sources.image_options import ImageOptions
-
-    return ImageOptions(
+    return read_policy_options(
+        options,
         labels=options.labels,
-        preprocessing=options.preprocessing,
-        size=options.size,
-        fit=options.fit,
-        crop_fraction=options.crop_fraction,
-        resize=options.resize,
         polarity=options.polarity,
-        decode=options.decode,
         reduced_decode=options.reduced_decode,
         head=None if options.head == "auto" else options.head,
         output=options.output,
@@ -132,8 +130,6 @@ def _adopt(options: argparse.Namespace) -> None:
         read_image_options(options),
         options.repository,
         name=options.name,
-        mean=options.mean,
-        std=options.std,
         data_dir=options.data_dir,
         replace_config=options.replace_config,
     )

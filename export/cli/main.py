@@ -9,12 +9,10 @@ import select
 import shlex
 import sys
 from pathlib import Path
-from typing import get_args
 
-from artifact.card import Fit, Resize
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
-from export.cli.options import PREPROCESSING, add_shared, add_skip_damaged, positive, size
+from export.cli.options import add_policy_options, add_shared, add_skip_damaged, positive, size
 from export.cli.quiet_import import load_keras
 from export.errors import ExportError, UsageError
 
@@ -59,10 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders")
     train.add_argument("--weights", metavar="imagenet|FILE", help="begin with these weights; the head is made new")
     train.add_argument("--freeze", action="store_true", help="train only what is new")
-    train.add_argument("--preprocessing", choices=PREPROCESSING, help="how a file's pixels were prepared")
     train.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
-    train.add_argument("--fit", choices=get_args(Fit), help="how photos become that size (default: crop)")
-    train.add_argument("--resize", choices=get_args(Resize), help="with what filter (default: antialias)")
+    add_policy_options(train, "crop for photos")
     train.add_argument("--epochs", type=positive, help="instead of the recipe's")
     train.add_argument("--batch-size", type=positive, help="instead of the recipe's")
     train.add_argument("--learning-rate", type=float, help="instead of the recipe's")

@@ -6,9 +6,12 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from artifact.card import Decode, Fit, Head, Polarity, PreprocessingName, Resize
+from artifact.card import CropRule, Decode, Fit, Head, Polarity, PreprocessingName, Resize
+
+if TYPE_CHECKING:
+    from export.sources.image_options import ImageOptions
 
 PREPROCESSING = tuple(name for name in get_args(PreprocessingName) if name != "custom")
 
@@ -40,9 +43,10 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     """What only the user knows of a foreign network: export.sources.image_options.ImageOptions."""
     group = parser.add_argument_group(
         "image options (for files; a run knows its own, a network by name its family's)",
-        "How the network was fed when it was trained. keras.utils.image_dataset_from_directory: --decode tensorflow "
-        "--resize bilinear --fit stretch. load_img, ImageDataGenerator, flow_from_directory: --resize nearest "
-        "--fit stretch. torchvision and most published ImageNet accuracies: --resize antialias --fit crop.",
+        "How the network was fed when it was trained. Most loaders have a preset: --like "
+        "keras:image_dataset_from_directory (:bicubic,pad where the defaults were changed so), keras:load_img, "
+        "keras:flow_from_directory (of ImageDataGenerator), torchvision (most published ImageNet accuracies), "
+        "timm:config.json, hf:preprocessor_config.json. What is said by another option goes before the preset.",
     )
     group.add_argument(
         "--labels",
@@ -50,18 +54,8 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         help="one name a line (numbers before them give their order), synset lines, a class_index or class_indices "
         "JSON, or imagenet",
     )
-    group.add_argument("--preprocessing", choices=PREPROCESSING, help="the pixel arithmetic")
     group.add_argument("--size", type=size, metavar="HxW", help="where the network reads images of any size")
-    group.add_argument(
-        "--fit", choices=get_args(Fit), help="default: stretch for files; crop for networks by name of 224x224 up"
-    )
-    group.add_argument("--crop-fraction", type=fraction, metavar="F", help="of --fit crop (default: 0.875)")
-    group.add_argument("--resize", choices=get_args(Resize), help="default: antialias")
-    group.add_argument(
-        "--decode",
-        choices=get_args(Decode),
-        help="of JPEGs: tensorflow for what trained through keras.utils loaders (default: accurate)",
-    )
+    add_policy_options(group, "stretch for files; crop for networks by name of 224x224 up")
     group.add_argument("--reduced-decode", action="store_true", help="decode large JPEGs at 1/2, 1/4 or 1/8")
     group.add_argument("--polarity", choices=get_args(Polarity), help="default: any")
     group.add_argument(
@@ -72,6 +66,63 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
     images.add_argument("--dataset", metavar="D", help="a data set for the proof and the accuracy")
     add_skip_damaged(group)
+
+
+def add_policy_options(group: argparse._ActionsContainer, fit: str) -> None:
+    """How photos become pixels, and pixels numbers; `fit` says what --fit is by default."""
+    group.add_argument(
+        "--like",
+        metavar="PRESET[:FILE]",
+        help="a loader, or a file that a library keeps beside its weights, whose options are taken",
+    )
+    group.add_argument("--preprocessing", choices=PREPROCESSING, help="the pixel arithmetic by its name")
+    group.add_argument("--mean", type=channels, metavar="R,G,B", help="of the pixels, in units of 0..1")
+    group.add_argument("--std", type=channels, metavar="R,G,B", help="their deviation, in units of 0..1")
+    group.add_argument("--fit", choices=get_args(Fit), help=f"default: {fit}")
+    group.add_argument("--crop-fraction", type=fraction, metavar="F", help="of --fit crop (default: 0.875)")
+    group.add_argument(
+        "--crop-rule",
+        choices=[rule for rule in get_args(CropRule) if rule != "rounded"],
+        help="of --fit crop: whose whole pixels, a single one in some photos (default: torchvision, as timm)",
+    )
+    group.add_argument(
+        "--pad-color", type=color, metavar="0|mean|R,G,B", help="of --fit pad, in levels of 0..255 (default: 0)"
+    )
+    group.add_argument(
+        "--resize",
+        choices=get_args(Resize),
+        help="antialias, -bicubic, -lanczos and nearest are Pillow's, bilinear, bicubic and area tf.image.resize's "
+        "(default: antialias)",
+    )
+    group.add_argument(
+        "--decode",
+        choices=get_args(Decode),
+        help="of JPEGs: tensorflow for what trained through keras.utils loaders (default: accurate)",
+    )
+
+
+def read_policy_options(options: argparse.Namespace, **others: Any) -> ImageOptions:
+    """What add_policy_options and --size were given, `others` by their names in ImageOptions, and what --like adds.
+
+    Raises UsageError where --like names no preset, or one that can't be declared.
+    """
+    from export.sources.image_options import ImageOptions
+    from export.sources.presets.like import fill_in
+
+    said = ImageOptions(
+        preprocessing=options.preprocessing,
+        mean=options.mean,
+        std=options.std,
+        size=options.size,
+        fit=options.fit,
+        crop_fraction=options.crop_fraction,
+        crop_rule=options.crop_rule,
+        pad_color=options.pad_color,
+        resize=options.resize,
+        decode=options.decode,
+        **others,
+    )
+    return said if options.like is None else fill_in(said, options.like)
 
 
 def add_publish_options(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +162,16 @@ def channels(text: str) -> tuple[float, ...]:
     if len(numbers) not in (1, 3):
         raise argparse.ArgumentTypeError(f"{text!r} has {len(numbers)} numbers: give three (RGB) or one (gray)")
     return numbers
+
+
+def color(text: str) -> tuple[int, ...] | Literal["mean"]:
+    """R,G,B, or one level for all channels, in units of 0..255; the word mean is the arithmetic's."""
+    if text == "mean":
+        return "mean"
+    parts = text.split(",")
+    if not all(part.isdigit() and int(part) <= 255 for part in parts) or len(parts) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 0, mean nor R,G,B: levels are whole numbers up to 255")
+    return tuple(map(int, parts))
 
 
 def fraction(text: str) -> float:

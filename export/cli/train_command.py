@@ -9,12 +9,14 @@ from pathlib import Path
 import keras
 
 from artifact.card import ImagePolicy
+from export.cli.options import read_policy_options
 from export.data.datasets import DataSet, load_dataset
 from export.data.preprocessing import preset
 from export.errors import UsageError
 from export.progress import say
 from export.sources.applications import APPLICATIONS, build_application
 from export.sources.find import Kind, LoadOptions, identify
+from export.sources.image_options import ImageOptions
 from export.sources.keras_file import load_keras_file, prepares_pixels, read_input_shape
 from export.sources.run_folder import KERAS_FILE
 from export.training.initial_network import Start, start_model, start_network
@@ -25,21 +27,21 @@ def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
     """Raises UsageError for words that don't fit together, DataError for a data set that can't be had."""
     kind = _identify(options.network, options.weights)
     dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
-    dataset = replace(dataset, policy=_change_policy(dataset.policy, options))
+    image = read_policy_options(options)
     if kind == "keras-file":
         file = Path(options.network)
         recipe = _suit(fine_tuning_recipe(file.stem, dataset.title, freeze=options.freeze), dataset, options)
-        start = _start_file(file, dataset, options)
+        start = _start_file(file, dataset, image, options)
     elif kind == "application":
         recipe = _suit(fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze), dataset, options)
-        start = _start_application(options.network, dataset, options)
+        start = _start_application(options.network, dataset, image, options)
     else:
         name, recipe = default_recipe(options.network, dataset.title)
         recipe = recipe if name in RECIPES else _suit(recipe, dataset, options)
         built = "".join(f", {key}={value}" for key, value in recipe.options.items())
         say(f"recipe: {name}{built}")
         weights = Path(options.weights) if options.weights else None
-        start = start_network(recipe, dataset, size=options.size, weights=weights, freeze=options.freeze)
+        start = start_network(recipe, dataset, image=image, weights=weights, freeze=options.freeze)
     return _change_recipe(recipe, options), dataset, start
 
 
@@ -57,42 +59,43 @@ def _identify(word: str, weights: str | None) -> Kind:
     return kind
 
 
-def _start_file(file: Path, dataset: DataSet, options: argparse.Namespace) -> Start:
+def _start_file(file: Path, dataset: DataSet, image: ImageOptions, options: argparse.Namespace) -> Start:
     definitions = LoadOptions(code=options.code).definitions()
 
     def load() -> keras.Model:
         return load_keras_file(file, definitions, unsafe=options.unsafe)
 
     model = load()
-    shape = read_input_shape(model, options.size)
-    name = options.preprocessing or ("none" if prepares_pixels(model) else None)
-    if name is None:
+    shape = read_input_shape(model, image.size)
+    preprocessing = image.arithmetic(shape[2]) or (preset("none", shape[2]) if prepares_pixels(model) else None)
+    if preprocessing is None:
         raise UsageError(
-            f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none: "
-            "its weights fit that arithmetic alone"
+            f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none, or with --mean "
+            "and --std: its weights fit that arithmetic alone"
         )
     return start_model(
         file.name,
         load,
         dataset,
-        _resize(dataset, shape),
-        preset(name, shape[2]),
+        image.over(_resize(dataset, shape), preprocessing),
+        preprocessing,
         freeze=options.freeze,
         definitions=definitions,
     )
 
 
-def _start_application(name: str, dataset: DataSet, options: argparse.Namespace) -> Start:
+def _start_application(name: str, dataset: DataSet, image: ImageOptions, options: argparse.Namespace) -> Start:
     def load() -> keras.Model:
-        return build_application(name, "imagenet", size=options.size)
+        return build_application(name, "imagenet", size=image.size)
 
-    shape = read_input_shape(load(), options.size)
+    shape = read_input_shape(load(), image.size)
+    preprocessing = image.arithmetic(shape[2]) or preset(APPLICATIONS[name].preprocessing, shape[2])
     return start_model(
         f"{name} (ImageNet)",
         load,
         dataset,
-        _resize(dataset, shape),
-        preset(APPLICATIONS[name].preprocessing, shape[2]),
+        image.over(_resize(dataset, shape), preprocessing),
+        preprocessing,
         origin="keras.applications",
         freeze=options.freeze,
     )
@@ -101,11 +104,6 @@ def _start_application(name: str, dataset: DataSet, options: argparse.Namespace)
 def _resize(dataset: DataSet, shape: tuple[int, int, int]) -> ImagePolicy:
     height, width, channels = shape
     return dataset.policy.model_copy(update={"height": height, "width": width, "channels": channels})
-
-
-def _change_policy(policy: ImagePolicy, options: argparse.Namespace) -> ImagePolicy:
-    said = {"fit": options.fit, "resize": options.resize}
-    return policy.model_copy(update={key: value for key, value in said.items() if value is not None})
 
 
 def _suit(recipe: Recipe, dataset: DataSet, options: argparse.Namespace) -> Recipe:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from artifact.card import NetworkInfo, Preprocessing, Provenance
+from artifact.card import NetworkInfo, Provenance
 from export.data.labels import check_count, read_labels
-from export.data.preprocessing import custom, normalize, preset
+from export.data.preprocessing import normalize
 from export.errors import UsageError
 from export.graph.batch_dimension import fixed_batch
 from export.graph.boundary import settle_boundary
@@ -21,11 +20,6 @@ from export.sources.onnx_file import OnnxFile, computes_in_half, count_weights, 
 from export.sources.proof_images import choose_images
 from export.sources.source import Source
 
-Channels = tuple[float, ...]
-
-# Of pixels in units of 0..1. No mean of theirs is larger; a deviation of 1 leaves them undivided, more is rare.
-GREATEST_MEAN, GREATEST_STD = 1, 2
-
 
 def adopt(
     file: Path,
@@ -33,15 +27,13 @@ def adopt(
     repository: Path,
     *,
     name: str | None = None,
-    mean: Channels | None = None,
-    std: Channels | None = None,
     data_dir: Path | None = None,
     replace_config: bool = False,
 ) -> Path:
     """Put pixel arithmetic, layout and softmax into the graph, prove it against the untouched file, publish it.
 
-    `mean` and `std` are per channel, in units of 0..1. Returns the version's folder. Raises an ExportError naming the
-    option that is missing or wrong; then nothing has been published.
+    Returns the version's folder. Raises an ExportError naming the option that is missing or wrong; then nothing has
+    been published.
     """
     if not file.is_file():
         raise UsageError(f"{file} {'is a folder' if file.is_dir() else 'does not exist'}: name an ONNX file")
@@ -51,13 +43,19 @@ def adopt(
     network = read_onnx(file, options.output)
     layout, shape = read_layout(network, options.size)
     batch = fixed_batch(network)
+    preprocessing = options.arithmetic(shape[2])
+    if preprocessing is None:
+        raise UsageError(
+            "say how this network's pixels were prepared: either --mean R,G,B --std R,G,B in units of 0..1 "
+            "(torchvision: 0.485,0.456,0.406 and 0.229,0.224,0.225) or --preprocessing torch|tf|caffe|unit|none"
+        )
     say(f"adopting {file.name}: reads {'x'.join(map(str, shape))} {layout.upper()}, batch {batch or 'any'}")
     provenance = Provenance(
         license="not stated",
         network=NetworkInfo(name=file.stem, origin="onnx-file", parameters=count_weights(network), weights=file.name),
         labels=labels,
-        image=options.policy(shape),
-        preprocessing=choose_arithmetic(options.preprocessing, mean, std, shape[2]),
+        image=options.policy(shape, preprocessing),
+        preprocessing=preprocessing,
     )
     model = OnnxFile(file, layout, network)
     half = computes_in_half(network)
@@ -76,34 +74,3 @@ def adopt(
         prepare=normalize,
     )
     return publish_network(source, network, repository, layout=layout, replace_config=replace_config)
-
-
-def choose_arithmetic(name: str | None, mean: Channels | None, std: Channels | None, channels: int) -> Preprocessing:
-    """--preprocessing, or --mean and --std. Raises UsageError where neither or both are given."""
-    if (name is None) == (mean is None and std is None):
-        raise UsageError(
-            "say how this network's pixels were prepared: either --mean R,G,B --std R,G,B in units of 0..1 "
-            "(torchvision: 0.485,0.456,0.406 and 0.229,0.224,0.225) or --preprocessing torch|tf|caffe|unit|none"
-        )
-    if name is not None:
-        return preset(name, channels)
-    if std is None:
-        say("--std is not given: 1 is assumed, that is pixels in units of 0..1 less --mean, undivided")
-    if mean is None:
-        say("--mean is not given: 0 is assumed")
-    mean, std = mean or (0.0,) * channels, std or (1.0,) * channels
-    for option, numbers, limit in (("--mean", mean, GREATEST_MEAN), ("--std", std, GREATEST_STD)):
-        if len(numbers) != channels:
-            raise UsageError(f"{option} has {len(numbers)} numbers, the network reads {channels} channels: one each")
-        if not max(map(abs, numbers)) <= limit:  # NaN is refused as well
-            raise UsageError(
-                f"{option} {_join(numbers)} is in units of 0..1 and can't exceed {limit:g}: numbers in units of 0..255 "
-                f"are divided by 255 ({_join(number / 255 for number in numbers)})"
-            )
-    if min(std) <= 0:
-        raise UsageError(f"--std {_join(std)}: deviations are above 0")
-    return custom(tuple(255 * number for number in mean), tuple(255 * number for number in std))
-
-
-def _join(numbers: Iterable[float]) -> str:
-    return ",".join(f"{number:.4g}" for number in numbers)

@@ -57,7 +57,7 @@ def load_network(
         parameters=count_parameters(model),
         weights="random" if weights is None else Path(weights).name,
     )
-    preprocessing = preset(options.preprocessing or ("unit" if channels == 1 else "torch"), channels)
+    preprocessing = options.arithmetic(channels) or preset("unit" if channels == 1 else "torch", channels)
     title = name or f"{network}-{'random' if weights is None else Path(weights).name.partition('.')[0]}"
     return describe_network(model, info, title, labels, options, preprocessing, "Apache-2.0", data_dir, "logits")
 
@@ -78,7 +78,7 @@ def load_application(
         parameters=count_parameters(model),
         weights=kind,
     )
-    preprocessing = preset(options.preprocessing or family.preprocessing, 3)
+    preprocessing = options.arithmetic(3) or preset(family.preprocessing, 3)
     title = name or f"{network}-{kind.partition('.')[0]}"
     license = {"imagenet": family.license, "random": "Apache-2.0"}.get(kind, "not stated")
     return describe_network(model, info, title, labels, options, preprocessing, license, data_dir)
@@ -97,7 +97,7 @@ def describe_network(
 ) -> Source:
     """The source of a network known by name, whose definition may know its head; random weights are fitted here."""
     shape = read_input_shape(model, options.size)
-    policy = options.policy(shape, fit="crop" if min(shape[:2]) >= CROPPED_FROM else "stretch")
+    policy = options.policy(shape, preprocessing, fit="crop" if min(shape[:2]) >= CROPPED_FROM else "stretch")
     images = choose_images(options, labels, policy.channels, data_dir)
     if info.weights == "random":
         say(f"{info.name} has random weights: fitting its statistics and last layer to {images.source}")

@@ -202,6 +202,7 @@ def load_file(
         half = computes_in_half(model)
     if (width := known_width(model)) is not None:
         check_count(labels, width, model.name)  # now rather than after the images are checked
+    preprocessing = _choose_preprocessing(options, shape[2], inside)
     return Source(
         name=name,
         model=model,
@@ -214,8 +215,8 @@ def load_file(
                 weights=file.name,
             ),
             labels=labels,
-            image=options.policy(shape),
-            preprocessing=_choose_preprocessing(options.preprocessing, shape[2], inside),
+            image=options.policy(shape, preprocessing),
+            preprocessing=preprocessing,
         ),
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
@@ -224,16 +225,19 @@ def load_file(
     )
 
 
-def _choose_preprocessing(name: str | None, channels: int, inside: bool) -> Preprocessing:
+def _choose_preprocessing(options: ImageOptions, channels: int, inside: bool) -> Preprocessing:
     """What the user says; `none` where the model begins with Rescaling or Normalization itself."""
-    if name is None and not inside:
+    said = options.arithmetic(channels)
+    if said is None and not inside:
         raise UsageError(
             "say how this network's pixels were prepared with --preprocessing tf|caffe|torch|unit|none "
-            "(keras.applications' modes; unit is x/255, none leaves 0..255): a wrong guess would answer, but wrongly"
+            "(keras.applications' modes; unit is x/255, none leaves 0..255), or with --mean and --std: a wrong guess "
+            "would answer, but wrongly"
         )
-    if name not in (None, "none") and inside:
-        say(f"the model begins with Rescaling or Normalization itself; --preprocessing {name} comes before it")
-    return preset(name or "none", channels)
+    if said is not None and said.name != "none" and inside:
+        words = f"--preprocessing {said.name}" if said.name != "custom" else "what --mean and --std say"
+        say(f"the model begins with Rescaling or Normalization itself; {words} comes before it")
+    return said or preset("none", channels)
 
 
 def _need_labels(options: ImageOptions, file: str) -> tuple[str, ...]:

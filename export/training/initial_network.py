@@ -17,6 +17,7 @@ from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
 from export.data.datasets import DataSet
 from export.errors import UsageError
 from export.progress import say
+from export.sources.image_options import ImageOptions
 from export.sources.keras_file import load_keras_file
 from export.sources.user_code import Definitions
 from export.training.recipes import Recipe
@@ -42,22 +43,25 @@ def start_network(
     recipe: Recipe,
     dataset: DataSet,
     *,
-    size: tuple[int, int] | None = None,
+    image: ImageOptions | None = None,
     weights: Path | None = None,
     freeze: bool = False,
 ) -> Start:
-    """A network of the registry for the classes of `dataset`; photos of any size take `size` or the network's own.
+    """A network of the registry for the classes of `dataset`, whose image policy `image` changes; photos of any size
+    take its size or the network's own.
 
     `weights` is a .keras file of the same network: every layer that fits is loaded, the others are named.
     """
     network = NETWORKS[recipe.network]
-    policy = dataset.policy
-    if size is not None and not dataset.any_size:
+    image, policy = image or ImageOptions(), dataset.policy
+    if image.size is not None and not dataset.any_size:
         raise UsageError(f"--size: the images of {dataset.name} are {policy.height}x{policy.width}, as they are")
     if dataset.any_size:
-        height, width = size or network.input_shape[:2]
+        height, width = image.size or network.input_shape[:2]
         channels = network.input_shape[2]
         policy = policy.model_copy(update={"height": height, "width": width, "channels": channels})
+    preprocessing = image.arithmetic(policy.channels)
+    policy = image.over(policy, preprocessing)
     options: dict[str, Any] = dict(recipe.options)
     if network.auxiliary:
         options.setdefault("auxiliary", True)
@@ -81,7 +85,7 @@ def start_network(
         weights="trained" if weights is None else f"fine-tuned from {weights.name}",
     )
     auxiliary = network.auxiliary if options.get("auxiliary") else {}
-    return Start(info, policy, build, auxiliary=auxiliary)
+    return Start(info, policy, build, preprocessing, auxiliary=auxiliary)
 
 
 def start_model(

@@ -48,8 +48,8 @@ def test_a_wrong_field_is_named(folder: Path, field: str, value: object) -> None
 def test_a_card_of_a_newer_convserve_says_what_helps(folder: Path) -> None:
     path = folder / CARD_FILE
     card = json.loads(path.read_text())
-    path.write_text(json.dumps({**card, "format": 3, "future": {"more": "than we understand"}}))
-    with pytest.raises(ArtifactError, match=r"format 3, .* up to 2: it was written by a newer convserve: update"):
+    path.write_text(json.dumps({**card, "format": 4, "future": {"more": "than we understand"}}))
+    with pytest.raises(ArtifactError, match=r"format 4, .* up to 3: it was written by a newer convserve: update"):
         read_card(folder)
 
 
@@ -97,3 +97,12 @@ def test_the_score_is_never_of_a_smaller_coverage_than_asked() -> None:
 def test_quantiles_need_a_score_for_each_coverage() -> None:
     with pytest.raises(ValidationError, match="one score each"):
         ScoreQuantiles(images=1, coverage=(0.8, 0.9), score=(0.1,))
+
+
+@pytest.mark.parametrize(("format", "rule"), [(2, "rounded"), (3, "torchvision")])
+def test_crops_of_older_cards_stay_as_they_were(folder: Path, format: int, rule: str) -> None:
+    path = folder / CARD_FILE
+    card = json.loads(path.read_text())
+    del card["image"]["crop_rule"]
+    path.write_text(json.dumps({**card, "format": format}))
+    assert read_card(folder).image.crop_rule == rule

@@ -22,6 +22,7 @@ from PIL import Image
 from artifact import golden
 from artifact.card import ImagePolicy, ModelCard, NetworkInfo, Preprocessing, Proof, read_card
 from artifact.classifier import Classifier, write_classifier
+from artifact.documents import FORMAT
 from artifact.files import list_files
 from artifact.images.decode import decode_image
 from artifact.layout import CARD_FILE, MODEL_FILE
@@ -156,7 +157,9 @@ def sign(folder: Path, card: ModelCard | None = None, **changes: Any) -> None:
     """Write the card anew so that it lists the files as they are now: what was changed is no damage any more."""
     files = list_files(folder)
     fields = (
-        dict(card or read_card(folder)) | changes | {"format": 2, "files": files, "sha256": files[MODEL_FILE].sha256}
+        dict(card or read_card(folder))
+        | changes
+        | {"format": FORMAT, "files": files, "sha256": files[MODEL_FILE].sha256}
     )
     (folder / CARD_FILE).write_text(ModelCard(**fields).model_dump_json(indent=2))
 

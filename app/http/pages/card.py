@@ -78,6 +78,7 @@ def _input_rows(card: ModelCard) -> Rows:
     fit = {
         "stretch": "the whole image, stretched",
         "crop": f"the middle: the shorter side becomes the network's size / {image.crop_fraction:g}",
+        "pad": f"the whole image, its longer side the network's; the rest has the color {_levels(image.pad_color)}",
         "content": f"the ink's bounding box with a margin of {image.margin:.0%}",
     }
     yield "Size", f"{image.width} x {image.height}, {'gray' if image.channels == 1 else 'RGB'}"
@@ -85,6 +86,10 @@ def _input_rows(card: ModelCard) -> Rows:
     yield "Resize", image.resize
     yield "Polarity", image.polarity
     yield "Arithmetic inside the graph", f"{card.preprocessing.name}, {card.preprocessing.channel_order}"
+
+
+def _levels(color: tuple[int, ...]) -> str:
+    return ",".join(map(str, color))
 
 
 def _proof_rows(model: LoadedModel) -> Rows:

@@ -202,6 +202,8 @@ def test_a_wait_beyond_the_deadline_is_refused_before_any_work() -> None:
         with pytest.raises(Overloaded, match="expected wait is 2,000 ms") as refused:
             batcher.reserve(1, deadline)
         assert refused.value.headers["Retry-After"] == "2"
+        with pytest.raises(Overloaded, match="expected wait is 2,000 ms"):
+            batcher.check_room(1, 0.5)  # before the body is here
         runner.gate.set()
         await busy
 

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 from app.settings import Settings
+from bench.client import Request
 from bench.fuzz import check_sound, fuzz
 from bench.mutations import sound_requests
-from bench.overload import overload, time_recovery
-from bench.service import SIZE, make_slow_graph
+from bench.overload import attack, time_recovery
+from bench.service import SIZE, WHITE, make_slow_graph
 from tests.makers.artifacts import make_artifact
 from tests.makers.threaded_server import serve_in_thread
 
@@ -30,7 +31,8 @@ def test_sound_requests_cover_every_form() -> None:
 def test_too_many_requests_are_refused_at_once_and_the_others_answered(tmp_path: Path) -> None:
     make_artifact(tmp_path, size=SIZE, graph=make_slow_graph(4))
     with serve_in_thread(Settings(repository=tmp_path, max_queue_rows=4, threads=1)) as port:
-        storm = asyncio.run(overload(port, os.getpid(), rate=1000, seconds=1.5))
+        request = Request("/predict/tiny", WHITE, {"Content-Type": "image/png"})
+        storm = asyncio.run(attack(port, os.getpid(), request, clients=50, seconds=1.5))
         assert set(storm.statuses) == {200, 429}
         assert storm.without_retry_after == storm.lost == 0
-        asyncio.run(time_recovery(port))
+        asyncio.run(time_recovery(port, request))

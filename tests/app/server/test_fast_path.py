@@ -84,31 +84,31 @@ HOT: dict[str, bytes] = {
     "truncated image": post(WHITE[:-20]),
     "no image": post(b""),
     "words": post(b"this is not an image"),
+    "unknown model": post(path="/predict/nobody"),
+    "unknown version": post(path="/predict/tiny?version=7"),
+    "version of a cascade": post(path="/predict/both?version=1"),
+    "top_k out of range": post(path="/predict/tiny?top_k=6"),
+    "coverage without figures": post(path="/predict/tiny?coverage=0.9"),
+    "deadline beyond the server's": post(path="/predict/tiny?timeout_ms=99999"),
+    "form without its end": post_form(WHITE, end=b""),
+    "too many bytes in a form": post_form(b"x" * 5_001),
     "pipelined": post() + post(DARK) + post(b"nothing") + post(path="/predict/tiny?top_k=1"),
     "split": post() * 3,
 }
 GENERAL: dict[str, bytes] = {
-    "unknown model": post(path="/predict/nobody"),
-    "unknown version": post(path="/predict/tiny?version=7"),
     "wrong option": post(path="/predict/tiny?topk=2"),
-    "version of a cascade": post(path="/predict/both?version=1"),
-    "top_k out of range": post(path="/predict/tiny?top_k=6"),
     "top_k that is no number": post(path="/predict/tiny?top_k=two"),
     "an option twice": post(path="/predict/tiny?top_k=1&top_k=2"),
     "an option without a value": post(path="/predict/tiny?top_k="),
-    "coverage without figures": post(path="/predict/tiny?coverage=0.9"),
-    "deadline beyond the server's": post(path="/predict/tiny?timeout_ms=99999"),
     "path with an escape": post(path="/predict/t%69ny"),
     "path with a slash": post(path="/predict/tiny/"),
     "form with two images": post_form(WHITE, DARK),
-    "form without its end": post_form(WHITE, end=b""),
     "form with a field": post_form(WHITE, field=b""),
     "form without images": post_form(),
     "json": post(b'{"images": ["aaaa"]}', kind="application/json"),
     "unsupported type": post(kind="text/plain"),
     "form that isn't one": post(kind="application/x-www-form-urlencoded"),
     "too many bytes": post(b"x" * 5_001),
-    "too many bytes in a form": post_form(b"x" * 5_001),
     "a header twice": post(more=ID + b"Accept: a/b\r\nAccept: c/d\r\n"),
     "compressed": post(gzip.compress(WHITE), more=ID + b"Content-Encoding: gzip\r\n"),
     "chunked": b"POST /predict/tiny HTTP/1.1\r\nHost: x\r\n" + ID + CHUNKED,
@@ -278,14 +278,20 @@ def test_a_proxy_path_is_known_on_both_roads(repository: Path, path: str, genera
 
 
 @pytest.fixture(params=[True, False], ids=["hot", "general"])
-def gated(request: pytest.FixtureRequest, repository: Path) -> Iterator[Callable[..., tuple[int, Gate, Catalog]]]:
+def hot(request: pytest.FixtureRequest) -> bool:
+    taken: bool = request.param
+    return taken
+
+
+@pytest.fixture
+def gated(hot: bool, repository: Path) -> Iterator[Callable[..., tuple[int, Gate, Catalog]]]:
     """Servers by either road whose model runs only when the gate is open."""
     with ExitStack() as stack:
 
         def serve(**options: Any) -> tuple[int, Gate, Catalog]:
             gate, settings = Gate(), Settings(repository=repository, **options)
             catalog = Catalog(settings, gate.load)
-            port = stack.enter_context(serve_in_thread(settings, catalog=catalog, hot=request.param))
+            port = stack.enter_context(serve_in_thread(settings, catalog=catalog, hot=hot))
             stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
             return port, gate, catalog
 
@@ -333,6 +339,37 @@ def test_a_full_queue_is_429_with_retry_after(gated: Callable) -> None:
         gate.open.set()
         assert (status, headers["retry-after"].isdigit()) == (429, True)
         assert read_answer(running)[0] == read_answer(waiting)[0] == 200
+
+
+def test_a_refusal_waits_for_no_body(gated: Callable, general_requests: list[bytes], hot: bool) -> None:
+    """It is sent once the head is here; what still comes of the body is dropped, and the connection goes on."""
+    port, gate, catalog = gated(max_queue_rows=1)
+    batcher = catalog.resolve("tiny").batcher
+    with connect(port) as running, connect(port) as waiting, connect(port) as refused:
+        running.sendall(post())
+        assert gate.entered.acquire(timeout=30)
+        waiting.sendall(post())
+        wait_until(lambda: batcher.waiting_rows == 1)
+        body = b"x" * 4_000_000
+        for _ in range(2):
+            refused.sendall(post(b"", length=len(body)))
+            status, _headers, problem = read_answer(refused)
+            assert (status, json.loads(problem)["code"]) == (429, "overloaded")
+            refused.sendall(body)
+        assert len(general_requests) == (0 if hot else 4)
+        gate.open.set()
+        assert read_answer(running)[0] == read_answer(waiting)[0] == 200
+        refused.sendall(post())
+        assert read_answer(refused)[0] == 200
+
+
+def test_a_refused_body_that_does_not_come_ends_the_connection_without_another_word(gated: Callable) -> None:
+    port, _gate, _catalog = gated(body_timeout_s=0.1)
+    with connect(port) as client:
+        client.sendall(post(b"begun", path="/predict/nobody", length=100))
+        answer = read_to_end(client)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 def test_what_a_model_cannot_run_is_an_error_of_its_own(gated: Callable) -> None:

@@ -194,8 +194,8 @@ def test_bilinear_is_tensorflows_without_antialias(height: int, width: int, poli
 
 
 @pytest.mark.parametrize("size", [(500, 375), (375, 500), (256, 256), (482, 500), (101, 100), (60, 40)])
-def test_crop_is_within_a_level_of_resizing_and_then_cropping(size: tuple[int, int]) -> None:
-    policy = ImagePolicy(height=56, width=56, channels=3, fit="crop")
+def test_crops_of_older_cards_are_within_a_level_of_resizing_and_then_cropping(size: tuple[int, int]) -> None:
+    policy = ImagePolicy(height=56, width=56, channels=3, fit="crop", crop_rule="rounded")
     image = Image.fromarray(noise(size[1], size[0], 3)).resize(size, Image.Resampling.BICUBIC)
     scale = 64 / min(size)
     resized = image.resize((round(size[0] * scale), round(size[1] * scale)), Image.Resampling.BILINEAR)
@@ -280,7 +280,7 @@ def test_any_polarity_leaves_the_image_alone() -> None:
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_no_ink_means_the_whole_frame(level: int) -> None:
     blank = Image.new("L", (60, 40), level)
-    assert frame_of(blank) == (0, 0, 60, 40, 0)
+    assert frame_of(blank) == (0, 0, 60, 40, 0, None)
     assert apply_policy(blank, DIGIT).shape == (28, 28, 1)
 
 

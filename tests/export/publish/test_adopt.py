@@ -198,6 +198,16 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(
     assert not (tmp_path / "repository/mine").exists()
 
 
+def test_a_preset_fills_the_options_in(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file, preset = write_network(tmp_path / "net.onnx"), tmp_path / "config.json"
+    preset.write_text('{"pretrained_cfg": {"input_size": [3, 16, 16], "crop_pct": 0.9, "interpolation": "bicubic"}}')
+    assert adopt(file, tmp_path, "--labels", labels, "--like", f"timm:{preset}") == 0
+    assert "--size 16x16 --resize antialias-bicubic --fit crop --crop-fraction 0.9" in capsys.readouterr().err
+    card = read_card(tmp_path / "repository/mine/1")
+    assert (card.image.resize, card.image.fit, card.image.crop_fraction) == ("antialias-bicubic", "crop", 0.9)
+    assert card.preprocessing.name == "torch"
+
+
 def test_a_mean_alone_is_taken_with_a_deviation_of_1_and_that_is_said(
     tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

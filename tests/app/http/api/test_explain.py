@@ -91,6 +91,14 @@ def test_a_frame_around_ink_at_the_edge_reaches_past_it(repository: Path, open_c
     assert found["rectangle"] == {"left": -0.125, "top": -0.125, "right": 0.375, "bottom": 0.375}
 
 
+def test_the_rectangle_of_a_padded_image_reaches_past_its_shorter_sides(repository: Path, open_client: Any) -> None:
+    make_pooled_artifact(repository, "padded", image=ImagePolicy(height=32, width=32, channels=3, fit="pad"))
+    wide = square_image("red", (0, 0, 32, 32), size=(128, 64))
+    found = explain(open_client(repository=repository), "padded", wide)
+    assert found["rectangle"] == {"left": 0, "top": -0.5, "right": 1, "bottom": 1.5}
+    assert found["map"][1][0] == 1  # of 4 x 4 cells: the image lies in the middle two rows
+
+
 def test_the_picture_is_the_posted_image_turned_as_exif_says_with_the_evidence_on_it(client: TestClient) -> None:
     lying = square_image("red", (0, 0, 150, 150), size=(600, 300), orientation=6)  # turned right: red is right above
     response = client.post("/explain/pooled", content=lying, headers={"Accept": "image/png"})
