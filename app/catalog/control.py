@@ -9,13 +9,14 @@ import resource
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from app.aliases import list_targets
 from app.catalog.background import Background
 from app.catalog.threads import run_in_thread
-from app.catalog.traffic import Aliases, Traffic, split_version
+from app.catalog.traffic.traffic import Aliases, Traffic, split_version
 from app.catalog.watch import Watcher
 from app.inference.memory import measure_resident
 from app.observe.metrics import Labels, Snapshot
-from app.settings import Cascade, Settings
+from app.settings import Settings
 
 if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports
     from app.catalog.catalog import Catalog
@@ -123,18 +124,12 @@ async def hang_up(
             await tell()
     done = ", ".join(await watcher.look()) or "nothing changed"
     models = {look.name for look in watcher.looks}
-    names = [
-        f"{name} -> {target}{'' if _find_names(target) <= models else ' (which points nowhere)'}"
-        for name, target in traffic.aliases.items()
-    ]
+    names = []
+    for name, target in traffic.aliases.items():
+        meant = {split_version(part)[0] for part in list_targets(target)}
+        names.append(f"{name} -> {target}{'' if meant <= models else ' (which points nowhere)'}")
     kept = "" if aliases is not None else " (as before)"
     log.info("SIGHUP: aliases: %s%s; repository: %s", ", ".join(names) or "none", kept, done)
-
-
-def _find_names(target: str | Cascade) -> set[str]:
-    """The models that an alias means."""
-    parts = (target,) if isinstance(target, str) else (target.first, target.then)
-    return {split_version(part)[0] for part in parts}
 
 
 def observe_process() -> Iterable[tuple[str, Labels, list[float]]]:

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from app.aliases import Meaning
 from app.cli.read_settings import read_settings
 from app.cli.usage import UsageError
 from app.errors import DeviceUnavailable
 from app.machine import count_cores
-from app.settings import Settings, Target, explain_passed_over, find_sources
+from app.settings import Settings, explain_passed_over, find_sources
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     _check_repository(settings)
     _check_certificate(settings)
 
-    def read_aliases() -> dict[str, Target] | None:
+    def read_aliases() -> dict[str, Meaning] | None:
         try:
             return read_again().aliases
         except UsageError as error:

@@ -65,7 +65,7 @@ class HotRoad:
         return self._default_lines
 
     def _begin(self, head: Head, body: bytes | None, connection: Connection) -> HotCycle | None:
-        exchange = self.journal.open("POST", head.target.path, head.given_id, head.traceparent)
+        exchange = self.journal.open("POST", head.target.path, head.given_id, head.traceparent, head.find_header)
         try:
             rows = 1 if body is None else 0
             ticket = self.services.admission.admit(exchange, head.target.name, head.target, rows)

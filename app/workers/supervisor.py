@@ -16,7 +16,7 @@ from typing import Any
 
 from app.catalog.background import Background
 from app.catalog.control import ReadAliases, hang_up
-from app.catalog.traffic import Traffic
+from app.catalog.traffic.traffic import Traffic
 from app.catalog.watch import Watcher
 from app.errors import WorkerFailed
 from app.machine import count_cores
@@ -141,7 +141,7 @@ class Supervisor:
         async def start() -> dict[str, Any]:
             return {
                 "settings": self._share(worker),
-                "aliases": self._traffic.write(),
+                "traffic": self._traffic.write(),
                 "looks": [asdict(look) for look in self._watcher.looks],
                 "unloaded": sorted(self._watcher.unloaded),
                 "problem": self._watcher.problem,
@@ -199,10 +199,10 @@ class Supervisor:
     async def _follow_hangup(self) -> None:
         await self._hung_up.wait()
         self._hung_up.clear()
-        await hang_up(self._read_aliases, self._traffic, self._watcher, self._tell_aliases)
+        await hang_up(self._read_aliases, self._traffic, self._watcher, self._tell_traffic)
 
-    async def _tell_aliases(self) -> None:
-        await ask_all(reachable(self._workers), "set_aliases", aliases=self._traffic.write())
+    async def _tell_traffic(self) -> None:
+        await ask_all(reachable(self._workers), "set_traffic", traffic=self._traffic.write())
 
 
 def serve_with_workers(settings: Settings, port: int, read_aliases: ReadAliases) -> int:

@@ -33,7 +33,7 @@ from app.workers.handle import CANT_SERVE
 # What the supervisor calls.
 _ORDERS = (
     *("prepare", "commit", "abort", "note", "unload", "forget"),
-    *("set_aliases", "share", "report", "explain_unready", "snapshot"),
+    *("set_traffic", "share", "report", "explain_unready", "snapshot"),
 )
 
 
@@ -89,8 +89,8 @@ class Orders:
     async def forget(self, name: str) -> None:
         self.catalog.forget(name)
 
-    async def set_aliases(self, aliases: dict[str, Any]) -> None:
-        self.catalog.traffic.replace(aliases)
+    async def set_traffic(self, traffic: dict[str, Any]) -> None:
+        self.catalog.traffic.read(traffic)
 
     async def share(self, settings: dict[str, Any]) -> None:
         shared = Settings(**settings)
@@ -134,7 +134,7 @@ async def work(end: socket.socket) -> None:
     set_up_logging(settings.log_level, settings.log_format, f"worker {os.getpid()}")
     catalog = orders.catalog = Catalog(settings)
     catalog.metrics.observe_with(observe_process)
-    catalog.traffic.replace(job["aliases"])
+    catalog.traffic.read(job["traffic"])
     app = create_app(settings, catalog, control)
     orders.decoder = app.state.services.decoder
     server = make_server(app, settings)

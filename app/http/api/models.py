@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from app.admission.cascade import COUNTER, describe_cascade
+from app.admission.aliases import describe_alias
+from app.admission.cascade import COUNTER
 from app.catalog.catalog import Catalog
 from app.catalog.loading import Version
 from app.http.openapi import describe_errors
@@ -31,9 +32,8 @@ _CARD: dict[int | str, dict[str, Any]] = {
 async def list_models(services: ServicesDep) -> dict[str, Any]:
     """Every model with its versions and their state, with the reason where one was refused."""
     models = [_describe(services.catalog, name) for name in services.catalog.names()]
-    catalog = services.catalog
-    cascades = {name: describe_cascade(catalog, name) for name in catalog.traffic.cascades}
-    return {"models": models, "aliases": {**catalog.aliases, **cascades}}
+    aliases = {name: describe_alias(services.catalog, name) for name in services.catalog.aliases}
+    return {"models": models, "aliases": aliases}
 
 
 @router.get("/models/{model}", responses=describe_errors(404))
@@ -70,7 +70,9 @@ def _describe(catalog: Catalog, name: str) -> dict[str, Any]:
         "versions": [_describe_version(version) for version in versions],
     }
     if name in catalog.traffic.cascades:
-        described["cascade"] = describe_cascade(catalog, name)
+        described["cascade"] = describe_alias(catalog, name)
+    elif name in catalog.traffic.splits:
+        described["split"] = describe_alias(catalog, name)
     if reason := catalog.refusal(name):
         described["reason"] = reason
     return described

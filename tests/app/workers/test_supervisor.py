@@ -182,6 +182,18 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     file.write_text('[aliases]\nbest = "tiny/1"\n')
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
+    file.write_text('[aliases]\nbest = {to = {"tiny/1" = 3, absent = 1}, sticky = "X-User"}\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 75 %, absent 25 %, sticky by X-User \(which points nowhere\); ")
+    found = [
+        {ask(server.port, "POST", "/predict/best", WHITE, **{"X-User": user})[0] for _ in range(4)}
+        for user in "abcdefghijklmn"
+    ]
+    assert all(len(statuses) == 1 for statuses in found), "both workers give a client the same model"
+    assert set().union(*found) == {200, 404}
+    file.write_text('[aliases]\nbest = "tiny/1"\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
     file.write_text("aliases = 1\n")
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\)")
