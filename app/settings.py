@@ -149,6 +149,9 @@ class Settings(BaseSettings):
         description="other names, alias -> model, model/version, weights, {to, sticky} or a cascade, {first, then, "
         "when, coverage}; SIGHUP reads them again",
     )
+    state_file: Path | None = Field(
+        None, description="file that keeps over a restart what requests set (aliases); none: nothing is kept"
+    )
     poll_s: float = Field(0, ge=0, description="seconds between looks at the repository for changes; 0 never looks")
     memory_budget: int = Field(0, ge=0, description="MB that models may take in all workers together; 0 means any")
 
@@ -170,7 +173,9 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(5, ge=0, description="seconds that an idle connection stays open")
 
     api_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may predict (convserve key); none: anybody")
-    admin_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may load and unload; none: nobody")
+    admin_keys: list[KeyHash] = Field(
+        [], description="SHA-256 of keys that may load, unload, set aliases; none: nobody"
+    )
     cors_origins: list[Origin] = Field([], description="origins whose pages may call, such as https://example.org")
     root_path: str = Field("", description="path that a proxy puts in front, such as /images")
     forwarded_allow_ips: list[str] = Field(

@@ -16,6 +16,7 @@ from app.admission.aliases import check_alias
 from app.admission.cascade import Relay, Second
 from app.admission.options import Asked, Terms
 from app.admission.shares import ShareMeters
+from app.aliases import Meaning
 from app.batching.entry import Places, resolve
 from app.catalog.catalog import Catalog
 from app.inference.attempt import Attempt, Prediction
@@ -51,6 +52,10 @@ class Admission:
         self.catalog.resolve(name)
         if name in self.traffic.several:
             check_alias(self.catalog, name, self.traffic.several[name])
+
+    def check_alias(self, name: str, target: Meaning) -> None:
+        """Raises what requests would be refused with, were `target` the meaning of `name`."""
+        check_alias(self.catalog, name, target)
 
     def find_second(self, exchange: Exchange, name: str | None, first: LoadedModel, asked: Asked) -> Second | None:
         """The second model where `name` is a cascade that begins with `first`. Raises as Second does."""

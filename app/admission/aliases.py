@@ -25,9 +25,8 @@ def check_alias(catalog: Catalog, name: str, target: Meaning) -> None:
             check_labels(name, first, other)
 
 
-def describe_alias(catalog: Catalog, name: str) -> Any:
+def describe_alias(catalog: Catalog, name: str, target: Meaning) -> Any:
     """An alias as the settings have it and, where it means several models that can't be asked, the reason."""
-    target = catalog.traffic.aliases[name]
     described = write_target(target)
     if isinstance(described, str):
         return described

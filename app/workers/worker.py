@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from app.aliases import Meaning, write_target
 from app.catalog.background import Background
 from app.catalog.catalog import Catalog, Change
 from app.catalog.control import observe_process
@@ -51,6 +52,11 @@ class SupervisedControl:
 
     async def unload(self, name: str) -> None:
         await self.channel.call("unload", name=name)
+
+    async def set_alias(self, name: str, target: Meaning | None) -> bool:
+        return bool(
+            await self.channel.call("set_alias", name=name, target=None if target is None else write_target(target))
+        )
 
     async def explain_unready(self) -> str:
         return str(await self.channel.call("explain_unready"))
