@@ -5,16 +5,16 @@ ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, RowFailed
 ├── Unauthorized 401
 ├── ManagementOff 403
-├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownPath
+├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias, UnknownPath
 ├── MethodNotAllowed 405
 ├── RequestTimeout 408
-├── Conflict 409 ── LoadRefused
+├── Conflict 409 ── LoadRefused, AliasOfSettings
 ├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyParts, TooManyImages, TooManyRows
 ├── UnsupportedType 415
 ├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429
 ├── UnsupportedCoding 501
-├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed
+├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed, StateNotWritten
 ├── DeadlineExceeded 504
 ├── UnsupportedVersion 505
 ├── Unexpected 500
@@ -75,6 +75,10 @@ class UnknownVersion(NotFound):
     code, title = "unknown_version", "No such version"
 
 
+class UnknownAlias(NotFound):
+    code, title = "unknown_alias", "No such alias"
+
+
 class ModelRefused(NotFound):
     code, title = "model_refused", "The model was refused"
 
@@ -101,6 +105,12 @@ class LoadRefused(Conflict):
     """What is on disk can't be served; what served before goes on."""
 
     code, title = "load_refused", "The model can't be loaded"
+
+
+class AliasOfSettings(Conflict):
+    """There is nothing that a request has set and could take back."""
+
+    code, title = "alias_of_settings", "The alias is one of the settings"
 
 
 class RequestTooLarge(TooLarge):
@@ -161,6 +171,12 @@ class WorkerFailed(Unavailable):
     """A process that takes part in the answer ended while it was asked."""
 
     code, title = "worker_failed", "A worker failed"
+
+
+class StateNotWritten(Unavailable):
+    """A change that should outlive a restart can't be written down; nothing changed."""
+
+    code, title = "state_not_written", "The change can't be kept"
 
 
 class Unexpected(ConvserveError):

@@ -13,7 +13,7 @@ from app.admission.admission import Admission
 from app.admission.keys import Keys
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
-from app.http.api import explain, health, metrics, models, predict, version_files
+from app.http.api import aliases, explain, health, metrics, models, predict, version_files
 from app.http.auth import check_predict_key
 from app.http.middleware import Envelope
 from app.http.openapi import build_openapi, describe_errors
@@ -86,7 +86,7 @@ def create_app(
     app.include_router(predict.router)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
     app.include_router(version_files.router, responses=describe_errors(404, 422, 503))
-    for module in (models, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
+    for module in (models, aliases, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
     app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]

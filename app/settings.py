@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -23,10 +22,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from app.aliases import Target
 from artifact.images.limits import Limits
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
-Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?$")]
 KeyHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # As browsers send it: no path, not even the slash that people copy with it.
 Origin = Annotated[
@@ -34,8 +33,6 @@ Origin = Annotated[
     AfterValidator(lambda origin: origin.rstrip("/").lower()),
     AfterValidator(lambda origin: _check_origin(origin)),
 ]
-# Of a cascade: more labels in the label set than, or a largest probability below.
-_WHEN = re.compile(r"set\s*>\s*(?P<labels>[1-9]\d{0,5})|p\s*<\s*(?P<probability>0?\.\d*[1-9]\d*|1(\.0+)?)")
 Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
@@ -58,53 +55,6 @@ def _check_workers(workers: object) -> object:
     if workers != "auto" and not re.fullmatch(r"\d{1,4}", str(workers)):
         raise ValueError("give auto, or a whole number of processes")
     return workers
-
-
-def _check_when(when: str) -> str:
-    if (said := _WHEN.fullmatch(when.strip())) is None:
-        raise ValueError(
-            "write 'set > N' (the label set of the first model has more than N labels, 1 or more) or 'p < X' (its "
-            "largest probability is below X, above 0 and at most 1)"
-        )
-    return f"set > {said['labels']}" if said["labels"] else f"p < {said['probability']}"
-
-
-class Cascade(BaseModel):
-    """An alias that means two models: `then` is asked where the answer of `first` isn't sure enough."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    first: Alias
-    then: Alias
-    when: Annotated[str, AfterValidator(_check_when)]
-    coverage: float = Field(0.95, gt=0, lt=1)
-    """Of the label set that `when` may speak of."""
-
-    @model_validator(mode="after")
-    def _names_two(self) -> Self:
-        if self.first == self.then:
-            raise ValueError(f"first and then are both {self.first}: name two models, or two versions (NAME/1, NAME/2)")
-        return self
-
-    @cached_property
-    def most_labels(self) -> int:
-        """A larger label set asks the second model; 0 where `when` speaks of the probability."""
-        return int(self.when.partition(">")[2] or 0)
-
-    @cached_property
-    def least_probability(self) -> float:
-        """A smaller largest probability asks the second model; 0 where `when` speaks of the label set."""
-        return float(self.when.partition("<")[2] or 0)
-
-    def __str__(self) -> str:
-        return f"{self.first}, then {self.then} when {self.when}"
-
-
-Target = Annotated[
-    Annotated[Alias, Tag("model")] | Annotated[Cascade, Tag("cascade")],
-    Discriminator(lambda target: "cascade" if isinstance(target, dict | Cascade) else "model"),
-]
-"""What an alias means."""
 
 
 class _Environment(EnvSettingsSource):
@@ -196,8 +146,11 @@ class Settings(BaseSettings):
     versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
     aliases: dict[str, Target] = Field(
         {},
-        description="other names, alias -> model, model/version or a cascade, {first, then, when, coverage}; SIGHUP "
-        "reads them again",
+        description="other names, alias -> model, model/version, weights, {to, sticky} or a cascade, {first, then, "
+        "when, coverage}; SIGHUP reads them again",
+    )
+    state_file: Path | None = Field(
+        None, description="file that keeps over a restart what requests set (aliases); none: nothing is kept"
     )
     poll_s: float = Field(0, ge=0, description="seconds between looks at the repository for changes; 0 never looks")
     memory_budget: int = Field(0, ge=0, description="MB that models may take in all workers together; 0 means any")
@@ -220,7 +173,9 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(5, ge=0, description="seconds that an idle connection stays open")
 
     api_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may predict (convserve key); none: anybody")
-    admin_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may load and unload; none: nobody")
+    admin_keys: list[KeyHash] = Field(
+        [], description="SHA-256 of keys that may load, unload, set aliases; none: nobody"
+    )
     cors_origins: list[Origin] = Field([], description="origins whose pages may call, such as https://example.org")
     root_path: str = Field("", description="path that a proxy puts in front, such as /images")
     forwarded_allow_ips: list[str] = Field(

@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from app.admission.cascade import Relay, Second, check_cascade
+from app.admission.aliases import check_alias
+from app.admission.cascade import Relay, Second
 from app.admission.options import Asked, Terms
+from app.admission.shares import ShareMeters
+from app.aliases import Meaning
 from app.batching.entry import Places, resolve
 from app.catalog.catalog import Catalog
 from app.inference.attempt import Attempt, Prediction
@@ -45,15 +48,30 @@ class Admission:
         self.traffic = catalog.traffic
 
     def check(self, name: str) -> None:
-        """Raises as `admit` does where requests to the model, alias or cascade `name` are refused."""
+        """Raises as `admit` does where requests to the model or alias `name` are refused."""
         self.catalog.resolve(name)
-        if name in self.traffic.cascades:
-            check_cascade(self.catalog, name)
+        if name in self.traffic.several:
+            check_alias(self.catalog, name, self.traffic.several[name])
+
+    def check_alias(self, name: str, target: Meaning) -> None:
+        """Raises what requests would be refused with, were `target` the meaning of `name`."""
+        check_alias(self.catalog, name, target)
 
     def find_second(self, exchange: Exchange, name: str | None, first: LoadedModel, asked: Asked) -> Second | None:
         """The second model where `name` is a cascade that begins with `first`. Raises as Second does."""
         name = name or self.catalog.default_name()
         return Second(self.catalog, name, first, asked, exchange) if name in self.traffic.cascades else None
+
+    def assign(self, exchange: Exchange, name: str | None, slot: int | None) -> int | None:
+        """The slot of a request, which keeps the one that it has, and who counts it; None where `name` isn't split."""
+        name = name or self.catalog.default_name()
+        if name not in self.traffic.splits:
+            exchange.share = None
+            return None
+        if slot is None:
+            slot = self.traffic.draw(name, exchange.find_header)
+        exchange.share = ShareMeters(self.catalog.metrics, name, self.traffic.target(name, slot))
+        return slot
 
     def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1) -> Ticket:
         """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the
@@ -82,7 +100,7 @@ class Ticket:
 
     __slots__ = (
         *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_outcomes", "_places"),
-        *("_second", "_settle", "deadline", "model", "terms"),
+        *("_second", "_settle", "_slot", "deadline", "model", "terms"),
     )
 
     def __init__(self, admission: Admission, exchange: Exchange, name: str | None, asked: Asked) -> None:
@@ -97,6 +115,7 @@ class Ticket:
         self._places: Places[Pixels, Scores] | None = None
         self._settle: Callable[[list[Outcome]], None] | None = None
         self._second: Second | None = None  # of a cascade
+        self._slot: int | None = None  # of a split
         self.deadline = 0.0
         """By the loop's clock; known once the request has begun."""
         self.model: LoadedModel
@@ -191,7 +210,9 @@ class Ticket:
 
     def _aim(self) -> None:
         """At what serves such a request now."""
-        self.model = model = self._admission.catalog.resolve(self._name, self._asked.version)
+        if self._admission.traffic.splits:
+            self._slot = self._admission.assign(self._exchange, self._name, self._slot)
+        self.model = model = self._admission.catalog.resolve(self._name, self._asked.version, self._slot)
         self._exchange.concerns(model.name, model.meters)
         self.terms = self._asked.fit(model)
         if self._admission.traffic.cascades:

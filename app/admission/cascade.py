@@ -5,14 +5,14 @@ can't be asked in time, the first one's answer stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from app.admission.options import Asked
+from app.aliases import Cascade
 from app.batching.entry import Places
 from app.catalog.catalog import Catalog
-from app.catalog.traffic import split_version
+from app.catalog.traffic.traffic import split_version
 from app.errors import BadTensor, InvalidParameter, ModelRefused, Unavailable
 from app.inference.attempt import Attempt, Prediction, Speaker, Timing
 from app.inference.decoder import Decoder, Encoded
@@ -21,7 +21,6 @@ from app.inference.model import LoadedModel
 from app.inference.scores import Scores
 from app.observe.access_log import Exchange
 from app.observe.logs import log_unexpected, on_behalf_of
-from app.settings import Cascade
 from artifact.errors import ConvserveError
 from artifact.images.frame import Pixels
 
@@ -160,19 +159,9 @@ class Relay:
             settle(outcome)
 
 
-def describe_cascade(catalog: Catalog, name: str) -> dict[str, Any]:
-    """A cascade as the settings have it and, where a request for it would be refused, the reason."""
-    described = catalog.traffic.cascades[name].model_dump(mode="json")
-    try:
-        check_cascade(catalog, name)
-    except ConvserveError as error:
-        described["reason"] = error.detail
-    return described
-
-
-def check_cascade(catalog: Catalog, name: str) -> None:
-    """Raises what a request for a cascade would be refused with."""
-    first, cascade = catalog.resolve(name), catalog.traffic.cascades[name]
+def check_cascade(catalog: Catalog, name: str, cascade: Cascade) -> None:
+    """Raises what a request for a cascade called `name` would be refused with."""
+    first = catalog.find(*split_version(cascade.first))
     _find_set_score(name, cascade, first)
     _find_model(catalog, name, cascade, first)
 
@@ -197,12 +186,18 @@ def _find_model(catalog: Catalog, name: str, cascade: Cascade, first: LoadedMode
         raise
     if model is first:
         raise ModelRefused(f"{name} is refused: its first and second model are both {model.name} {model.version}")
-    if model.card.labels is not first.card.labels and model.card.labels != first.card.labels:
-        raise ModelRefused(
-            f"{name} is refused: {first.name} and {model.name} must have the same labels in the same order; "
-            f"{_find_difference(first.card.labels, model.card.labels)}"
-        )
+    check_labels(name, first, model)
     return model
+
+
+def check_labels(name: str, first: LoadedModel, other: LoadedModel) -> None:
+    """Raises ModelRefused where two models of the alias `name` have different labels, or an order of their own."""
+    labels, others = first.card.labels, other.card.labels
+    if others is not labels and others != labels:
+        raise ModelRefused(
+            f"{name} is refused: {first.name} and {other.name} must have the same labels in the same order; "
+            f"{_find_difference(labels, others)}"
+        )
 
 
 def _find_difference(labels: Sequence[str], others: Sequence[str]) -> str:

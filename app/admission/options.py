@@ -65,7 +65,8 @@ def explain_invalid(error: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path", "body"))
     if error["type"] == "extra_forbidden":
         return f"there is no parameter {where[:40]!r}: /docs lists those of each address"
-    return f"{where} is {str(error.get('input'))[:80]!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{where} is {str(error.get('input'))[:80]!r}: {said[0].lower()}{said[1:]}"
 
 
 class PredictOptions(Options):

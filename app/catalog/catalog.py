@@ -13,15 +13,16 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from app.aliases import Meaning
 from app.catalog.background import Background
 from app.catalog.loading import Load, Loader, State, Version
 from app.catalog.model_table import ModelTable
 from app.catalog.repository import Look, strictly
-from app.catalog.traffic import Traffic
+from app.catalog.traffic.traffic import Traffic
 from app.errors import DeviceFailed, LoadRefused
 from app.inference.model import LoadedModel, load_model
 from app.observe.metrics import Labels, Metrics
-from app.settings import Cascade, Settings
+from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ class Catalog:
         self._loader = Loader(settings, load, self.metrics, self._in_memory)
 
     @property
-    def aliases(self) -> dict[str, str | Cascade]:
-        """Other names of models: alias -> model, model/version, or a cascade."""
+    def aliases(self) -> dict[str, Meaning]:
+        """Other names of models, and what each means."""
         return self.traffic.aliases
 
     def names(self) -> list[str]:

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from app.aliases import Meaning, list_targets
 from app.catalog.background import Background
 from app.catalog.threads import run_in_thread
-from app.catalog.traffic import Aliases, Traffic, split_version
+from app.catalog.traffic.changes import TrafficChanges
+from app.catalog.traffic.traffic import split_version
 from app.catalog.watch import Watcher
 from app.inference.memory import measure_resident
 from app.observe.metrics import Labels, Snapshot
-from app.settings import Cascade, Settings
+from app.settings import Settings
 
 if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports
     from app.catalog.catalog import Catalog
@@ -23,8 +25,8 @@ if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that 
 
 log = logging.getLogger(__name__)
 
-ReadAliases = Callable[[], Aliases | None]
-"""Reads the aliases from the settings again; None where they can't be read, which it says itself."""
+ReadAgain = Callable[[], Settings | None]
+"""Reads the settings again; None where they can't be read, which it says itself."""
 
 
 class Control(Protocol):
@@ -38,6 +40,9 @@ class Control(Protocol):
 
     async def unload(self, name: str) -> None:
         """Take a model out of service. Raises UnknownModel."""
+
+    async def set_alias(self, name: str, target: Meaning | None) -> bool:
+        """As TrafficChanges has it."""
 
     async def explain_unready(self) -> str:
         """Why the service isn't ready; empty where it is."""
@@ -56,6 +61,7 @@ class LocalControl:
         self._catalog = catalog
         self._background = Background()
         self.watcher = Watcher(settings, OneCatalog(catalog))
+        self._changes = TrafficChanges(catalog.traffic, settings.state_file)
         catalog.metrics.observe_with(observe_process)
 
     async def start(self) -> None:
@@ -70,10 +76,12 @@ class LocalControl:
     async def unload(self, name: str) -> None:
         await self.watcher.unload(name)
 
-    def hang_up(self, read_aliases: ReadAliases) -> None:
-        """SIGHUP: read the aliases and look at the repository, in the background."""
+    async def set_alias(self, name: str, target: Meaning | None) -> bool:
+        return await self._changes.set_alias(name, target)
 
-        self._background.start("what SIGHUP asks for", hang_up(read_aliases, self._catalog.traffic, self.watcher))
+    def hang_up(self, read_again: ReadAgain) -> None:
+        """SIGHUP: read the aliases and look at the repository, in the background."""
+        self._background.start("what SIGHUP asks for", hang_up(read_again, self._changes, self.watcher))
 
     async def explain_unready(self) -> str:
         return self._catalog.explain_unready()
@@ -110,31 +118,21 @@ class OneCatalog:
         self._catalog.forget(name)
 
 
-async def hang_up(
-    read_aliases: ReadAliases, traffic: Traffic, watcher: Watcher, tell: Callable[[], Awaitable[None]] | None = None
-) -> None:
+async def hang_up(read_again: ReadAgain, changes: TrafficChanges, watcher: Watcher) -> None:
     """What SIGHUP asks for: the aliases of the settings (those before, where they can't be read), and one look at the
-    repository. Says in one line what came of it. `tell` passes changed aliases on.
+    repository. Says in one line what came of it.
     """
-    aliases = await run_in_thread(read_aliases)
-    if aliases is not None:
-        traffic.replace(aliases)
-        if tell is not None:
-            await tell()
+    settings = await run_in_thread(read_again)
+    if settings is not None:
+        await changes.follow_settings(settings.aliases)
     done = ", ".join(await watcher.look()) or "nothing changed"
     models = {look.name for look in watcher.looks}
-    names = [
-        f"{name} -> {target}{'' if _find_names(target) <= models else ' (which points nowhere)'}"
-        for name, target in traffic.aliases.items()
-    ]
-    kept = "" if aliases is not None else " (as before)"
+    names = []
+    for name, target in changes.traffic.aliases.items():
+        meant = {split_version(part)[0] for part in list_targets(target)}
+        names.append(f"{name} -> {target}{'' if meant <= models else ' (which points nowhere)'}")
+    kept = "" if settings is not None else " (as before)"
     log.info("SIGHUP: aliases: %s%s; repository: %s", ", ".join(names) or "none", kept, done)
-
-
-def _find_names(target: str | Cascade) -> set[str]:
-    """The models that an alias means."""
-    parts = (target,) if isinstance(target, str) else (target.first, target.then)
-    return {split_version(part)[0] for part in parts}
 
 
 def observe_process() -> Iterable[tuple[str, Labels, list[float]]]:

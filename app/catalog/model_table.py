@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from app.catalog.loading import Version
 from app.catalog.repository import Look
-from app.catalog.traffic import Traffic
+from app.catalog.traffic.traffic import Traffic
 from app.errors import Draining, InvalidParameter, Loading, ModelRefused, ModelUnloaded, UnknownModel, UnknownVersion
 from app.inference.model import LoadedModel
 from app.settings import Settings
@@ -57,21 +57,21 @@ class ModelTable:
     def loaded(self) -> list[LoadedModel]:
         return [v.model for versions in self._models.values() for v in versions.values() if v.model is not None]
 
-    def resolve(self, name: str | None = None, version: int | None = None) -> LoadedModel:
+    def resolve(self, name: str | None = None, version: int | None = None, slot: int | None = None) -> LoadedModel:
         """The model to predict with: the newest loaded version unless `version` or the alias names one;
-        without a name, the default model; of a cascade the first.
+        without a name, the default model; of a cascade the first, of a split the one of `slot`, or of most slots.
 
         Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining, and InvalidParameter for
-        a version of a cascade.
+        a version of what means several models.
         """
         if self._closing:
             raise Draining("the server is shutting down: try again")
         asked = name or self.default_name()
-        name, pinned = self._traffic.follow(asked)
-        if version is not None and asked in self._traffic.cascades:
+        name, pinned = self._traffic.follow(asked, slot)
+        if version is not None and asked in self._traffic.several:
             raise InvalidParameter(
-                f"version is {version}, but {asked} is two models ({self._traffic.cascades[asked]}): leave it out, and "
-                "pin versions in the alias (NAME/VERSION)"
+                f"version is {version}, but {asked} means several models ({self._traffic.several[asked]}): leave it "
+                "out, and pin versions in the alias (NAME/VERSION)"
             )
         version = version or pinned
         versions = self._models.get(name, {})

@@ -14,7 +14,7 @@ from app.cli.read_settings import read_settings
 from app.cli.usage import UsageError
 from app.errors import DeviceUnavailable
 from app.machine import count_cores
-from app.settings import Settings, Target, explain_passed_over, find_sources
+from app.settings import Settings, explain_passed_over, find_sources
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,11 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     _check_device(settings)
     _check_repository(settings)
     _check_certificate(settings)
+    _check_state(settings)
 
-    def read_aliases() -> dict[str, Target] | None:
+    def read_or_say() -> Settings | None:
         try:
-            return read_again().aliases
+            return read_again()
         except UsageError as error:
             log.error("the aliases stay as they are: %s", error)
             return None
@@ -81,7 +82,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
         catalog = Catalog(settings)
         control = LocalControl(settings, catalog)
         try:
-            serve(create_app(settings, catalog, control), settings, control, listener, read_aliases)
+            serve(create_app(settings, catalog, control), settings, control, listener, read_or_say)
         except UnsupportedServer as error:
             raise UsageError(str(error)) from error
         return 0
@@ -90,7 +91,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     port = listener.getsockname()[1]
     listener.close()  # it proved the address free; each worker has a socket of its own there
     with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
-        return serve_with_workers(settings, port, read_aliases)
+        return serve_with_workers(settings, port, read_or_say)
 
 
 def _is_one_process(settings: Settings) -> bool:
@@ -123,6 +124,17 @@ def _check_certificate(settings: Settings) -> None:
 
     try:
         check_certificate(settings.ssl_certfile, settings.ssl_keyfile)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_state(settings: Settings) -> None:
+    """Raises UsageError where what a restart should keep can't be read."""
+    from app.catalog.traffic.changes import TrafficChanges
+    from app.catalog.traffic.traffic import Traffic
+
+    try:
+        TrafficChanges(Traffic(settings.aliases), settings.state_file)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -31,7 +31,7 @@ class Envelope:
             return
         headers = Headers(scope=scope)
         ids = headers.get("x-request-id", ""), headers.get("traceparent", "")
-        exchange = self._journal.open(scope["method"], scope["path"], *ids)
+        exchange = self._journal.open(scope["method"], scope["path"], *ids, headers.get)
         scope.setdefault("state", {})["exchange"] = exchange
         status = 0
 

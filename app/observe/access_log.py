@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from app.observe.logs import on_behalf_of
@@ -27,20 +28,44 @@ class RequestCounts(Protocol):
         """One request took so long, and was answered or got an error."""
 
 
+class ShareCounts(Protocol):
+    """Where the requests are counted that a weighted alias has given to one of its models."""
+
+    def record_request(self, seconds: float, status: int, code: str) -> None:
+        """One request took so long, and was answered with `status`; `code` is its error's, empty without one."""
+
+
+def _find_none(_: str) -> None:
+    """Of a request whose headers aren't known."""
+
+
 class Exchange:
     """One request and its answer. Whoever finds out what the request is about notes it here."""
 
-    __slots__ = ("code", "counts", "method", "model", "path", "request_id", "started", "trace_id")
+    __slots__ = (
+        *("code", "counts", "find_header", "method", "model", "path", "request_id", "share", "started", "trace_id"),
+    )
 
-    def __init__(self, method: str, path: str, request_id: str, trace_id: str) -> None:
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        trace_id: str,
+        find_header: Callable[[str], str | None] = _find_none,
+    ) -> None:
         self.started = time.perf_counter()
         self.method = method
         self.path = path
         self.request_id = request_id
         self.trace_id = trace_id
+        self.find_header = find_header
+        """A header of the request, by its name in lower case."""
         self.model = ""
         """Its name; empty where the request concerns none."""
         self.counts: RequestCounts | None = None
+        self.share: ShareCounts | None = None
+        """Of a weighted alias; None where the request names none."""
         self.code = ""
         """Of the error that was answered."""
 
@@ -58,13 +83,21 @@ class Journal:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
-    def open(self, method: str, path: str, given_id: str, traceparent: str) -> Exchange:
-        """A request begins. Its id is the client's own X-Request-ID where that is plain, otherwise a new one;
-        `traceparent` is the header of this name. Both are empty where there is none.
+    def open(
+        self,
+        method: str,
+        path: str,
+        given_id: str,
+        traceparent: str,
+        find_header: Callable[[str], str | None] = _find_none,
+    ) -> Exchange:
+        """A request begins, whose headers `find_header` knows by their names in lower case. Its id is the client's own
+        X-Request-ID where that is plain, otherwise a new one; `traceparent` is the header of this name. Both are empty
+        where there is none.
         """
         plain = given_id and _ACCEPTED_ID.fullmatch(given_id)
         request_id = given_id if plain else f"{self._prefix}-{next(self._numbers):x}"
-        return Exchange(method, path, request_id, read_trace_id(traceparent) if traceparent else "")
+        return Exchange(method, path, request_id, read_trace_id(traceparent) if traceparent else "", find_header)
 
     def close(self, exchange: Exchange, status: int) -> None:
         """It was answered with `status`; one that nobody waited for has status 0."""
@@ -78,6 +111,8 @@ class Journal:
             self._metrics.add("convserve_rejections_total", model, exchange.code or str(status))
         if exchange.counts is not None:
             exchange.counts.record_request(seconds, 200 <= status < 400)
+        if exchange.share is not None:
+            exchange.share.record_request(seconds, status, exchange.code)
         if self._access_log:
             fields = {
                 "method": exchange.method,

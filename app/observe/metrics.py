@@ -51,6 +51,17 @@ FAMILIES: dict[str, Family] = {
         "Images by what the second model of a cascade did: unasked, answered, or skipped for want of a place or time.",
         ("alias", "second"),
     ),
+    "convserve_alias_request_seconds": Family(
+        "histogram",
+        "Whole time of answered requests, by what a weighted alias gave them to.",
+        ("alias", "to"),
+        _SECONDS,
+    ),
+    "convserve_alias_faults_total": Family(
+        "counter",
+        "Requests through a weighted alias that failed by no fault of the client's, by the model that it chose.",
+        ("alias", "to"),
+    ),
     "convserve_unfamiliar_images_total": Family(
         "counter", "Images with less energy than 99 % of the validation images.", _VERSION
     ),

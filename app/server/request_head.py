@@ -69,6 +69,13 @@ class Head(NamedTuple):
     """The client's X-Request-ID; empty where there is none."""
     traceparent: str
     """The header; empty where there is none."""
+    fields: dict[bytes, bytes]
+    """All headers by their names in lower case."""
+
+    def find_header(self, name: str) -> str | None:
+        """One of them, by its name in lower case."""
+        value = self.fields.get(name.encode())
+        return None if value is None else value.decode("latin-1")
 
 
 class HeadReader:
@@ -107,8 +114,8 @@ class HeadReader:
             self._keys.check_predict(fields.get(b"authorization", b"").decode("latin-1"))
         except Unauthorized:
             return None
-        ids = (fields.get(name, b"").decode("latin-1") for name in (b"x-request-id", b"traceparent"))
-        head = Head(target, length, form, keep_alive, *ids)
+        given_id, traceparent = (fields.get(name, b"").decode("latin-1") for name in (b"x-request-id", b"traceparent"))
+        head = Head(target, length, form, keep_alive, given_id, traceparent, fields)
         if chunk and keep_alive and _COMMON.issuperset(fields):
             self._remember(chunk, len(fields), head)
         return head

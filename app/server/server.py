@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.catalog.control import LocalControl, ReadAliases
+from app.catalog.control import LocalControl, ReadAgain
 from app.http.services import Services
 from app.observe import tracing
 from app.server.connection import ServiceProtocol
@@ -139,12 +139,12 @@ def make_server(
 
 
 def serve(
-    app: FastAPI, settings: Settings, control: LocalControl, listener: socket.socket, read_aliases: ReadAliases
+    app: FastAPI, settings: Settings, control: LocalControl, listener: socket.socket, read_again: ReadAgain
 ) -> None:
-    """Answer on `listener` until told to stop. At SIGHUP the aliases become what `read_aliases` gives, if anything, and
-    the repository is looked at.
+    """Answer on `listener` until told to stop. At SIGHUP the aliases become those of the settings that `read_again`
+    gives, if any, and the repository is looked at.
     """
-    make_server(app, settings, lambda: control.hang_up(read_aliases)).run(sockets=[listener])
+    make_server(app, settings, lambda: control.hang_up(read_again)).run(sockets=[listener])
 
 
 def _allow_many_connections() -> None:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from app.errors import Draining, LoadRefused, UnknownModel, WorkerFailed
+from app.errors import AliasOfSettings, Draining, LoadRefused, StateNotWritten, UnknownAlias, UnknownModel, WorkerFailed
 from artifact.errors import ConvserveError
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 Handlers = Mapping[str, Callable[..., Awaitable[Any]]]
 
 # What a call may raise at the other end and comes back as itself; anything else is a WorkerFailed.
-_ERRORS: dict[str, type[ConvserveError]] = {error.code: error for error in (UnknownModel, LoadRefused, Draining)}
+_ERRORS: dict[str, type[ConvserveError]] = {
+    error.code: error for error in (UnknownModel, UnknownAlias, LoadRefused, AliasOfSettings, Draining, StateNotWritten)
+}
 _LONGEST_LINE = 1 << 28
 
 
@@ -35,7 +37,7 @@ class Channel:
         self._gone = False
 
     async def call(self, method: str, **arguments: Any) -> Any:
-        """The other end's result, anything that JSON holds. Raises UnknownModel, LoadRefused or WorkerFailed."""
+        """The other end's result, anything that JSON holds. Raises one of the errors above, or WorkerFailed."""
         if self._gone:
             raise WorkerFailed("the process that was asked has ended: try again")
         number = next(self._numbers)

@@ -14,9 +14,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from app.aliases import Meaning, read_target
 from app.catalog.background import Background
-from app.catalog.control import ReadAliases, hang_up
-from app.catalog.traffic import Traffic
+from app.catalog.control import ReadAgain, hang_up
+from app.catalog.traffic.changes import TrafficChanges
+from app.catalog.traffic.traffic import Traffic
 from app.catalog.watch import Watcher
 from app.errors import WorkerFailed
 from app.machine import count_cores
@@ -39,13 +41,14 @@ _ANSWER_S = 5.0
 class Supervisor:
     """Control over all workers: the same interface that a lone process has over itself."""
 
-    def __init__(self, settings: Settings, port: int, read_aliases: ReadAliases) -> None:
+    def __init__(self, settings: Settings, port: int, read_again: ReadAgain) -> None:
         self._is_auto = settings.workers == "auto"
         self._decision: Decision | None = None  # with auto, once the first worker has reported
         self._settings = settings
         self._port = port
-        self._read_aliases = read_aliases
+        self._read_again = read_again
         self._traffic = Traffic(settings.aliases)
+        self._changes = TrafficChanges(self._traffic, settings.state_file, self._tell_traffic)
         count = 1 if settings.workers == "auto" else settings.workers or count_cores()
         self._workers = [WorkerHandle(number) for number in range(count)]
         self._watcher = Watcher(settings, AllWorkers(self._workers, self._advise))
@@ -83,6 +86,9 @@ class Supervisor:
 
     async def unload(self, name: str) -> None:
         await self._watcher.unload(name)
+
+    async def set_alias(self, name: str, target: Meaning | None) -> bool:
+        return await self._changes.set_alias(name, target)
 
     async def explain_unready(self) -> str:
         if self._stopping.is_set():
@@ -141,7 +147,7 @@ class Supervisor:
         async def start() -> dict[str, Any]:
             return {
                 "settings": self._share(worker),
-                "aliases": self._traffic.write(),
+                "traffic": self._traffic.write(),
                 "looks": [asdict(look) for look in self._watcher.looks],
                 "unloaded": sorted(self._watcher.unloaded),
                 "problem": self._watcher.problem,
@@ -156,6 +162,9 @@ class Supervisor:
                 title, ready = ("", "ready") if self._is_auto else (f"{len(self._workers)} workers: ", "all ready")
                 log.info("%s%s", title, f"not ready: {reason}" if reason else ready)
 
+        async def set_alias(name: str, target: Any) -> bool:
+            return await self.set_alias(name, None if target is None else read_target(target))
+
         async def snapshot() -> Any:
             return write_snapshot(await self.snapshot())
 
@@ -164,6 +173,7 @@ class Supervisor:
             "tried": tried,
             "load": self.load,
             "unload": self.unload,
+            "set_alias": set_alias,
             "explain_unready": self.explain_unready,
             "snapshot": snapshot,
         }
@@ -199,16 +209,16 @@ class Supervisor:
     async def _follow_hangup(self) -> None:
         await self._hung_up.wait()
         self._hung_up.clear()
-        await hang_up(self._read_aliases, self._traffic, self._watcher, self._tell_aliases)
+        await hang_up(self._read_again, self._changes, self._watcher)
 
-    async def _tell_aliases(self) -> None:
-        await ask_all(reachable(self._workers), "set_aliases", aliases=self._traffic.write())
+    async def _tell_traffic(self) -> None:
+        await ask_all(reachable(self._workers), "set_traffic", traffic=self._traffic.write())
 
 
-def serve_with_workers(settings: Settings, port: int, read_aliases: ReadAliases) -> int:
+def serve_with_workers(settings: Settings, port: int, read_again: ReadAgain) -> int:
     """Run the supervisor; the exit status."""
 
     async def run() -> int:
-        return await Supervisor(settings, port, read_aliases).run()
+        return await Supervisor(settings, port, read_again).run()
 
     return asyncio.run(run())

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from app.aliases import Meaning, write_target
 from app.catalog.background import Background
 from app.catalog.catalog import Catalog, Change
 from app.catalog.control import observe_process
@@ -33,7 +34,7 @@ from app.workers.handle import CANT_SERVE
 # What the supervisor calls.
 _ORDERS = (
     *("prepare", "commit", "abort", "note", "unload", "forget"),
-    *("set_aliases", "share", "report", "explain_unready", "snapshot"),
+    *("set_traffic", "share", "report", "explain_unready", "snapshot"),
 )
 
 
@@ -51,6 +52,11 @@ class SupervisedControl:
 
     async def unload(self, name: str) -> None:
         await self.channel.call("unload", name=name)
+
+    async def set_alias(self, name: str, target: Meaning | None) -> bool:
+        return bool(
+            await self.channel.call("set_alias", name=name, target=None if target is None else write_target(target))
+        )
 
     async def explain_unready(self) -> str:
         return str(await self.channel.call("explain_unready"))
@@ -89,8 +95,8 @@ class Orders:
     async def forget(self, name: str) -> None:
         self.catalog.forget(name)
 
-    async def set_aliases(self, aliases: dict[str, Any]) -> None:
-        self.catalog.traffic.replace(aliases)
+    async def set_traffic(self, traffic: dict[str, Any]) -> None:
+        self.catalog.traffic.read(traffic)
 
     async def share(self, settings: dict[str, Any]) -> None:
         shared = Settings(**settings)
@@ -134,7 +140,7 @@ async def work(end: socket.socket) -> None:
     set_up_logging(settings.log_level, settings.log_format, f"worker {os.getpid()}")
     catalog = orders.catalog = Catalog(settings)
     catalog.metrics.observe_with(observe_process)
-    catalog.traffic.replace(job["aliases"])
+    catalog.traffic.read(job["traffic"])
     app = create_app(settings, catalog, control)
     orders.decoder = app.state.services.decoder
     server = make_server(app, settings)

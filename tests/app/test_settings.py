@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.settings import Cascade, Settings, explain_passed_over, load_settings
+from app.aliases import Cascade, Split
+from app.settings import Settings, explain_passed_over, load_settings
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +161,42 @@ def test_workers_are_a_number_or_found_out(given: object, workers: object) -> No
 def test_what_is_no_number_of_workers_is_refused(given: object) -> None:
     with pytest.raises(ValidationError, match="give auto, or a whole number of processes"):
         Settings(workers=given)
+
+
+def test_an_alias_may_mean_several_models_each_for_its_share(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        '[aliases]\nshort = {"a/3" = 90, "a/4" = 10}\nlong = {to = {a = 1, to = 0.5}, sticky = "X-User"}\n'
+        'odd = {to = 1, first = 2}\nplain = {to = "a/3"}\nboth = {to = {first = "a", then = "b", when = "p < 0.5"}}\n'
+    )
+    aliases = load_settings([], file).aliases
+    assert aliases == {
+        "short": Split(to={"a/3": 90, "a/4": 10}),
+        "long": Split(to={"a": 1, "to": 0.5}, sticky="X-User"),
+        "odd": Split(to={"to": 1, "first": 2}),
+        "plain": "a/3",
+        "both": Cascade(first="a", then="b", when="p < 0.5"),
+    }
+    assert str(aliases["short"]) == "a/3 90 %, a/4 10 %"
+    assert str(aliases["long"]) == "a 66.67 %, to 33.33 %, sticky by X-User"
+    assert Settings(**load_settings([], file).model_dump(mode="json")).aliases == aliases
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ({"a/1": 0, "a/2": 0}, "every weight is 0"),
+        ({"a/1": -1, "a/2": 2}, "greater than or equal to 0"),
+        ({"a/1": "many"}, "valid"),
+        ({"a/1": float("nan")}, "greater than or equal to 0"),
+        ({"a b": 1}, "should match pattern"),
+        ({}, "at least 1 item"),
+        ({"to": {"a": 1}, "stiky": "X-User"}, "stiky"),
+        ({"to": {"a": 1}, "sticky": "X User"}, "should match pattern"),
+        ({"to": "a", "sticky": "X-User"}, "sticky goes with weights, and `to` names none"),
+        ({"to": {"first": "a", "then": "b", "when": "p < 0.5"}, "sticky": "X-User"}, "sticky goes with weights"),
+    ],
+)
+def test_wrong_weights_are_refused_in_words(written: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Settings(aliases={"best": written})

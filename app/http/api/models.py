@@ -9,7 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from app.admission.cascade import COUNTER, describe_cascade
+from app.admission.aliases import describe_alias
+from app.admission.cascade import COUNTER
+from app.aliases import Cascade
 from app.catalog.catalog import Catalog
 from app.catalog.loading import Version
 from app.http.openapi import describe_errors
@@ -31,9 +33,8 @@ _CARD: dict[int | str, dict[str, Any]] = {
 async def list_models(services: ServicesDep) -> dict[str, Any]:
     """Every model with its versions and their state, with the reason where one was refused."""
     models = [_describe(services.catalog, name) for name in services.catalog.names()]
-    catalog = services.catalog
-    cascades = {name: describe_cascade(catalog, name) for name in catalog.traffic.cascades}
-    return {"models": models, "aliases": {**catalog.aliases, **cascades}}
+    aliases = {name: describe_alias(services.catalog, name, to) for name, to in services.catalog.aliases.items()}
+    return {"models": models, "aliases": aliases}
 
 
 @router.get("/models/{model}", responses=describe_errors(404))
@@ -69,8 +70,8 @@ def _describe(catalog: Catalog, name: str) -> dict[str, Any]:
         "state": state,
         "versions": [_describe_version(version) for version in versions],
     }
-    if name in catalog.traffic.cascades:
-        described["cascade"] = describe_cascade(catalog, name)
+    if (target := catalog.traffic.several.get(name)) is not None:
+        described["cascade" if isinstance(target, Cascade) else "split"] = describe_alias(catalog, name, target)
     if reason := catalog.refusal(name):
         described["reason"] = reason
     return described

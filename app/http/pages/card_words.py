@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from app.catalog.traffic import split_version
+from app.aliases import Cascade
+from app.catalog.traffic.traffic import split_version
 from app.observe.metrics import Labels
-from app.settings import Cascade
 from artifact.card import Assumption, ModelCard
 
 

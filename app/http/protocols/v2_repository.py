@@ -9,10 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from app.catalog.catalog import Catalog
-from app.errors import BadJson, InvalidParameter, RequestTooLarge
+from app.errors import BadJson, InvalidParameter
 from app.http.auth import check_admin_key
-from app.http.bodies.json import parse_json
-from app.http.bodies.stream import BodyLimit, read_body
+from app.http.bodies.order import read_order
 from app.http.openapi import MANAGEMENT, describe_errors
 from app.http.services import ServicesDep
 
@@ -23,7 +22,7 @@ _CHANGES: dict[str, Any] = {
     "responses": describe_errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
 }
 
-_LIMIT = BodyLimit("request", "of management", 10_000, RequestTooLarge)
+_SHAPE = 'send {"parameters": {}}'
 
 # Triton's words for our states.
 _STATES = {
@@ -56,7 +55,7 @@ _CHANGE = _describe_body(
 @router.post("/index", openapi_extra=_INDEX, responses=describe_errors(400, 408, 413, 415, 422))
 async def list_repository(request: Request, services: ServicesDep) -> list[dict[str, str]]:
     """Every model and version that was tried, with its state and the reason where it doesn't serve."""
-    ready = (await _read_object(request)).get("ready", False)
+    ready = (await read_order(request, _SHAPE)).get("ready", False)
     if not isinstance(ready, bool):
         raise InvalidParameter(f"ready is {str(ready)[:40]!r}: give true or false")
     rows = [row for name in services.catalog.names() for row in _describe(services.catalog, name)]
@@ -69,7 +68,7 @@ async def load(model: str, request: Request, services: ServicesDep) -> dict[str,
     serves, then swapped without a failed request. 409 with the reason where it can't be served; then nothing
     changed.
     """
-    _refuse_parameters(await _read_object(request))
+    _refuse_parameters(await read_order(request, _SHAPE))
     await services.control.load(model)
     return {"name": model, "state": "READY"}
 
@@ -77,23 +76,9 @@ async def load(model: str, request: Request, services: ServicesDep) -> dict[str,
 @router.post("/models/{model}/unload", openapi_extra=_CHANGE, **_CHANGES)
 async def unload(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
     """Take a model out of service; what was accepted is finished first."""
-    _refuse_parameters(await _read_object(request))
+    _refuse_parameters(await read_order(request, _SHAPE))
     await services.control.unload(model)
     return {"name": model, "state": "UNAVAILABLE"}
-
-
-async def _read_object(request: Request) -> dict[str, Any]:
-    """The JSON body, which may be left out. By hand: FastAPI's own reading has no limit, comes before the key is
-    checked, and asks for a Content-Type, which tritonclient doesn't send.
-    """
-    body = await read_body(request, _LIMIT)
-    if not body:
-        return {}
-    too_many = BadJson("the JSON holds more than a request to load or unload needs")
-    parsed = parse_json(body, 'send {"parameters": {}}', most_brackets=64, most_commas=64, too_many=too_many)
-    if not isinstance(parsed, dict):
-        raise BadJson("the JSON is no object")
-    return parsed
 
 
 def _refuse_parameters(asked: dict[str, Any]) -> None:

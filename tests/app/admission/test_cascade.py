@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.admission.options import PredictOptions
+from app.aliases import Cascade
 from app.catalog.catalog import Catalog
 from app.errors import DeviceFailed
 from app.inference.model import LoadedModel, load_model
 from app.main import create_app
-from app.settings import Cascade, Settings
+from app.settings import Settings
 from artifact.card import ScoreQuantiles
 from tests.makers.artifacts import LABELS, gray_image, make_artifact, make_graph
 from tests.makers.gate import Gate

@@ -21,6 +21,7 @@ from PIL import Image
 
 from app.admission.keys import hash_key
 from app.catalog.catalog import Catalog
+from app.catalog.traffic.slots import deal, find_slot
 from app.errors import DeviceFailed
 from app.observe.metrics import Metrics
 from app.settings import Settings
@@ -204,6 +205,39 @@ def test_a_cascade_is_the_second_models_answer_on_every_road(
     images = {("tiny", "1"): 2, ("sharp", "1"): 2} if road.predicts else {("tiny", "1"): 1, ("sharp", "1"): 1}
     assert service.count("convserve_images_total") == images
     assert service.count("convserve_cascade_images_total") == {("both", "answered"): 1}
+
+
+@pytest.mark.parametrize("meant", ["tiny", "sharp"])
+def test_a_client_of_a_weighted_alias_gets_its_model_on_every_road(
+    road: Road, meant: str, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    make_artifact(tmp_path, "sharp", graph=make_graph(sharpness=1e-2))
+    weights = {"tiny": 1, "sharp": 1}
+    service = serve(road, aliases={"best": {"to": weights, "sticky": "X-User"}})
+    service.gate.open.set()
+    client = next(str(n) for n in range(99) if deal(weights)[find_slot("best", str(n))] == meant)
+    alone = service.send(gray_image(90), meant)
+    assert alone[0] == 200
+    for _ in range(5):
+        found = service.send(gray_image(90), "best", {**KEY, "X-User": client})
+        assert found[0] == 200
+        assert road.read(found[1]) == road.read(alone[1])
+    wait_until(lambda: service.count("convserve_requests_total") == {(meant, "200"): 6})
+    histogram = service.metrics.snapshot()["convserve_alias_request_seconds"]
+    assert {labels: sum(values[:-1]) for labels, values in histogram.items()} == {("best", meant): 5}
+
+
+def test_a_fault_is_counted_for_the_model_that_a_weighted_alias_chose(
+    road: Road, serve: Callable[..., Service]
+) -> None:
+    service = serve(road, aliases={"best": {"tiny": 1}})
+    if road.takes_files:
+        assert service.send(b"words", "best")[0] == 400
+    service.gate.error = ValueError("no")
+    service.gate.open.set()
+    assert service.send(model="best")[0] == 400
+    wait_until(lambda: service.count("convserve_alias_faults_total") == {("best", "tiny"): 1})
+    assert service.count("convserve_alias_request_seconds") == {}
 
 
 def fail_rows(service: Service) -> tuple[int, Any]:

@@ -182,9 +182,59 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     file.write_text('[aliases]\nbest = "tiny/1"\n')
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
+    file.write_text('[aliases]\nbest = {to = {"tiny/1" = 3, absent = 1}, sticky = "X-User"}\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 75 %, absent 25 %, sticky by X-User \(which points nowhere\); ")
+    found = [
+        {ask(server.port, "POST", "/predict/best", WHITE, **{"X-User": user})[0] for _ in range(4)}
+        for user in "abcdefghijklmn"
+    ]
+    assert all(len(statuses) == 1 for statuses in found), "both workers give a client the same model"
+    assert set().union(*found) == {200, 404}
+    file.write_text('[aliases]\nbest = "tiny/1"\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
     file.write_text("aliases = 1\n")
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\)")
+    assert server.stop() == 0
+
+
+def test_an_alias_that_is_put_reaches_all_workers_and_outlives_a_restart(
+    start_server: Callable, repository: Path, tmp_path: Path
+) -> None:
+    make_artifact(repository, version=2)
+    flags = ("--workers", "2", "--versions", "all", "--admin-keys", hash_key("admin"))
+    flags += ("--state-file", str(tmp_path / "state.json"))
+    server = start_server(*flags)
+
+    def put(meaning: Any) -> dict[str, Any]:
+        status, answer = ask(server.port, "PUT", "/aliases/tiny", json.dumps(meaning).encode(), **ADMIN)
+        assert status == 200
+        return dict(json.loads(answer))
+
+    def served_to(user: str) -> set[int]:
+        answers = [ask(server.port, "POST", "/predict/tiny", WHITE, **{"X-User": user}) for _ in range(10)]
+        return {json.loads(body)["version"] for _, body in answers}
+
+    assert versions_served(server.port) == {2}
+    assert put({"to": "tiny/1"}) == {"name": "tiny", "to": "tiny/1", "set_by": "request", "kept": True}
+    assert versions_served(server.port) == {1}
+    put({"to": {"tiny/1": 1, "tiny/2": 1}, "sticky": "X-User"})
+    before = [served_to(user) for user in "abcdefgh"]
+    assert sorted(map(len, before)) == [1] * 8, "both workers give a client the same version"
+    assert set().union(*before) == {1, 2}
+    os.kill(find_workers(server.process.pid)[0], signal.SIGKILL)
+    server.wait_for(r"workers: all ready$")
+    assert [served_to(user) for user in "abcdefgh"] == before
+    assert server.stop() == 0
+    server = start_server(*flags)
+    assert [served_to(user) for user in "abcdefgh"] == before
+    status, answer = ask(server.port, "DELETE", "/aliases/tiny", **ADMIN)
+    assert (status, json.loads(answer)) == (200, {"name": "tiny", "to": None, "kept": True})
+    assert versions_served(server.port) == {2}
+    status, answer = ask(server.port, "DELETE", "/aliases/tiny", **ADMIN)
+    assert (status, json.loads(answer)["code"]) == (404, "unknown_alias")
     assert server.stop() == 0
 
 

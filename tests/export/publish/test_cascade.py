@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from app.settings import Cascade
+from app.aliases import Cascade
 from artifact.card import ImagePolicy, Training, read_card
 from export.cli.main import main
 from export.data.datasets import DATASETS, DataSet

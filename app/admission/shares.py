@@ -1,0 +1,27 @@
+"""ShareMeters: what is counted of the requests that a weighted alias gives to one of its models."""
+
+from __future__ import annotations
+
+from app.observe.metrics import Metrics
+
+SECONDS, FAULTS = "convserve_alias_request_seconds", "convserve_alias_faults_total"
+# Errors below 500 that say something of the model or the machine, not of what the client sent.
+_FAULTS = frozenset(("overloaded", "row_failed"))
+
+
+class ShareMeters:
+    """Of one target of one alias."""
+
+    __slots__ = ("_alias", "_metrics", "_target")
+
+    def __init__(self, metrics: Metrics, alias: str, target: str) -> None:
+        self._metrics = metrics
+        self._alias = alias
+        self._target = target
+
+    def record_request(self, seconds: float, status: int, code: str) -> None:
+        """One request was answered with `status`; an error has a code. What the client spoiled counts as nothing."""
+        if 200 <= status < 400:
+            self._metrics.histogram(SECONDS, self._alias, self._target).observe(seconds)
+        elif status >= 500 or code in _FAULTS:
+            self._metrics.add(FAULTS, self._alias, self._target)

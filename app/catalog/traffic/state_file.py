@@ -1,0 +1,42 @@
+"""The state file: what was set at run time, over a restart. Written whole or not at all; knows not what it means."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+_FORMAT = 1
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """What was written; empty where the file isn't there. Raises ValueError with a remedy where it can't be read."""
+    try:
+        written = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        if not file.parent.is_dir():
+            raise ValueError(f"the folder of state_file, {file.parent}, isn't there: make it") from None
+        return {}
+    except OSError as error:
+        raise ValueError(f"state_file {file} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"state_file {file} is no JSON: mend it, or delete it to begin anew") from error
+    if not isinstance(written, dict) or not isinstance(written.get("format"), int):
+        raise ValueError(f"state_file {file} isn't a state of convserve: name another file, or delete it")
+    if written["format"] > _FORMAT:
+        raise ValueError(f"state_file {file} was written by a newer convserve (format {written['format']}): update")
+    return written
+
+
+def write_state(file: Path, state: dict[str, Any]) -> None:
+    """Raises OSError; then the file is as before."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with draft.open("w") as stream:
+            json.dump({"format": _FORMAT, **state}, stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
