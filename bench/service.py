@@ -59,15 +59,15 @@ def _read_log(server: RunningServer) -> None:
     server.lines.extend(server.process.stderr)
 
 
-def make_slow_graph(layers: int) -> onnx.ModelProto:
-    """The tests' graph with a chain of 3x3 convolutions beside it, which adds 0 to the logits."""
+def make_slow_graph(layers: int, width: int = CHANNELS) -> onnx.ModelProto:
+    """The tests' graph with a chain of 3x3 convolutions of `width` channels beside it, which adds 0 to the logits."""
     model = make_graph(size=SIZE)
     graph = model.graph
     random = np.random.default_rng(0)
     nodes = [helper.make_node("Transpose", ["pixels"], ["layer0"], perm=[0, 3, 1, 2])]
     for layer in range(layers):
-        channels = 1 if layer == 0 else CHANNELS
-        weights = random.normal(0, (2 / (9 * channels)) ** 0.5, (CHANNELS, channels, 3, 3)).astype(np.float32)
+        channels = 1 if layer == 0 else width
+        weights = random.normal(0, (2 / (9 * channels)) ** 0.5, (width, channels, 3, 3)).astype(np.float32)
         graph.initializer.append(numpy_helper.from_array(weights, f"w{layer}"))
         nodes += [
             helper.make_node("Conv", [f"layer{layer}", f"w{layer}"], [f"sum{layer}"], pads=[1, 1, 1, 1]),

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# What a batch costs beside its run: the way to a thread and back.
-_HANDING_OVER_S = 1e-4
-# Past the batch size at which so much of the time goes into rows, larger ones only make everybody wait longer.
-_GOOD_SHARE = 0.985
+# Batches end where larger ones could gain no more than this share: beyond it they only make everybody wait longer.
+_LEFT_TO_GAIN = 0.015
 
 # The weight of the newest batch: about the last ten count, so one slow batch neither rules nor is forgotten.
 _NEWEST = 0.2
@@ -52,17 +50,19 @@ class Pace:
 
 
 class BatchCost(NamedTuple):
-    """A batch of n rows takes `fixed_s` + n `row_s` seconds, the way to a thread and back included; `row_s` is 0 where
-    it isn't known.
+    """A batch of n rows takes `fixed_s` + n `row_s` seconds, with the way to a thread and back; `row_s` is 0 where it
+    isn't known.
     """
 
     fixed_s: float
     row_s: float
 
 
-def fit_cost(measured: Mapping[int, float]) -> BatchCost:
-    """Fitted to measured batches (rows to seconds) by relative error: the largest would rule otherwise."""
-    unknown = BatchCost(_HANDING_OVER_S, 0.0)
+def fit_cost(measured: Mapping[int, float], handing_over_s: float) -> BatchCost:
+    """Fitted to measured batches (rows to seconds) by relative error: the largest would rule otherwise. Each costs
+    `handing_over_s` besides.
+    """
+    unknown = BatchCost(handing_over_s, 0.0)
     if len(measured) < 2:
         return unknown
     rows, seconds = list(measured), list(measured.values())
@@ -74,7 +74,7 @@ def fit_cost(measured: Mapping[int, float]) -> BatchCost:
     slope = sum(w * (n - mean_n) * (t - mean_t) for w, n, t in zip(weights, rows, seconds, strict=True)) / spread
     if slope <= 0:  # noise
         return unknown
-    return BatchCost(max(0.0, mean_t - slope * mean_n) + _HANDING_OVER_S, slope)
+    return BatchCost(max(0.0, mean_t - slope * mean_n) + handing_over_s, slope)
 
 
 def choose_batch_size(cost: BatchCost, largest: int) -> int:
@@ -85,7 +85,7 @@ def choose_batch_size(cost: BatchCost, largest: int) -> int:
     """
     if not cost.row_s:
         return largest
-    return min(largest, max(1, int(_GOOD_SHARE / (1 - _GOOD_SHARE) * cost.fixed_s / cost.row_s)))
+    return min(largest, max(1, int((1 / _LEFT_TO_GAIN - 1) * cost.fixed_s / cost.row_s)))
 
 
 def _group(rows: int) -> int:

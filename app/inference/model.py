@@ -19,6 +19,7 @@ import onnxruntime
 
 from app.batching.batcher import Batcher
 from app.batching.cost import Pace
+from app.batching.lanes import measure_handing_over
 from app.errors import DeviceFailed
 from app.inference.devices import ChosenDevice, CudaOptions, choose_devices, name_devices
 from app.inference.memory import measure_memory
@@ -132,7 +133,8 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
         in_lane, *_ = [lane.warm_up() for lane in lanes]
         difference = max(replay(folder, card, lane) for lane in lanes)
         session, alone = lanes[0], in_lane
-        plan = choose_plan(Measured(on_gpu, len(devices), threads, session.max_batch_size, in_lane))
+        hand_s = measure_handing_over()
+        plan = choose_plan(Measured(on_gpu, len(devices), threads, session.max_batch_size, in_lane, hand_s))
         if plan.threads_alone:
             session = _open_session(folder, card, devices[0], settings, plan.threads_alone, runtime)
             alone = session.warm_up()

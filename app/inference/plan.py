@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from app.batching.cost import choose_batch_size, fit_cost
 
 INLINE_S = 0.004
-"""A network whose largest batch takes less runs on the event loop: handing it to a thread would take as long."""
+"""A network whose largest batch takes less runs on the event loop, which stands still for as long: a refusal, a health
+check or another model's rows wait no longer than that.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Measured:
     """Seconds of a batch, by its rows, in one lane: a GPU, or one thread of a CPU. Large batches of a slow network
     aren't measured.
     """
+    handing_over_s: float
+    """Seconds of the way to a lane's thread and back."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Plan:
 
 def choose_plan(measured: Measured) -> Plan:
     """The plan for what was measured; it depends on nothing else."""
-    cost = fit_cost(measured.seconds_in_lane)
+    cost = fit_cost(measured.seconds_in_lane, measured.handing_over_s)
     inline = not measured.on_gpu and measured.seconds_in_lane.get(measured.largest_batch, INLINE_S) < INLINE_S
     # On a CPU threads that share one image wait for each other: under load one thread an image does more.
     shares_cores = not measured.on_gpu and not inline and measured.threads > 1

@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 
 # Words by which onnxruntime's errors show that the device or its memory failed, not the row.
 _DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")
-# Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from the largest
-# measured.
+# Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from those measured; two at least,
+# which a slow machine needs as well to tell what a row costs.
 _CPU_WARM_UP_S = 0.25
 _SHORT_S, _SHORT_RUNS = 0.01, 3
 # Longer than threads wait for one another within a run, as a rule, and than it takes to wake one.
-_SPIN_US = "50"
+_SPIN_US = 50
 
 
 class Observed(np.ndarray):
@@ -94,7 +94,7 @@ class OnnxSession:
         options.log_severity_level = 4  # what goes wrong is raised, too
         # Threads that share a run wait for one another awake, but so shortly that they are asleep soon after it: by
         # default they would spin on for milliseconds, and take the cores from decoding.
-        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
         if device.is_cuda:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "convserve")
@@ -137,7 +137,7 @@ class OnnxSession:
         seconds: dict[int, float] = {}
         self.run([blank])
         for size in batch_sizes(self.max_batch_size):
-            if not self.device.is_cuda and sum(seconds.values()) > _CPU_WARM_UP_S:
+            if not self.device.is_cuda and len(seconds) > 1 and sum(seconds.values()) > _CPU_WARM_UP_S:
                 break
             rows = [blank] * size
             if self.device.is_cuda:

@@ -59,7 +59,7 @@ _DEFAULTS = Limits()
 
 # Up to here an image is decoded sooner than a thread has woken up.
 SMALL_PIXELS = 64 * 64
-SMALL_BYTES = 65_536  # it may hold other things than pixels
+SMALL_BYTES = 16 * SMALL_PIXELS  # it may hold other things than pixels
 SMALL_SCANS = 16
 
 

@@ -31,6 +31,12 @@ from bench.load.wrk import require_wrk
 from export.progress import format_seconds, say
 
 DEFAULT_MODELS = "lenet5,lenet5-content,resnet18,resnet50,resnet50-int8,mobilenet"
+_GROUPS = {
+    "none": (),
+    "default": tuple(name for name, peer in PEERS.items() if not peer.tuned),
+    "tuned": tuple(name for name, peer in PEERS.items() if peer.tuned),
+    "all": tuple(PEERS),
+}
 PACKAGES = ("convserve", "onnxruntime", "numpy", "pillow", "uvicorn", "fastapi")
 
 
@@ -62,7 +68,7 @@ def main() -> int:
     found = {result.model: result for result in results}
     if {"lenet5", "lenet5-content"} <= found.keys():
         print(f"\n{write_cost_of_content(found['lenet5'], found['lenet5-content'])}")
-    bounds = judge(results)
+    bounds = judge(results, has_avx512=_has_avx512())
     everything = {
         "machine": describe_machine(),
         "seconds": given.seconds,
@@ -79,7 +85,9 @@ def main() -> int:
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=DEFAULT_MODELS, help="default: %(default)s")
-    parser.add_argument("--peers", default="none", help=f"none, all, or some of {','.join(PEERS)} (default: none)")
+    parser.add_argument(
+        "--peers", default="none", help=f"{', '.join(_GROUPS)}, or some of {','.join(PEERS)} (default: none)"
+    )
     parser.add_argument("--connections", default="1,8,32,64", help="of the closed loop (default: %(default)s)")
     parser.add_argument("--rates", default="", help="requests/s of an open loop besides, such as 200,1000")
     parser.add_argument("--seconds", type=int, default=5, help="of each measured run (default: %(default)s)")
@@ -87,8 +95,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="default: %(default)s")
     given = parser.parse_args(arguments)
     given.models = _split(parser, "--models", given.models, list(MODELS))
-    peers = {"none": "", "all": ",".join(PEERS)}.get(given.peers, given.peers)
-    given.peers = _split(parser, "--peers", peers, list(PEERS))
+    given.peers = _split(parser, "--peers", ",".join(_GROUPS.get(given.peers, (given.peers,))), list(PEERS))
     try:
         given.connections = tuple(map(int, given.connections.split(",")))
         given.rates = tuple(rate for word in given.rates.split(",") if word and (rate := float(word)))
@@ -147,11 +154,21 @@ def describe_machine() -> str:
 
 
 def _processor() -> str:
+    name = _read_cpuinfo("model name") or platform.processor() or platform.machine()
+    return f"{name} ({'AVX512' if _has_avx512() else 'no AVX512'})"
+
+
+def _has_avx512() -> bool:
+    return "avx512f" in _read_cpuinfo("flags").split()
+
+
+def _read_cpuinfo(field: str) -> str:
+    """What the system says of the first core; empty where it doesn't."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
 
 
 if __name__ == "__main__":

@@ -54,11 +54,11 @@ def compete(model: LoadModel, published: Published, peers: list[str], plan: Plan
             _fail(result, name, f"can't be installed: {error}")
     with ExitStack() as stack:
         servers: dict[str, Server] = {}
-        for launch in launches:
+        for launch in (launch for launch in launches if launch.freezes):
             if (server := _start(launch, result)) is not None:
                 servers[launch.name] = server
                 stack.callback(server.stop)
-                _leave(server)
+                server.freeze()
         for round in range(plan.rounds):
             result.limits.append(_measure_limit(model, published, image.read_bytes(), plan))
             threads = 1 if model.tiny else count_cores()
@@ -84,12 +84,11 @@ def _start(launch: Launch, result: ModelResult) -> Server | None:
 
 
 def _take(launch: Launch, server: Server | None, result: ModelResult) -> Server | None:
-    """Give the machine to a server; one that can't be frozen is started again. None for one that couldn't be had."""
-    if server is None:
-        return None
+    """Give the machine to a server; one that can't be frozen is started now. None for one that couldn't be had."""
     if not launch.freezes:
         return _start(launch, result)
-    server.thaw()
+    if server is not None:
+        server.thaw()
     return server
 
 

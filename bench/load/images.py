@@ -22,30 +22,30 @@ def digits(folder: Path) -> list[Path]:
     """28x28 gray PNG: test digits, enlarged from their 8x8."""
     samples = load_dataset("digits", None).test
 
-    def encode(index: int) -> bytes:
+    def enlarge(index: int) -> bytes:
         whole = Image.open(io.BytesIO(samples.encoded(index)[0]))
-        return _encode(whole.convert("L").resize((28, 28), Image.Resampling.BILINEAR), "PNG")
+        return encode(whole.convert("L").resize((28, 28), Image.Resampling.BILINEAR), "PNG")
 
-    return _write(folder / "digits", ".png", [encode(index) for index in range(COUNT)])
+    return write(folder / "digits", ".png", [enlarge(index) for index in range(COUNT)])
 
 
 def small_crops(folder: Path) -> list[Path]:
     """32x32 color PNG."""
-    return _write(folder / "small", ".png", [_encode(c.resize((32, 32)), "PNG") for c in _crops(6, 320)])
+    return write(folder / "small", ".png", [encode(c.resize((32, 32)), "PNG") for c in _crops(6, 320)])
 
 
 def photos_500(folder: Path) -> list[Path]:
     """500x375 JPEG, quality 95, without chroma subsampling: about 90 kB."""
-    return _write(
+    return write(
         folder / "photos-500",
         ".jpg",
-        [_encode(crop.resize((500, 375)), "JPEG", quality=95, subsampling=0) for crop in _crops(2, 400)],
+        [encode(crop.resize((500, 375)), "JPEG", quality=95, subsampling=0) for crop in _crops(2, 400)],
     )
 
 
 def whole_photos(folder: Path) -> list[Path]:
     """Both photos as JPEG, 640x427."""
-    return _write(folder, ".jpg", [_encode(photo, "JPEG", quality=92) for photo in _photos()])
+    return write(folder, ".jpg", [encode(photo, "JPEG", quality=92) for photo in _photos()])
 
 
 def large_photos(folder: Path) -> list[Path]:
@@ -57,7 +57,7 @@ def large_photos(folder: Path) -> list[Path]:
     if missing:
         with Progress("enlarging photos to 12 megapixels", len(missing)) as progress:
             for path in missing:
-                (target / f"{path.stem}.jpg").write_bytes(_encode(_enlarge(path), "JPEG", quality=90))
+                (target / f"{path.stem}.jpg").write_bytes(encode(_enlarge(path), "JPEG", quality=90))
                 progress.advance()
     return [target / f"{path.stem}.jpg" for path in found]
 
@@ -87,13 +87,15 @@ def _photos() -> list[Image.Image]:
     return [Image.fromarray(photo) for photo in load_sample_images().images]
 
 
-def _encode(image: Image.Image, kind: str, **options: int) -> bytes:
+def encode(image: Image.Image, kind: str, **options: int) -> bytes:
+    """The bytes of an image file of Pillow's format `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def _write(folder: Path, suffix: str, contents: list[bytes]) -> list[Path]:
+def write(folder: Path, suffix: str, contents: list[bytes]) -> list[Path]:
+    """Files of these contents, numbered, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{place:02}{suffix}" for place in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):

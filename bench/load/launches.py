@@ -9,7 +9,7 @@ from pathlib import Path
 from app.machine import count_cores
 from artifact.images.formats import MEDIA_TYPES
 from bench.load.limit import find_top1
-from bench.load.models import LoadModel, Published
+from bench.load.models import LoadModel, Published, repository_of
 from bench.load.peers import PEERS, sent_as
 from bench.load.peers.environment import make_environment
 from bench.load.peers.topk import append_topk
@@ -34,7 +34,7 @@ def our_launch(model: LoadModel, image: Path, label: str, folder: Path) -> Launc
     """The service, answering raw bodies."""
     return Launch(
         OURS,
-        our_command((folder / "repository").resolve(), model.name),
+        our_command(repository_of(model.name, folder).resolve()),
         Shot(f"/predict/{model.name}", image.resolve(), MEDIA_TYPES[image.suffix]),
         label,
         f"convserve=={version('convserve')}",
@@ -68,8 +68,10 @@ def peer_launch(name: str, published: Published, image: Path, label: str, folder
             channels=policy.channels,
             fit=policy.fit,
             crop_fraction=policy.crop_fraction,
+            reduced=policy.reduced_decode,
             port=port,
             cores=count_cores(),
+            tuned=peer.tuned,
         )
         filled = {key: value.format(port=port) for key, value in peer.variables.items()}
         # Frameworks that start processes of their own look for the script's neighbors and for their programs.

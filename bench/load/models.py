@@ -26,7 +26,7 @@ class LoadModel:
     name: str
     title: str
     make: Callable[[Path], None]
-    """Publishes it into <folder>/repository."""
+    """Publishes it into its repository, given the folder of all of them."""
     images: Callable[[Path], list[Path]]
     """Candidates, of which the one with the clearest answer is posted."""
     tiny: bool = False
@@ -48,9 +48,14 @@ class Published:
         return self.folder / MODEL_FILE
 
 
+def repository_of(name: str, folder: Path) -> Path:
+    """A repository that holds this model alone: what is served without a flag that chooses."""
+    return folder / "repositories" / name
+
+
 def publish(model: LoadModel, folder: Path) -> Published:
-    """Its newest version in <folder>/repository, made where there is none. Raises CalledProcessError."""
-    home = folder / "repository" / model.name
+    """Its newest version in its repository, made where there is none. Raises CalledProcessError."""
+    home = repository_of(model.name, folder) / model.name
     if not list_versions(home):
         print(f"making {model.name} in {home.parent}: {model.title}", file=sys.stderr, flush=True)
         model.make(folder)
@@ -58,14 +63,15 @@ def publish(model: LoadModel, folder: Path) -> Published:
     return Published(version, read_card(version))
 
 
-def _export(folder: Path, *words: str) -> None:
-    """Run the export stage; what it says goes to our standard error."""
-    command = [sys.executable, "-m", "export", *words, "--repository", str(folder / "repository")]
+def _export(folder: Path, name: str, *words: str) -> None:
+    """Run the export stage for the repository of `name`; what it says goes to our standard error."""
+    command = [sys.executable, "-m", "export", *words, "--repository", str(repository_of(name, folder))]
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 def _make_content(folder: Path) -> None:
-    _export(folder, "build", RUN, "--name", "lenet5-content", "--runs", str(folder / "runs"))
+    name = "lenet5-content"
+    _export(folder, name, "build", RUN, "--name", name, "--runs", str(folder / "runs"))
 
 
 def _make_stretch(folder: Path) -> None:
@@ -79,17 +85,18 @@ def _make_stretch(folder: Path) -> None:
         copy, run.model_copy(update={"image": run.image.model_copy(update={"fit": "stretch", "polarity": "any"})})
     )
     (copy / "model.keras").write_bytes((original / "model.keras").read_bytes())
-    _export(folder, "convert", str(copy), "--name", "lenet5")
+    _export(folder, "lenet5", "convert", str(copy), "--name", "lenet5")
 
 
 def _make_resnet18(folder: Path) -> None:
     labels = folder / "ten.txt"
     labels.write_text("".join(f"{number}\n" for number in range(10)))
-    _export(folder, "convert", "resnet18", "--name", "resnet18", "--size", "32x32", "--labels", str(labels))
+    words = ["--size", "32x32", "--labels", str(labels)]
+    _export(folder, "resnet18", "convert", "resnet18", "--name", "resnet18", *words)
 
 
 def _make_resnet50(folder: Path) -> None:
-    _export(folder, "convert", "resnet50", "--name", "resnet50")
+    _export(folder, "resnet50", "convert", "resnet50", "--name", "resnet50")
 
 
 def _make_int8(folder: Path) -> None:
@@ -100,14 +107,14 @@ def _make_int8(folder: Path) -> None:
     words = ["convert", "resnet50", "--name", "resnet50", "--precision", "int8", "--images", str(photos)]
     for _ in range(_TRIES - 1):
         with suppress(subprocess.CalledProcessError):
-            return _export(folder, *words)
-    return _export(folder, *words)
+            return _export(folder, "resnet50-int8", *words)
+    return _export(folder, "resnet50-int8", *words)
 
 
 def _make_mobilenet(folder: Path) -> None:
     (weights,) = Path(os.environ["CONVSERVE_WEIGHTS_DIR"]).glob("mobilenet*.keras")
     words = ["--labels", "imagenet", "--preprocessing", "tf", "--fit", "crop", "--reduced-decode"]
-    _export(folder, "convert", str(weights), "--name", "mobilenet", *words, "--dataset", "photos")
+    _export(folder, "mobilenet", "convert", str(weights), "--name", "mobilenet", *words, "--dataset", "photos")
 
 
 MODELS: dict[str, LoadModel] = {
@@ -117,13 +124,13 @@ MODELS: dict[str, LoadModel] = {
         LoadModel("lenet5-content", "28x28 gray PNG, fit content", _make_content, images.digits, tiny=True, peers=()),
         LoadModel("resnet18", "32x32 color PNG, small stem, random weights", _make_resnet18, images.small_crops),
         LoadModel("resnet50", "500x375 JPEG, random weights", _make_resnet50, images.photos_500),
-        LoadModel("resnet50-int8", "500x375 JPEG, random weights, int8", _make_int8, images.photos_500, peers=()),
+        LoadModel("resnet50-int8", "500x375 JPEG, random weights, int8", _make_int8, images.photos_500),
         LoadModel(
             "mobilenet",
             "12-megapixel JPEG, reduced decode",
             _make_mobilenet,
             images.large_photos,
-            peers=("naive",),
+            peers=("naive", "naive-tuned", "mosec", "mosec-tuned"),
             needs=("CONVSERVE_DATA_DIR", "CONVSERVE_WEIGHTS_DIR"),
         ),
     )

@@ -175,9 +175,9 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
     return {**kept, **variables}
 
 
-def our_command(repository: Path, model: str) -> Callable[[int], list[str]]:
-    """`convserve serve` with one model, otherwise as it comes."""
-    base = [sys.executable, "-m", "app", "serve", "--repository", str(repository), "--load", model]
+def our_command(repository: Path) -> Callable[[int], list[str]]:
+    """`convserve serve` as it comes."""
+    base = [sys.executable, "-m", "app", "serve", "--repository", str(repository)]
     return lambda port: [*base, "--port", str(port)]
 
 

@@ -9,15 +9,17 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from app.machine import count_cores
 from artifact.card import read_card
 from bench.load.__main__ import describe_machine, parse_arguments
 from bench.load.contest import stretch
 from bench.load.images import digits, photos_500
 from bench.load.limit import find_top1, measure_ceiling, measure_latency, measure_loops
 from bench.load.models import MODELS, Published
+from bench.load.peers import PEERS
 from bench.load.peers.environment import EnvironmentFailed, make_environment
 from bench.load.peers.topk import append_topk
-from bench.load.servers import Launch, Server, StartFailed, peer_task
+from bench.load.servers import Launch, Server, StartFailed, our_command, peer_task
 from bench.load.shot import Shot
 from tests.makers.artifacts import gray_image, make_artifact, make_graph
 
@@ -34,6 +36,13 @@ def test_words_become_models_peers_and_numbers() -> None:
     )
     assert (given.models, given.peers) == (["lenet5", "resnet50"], ["naive"])
     assert (given.connections, given.rates) == ((1, 8), (50.0,))
+
+
+def test_peers_are_chosen_as_they_come_or_tuned() -> None:
+    found = {word: parse_arguments(["--peers", word]).peers for word in ("none", "default", "tuned", "all")}
+    assert found["none"] == []
+    assert sorted(found["all"]) == sorted(found["default"] + found["tuned"]) == sorted(PEERS)
+    assert [f"{name}-tuned" for name in found["default"]] == found["tuned"]
 
 
 @pytest.mark.parametrize(
@@ -141,3 +150,22 @@ def test_a_server_with_another_top1_is_refused(tmp_path: Path) -> None:
 
 def test_peers_are_told_their_task_as_json() -> None:
     assert json.loads(peer_task(port=1)["BENCH_PEER"]) == {"port": 1}
+
+
+def test_our_server_is_told_where_its_models_are_and_nothing_else(tmp_path: Path) -> None:
+    command = our_command(tmp_path)(8000)
+    assert command[1:] == ["-m", "app", "serve", "--repository", str(tmp_path), "--port", "8000"]
+
+
+def test_a_tuned_mlserver_has_batches_and_workers(tmp_path: Path) -> None:
+    def read(name: str) -> tuple[dict[str, object], dict[str, object]]:
+        prepare = PEERS[name].prepare
+        assert prepare is not None
+        prepare(tmp_path, 8000)
+        settings, model = ((tmp_path / file).read_text() for file in ("settings.json", "model-settings.json"))
+        return json.loads(settings), json.loads(model)
+
+    (plain, _), (tuned, model) = read("mlserver"), read("mlserver-tuned")
+    assert plain["http_port"] == tuned["http_port"] == 8000
+    assert "parallel_workers" not in plain
+    assert (tuned["parallel_workers"], model["max_batch_size"]) == (count_cores(), 32)

@@ -1,5 +1,9 @@
 """The servers that ours is measured against: what each is made of, how it is started, how an image is sent to it.
 
+Each comes twice. By its plain name it runs by default settings, as the first pages of its documentation have it
+(mosec's have batches and a worker a core). NAME-tuned is set up by somebody who measures: batches, a worker a core with
+one thread of ONNX Runtime, and whatever else its guides recommend.
+
 A peer's script runs in an environment of its own (bench/load/peers/environment.py) and imports nothing of convserve.
 """
 
@@ -10,6 +14,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -49,6 +54,8 @@ class Peer:
     """Whether it may be stopped (SIGSTOP) while others are measured; otherwise it is started anew each round."""
     prepare: Callable[[Path, int], None] | None = None
     """Writes into its working folder, given the port."""
+    tuned: bool = False
+    """What its script reads as TASK.tuned."""
     topk: bool = False
     """Whether it needs the graph with its best five as outputs."""
 
@@ -73,56 +80,90 @@ def _v2_request(text: str) -> dict[str, object]:
 
 
 def _write_mlserver_settings(work: Path, port: int) -> None:
-    """A folder with one model. The wait for a batch is in seconds."""
-    settings = {"debug": False, "host": "127.0.0.1", "parallel_workers": count_cores()}
+    """A folder with one model."""
     ports = dict(zip(("http_port", "grpc_port", "metrics_port"), (port, free_port(), free_port()), strict=True))
-    (work / "settings.json").write_text(json.dumps({**settings, **ports}))
+    (work / "settings.json").write_text(json.dumps({"debug": False, "host": "127.0.0.1", **ports}))
     model = {"name": "classifier", "implementation": "serve_mlserver.Classifier"}
-    (work / "model-settings.json").write_text(json.dumps({**model, "max_batch_size": 32, "max_batch_time": 0.005}))
+    (work / "model-settings.json").write_text(json.dumps(model))
 
 
+def _tune_mlserver(work: Path, port: int) -> None:
+    """The wait for a batch is in seconds."""
+    _write_mlserver_settings(work, port)
+    changes = {
+        "settings.json": {"parallel_workers": count_cores()},
+        "model-settings.json": {"max_batch_size": 32, "max_batch_time": 0.005},
+    }
+    for name, change in changes.items():
+        (work / name).write_text(json.dumps({**json.loads((work / name).read_text()), **change}))
+
+
+NAIVE = ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "python-multipart==0.0.34", *IMAGES)
+LITSERVE = ("litserve==0.2.19", *IMAGES)
+BENTOML = ("bentoml==1.4.40", *IMAGES)
+RAY = ("ray[serve]==2.60.0", *IMAGES)
+# Its workers can't start under later versions of uvloop.
+MLSERVER = ("mlserver==1.7.1", "uvloop==0.21.0", *IMAGES)
 MOSEC = ("mosec==0.9.8", "opencv-python-headless==5.0.0.93", *IMAGES)
 
-PEERS: dict[str, Peer] = {
-    "naive": Peer(
-        ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "python-multipart==0.0.34", *IMAGES),
-        ("{python}", "{scripts}/serve_naive.py"),
-        "/predict",
-        form="multipart",
-    ),
-    "mosec": Peer(MOSEC, ("{python}", "{scripts}/serve_mosec.py"), "/inference", environment="mosec"),
-    "mosec-tuned": Peer(
-        MOSEC, ("{python}", "{scripts}/serve_mosec_tuned.py"), "/inference", environment="mosec", topk=True
-    ),
-    "litserve": Peer(
-        ("litserve==0.2.19", *IMAGES), ("{python}", "{scripts}/serve_litserve.py"), "/predict", form="base64"
-    ),
-    "bentoml": Peer(
-        ("bentoml==1.4.40", *IMAGES),
-        ("{bin}/bentoml", "serve", "serve_bentoml:Classifier", "--host=127.0.0.1", "--port={port}"),
-        "/predict",
-        form="multipart",
-    ),
-    "ray-serve": Peer(
-        ("ray[serve]==2.60.0", *IMAGES),
+
+def _naive(**changes: Any) -> Peer:
+    return Peer(
+        NAIVE, ("{python}", "{scripts}/serve_naive.py"), "/predict", form="multipart", environment="naive", **changes
+    )
+
+
+def _mosec(script: str, **changes: Any) -> Peer:
+    return Peer(MOSEC, ("{python}", "{scripts}/" + script), "/inference", environment="mosec", **changes)
+
+
+def _litserve(**changes: Any) -> Peer:
+    command = ("{python}", "{scripts}/serve_litserve.py")
+    return Peer(LITSERVE, command, "/predict", form="base64", environment="litserve", **changes)
+
+
+def _bentoml(service: str, **changes: Any) -> Peer:
+    command = ("{bin}/bentoml", "serve", f"serve_bentoml:{service}", "--host=127.0.0.1", "--port={port}")
+    return Peer(BENTOML, command, "/predict", form="multipart", environment="bentoml", **changes)
+
+
+def _mlserver(prepare: Callable[[Path, int], None], **changes: Any) -> Peer:
+    command, path = ("{bin}/mlserver", "start", "{work}"), "/v2/models/classifier/infer"
+    return Peer(MLSERVER, command, path, form="v2", environment="mlserver", prepare=prepare, **changes)
+
+
+def _ray(variables: dict[str, str], **changes: Any) -> Peer:
+    return Peer(
+        RAY,
         ("{python}", "{scripts}/serve_ray.py"),
         "/predict",
-        # What its documentation recommends for throughput: HAProxy in front, requests straight to the replicas.
-        variables={
+        environment="ray-serve",
+        variables={"RAY_USAGE_STATS_ENABLED": "0", **variables},
+        # Its parts would take a frozen cluster for a lost one.
+        freezes=False,
+        **changes,
+    )
+
+
+PEERS: dict[str, Peer] = {
+    "naive": _naive(),
+    "naive-tuned": _naive(tuned=True),
+    "mosec": _mosec("serve_mosec.py"),
+    "mosec-tuned": _mosec("serve_mosec_tuned.py", tuned=True, topk=True),
+    "litserve": _litserve(),
+    "litserve-tuned": _litserve(tuned=True),
+    "bentoml": _bentoml("Classifier"),
+    "bentoml-tuned": _bentoml("TunedClassifier", tuned=True),
+    "mlserver": _mlserver(_write_mlserver_settings),
+    "mlserver-tuned": _mlserver(_tune_mlserver, tuned=True),
+    "ray-serve": _ray({}),
+    # What its documentation recommends for throughput: HAProxy in front, requests straight to the replicas.
+    "ray-serve-tuned": _ray(
+        {
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-            "RAY_USAGE_STATS_ENABLED": "0",
         },
-        # Its parts would take a frozen cluster for a lost one.
-        freezes=False,
-    ),
-    "mlserver": Peer(
-        # Its workers can't start under later versions of uvloop.
-        ("mlserver==1.7.1", "uvloop==0.21.0", *IMAGES),
-        ("{bin}/mlserver", "start", "{work}"),
-        "/v2/models/classifier/infer",
-        form="v2",
-        prepare=_write_mlserver_settings,
+        tuned=True,
     ),
 }

@@ -30,8 +30,11 @@ class Task:
     channels: int
     fit: str
     crop_fraction: float
+    reduced: bool
+    """Whether large JPEGs may be decoded at 1/2, 1/4 or 1/8 of their size."""
     port: int
     cores: int
+    tuned: bool
 
     @property
     def labels(self) -> list[str]:
@@ -41,14 +44,14 @@ class Task:
 TASK = Task(**json.loads(os.environ["BENCH_PEER"]))
 
 
-def open_session(threads: int | None = None) -> onnxruntime.InferenceSession:
-    """ONNX Runtime with its defaults, a thread a core; a peer with a worker a core says `threads`=1.
+def open_session() -> onnxruntime.InferenceSession:
+    """ONNX Runtime with its defaults, a thread a core; tuned, where there is a worker a core, with one thread.
 
     With both, resnet50 took LitServe, BentoML and MLServer 1.4 to 2.9 times the CPU time a request.
     """
     options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    if TASK.tuned:
+        options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(TASK.model, options, providers=["CPUExecutionProvider"])
 
 

@@ -9,7 +9,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 
 class Classifier(MLModel):
     async def load(self) -> bool:
-        self.session = open_session(threads=1)  # a worker a core: more would crowd each other
+        self.session = open_session()
         self.labels = TASK.labels
         return True
 

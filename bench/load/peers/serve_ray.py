@@ -1,4 +1,6 @@
-"""Ray Serve as its guide to dynamic batching shows it: a replica a core, batches gathered by serve.batch."""
+"""Ray Serve as its first page shows it; tuned as its guide to dynamic batching does: a replica a core, batches gathered
+by serve.batch.
+"""
 
 import ray
 from classifier import TASK, best_five, decode, open_session
@@ -6,10 +8,21 @@ from ray import serve
 from starlette.requests import Request
 
 
-@serve.deployment(num_replicas=TASK.cores, max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
+@serve.deployment
 class Classifier:
     def __init__(self):
-        self.session = open_session(threads=1)
+        self.session = open_session()
+        self.labels = TASK.labels
+
+    async def __call__(self, request: Request):
+        rows = self.session.run(["probabilities"], {"image": decode(await request.body())[None]})[0]
+        return best_five(rows[0], self.labels)
+
+
+@serve.deployment(num_replicas=TASK.cores, max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
+class TunedClassifier:
+    def __init__(self):
+        self.session = open_session()
         self.labels = TASK.labels
 
     @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.01)
@@ -26,4 +39,5 @@ class Classifier:
 if __name__ == "__main__":
     ray.init(num_cpus=TASK.cores, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": TASK.port})
-    serve.run(Classifier.bind(), route_prefix="/predict", blocking=True)
+    application = TunedClassifier.bind() if TASK.tuned else Classifier.bind()
+    serve.run(application, route_prefix="/predict", blocking=True)

@@ -13,7 +13,7 @@ RESNET50 = {1: 0.098, 2: 0.196, 4: 0.392}
 def measured(
     seconds: dict[int, float], *, on_gpu: bool = False, devices: int = 1, threads: int = 2, largest: int = 32
 ) -> Measured:
-    return Measured(on_gpu, devices, threads, largest, seconds)
+    return Measured(on_gpu, devices, threads, largest, seconds, handing_over_s=1e-4)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 64])

@@ -66,6 +66,11 @@ def test_a_core_that_was_lent_to_others_is_not_measured(tmp_path: Path, monkeypa
     assert max(session.warm_up().values()) < 0.05
 
 
+def test_however_slow_a_cpu_is_two_batch_sizes_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.inference.session._CPU_WARM_UP_S", 0.0)
+    assert list(open_session(make_artifact(tmp_path)).warm_up()) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("graph", "complaint"),
     [
