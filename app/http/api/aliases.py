@@ -17,7 +17,7 @@ from app.http.bodies.order import read_order
 from app.http.openapi import MANAGEMENT, describe_errors
 from app.http.services import ServicesDep
 
-router = APIRouter(prefix="/aliases", tags=["models"])
+router = APIRouter(prefix="/aliases")
 
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Of an alias.")]
 _SHAPE = 'send {"to": "MODEL/VERSION"}, or weights, {"to": {"MODEL/3": 90, "MODEL/4": 10}, "sticky": "X-User"}'
@@ -59,13 +59,13 @@ _BODY = {
 _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check_admin_key)]}
 
 
-@router.get("")
+@router.get("", tags=["models"])
 async def list_aliases(services: ServicesDep) -> dict[str, Any]:
     """Every alias, what it means, and who says so."""
     return {"aliases": [_describe(services.catalog, *alias) for alias in services.catalog.aliases.items()]}
 
 
-@router.get("/{name}", responses=describe_errors(404, 422))
+@router.get("/{name}", tags=["models"], responses=describe_errors(404, 422))
 async def show_alias(name: Name, services: ServicesDep) -> dict[str, Any]:
     """What an alias means, and who says so: the settings, or a request."""
     services.catalog.traffic.check_known(name)

@@ -30,19 +30,20 @@ def list_examples(client: TestClient) -> Iterator[tuple[str, str, Any]]:
 
 @pytest.mark.parametrize("make", [make_artifact, make_pooled_artifact], ids=["gray", "color"])
 def test_every_example_of_a_request_answers_200(
-    make: Callable[[Path, str], Path], tmp_path: Path, open_client: Callable[..., TestClient]
+    make: Callable[..., Path], tmp_path: Path, open_client: Callable[..., TestClient]
 ) -> None:
-    make(tmp_path, "lenet5")
-    client = open_client(repository=tmp_path)
+    for version in (1, 3, 4):
+        make(tmp_path, "lenet5", version=version)
+    client = open_client(repository=tmp_path, versions="all", admin_keys=[hash_key("a")])
     examples = list(list_examples(client))
     assert {path for path, _, _ in examples} >= {
         *("/predict", "/predict/{model}", "/explain/{model}", "/v1/models/{model}:predict"),
-        "/v2/models/{model}/infer",
+        *("/v2/models/{model}/infer", "/aliases/{name}"),
     }
     for path, kind, (method, example) in examples:
         assert kind == "application/json"
-        address = path.replace("{model}", "lenet5").replace("{version}", "1")
-        answer = client.request(method, address, json=example)
+        address = path.replace("{model}", "lenet5").replace("{version}", "1").replace("{name}", "best")
+        answer = client.request(method, address, json=example, headers={"Authorization": "Bearer a"})
         assert answer.status_code == 200, (address, answer.text)
 
 

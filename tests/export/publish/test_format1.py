@@ -63,6 +63,6 @@ def test_a_training_is_read_and_one_of_a_newer_convserve_is_refused(tmp_path: Pa
     assert run.training is not None
     assert run.evaluation is not None
     there = json.loads((FIXTURE / "run" / RUN_FILE).read_text())
-    (tmp_path / RUN_FILE).write_text(json.dumps({**there, "format": 3, "future": 1}))
-    with pytest.raises(DataError, match=r"run\.json has format 3, .* a newer convserve: update"):
+    (tmp_path / RUN_FILE).write_text(json.dumps({**there, "format": 4, "future": 1}))
+    with pytest.raises(DataError, match=r"run\.json has format 4, .* a newer convserve: update"):
         read_run(tmp_path)
