@@ -8,7 +8,6 @@ A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -219,7 +218,6 @@ class Batcher(Generic[Row, Out]):
         self._running += len(batch)
         if self.inline:
             self._finish(batch, run_isolated(self._lanes.runners[0], rows))
-            os.sched_yield()  # a process that waits for this core, such as another worker, goes on sooner
             return
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:

@@ -389,19 +389,6 @@ def test_inline_a_row_that_no_other_can_join_runs_at_once() -> None:
     asyncio.run(scene())
 
 
-def test_inline_the_core_is_offered_to_others_once_a_batch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene() -> None:
-        happened: list[str] = []
-        monkeypatch.setattr("os.sched_yield", lambda: happened.append("offered"))
-        batcher = make_batcher(GatedRunner(), inline=True, max_batch_size=2)
-        for row in range(3):
-            batcher.reserve(1, FOREVER).submit(row, lambda _: happened.append("told"))
-        await batcher.close()
-        assert happened == ["told", "told", "offered", "told", "offered"]
-
-    asyncio.run(scene())
-
-
 @pytest.mark.parametrize("inline", [True, False])
 def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
     async def scene() -> None:
