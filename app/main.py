@@ -83,10 +83,13 @@ def create_app(
     if settings.root_path:  # outermost, so that whatever looks at a path sees the whole one
         app.add_middleware(RootPath, root=settings.root_path)
     add_handlers(app)
-    app.include_router(predict.router)
+    # Before all others, and without the routers that hold them: FastAPI looks through an included router, twice, at
+    # every request that comes to it.
+    for direct in (predict.router, v1.predictions, v2_infer.router):
+        app.router.routes.extend(direct.routes)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
     app.include_router(version_files.router, responses=describe_errors(404, 422, 503))
-    for module in (models, aliases, v2_statistics, v2_infer, v2, v2_repository, v1, health, metrics, docs, pages):
+    for module in (models, aliases, v2_statistics, v2, v2_repository, v1, health, metrics, docs, pages):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
     app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]

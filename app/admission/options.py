@@ -44,16 +44,21 @@ class Options(BaseModel):
         """As an address spells them."""
         return frozenset(field.alias or name for name, field in cls.model_fields.items())
 
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Self:
+        """The options that are given by name. Raises InvalidParameter for a wrong one."""
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise InvalidParameter(explain_invalid(error.errors()[0])) from error
+
     def with_body(self, given: Mapping[str, Any]) -> Self:
         """These options, and those that the body gives by name. Raises InvalidParameter for a wrong one, and for one
         that the address says otherwise.
         """
         if not given:
             return self
-        try:
-            said = type(self).model_validate(given)
-        except ValidationError as error:
-            raise InvalidParameter(explain_invalid(error.errors()[0])) from error
+        said = self.read(given)
         for name in said.model_fields_set & self.model_fields_set:
             if (here := getattr(said, name)) != (there := getattr(self, name)):
                 raise InvalidParameter(f"{name} is {there} in the address and {here} in the body: say it once")

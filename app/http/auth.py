@@ -1,19 +1,26 @@
-"""Who may ask for what: dependencies that hand the Authorization header to app.admission.keys before a body is read."""
+"""Who may ask for what: hands the Authorization header to app.admission.keys before a body is read."""
 
 from __future__ import annotations
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from app.http.services import ServicesDep
+from app.http.services import Services, ServicesDep, services_of
 
 # Said in /openapi.json; what it reads isn't used.
 _BEARER = Depends(HTTPBearer(auto_error=False, description="A key of api_keys, or of admin_keys for management."))
 
 
-async def check_predict_key(request: Request, services: ServicesDep, _: object = _BEARER) -> None:
-    """Raises as Keys.check_predict does."""
+def let_in(request: Request) -> Services:
+    """The services, for a direct route, where the request may predict. Raises as Keys.check_predict does."""
+    services = services_of(request)
     services.keys.check_predict(request.headers.get("authorization", ""))
+    return services
+
+
+async def check_predict_key(request: Request, _: object = _BEARER) -> None:
+    """The same as a dependency, for every other route."""
+    let_in(request)
 
 
 async def check_admin_key(request: Request, services: ServicesDep, _: object = _BEARER) -> None:

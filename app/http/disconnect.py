@@ -12,25 +12,52 @@ from starlette.requests import ClientDisconnect, Request
 
 T = TypeVar("T")
 
+# Whether a client went away is first asked after so long: most answers are there sooner, and asking takes a task.
+_PATIENCE_S = 0.01
+
 
 async def run_while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, after the body was read.
 
     Raises ClientDisconnect where the client went away first.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_wait_for_disconnect(request))
+    watch = _Watch(request)
     try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        watch.take_back()
+        raise
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        watch.end()
 
 
-async def _wait_for_disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels the task that makes it once the client of its request has gone."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        task = asyncio.current_task()
+        assert task is not None
+        self._task: asyncio.Task[Any] = task
+        self._watching: asyncio.Task[None] | None = None
+        self._has_gone = False
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._begin)
+
+    def take_back(self) -> None:
+        """The task was canceled. Raises ClientDisconnect where that was for its client, as asyncio.timeout does."""
+        if self._has_gone and not self._task.uncancel():
+            raise ClientDisconnect
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _begin(self) -> None:
+        self._watching = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._has_gone = True
+        self._task.cancel()

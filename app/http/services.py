@@ -27,8 +27,13 @@ class Services:
     keys: Keys
 
 
-async def _services(request: Request) -> Services:  # async: FastAPI sends plain functions through a thread
+def services_of(request: Request) -> Services:
+    """Those of the app that the request came to."""
     return cast(Services, request.app.state.services)
+
+
+async def _services(request: Request) -> Services:  # async: FastAPI sends plain functions through a thread
+    return services_of(request)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

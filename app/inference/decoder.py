@@ -14,14 +14,16 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from artifact.card import ImagePolicy
-from artifact.errors import ImageTooLarge, UndecodableImage
-from artifact.images.decode import decode_image, decode_small
+from artifact.errors import ConvserveError, ImageTooLarge, UndecodableImage
+from artifact.images.decode import decode_image, decode_small, is_small
 from artifact.images.frame import Pixels
 from artifact.images.limits import Limits
 
 Encoded = bytes | str
 """The bytes of an image file, or their base64 text (a data: URL too)."""
 
+# Up to here JSON is parsed, and base64 undone, about as soon as a thread has woken up.
+_SMALL_TEXT = 16_384
 # Files up to here are decoded within a few milliseconds, as a rule.
 _QUICK_BYTES = 262_144
 
@@ -42,7 +44,7 @@ class Decoder:
         otherwise: of a file that is no trouble, one of `idle_threads`, where there are any. The future raises what
         `decode_image` raises.
         """
-        if isinstance(image, bytes) and (pixels := decode_small(image, policy, self.limits)) is not None:
+        if (pixels := self._decode_small(image, policy)) is not None:
             return pixels
         threads = self._threads if idle_threads is None or len(image) > _QUICK_BYTES else idle_threads
         # In this context, so that what is logged there names the request.
@@ -51,13 +53,28 @@ class Decoder:
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
         return decode_image(to_bytes(image, self.limits), policy, self.limits)
 
+    def _decode_small(self, image: Encoded, policy: ImagePolicy) -> Pixels | None:
+        """What `decode_small` gives, of short texts too; None for one that isn't base64."""
+        if isinstance(image, str):
+            if len(image) > _SMALL_TEXT or not is_small(policy):
+                return None
+            try:
+                image = to_bytes(image, self.limits)
+            except ConvserveError:
+                return None
+        return decode_small(image, policy, self.limits)
+
     def share(self, threads: int) -> None:
         """Use so many threads from now on; what was begun ends in those before."""
         before, self._threads = self._threads, ThreadPoolExecutor(threads, thread_name_prefix="decode")
         before.shutdown(wait=False)
 
+    async def parse(self, body: bytes, parse: Callable[[bytes], T]) -> T:
+        """`parse(body)`: at once for a short body, otherwise in a thread."""
+        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body))
+
     async def call(self, function: Callable[[], T]) -> T:
-        """Run other work on request bodies (parsing large JSON) in these threads."""
+        """Run other work in these threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, function)
 
     def close(self) -> None:

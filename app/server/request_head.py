@@ -11,11 +11,9 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 from weakref import ReferenceType, ref
 
-from pydantic import ValidationError
-
 from app.admission.keys import Keys
 from app.admission.options import PredictOptions, Terms
-from app.errors import Unauthorized
+from app.errors import InvalidParameter, Unauthorized
 from app.http.bodies.content_type import FORM, OCTETS, holds_image, read_kind
 from app.inference.model import LoadedModel
 from app.settings import Settings
@@ -158,7 +156,7 @@ def _read_target(url: bytes, root: str) -> Target | None:
     if (match := _PATH.fullmatch(path)) is None or len(pairs) != len(dict(pairs)):
         return None
     try:
-        options = PredictOptions.model_validate(dict(pairs))
-    except ValidationError:
+        options = PredictOptions.read(dict(pairs))
+    except InvalidParameter:
         return None
     return Target(root + path, match[1], options, options.version)

@@ -76,11 +76,16 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
     return fit_image(_decode(contents, limits, policy), policy)[0]
 
 
+def is_small(policy: ImagePolicy) -> bool:
+    """Whether a network's input is so small that `decode_small` may give it."""
+    return policy.width * policy.height <= SMALL_PIXELS
+
+
 def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
     """What `decode_image` gives, where that takes so little (tens of microseconds) that handing it to a thread would
     take longer; None for any other image, a damaged one included.
     """
-    if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or policy.width * policy.height > SMALL_PIXELS:
+    if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or not is_small(policy):
         return None
     try:
         contents = read_contents(data, limits)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_BODY = b'{"predictions":[{"classes":[{"label":"constant","index":0,"probability":1.0}]}]}'
+BODY = b'{"predictions":[{"classes":[{"label":"constant","index":0,"probability":1.0}]}]}'
 LABEL = "constant"
 
 
@@ -16,6 +16,6 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         return
     while (await receive()).get("more_body"):
         pass
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_BODY)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": _BODY})
+    await send({"type": "http.response.body", "body": BODY})

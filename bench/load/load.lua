@@ -1,5 +1,5 @@
 -- One image posted again and again; every answer is read: status 200, and the bytes that only the right top-1 gives.
--- wrk ... -s bench/load/load.lua URL -- BODY_FILE CONTENT_TYPE EXPECTED SETTLE_S
+-- wrk ... -s bench/load/load.lua URL -- BODY_FILE CONTENT_TYPE EXPECTED SETTLE_S [HEADER VALUE]...
 -- done() writes one line, "wrk-result " and JSON: see bench/load/wrk.py.
 
 local ffi = require("ffi")
@@ -28,6 +28,9 @@ function init(arguments)
   file:close()
   expected = arguments[3]
   settle = tonumber(arguments[4])
+  for place = 5, #arguments, 2 do
+    wrk.headers[arguments[place]] = arguments[place + 1]
+  end
   settled = now() + settle
   posted = wrk.format()
   -- Answers before `settled` fill the pipeline. The rate is the slope of the line through all right ones behind it, by

@@ -18,6 +18,8 @@ class Shot:
     body_file: Path
     content_type: str
     expected: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further ones, by name."""
 
 
 def as_multipart(image: bytes, content_type: str) -> tuple[bytes, str]:

@@ -76,6 +76,7 @@ def command(shot: Shot, port: int, connections: int, seconds: int, settle: float
         shot.content_type,
         shot.expected,
         f"{settle:.3f}",
+        *(word for header in shot.headers for word in header),
     ]
 
 

@@ -33,6 +33,8 @@ def test_an_output_without_a_result_is_an_error_that_shows_it() -> None:
 def test_the_script_gets_body_type_expected_text_and_settling_time() -> None:
     words = command(Shot("/predict/tiny", Path("digit.png"), "image/png", '["3"'), 8000, 8, 2, 0.5)
     assert words[words.index("--") + 1 :] == ["digit.png", "image/png", '["3"', "0.500"]
+    more = Shot("/predict/tiny", Path("digit.png"), "image/png", headers=(("X-A", "1"), ("X-B", "2 3")))
+    assert command(more, 8000, 8, 2, 0.5)[-5:] == ["0.500", "X-A", "1", "X-B", "2 3"]
     assert {"--connections=8", "--duration=2s", "http://127.0.0.1:8000/predict/tiny"} <= set(words)
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.admission.options import PredictOptions
 from app.http.api.predict_json import write_answer
-from app.http.auth import check_predict_key
+from app.http.auth import let_in
 from app.http.bodies.images import read_images
+from app.http.direct_route import MODEL, DirectRoute, describe_options, takes
 from app.http.disconnect import run_while_connected
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors, list_of_images
 from app.http.schemas import PredictAnswer
 from app.http.server_timing import longest_timing, name_stages
-from app.http.services import Services, ServicesDep, exchange_of
+from app.http.services import exchange_of
 from artifact.errors import ConvserveError
 
-router = APIRouter(tags=["predict"], dependencies=[Depends(check_predict_key)])
+router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
 IMAGES = {
     "required": True,
@@ -43,40 +42,34 @@ IMAGES = {
     },
 }
 ERRORS = describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
+_OPTIONS = describe_options(PredictOptions)
 
 
 @router.post(
     "/predict/{model}",
     response_model=PredictAnswer,
-    response_model_exclude_unset=True,
     responses=ERRORS,
-    openapi_extra={"requestBody": IMAGES},
+    openapi_extra=takes(IMAGES, MODEL, *_OPTIONS),
 )
-async def predict_with_model(
-    model: Annotated[str, Path(description="A name that /models lists.")],
-    options: Annotated[PredictOptions, Query()],
-    request: Request,
-    services: ServicesDep,
-) -> Response:
+async def predict_with_model(request: Request) -> Response:
     """Classify one image or several."""
-    return await _answer(model, options, request, services)
+    return await _answer(request.path_params["model"], request)
 
 
 @router.post(
     "/predict",
     response_model=PredictAnswer,
-    response_model_exclude_unset=True,
     responses=ERRORS,
-    openapi_extra={"requestBody": IMAGES},
+    openapi_extra=takes(IMAGES, *_OPTIONS),
 )
-async def predict_with_default_model(
-    options: Annotated[PredictOptions, Query()], request: Request, services: ServicesDep
-) -> Response:
+async def predict_with_default_model(request: Request) -> Response:
     """Classify with the model that the setting default_model names, or the only one there is."""
-    return await _answer(None, options, request, services)
+    return await _answer(None, request)
 
 
-async def _answer(name: str | None, options: PredictOptions, request: Request, services: Services) -> Response:
+async def _answer(name: str | None, request: Request) -> Response:
+    services = let_in(request)
+    options = PredictOptions.read(dict(request.query_params))
     ticket = services.admission.admit(exchange_of(request), name, options)
     given = await read_images(request, services.settings, services.decoder, options.names())
     ticket.ask(options.with_body(given.options))

@@ -51,7 +51,7 @@ async def read_images(request: Request, settings: Settings, decoder: Decoder, op
         return _check_any(given, "the form holds no file: curl -F file=@image.jpg sends one")
     if kind == "application/json":
         body = await read_body(request, request_limit(settings))
-        given = await decoder.call(lambda: parse_json_images(body, settings.max_images, options))
+        given = await decoder.parse(body, lambda body: parse_json_images(body, settings.max_images, options))
         return _check_any(given, f"the list of images is empty: {_SHAPE}")
     raise _unsupported(kind)
 

@@ -9,25 +9,27 @@ from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from app.admission.options import PredictOptions
 from app.admission.tensors import read_pixels
 from app.catalog.loading import Version
 from app.errors import BadJson, too_many_images
-from app.http.auth import check_predict_key
+from app.http.auth import let_in
 from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
+from app.http.direct_route import MODEL, VERSION, DirectRoute, read_version, takes
 from app.http.disconnect import run_while_connected
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors, example, list_of_images
 from app.http.server_timing import longest_timing, name_stages
-from app.http.services import Services, ServicesDep, exchange_of
+from app.http.services import ServicesDep, exchange_of
 from app.inference.decoder import Encoded
 from artifact.card import ModelCard
 from artifact.errors import ConvserveError, EmptyBody
 from artifact.images.frame import Pixels
 
+predictions = APIRouter(prefix="/v1/models", tags=["v1"], route_class=DirectRoute)
+"""To be asked before `router`: {model} there would match these addresses too, and name GET as the only method."""
 router = APIRouter(prefix="/v1/models", tags=["v1"])
 
 _SHAPE = 'send {"instances": [{"b64": "<base64>"}, ...]}, or pixels as nested whole numbers from 0 to 255'
@@ -88,31 +90,21 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-# Before the routes below: {model} there would match these addresses too, and name GET as the only method.
-@router.post(
-    "/{model}:predict",
-    response_class=Response,
-    responses=_ANSWER,
-    openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_predict_key)],
-)
-async def predict_v1(model: str, request: Request, services: ServicesDep) -> Response:
+@predictions.post("/{model}:predict", response_class=Response, responses=_ANSWER, openapi_extra=takes(_BODY, MODEL))
+async def predict_v1(request: Request) -> Response:
     """Classify with the newest version."""
-    return await _answer(model, None, request, services)
+    return await _answer(request)
 
 
-@router.post(
+@predictions.post(
     "/{model}/versions/{version}:predict",
     response_class=Response,
     responses=_ANSWER,
-    openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_predict_key)],
+    openapi_extra=takes(_BODY, MODEL, VERSION),
 )
-async def predict_v1_with_version(
-    model: str, version: Annotated[int, Path(ge=1)], request: Request, services: ServicesDep
-) -> Response:
+async def predict_v1_with_version(request: Request) -> Response:
     """Classify with one version."""
-    return await _answer(model, version, request, services)
+    return await _answer(request)
 
 
 @router.get("/{model}", responses=describe_errors(404))
@@ -136,11 +128,12 @@ async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], s
     return {"model_version_status": [_describe(known) for known in found]}
 
 
-async def _answer(name: str, version: int | None, request: Request, services: Services) -> Response:
-    ticket = services.admission.admit(exchange_of(request), name, PredictOptions(version=version))
+async def _answer(request: Request) -> Response:
+    services = let_in(request)
+    ticket = services.admission.admit(exchange_of(request), request.path_params["model"], read_version(request))
     body = await read_body(request, request_limit(services.settings))
     most, card = services.settings.max_images, ticket.model.card
-    images = await services.decoder.call(lambda: _parse_instances(body, card, most))
+    images = await services.decoder.parse(body, lambda body: _parse_instances(body, card, most))
     outcomes = await run_while_connected(request, ticket.run(images))
     predictions = []
     for place, outcome in enumerate(outcomes):

@@ -5,21 +5,21 @@ extensions.
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.admission.options import PredictOptions
 from app.admission.tensors import SHAPE, InferRequest, WantedOutput, check_length, encode_bytes, floats, read_request
 from app.errors import BadTensor, too_many_images
-from app.http.auth import check_predict_key
+from app.http.auth import let_in
 from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
+from app.http.direct_route import MODEL, VERSION, DirectRoute, read_version, takes
 from app.http.disconnect import run_while_connected
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors, example
 from app.http.server_timing import longest_timing, name_stages
-from app.http.services import Services, ServicesDep, exchange_of
+from app.http.services import exchange_of
 from app.inference.attempt import Prediction
 from app.inference.labels import top_classes
 from app.inference.model import LoadedModel
@@ -29,7 +29,7 @@ from artifact.errors import ConvserveError
 # JSON of this form has a few marks besides those of its tensors.
 _SPARE_MARKS = 1024
 
-router = APIRouter(prefix="/v2/models", tags=["v2"], dependencies=[Depends(check_predict_key)])
+router = APIRouter(prefix="/v2/models", tags=["v2"], route_class=DirectRoute)
 
 _TENSOR = {
     "type": "object",
@@ -92,42 +92,41 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
     },
     **describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
 }
-_HeaderLength = Annotated[
-    str | None,
-    Header(alias="Inference-Header-Content-Length", description="Bytes of the JSON part, where binary data follows."),
-]
+_HEADER_LENGTH: dict[str, Any] = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "required": False,
+    "schema": {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "Inference-Header-Content-Length"},
+    "description": "Bytes of the JSON part, where binary data follows.",
+}
 
 
-@router.post("/{model}/infer", response_class=Response, responses=_ANSWER, openapi_extra={"requestBody": _BODY})
-async def infer(model: str, request: Request, services: ServicesDep, header_length: _HeaderLength = None) -> Response:
+@router.post(
+    "/{model}/infer", response_class=Response, responses=_ANSWER, openapi_extra=takes(_BODY, MODEL, _HEADER_LENGTH)
+)
+async def infer(request: Request) -> Response:
     """Classify tensors or encoded images with the newest version."""
-    return await _answer(model, None, header_length, request, services)
+    return await _answer(request)
 
 
 @router.post(
     "/{model}/versions/{version}/infer",
     response_class=Response,
     responses=_ANSWER,
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra=takes(_BODY, MODEL, VERSION, _HEADER_LENGTH),
 )
-async def infer_with_version(
-    model: str,
-    version: Annotated[int, Path(ge=1)],
-    request: Request,
-    services: ServicesDep,
-    header_length: _HeaderLength = None,
-) -> Response:
+async def infer_with_version(request: Request) -> Response:
     """Classify tensors or encoded images with one version."""
-    return await _answer(model, version, header_length, request, services)
+    return await _answer(request)
 
 
-async def _answer(
-    name: str, version: int | None, header_length: str | None, request: Request, services: Services
-) -> Response:
-    ticket = services.admission.admit(exchange_of(request), name, PredictOptions(version=version))
+async def _answer(request: Request) -> Response:
+    services = let_in(request)
+    ticket = services.admission.admit(exchange_of(request), request.path_params["model"], read_version(request))
+    header_length = request.headers.get("inference-header-content-length")
     body = await read_body(request, request_limit(services.settings))
     most, card = services.settings.max_images, ticket.model.card
-    asked = await services.decoder.call(lambda: _parse(body, header_length, card, most))
+    asked = await services.decoder.parse(body, lambda body: _parse(body, header_length, card, most))
     # Clients of other servers ask for what they like: here a request may only shorten the deadline.
     own_s = ticket.terms.timeout_s
     outcomes = await run_while_connected(request, ticket.run(asked.rows, min(asked.timeout_us / 1e6 or own_s, own_s)))

@@ -1,6 +1,7 @@
 """Decoder: in which threads images are decoded."""
 
 import asyncio
+import base64
 import io
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from artifact.card import ImagePolicy
 from artifact.errors import UndecodableImage
 from artifact.images.decode import decode_image
 from artifact.images.limits import Limits
+from tests.makers.artifacts import gray_image
 
 POLICY = ImagePolicy(height=224, width=224, channels=3, fit="crop", resize="antialias")
 
@@ -81,3 +83,46 @@ def test_a_decoder_that_gets_neighbors_goes_on_with_its_part_of_the_threads() ->
 
     for pixels in asyncio.run(scene()):
         np.testing.assert_array_equal(pixels, decode_image(image, POLICY, Limits()))
+
+
+def test_short_texts_of_small_images_are_decoded_at_once_and_long_ones_in_a_thread() -> None:
+    policy = ImagePolicy(height=8, width=8, channels=1)
+    small = gray_image(90)
+
+    async def scene() -> None:
+        decoder = Decoder(1, Limits())
+        text = base64.b64encode(small).decode()
+        for short in (text, f"data:image/png;base64,{text}"):
+            assert np.array_equal(decoder.start(short, policy), decode_image(small, policy))
+        decoding = decoder.start(text + "\n" * 20_000, policy)
+        assert isinstance(decoding, asyncio.Future)
+        assert np.array_equal(await decoding, decode_image(small, policy))
+        decoder.close()
+
+    asyncio.run(scene())
+
+
+def test_a_short_text_that_is_no_base64_is_refused_like_a_long_one() -> None:
+    async def scene() -> None:
+        decoder = Decoder(1, Limits())
+        for text in ("what?", "what?" * 10_000):
+            decoding = decoder.start(text, POLICY)
+            assert isinstance(decoding, asyncio.Future)
+            with pytest.raises(UndecodableImage, match="is not base64"):
+                await decoding
+        decoder.close()
+
+    asyncio.run(scene())
+
+
+def test_long_bodies_are_parsed_in_a_thread_and_short_ones_at_once() -> None:
+    async def scene() -> None:
+        decoder = Decoder(1, Limits())
+        names = [
+            await decoder.parse(body, lambda _: threading.current_thread().name) for body in (b"[]", b" " * 20_000)
+        ]
+        assert names[0] == threading.current_thread().name
+        assert names[1].startswith("decode")
+        decoder.close()
+
+    asyncio.run(scene())
