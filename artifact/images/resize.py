@@ -16,9 +16,6 @@ _PILLOW = {
     "nearest": Image.Resampling.NEAREST,
 }
 
-# Clipping between the two passes makes these depend on what else is resized: up to 15 levels between resizing a box
-# and resizing the whole. `antialias` stays within 2, and needs half the time with a box.
-_WHOLE_FIRST = ("antialias-bicubic", "antialias-lanczos")
 # A scaled image of more than so many times the network's pixels isn't made: the box alone is resized.
 _MOST_SCALED = 64
 
@@ -30,7 +27,7 @@ def resize(opened: Opened, frame: Frame, policy: ImagePolicy) -> Pixels:
     image, size = opened.image, (policy.width, policy.height)
     if frame.place is not None:
         return _resize_into_place(opened, frame, policy)
-    if policy.fit == "crop" and policy.resize in _WHOLE_FIRST and (cropped := _crop_scaled(opened, frame, policy)):
+    if policy.fit == "crop" and policy.resize in _PILLOW and (cropped := _crop_scaled(opened, frame, policy)):
         return np.asarray(cropped)
     left, top, right, bottom, fill, _ = frame
     if left < 0 or top < 0 or right > image.width or bottom > image.height:  # only `content` reaches past the edges
@@ -52,7 +49,12 @@ def _resize_into_place(opened: Opened, frame: Frame, policy: ImagePolicy) -> Pix
 
 
 def _crop_scaled(opened: Opened, frame: Frame, policy: ImagePolicy) -> Image.Image | None:
-    """The frame as libraries make it, out of the whole scaled image; None where that would be too large."""
+    """The frame as libraries make it, out of the whole scaled image; None where that would be too large, and for cards
+    of formats 1 and 2, whose proofs are of the box alone resized. Rounding between Pillow's two passes makes up to 15
+    levels of difference, and which pixel is the nearest depends on where the grid begins.
+    """
+    if policy.crop_rule == "rounded":
+        return None
     across, down = (frame.right - frame.left) / policy.width, (frame.bottom - frame.top) / policy.height
     size = round(opened.width / across), round(opened.height / down)
     if size[0] * size[1] > _MOST_SCALED * policy.width * policy.height:

@@ -63,7 +63,7 @@ def test_stretch_and_pad_are_pillows(resize: Resize, size: tuple[int, int]) -> N
 
 @pytest.mark.parametrize("rule", ["torchvision", "transformers"])
 @pytest.mark.parametrize("scaled", [64, 62, 59])
-@pytest.mark.parametrize("resize", ["antialias-bicubic", "antialias-lanczos"])
+@pytest.mark.parametrize("resize", PILLOW)
 def test_crop_is_scaling_and_then_cropping(resize: Resize, scaled: int, rule: CropRule) -> None:
     policy = ImagePolicy(
         height=56, width=56, channels=3, fit="crop", resize=resize, crop_fraction=56 / scaled, crop_rule=rule
@@ -74,7 +74,7 @@ def test_crop_is_scaling_and_then_cropping(resize: Resize, scaled: int, rule: Cr
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("resize", ["antialias-bicubic", "antialias-lanczos"])
+@pytest.mark.parametrize("resize", PILLOW)
 def test_photos_have_the_pixels_of_pillow(resize: Resize) -> None:
     policy = ImagePolicy(height=224, width=224, channels=3, resize=resize, crop_fraction=224 / 248)
     for photo in photos():
