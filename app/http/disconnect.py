@@ -49,9 +49,11 @@ class _Watch:
             raise ClientDisconnect
 
     def end(self) -> None:
+        """Nothing of it refers to itself any more: no cycle is left for the garbage collector."""
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+        del self._timer, self._task, self._watching
 
     def _begin(self) -> None:
         self._watching = asyncio.get_running_loop().create_task(self._wait())
