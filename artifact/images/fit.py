@@ -13,6 +13,8 @@ from artifact.images.frame import Frame, Opened, Pixels, Place
 from artifact.images.interpolation import METHODS
 from artifact.images.resize import resize
 
+# A scaled image of more than so many times the network's pixels isn't made: the box alone is resized.
+_MOST_SCALED = 64
 # An image whose gray levels lie closer together than this holds no ink.
 LEAST_CONTRAST = 32
 # Ink is what departs from the background by more than this share of the largest departure.
@@ -54,8 +56,17 @@ def _crop_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
     scaled_width, scaled_height = _scale_to_cover(width, height, policy)
     margins = (scaled_width - policy.width) / 2, (scaled_height - policy.height) / 2
     left, top = (int(side) if policy.crop_rule == "transformers" else round(side) for side in margins)
-    across, down = width / scaled_width, height / scaled_height
-    return Frame(left * across, top * down, (left + policy.width) * across, (top + policy.height) * down)
+    place = Place(-left, -top, scaled_width, scaled_height)
+    return _frame_of(place, width, height, policy, is_made=_is_made_whole(place, policy))
+
+
+def _is_made_whole(place: Place, policy: ImagePolicy) -> bool:
+    """Whether the whole image is scaled before the crop, as Pillow's users do. Rounding between its two passes makes up
+    to 15 levels of difference to the box alone, and which pixel is the nearest depends on where the grid begins. Cards
+    of formats 1 and 2 keep the box, which their proofs are of.
+    """
+    is_small = place.width * place.height <= _MOST_SCALED * policy.width * policy.height
+    return policy.crop_rule != "rounded" and policy.resize not in METHODS and is_small
 
 
 def _scale_to_cover(width: float, height: float, policy: ImagePolicy) -> tuple[int, int]:
@@ -78,14 +89,18 @@ def _cut(side: float) -> int:
 def _pad_frame(width: float, height: float, policy: ImagePolicy) -> Frame:
     """The whole image, its longer side scaled to the network's, in the middle of a frame of the network's shape."""
     place = _place_like_tensorflow if policy.resize in METHODS else _place_like_pillow
-    left, top, inner_width, inner_height = placed = place(width, height, policy)
-    across, down = width / inner_width, height / inner_height
+    return _frame_of(place(width, height, policy), width, height, policy, is_made=True)
+
+
+def _frame_of(place: Place, width: float, height: float, policy: ImagePolicy, *, is_made: bool) -> Frame:
+    """What the network sees of an image of which `place` says where it lies; resized into it where that `is_made`."""
+    across, down = width / place.width, height / place.height
     return Frame(
-        -left * across,
-        -top * down,
-        (policy.width - left) * across,
-        (policy.height - top) * down,
-        place=placed,
+        -place.left * across,
+        -place.top * down,
+        (policy.width - place.left) * across,
+        (policy.height - place.top) * down,
+        place=place if is_made else None,
     )
 
 

@@ -24,7 +24,9 @@ class Opened(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a whole image lies in the network's input, in its pixels; the rest is filled."""
+    """Where a whole image lies in the network's input, in its pixels: what reaches past that is cut off, and what it
+    doesn't cover is filled.
+    """
 
     left: int
     top: int
@@ -35,8 +37,8 @@ class Place(NamedTuple):
 class Frame(NamedTuple):
     """The part of an image that the network sees: a box in pixels, which may reach past the edges.
 
-    What lies there is `fill` (a gray level) where the image is resized together with it, and the policy's pad_color
-    where the image alone is resized, into `place`.
+    What lies there is `fill` (a gray level) where the box is resized, and the policy's pad_color where the whole image
+    is, into `place`.
     """
 
     left: float

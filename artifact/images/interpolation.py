@@ -15,6 +15,8 @@ from artifact.card import Resize
 from artifact.images.frame import Pixels
 
 Floats = npt.NDArray[np.float32]
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom, in pixels of the image."""
 
 # TensorFlow takes the weights of `bicubic` from a table of so many steps a pixel.
 _CUBIC_STEPS = 1024
@@ -27,10 +29,8 @@ class Taps(NamedTuple):
     weights: Floats
 
 
-def interpolate(
-    source: Pixels, box: tuple[float, float, float, float], size: tuple[int, int], method: Resize
-) -> Pixels:
-    """The `box` (left, top, right, bottom) of an image [h, w(, 3)] as uint8 [size[1], size[0](, 3)].
+def interpolate(source: Pixels, box: Box, size: tuple[int, int], method: Resize) -> Pixels:
+    """The `box` of an image [h, w(, 3)] as uint8 [size[1], size[0](, 3)].
 
     Pixels next to the box take part in its edges, as they do where the whole is resized and then cropped. Levels are
     rounded, and clipped to 0..255: beyond an edge `bicubic` itself leaves that range.
@@ -40,12 +40,12 @@ def interpolate(
     rows, columns = take(top, bottom, size[1], source.shape[0]), take(left, right, size[0], source.shape[1])
     first, last = columns.pixels.min(), columns.pixels.max() + 1
     pixels = source[:, first:last]
-    tall = sum_taps(rows, lambda places, weights: pixels[places] * _spread(weights, source.ndim - 1))
-    wide = sum_taps(columns, lambda places, weights: tall[:, places - first] * _spread(weights, source.ndim - 2))
+    tall = _sum_taps(rows, lambda places, weights: pixels[places] * _spread(weights, source.ndim - 1))
+    wide = _sum_taps(columns, lambda places, weights: tall[:, places - first] * _spread(weights, source.ndim - 2))
     return np.rint(np.clip(wide, 0, 255, out=wide), out=wide).astype(np.uint8)
 
 
-def sum_taps(taps: Taps, term: Callable[[npt.NDArray[np.intp], Floats], Floats]) -> Floats:
+def _sum_taps(taps: Taps, term: Callable[[npt.NDArray[np.intp], Floats], Floats]) -> Floats:
     """The sum of what `term` gives for each of the k pixels, in their order: the same on every machine."""
     total = term(taps.pixels[0], taps.weights[0])
     for places, weights in zip(taps.pixels[1:], taps.weights[1:], strict=True):
