@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.batching.cost import choose_batch_size, fit_cost
 
-INLINE_S = 0.004
+INLINE_S = 0.008
 """A network whose largest batch takes less runs on the event loop, which stands still for as long: a refusal, a health
 check or another model's rows wait no longer than that.
 """

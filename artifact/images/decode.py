@@ -30,7 +30,7 @@ from artifact.images.formats import find_format
 from artifact.images.frame import Opened, Pixels
 from artifact.images.limits import Limits
 from artifact.images.metadata import UPRIGHT, find_orientation, read_exif
-from artifact.images.plain import decode_jpeg, decode_plain, is_fast
+from artifact.images.plain import SMALL_PIXELS, decode_jpeg, decode_plain, is_fast
 
 # Pillow's own guard warns at one limit and raises at another; ours is checked from the header, before any decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -57,9 +57,8 @@ _TURNS = {
 
 _DEFAULTS = Limits()
 
-# Up to here an image is decoded sooner than a thread has woken up.
-SMALL_PIXELS = 64 * 64
-SMALL_BYTES = 16 * SMALL_PIXELS  # it may hold other things than pixels
+# What a small image may hold besides its pixels is read on the event loop, too; and so many scans go over them.
+SMALL_BYTES = 4 * SMALL_PIXELS
 SMALL_SCANS = 16
 
 
@@ -82,8 +81,8 @@ def is_small(policy: ImagePolicy) -> bool:
 
 
 def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
-    """What `decode_image` gives, where that takes so little (tens of microseconds) that handing it to a thread would
-    take longer; None for any other image, a damaged one included.
+    """What `decode_image` gives, where that takes so little (some hundred microseconds at most) that handing it to a
+    thread would cost more; None for any other image, a damaged one included.
     """
     if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or not is_small(policy):
         return None

@@ -20,8 +20,9 @@ from artifact.images.containers.jpeg import pad_scans
 from artifact.images.contents import Contents, damaged
 from artifact.images.frame import Pixels
 
-# libspng runs with the GIL held: a larger PNG would stop the event loop, and Pillow is nearly as fast there.
-MOST_PNG_PIXELS = 128 * 128
+# Up to here an image is decoded on the event loop, in about the time of waking a thread; and a PNG by libspng, which
+# runs with the GIL held: a larger one would stop the event loop from any thread, and Pillow is nearly as fast there.
+SMALL_PIXELS = 128 * 128
 
 _COLORS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 # All pixels are there, and some bytes behind them, which cameras pad with.
@@ -33,7 +34,7 @@ _UNUSUAL = "subsampling"
 
 def is_fast(contents: Contents) -> bool:
     """Whether `decode_plain` takes it: its pixels are what the policy wants of them."""
-    return contents.is_plain and (contents.format == "JPEG" or contents.width * contents.height <= MOST_PNG_PIXELS)
+    return contents.is_plain and (contents.format == "JPEG" or contents.width * contents.height <= SMALL_PIXELS)
 
 
 def decode_plain(contents: Contents, decode: Decode = "accurate") -> Pixels:

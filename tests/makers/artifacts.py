@@ -74,7 +74,7 @@ def make_graph(
 
 
 def make_slow_graph() -> onnx.ModelProto:
-    """The same answers after a million multiply-adds a row, many times over: a batch of 32 takes far more than 4 ms."""
+    """The same answers after a million multiply-adds a row, many times over: a batch of 32 takes far more than 8 ms."""
     model, wide = make_graph(), 1024
     graph = model.graph
     weights = {"widen": np.zeros((1, wide), np.float32), "square": np.zeros((wide, wide), np.float32)}

@@ -14,7 +14,7 @@ from PIL import Image
 from artifact.errors import ConvserveError, UndecodableImage
 from artifact.images.decode import read_contents
 from artifact.images.limits import Limits
-from artifact.images.plain import MOST_PNG_PIXELS, decode_plain, is_fast
+from artifact.images.plain import SMALL_PIXELS, decode_plain, is_fast
 
 RANDOM = np.random.default_rng(0)
 GRAY = RANDOM.integers(0, 256, (28, 31), dtype=np.uint8)
@@ -110,7 +110,7 @@ OTHERS = {
     "palette": encode(Image.fromarray(COLOR).quantize(), "PNG"),
     "16 bits": encode(GRAY.astype(np.uint16), "PNG"),
     "1 bit": encode(Image.fromarray(GRAY).convert("1"), "PNG"),
-    "large png": encode(np.zeros((MOST_PNG_PIXELS // 128 + 1, 128), np.uint8), "PNG"),
+    "large png": encode(np.zeros((SMALL_PIXELS // 128 + 1, 128), np.uint8), "PNG"),
     "webp": encode(COLOR, "WEBP"),
 }
 
