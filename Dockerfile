@@ -1,6 +1,7 @@
 # Two images: `serve` answers requests (no TensorFlow, no compiler), `export` trains, converts and proves.
 #
 #   docker build --target serve .                          CPU
+#   docker build --target serve --build-arg EXTRAS=grpc .  with an extra of pyproject.toml, or several: a,b
 #   docker build --target serve --build-arg RUNTIME=gpu .  NVIDIA; CUDA comes as wheels, so the base stays the same
 #   docker build --target export .
 #
@@ -26,8 +27,9 @@ RUN pip install -c constraints.txt setuptools
 # The project itself is installed here without its code, for its dependencies only, and taken out again.
 FROM tools AS serve-dependencies
 ARG RUNTIME=cpu
+ARG EXTRAS=
 RUN case "$RUNTIME" in cpu|gpu) ;; *) echo "RUNTIME is cpu or gpu, not '$RUNTIME'" >&2; exit 1 ;; esac \
- && pip --python /opt/venv install -c constraints.txt ".[$RUNTIME]" \
+ && pip --python /opt/venv install -c constraints.txt ".[$RUNTIME${EXTRAS:+,$EXTRAS}]" \
  && pip --python /opt/venv uninstall -y convserve
 
 FROM tools AS export-dependencies

@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "== installing into .venv (runtime: $(RUNTIME)); TensorFlow is large, this takes a minute or two"
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,test]'
+	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,grpc,test]'
 	@touch $@
 
 serve: $(INSTALLED)
@@ -108,9 +108,12 @@ test-cluster: $(RAY_READY)
 VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LABELS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
+# What the serve image can do besides HTTP; EXTRAS= makes it smaller.
+EXTRAS   ?= grpc
+comma    := ,
 
 image:
-	docker build --target serve --build-arg RUNTIME=$(RUNTIME) $(LABELS) -t convserve:$(RUNTIME) .
+	docker build --target serve --build-arg RUNTIME=$(RUNTIME) --build-arg EXTRAS=$(EXTRAS) $(LABELS) -t convserve:$(RUNTIME) .
 	docker build --target export $(LABELS) -t convserve-export .
 	@$(PYTHON) -m deploy.image_sizes convserve:$(RUNTIME) convserve-export
 
@@ -120,7 +123,7 @@ smoke:
 # What the serve image holds, and nothing else: listed from an environment made as the image's is.
 sbom: build/audit/ready
 	@rm -rf build/serve && $(PYTHON) -m venv --without-pip build/serve
-	@build/audit/bin/pip --python build/serve install --disable-pip-version-check -q -c constraints.txt '.[$(RUNTIME)]'
+	@build/audit/bin/pip --python build/serve install --disable-pip-version-check -q -c constraints.txt '.[$(RUNTIME)$(addprefix $(comma),$(EXTRAS))]'
 	@build/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom-$(RUNTIME).json build/serve
 	@echo "wrote build/sbom-$(RUNTIME).json"
 

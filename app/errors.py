@@ -5,7 +5,7 @@ ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, RowFailed
 ├── Unauthorized 401
 ├── ManagementOff 403
-├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias, UnknownPath
+├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias, UnknownPath, UnknownService
 ├── MethodNotAllowed 405
 ├── RequestTimeout 408
 ├── Conflict 409 ── LoadRefused, AliasOfSettings
@@ -14,6 +14,7 @@ ConvserveError
 ├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429
 ├── UnsupportedCoding 501
+├── UnknownCall 501
 ├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed, StateNotWritten
 ├── DeadlineExceeded 504
 ├── UnsupportedVersion 505
@@ -65,6 +66,12 @@ class NotFound(ConvserveError):
 
 class UnknownPath(NotFound):
     code, title = "unknown_path", "No such address"
+
+
+class UnknownService(NotFound):
+    """Over gRPC, whose health is asked for by service."""
+
+    code, title = "unknown_service", "No such service"
 
 
 class UnknownModel(NotFound):
@@ -135,6 +142,12 @@ class NotExplainable(InvalidParameter):
 
 class UnsupportedCoding(ConvserveError):
     status, code, title = 501, "unsupported_transfer_coding", "The transfer coding is not supported"
+
+
+class UnknownCall(ConvserveError):
+    """Over gRPC, where an address is a call."""
+
+    status, code, title = 501, "unknown_call", "No such call"
 
 
 class UnsupportedVersion(ConvserveError):

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.admission.admission import Admission
 from app.admission.keys import Keys
+from app.admission.services import Services
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
 from app.http.api import aliases, explain, health, metrics, models, predict, version_files
@@ -22,7 +23,6 @@ from app.http.pages import static as pages
 from app.http.problems import add_handlers
 from app.http.protocols import v1, v2, v2_infer, v2_repository, v2_statistics
 from app.http.root_path import RootPath
-from app.http.services import Services
 from app.inference.decoder import Decoder
 from app.machine import count_cores
 from app.observe.access_log import Journal

@@ -109,8 +109,14 @@ class Settings(BaseSettings):
     repository: Path = Field(Path("repository"), description="folder of the artifacts, <model>/<version>/")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="port of the v2 protocol over gRPC; none: off; 0 takes a free one",
+    )
     ssl_certfile: Path | None = Field(
-        None, description="PEM file of the certificate, its chain behind it: serves https"
+        None, description="PEM file of the certificate, its chain behind it: serves https, and gRPC over TLS"
     )
     ssl_keyfile: Path | None = Field(None, description="PEM file of its key; none where ssl_certfile holds it, too")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")

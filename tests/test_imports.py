@@ -21,7 +21,7 @@ FLOORS = {
         {"workers", "client"},
         {"main"},
         {"server"},
-        {"http"},
+        {"grpc", "http"},
         {"admission"},
         {"catalog", "explain"},
         {"inference"},
@@ -47,6 +47,7 @@ MAY_KNOW = {
 }
 HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "scipy", "matplotlib"}
 WEB = {"fastapi", "starlette", "uvicorn"}
+GRPC = {"grpc", "grpc_reflection", "google"}  # of an extra
 # Only these may import tensorflow; every other module of the export stage runs on any Keras backend.
 TENSORFLOW = {
     "export/graph/from_keras.py",
@@ -141,6 +142,14 @@ def test_sessions_and_admission_know_no_web_framework(path: Path) -> None:
     assert not packages(path) & WEB
 
 
+@pytest.mark.parametrize("path", files_of("app"), ids=title)
+def test_only_the_folder_grpc_imports_grpc(path: Path) -> None:
+    if path.parent.name == "grpc":
+        assert not packages(path) & WEB
+    else:
+        assert not packages(path) & GRPC
+
+
 def test_the_error_tree_knows_no_web_framework() -> None:
     assert not packages(ROOT / "app/errors.py") & WEB
 
@@ -148,7 +157,7 @@ def test_the_error_tree_knows_no_web_framework() -> None:
 def test_serving_in_a_fresh_process_loads_no_training_package() -> None:
     loaded = load_afresh("app.main", "app.cli.main")
     assert "fastapi" in loaded
-    assert not loaded & (HEAVY | {"models", "export"})
+    assert not loaded & (HEAVY | GRPC | {"models", "export"})
 
 
 def test_the_supervisor_waits_for_nothing_that_only_its_workers_need() -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from app.errors import BadTensor, TooManyImages, too_many_images
 from app.inference.decoder import Encoded
@@ -37,6 +36,12 @@ class InferRequest:
     outputs: list[WantedOutput]
     timeout_us: int
 
+    def limit(self, own_s: float) -> float:
+        """Seconds that it may take, of the server's own. Clients of other servers ask for what they like: here they may
+        only shorten the deadline.
+        """
+        return min(self.timeout_us / 1e6 or own_s, own_s)
+
 
 def read_request(parsed: Any, binary: memoryview, card: ModelCard, max_images: int) -> InferRequest:
     """An inference request, whose JSON is `parsed`; `binary` is what follows it.
@@ -55,11 +60,6 @@ def read_request(parsed: Any, binary: memoryview, card: ModelCard, max_images: i
     if request_id is not None and not isinstance(request_id, str):
         raise BadTensor("id is no text")
     return InferRequest(request_id, rows, _read_outputs(parsed, parameters, card), timeout)
-
-
-def encode_bytes(items: Sequence[bytes]) -> bytes:
-    """BYTES as binary data: each item after its length, 4 bytes little-endian."""
-    return b"".join(struct.pack("<I", len(item)) + item for item in items)
 
 
 def check_length(header_length: str | None, size: int) -> int:
@@ -95,7 +95,7 @@ def _read_rows(image: dict[str, Any], binary: memoryview, card: ModelCard, max_i
     if size is None and len(binary):
         raise BadTensor(f"{len(binary):,} bytes follow the JSON, but 'image' has no binary_data_size")
     if size is None and "data" not in image:
-        raise BadTensor("'image' has neither data nor binary_data_size")
+        raise BadTensor("'image' has neither data nor binary data")
     if datatype == "BYTES":
         if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
             raise BadTensor(f"the shape of 'image' is {shape}: BYTES takes [n] or [n, 1], one encoded image each")
@@ -165,11 +165,11 @@ def _numbers(data: Any, what: str) -> Pixels:
     return found.astype(np.uint8)
 
 
-def _texts(data: Any) -> list[str]:
-    """Base64 texts, [..] or [[.], ..]."""
+def _texts(data: Any) -> list[Encoded]:
+    """Base64 texts, [..] or [[.], ..]; bytes, which JSON can't hold, are the files themselves."""
     if isinstance(data, list) and data and all(isinstance(item, list) and len(item) == 1 for item in data):
         data = [item[0] for item in data]
-    if not isinstance(data, list) or not all(isinstance(item, str) for item in data):
+    if not isinstance(data, list) or not all(isinstance(item, str | bytes) for item in data):
         raise BadTensor("the data of 'image' must be a list of texts: each the base64 of an encoded image")
     return data
 
@@ -217,8 +217,3 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def floats(values: Sequence[npt.NDArray[np.float32]] | Sequence[float]) -> npt.NDArray[np.float32]:
-    """Rows as one little-endian tensor, [n, ...]."""
-    return np.asarray(values, "<f4")

@@ -5,18 +5,31 @@ terms, whatever carries them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version as package_version
 from typing import Any
 
+from app.catalog.catalog import Catalog
 from app.inference.model import LoadedModel
 from app.observe.metrics import Snapshot
 
+_EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 
-def describe_model(model: LoadedModel, versions: list[str]) -> dict[str, Any]:
-    """Inputs and outputs; `versions` are those that serve."""
+
+def describe_server() -> dict[str, Any]:
+    """The server's name, version and extensions."""
+    return {"name": "convserve", "version": package_version("convserve"), "extensions": _EXTENSIONS}
+
+
+def describe_model(catalog: Catalog, name: str, version: int | None = None) -> dict[str, Any]:
+    """Inputs and outputs of a version, the newest without one; then the versions are all that serve, oldest first.
+    Raises as Catalog.resolve does.
+    """
+    model = catalog.resolve(name, version)
+    serving = [model] if version else reversed(find_models(catalog, name))
     card = model.card
     return {
         "name": model.name,
-        "versions": versions,
+        "versions": [str(one.version) for one in serving],
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, *card.image.shape]}],
         # One, as in config.pbtxt: clients of classifiers expect no second. `energy` is given where it is asked for.
@@ -60,6 +73,16 @@ def configure_model(model: LoadedModel) -> dict[str, Any]:
             },
         },
     }
+
+
+def find_models(catalog: Catalog, name: str = "", version: int | None = None) -> list[LoadedModel]:
+    """What serves: everything, or the versions of one model, newest first, or one version. Raises as Catalog.resolve
+    does.
+    """
+    if not name:
+        return catalog.loaded()
+    model = catalog.resolve(name, version)
+    return [model] if version else [v.model for v in catalog.versions(name) if v.model is not None]
 
 
 def count_statistics(models: Sequence[LoadedModel], snapshot: Snapshot) -> dict[str, Any]:

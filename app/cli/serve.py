@@ -6,8 +6,11 @@ import argparse
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from app.cli.read_settings import read_settings
@@ -55,6 +58,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     """Raises UsageError where that can't be, and what `read_again` raises is told at SIGHUP."""
     from app.server.sockets import address_of, open_socket
 
+    _check_grpc(settings)
     _check_device(settings)
     _check_repository(settings)
     _check_certificate(settings)
@@ -67,11 +71,13 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
             log.error("the aliases stay as they are: %s", error)
             return None
 
-    try:
-        listener = open_socket(settings.host, settings.port)
-    except OSError as error:
-        raise UsageError(f"{settings.host}:{settings.port} can't be listened at: {error.strerror}") from error
-    log.info("serving %s at %s", settings.repository, address_of(listener, tls=settings.ssl_certfile is not None))
+    listener, tls = _listen(settings.host, settings.port), settings.ssl_certfile is not None
+    addresses = [address_of(listener, tls=tls)]
+    if settings.grpc_port is not None:
+        with _listen(settings.host, settings.grpc_port) as proof:  # gRPC opens its own, and says less of what is wrong
+            settings = settings.model_copy(update={"grpc_port": proof.getsockname()[1]})
+            addresses.append(address_of(proof, tls=tls, scheme="grpc"))
+    log.info("serving %s at %s", settings.repository, " and ".join(addresses))
     if _is_one_process(settings):
         from app.catalog.catalog import Catalog
         from app.catalog.control import LocalControl
@@ -90,8 +96,21 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
 
     port = listener.getsockname()[1]
     listener.close()  # it proved the address free; each worker has a socket of its own there
-    with open_socket(settings.host, port, shared=True):  # keeps the port ours while workers come and go
+    with ExitStack() as kept:  # the ports stay ours while workers come and go
+        for ours in (port, settings.grpc_port):
+            if ours is not None:
+                kept.enter_context(open_socket(settings.host, ours, shared=True))
         return serve_with_workers(settings, port, read_or_say)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises UsageError where the address can't be had."""
+    from app.server.sockets import open_socket
+
+    try:
+        return open_socket(host, port)
+    except OSError as error:
+        raise UsageError(f"{host}:{port} can't be listened at: {error.strerror}") from error
 
 
 def _is_one_process(settings: Settings) -> bool:
@@ -137,6 +156,14 @@ def _check_state(settings: Settings) -> None:
         TrafficChanges(Traffic(settings.aliases), settings.state_file)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _check_grpc(settings: Settings) -> None:
+    """Raises UsageError where gRPC can't be served as set."""
+    if settings.grpc_port is not None and not (find_spec("grpc") and find_spec("grpc_reflection")):
+        raise UsageError(
+            f"grpc_port is {settings.grpc_port}, but gRPC isn't installed: install the grpc extra or leave it out"
+        )
 
 
 def _check_device(settings: Settings) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from app.http.services import Services, ServicesDep, services_of
+from app.admission.services import Services
+from app.http.services import ServicesDep, services_of
 
 # Said in /openapi.json; what it reads isn't used.
 _BEARER = Depends(HTTPBearer(auto_error=False, description="A key of api_keys, or of admin_keys for management."))

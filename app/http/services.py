@@ -1,30 +1,13 @@
-"""What the routes need, in one typed place: `create_app` puts it there, a dependency hands it out."""
+"""How routes come by what they need: dependencies of FastAPI's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from app.admission.admission import Admission
-from app.admission.keys import Keys
-from app.catalog.catalog import Catalog
-from app.catalog.control import Control
-from app.inference.decoder import Decoder
-from app.observe.access_log import Exchange, Journal
-from app.settings import Settings
-
-
-@dataclass(frozen=True)
-class Services:
-    settings: Settings
-    catalog: Catalog
-    control: Control
-    decoder: Decoder
-    journal: Journal
-    admission: Admission
-    keys: Keys
+from app.admission.services import Services
+from app.observe.access_log import Exchange
 
 
 def services_of(request: Request) -> Services:

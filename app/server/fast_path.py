@@ -14,11 +14,11 @@ from http import HTTPStatus
 
 from app.admission.admission import Outcome, Ticket
 from app.admission.options import PredictOptions
+from app.admission.services import Services
 from app.http.api.predict_json import write_answer
 from app.http.bodies.multipart import FormReader
 from app.http.problems import MEDIA_TYPE, write_problem
 from app.http.server_timing import name_stages
-from app.http.services import Services
 from app.inference.attempt import Prediction, Speaker
 from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll

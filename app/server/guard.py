@@ -33,6 +33,7 @@ _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     "server": {
         "handle_exit": ("self", "sig", "frame"),
         "capture_signals": ("self",),
+        "startup": ("self", "sockets"),
         "shutdown": ("self", "sockets"),
         "_serve": ("self", "sockets"),
     },
@@ -41,7 +42,7 @@ _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
 _ATTRIBUTES = {
     "protocol": ("connections", "cycle", "flow", "parser", "pipeline", "scope", "server_state", "timeout_keep_alive"),
     "cycle": ("body", "disconnected", "keep_alive", "message_event", "more_body", "response_complete"),
-    "state": ("connections", "default_headers", "total_requests"),
+    "state": ("connections", "default_headers", "tasks", "total_requests"),
     "server": ("should_exit", "started"),
 }
 _CLASSES: dict[str, type] = {

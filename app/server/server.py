@@ -11,19 +11,22 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from app.admission.services import Services
 from app.catalog.control import LocalControl, ReadAgain
-from app.http.services import Services
 from app.observe import tracing
 from app.server.connection import ServiceProtocol
 from app.server.fast_path import HotRoad
 from app.server.guard import check_uvicorn
 from app.server.lasting_connection import Deadlines
 from app.settings import Settings
+
+if TYPE_CHECKING:  # an extra: imported only where it serves
+    from app.grpc.server import GrpcServer
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +42,19 @@ class DrainingServer(uvicorn.Server):
     uvicorn's own raises the signal again at the end, which makes an orderly end look like a killed one.
     """
 
-    def __init__(self, config: uvicorn.Config, on_hangup: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_hangup: Callable[[], None] = lambda: None,
+        make_grpc: Callable[[], GrpcServer] | None = None,
+    ) -> None:
+        """`make_grpc` makes what serves gRPC beside HTTP, in the same event loop."""
         super().__init__(config)
         self._on_hangup = on_hangup
+        self._make_grpc = make_grpc
+        self._grpc: GrpcServer | None = None
+        self.grpc_port = 0
+        """Once it listens there."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,9 +69,18 @@ class DrainingServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_IGN)  # to be told again changes nothing
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._make_grpc is not None:
+            self._grpc = self._make_grpc()
+            self.grpc_port = self._grpc.bind()  # who calls from now on is answered once all has started
+        await super().startup(sockets)
+        if self._grpc is not None:
+            await self._grpc.start()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         requests = sum(connection.unanswered for connection in self.server_state.connections)  # type: ignore[union-attr]
+        requests += self._grpc.unanswered if self._grpc else 0
         name, patience = signal.Signals(sig).name, self.config.timeout_graceful_shutdown
         log.info("%s: stopping, once %d requests are answered, %s s at most", name, requests, patience)
 
@@ -67,6 +89,10 @@ class DrainingServer(uvicorn.Server):
         waiting = [connection for listener in sockets or () for connection in _accept_all(listener)]
         for server in self.servers:
             server.close()
+        if self._grpc is not None:  # drained beside the connections: uvicorn waits for its tasks, too
+            closing = asyncio.create_task(self._grpc.close(self.config.timeout_graceful_shutdown or 0))
+            self.server_state.tasks.add(closing)
+            closing.add_done_callback(self.server_state.tasks.discard)
         await asyncio.gather(*map(self._take, waiting), return_exceptions=True)
         await super().shutdown(sockets)
         log.info("stopped")
@@ -105,9 +131,10 @@ def make_server(
     on_hangup: Callable[[], None] = lambda: None,
     *,
     hot: bool = True,
+    shared: bool = False,
 ) -> DrainingServer:
     """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP. Without the `hot` road
-    every request goes to the app.
+    every request goes to the app. `shared`: one of several processes at the same ports.
     """
     check_uvicorn()
     _allow_many_connections()
@@ -135,7 +162,15 @@ def make_server(
         timeout_graceful_shutdown=settings.drain_timeout_s,
         backlog=2048,
     )
-    return DrainingServer(config, on_hangup)
+    return DrainingServer(config, on_hangup, _choose_grpc(services, shared))
+
+
+def _choose_grpc(services: Services, shared: bool) -> Callable[[], GrpcServer] | None:
+    if services.settings.grpc_port is None:
+        return None
+    from app.grpc.server import GrpcServer
+
+    return functools.partial(GrpcServer, services, shared=shared)
 
 
 def serve(

@@ -143,7 +143,7 @@ async def work(end: socket.socket) -> None:
     catalog.traffic.read(job["traffic"])
     app = create_app(settings, catalog, control)
     orders.decoder = app.state.services.decoder
-    server = make_server(app, settings)
+    server = make_server(app, settings, shared=True)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
     catalog.start([Look.read(look) for look in job["looks"]], job["unloaded"], job["problem"])
     background.start("telling that every model was tried", _tell_when_ready(orders, server, channel))

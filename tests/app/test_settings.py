@@ -133,7 +133,7 @@ def test_variables_that_are_no_settings_are_told_without_their_values() -> None:
         "CONVSERVE_SERVICE_HOST": "10.96.0.1",
         "CONVSERVE_SERVICE_PORT_HTTP": "80",
         "CONVSERVE_PORT_80_TCP_ADDR": "10.96.0.1",
-        "CONVSERVE_GRPC_PORT": "tcp://10.96.0.1:9000",
+        "CONVSERVE_METRICS_PORT": "tcp://10.96.0.1:9000",
         "CONVSERVE_DATA_DIR": "/data",
         "CONVSERVE_MODEL__LENET5__THREADS": "2",
         "CONVSERVE_MAX_IMAGES": "3",

@@ -6,6 +6,7 @@ from tests.makers.sources import ROOT
 
 SERVICES = read_yaml("docker-compose.yml")["services"]
 GPU = read_yaml("docker-compose.gpu.yml")["services"]
+GRPC = read_yaml("docker-compose.grpc.yml")["services"]
 
 
 def test_the_service_starts_after_the_export_succeeded() -> None:
@@ -43,7 +44,11 @@ def test_the_grace_period_is_longer_than_the_drain() -> None:
 
 
 def test_every_setting_exists() -> None:
-    names = [name for service in (*SERVICES.values(), *GPU.values()) for name in service.get("environment", {})]
+    names = [
+        name
+        for service in (*SERVICES.values(), *GPU.values(), *GRPC.values())
+        for name in service.get("environment", {})
+    ]
     ours = [name.removeprefix("CONVSERVE_").lower() for name in names if name.startswith("CONVSERVE_")]
     assert ours
     assert set(ours) <= set(Settings.model_fields)
@@ -55,8 +60,8 @@ def test_only_the_export_writes_the_repository() -> None:
 
 
 def test_ports_are_open_to_this_machine_alone_unless_asked_otherwise() -> None:
-    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    ports = [port for service in (*SERVICES.values(), *GRPC.values()) for port in service.get("ports", [])]
+    assert len(ports) == 4
     assert all(port.startswith(("127.0.0.1:", "${HOST:-127.0.0.1}:")) for port in ports)
 
 
@@ -68,6 +73,13 @@ def test_files_mounted_into_containers_are_there() -> None:
     sources = [v.split(":")[0] for service in SERVICES.values() for v in service.get("volumes", []) if v[0] == "."]
     assert sources
     assert all((ROOT / source).is_dir() for source in sources)
+
+
+def test_grpc_comes_with_its_extra_and_its_port() -> None:
+    assert SERVICES["serve"]["build"]["args"]["EXTRAS"] == "${EXTRAS:-grpc}"
+    assert set(GRPC) == {"serve"}
+    port = GRPC["serve"]["environment"]["CONVSERVE_GRPC_PORT"]
+    assert GRPC["serve"]["ports"][0].endswith(f":{port}")
 
 
 def test_gpus_come_with_the_gpu_image_and_no_silent_fallback() -> None:

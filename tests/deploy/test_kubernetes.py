@@ -98,6 +98,14 @@ def test_every_setting_exists() -> None:
     assert ours <= set(Settings.model_fields)
 
 
+def test_grpc_has_one_port_from_the_service_to_the_setting() -> None:
+    (container,) = of_kind("Deployment")["spec"]["template"]["spec"]["containers"]
+    (setting,) = (entry["value"] for entry in container["env"] if entry["name"] == "CONVSERVE_GRPC_PORT")
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["grpc"] == container["readinessProbe"]["grpc"]["port"] == int(setting)
+    assert {port["targetPort"] for port in of_kind("Service")["spec"]["ports"]} == ports.keys()
+
+
 def test_it_scales_on_rows_that_wait() -> None:
     (metric,) = of_kind("HorizontalPodAutoscaler")["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] in FAMILIES

@@ -17,6 +17,15 @@ from app.settings import Settings
 @contextmanager
 def serve_in_thread(settings: Settings, *, catalog: Catalog | None = None, hot: bool = True) -> Iterator[int]:
     """A server whose models were all tried; gives its port. Without the `hot` road every request goes to the app."""
+    with serve_all_in_thread(settings, catalog=catalog, hot=hot) as (port, _):
+        yield port
+
+
+@contextmanager
+def serve_all_in_thread(
+    settings: Settings, *, catalog: Catalog | None = None, hot: bool = True
+) -> Iterator[tuple[int, int]]:
+    """As `serve_in_thread`; gives the port of gRPC, too, or 0 without one."""
     app = create_app(settings, catalog)
     catalog = app.state.services.catalog
     server = make_server(app, settings, hot=hot)
@@ -36,7 +45,7 @@ def serve_in_thread(settings: Settings, *, catalog: Catalog | None = None, hot: 
     thread.start()
     try:
         assert tried.wait(60)
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], server.grpc_port
     finally:
         server.should_exit = True
         thread.join()

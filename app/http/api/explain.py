@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.admission.admission import Ticket
 from app.admission.options import Options, PredictOptions, Terms
+from app.admission.services import Services
 from app.errors import TooManyImages
 from app.explain.explain import Explanation, check_class, explain, see
 from app.explain.overlay import draw_evidence, encode_png
@@ -19,7 +20,7 @@ from app.http.bodies.images import read_images
 from app.http.bodies.json import encode_json
 from app.http.disconnect import run_while_connected
 from app.http.schemas import ExplainAnswer
-from app.http.services import Services, ServicesDep, exchange_of
+from app.http.services import ServicesDep, exchange_of
 from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
 

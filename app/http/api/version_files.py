@@ -11,10 +11,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import FileResponse
 
+from app.admission.services import Services
 from app.errors import UnknownPath
 from app.http.auth import check_predict_key
 from app.http.openapi import describe_errors
-from app.http.services import Services, ServicesDep
+from app.http.services import ServicesDep
 from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, REPORT_FOLDER
 
 router = APIRouter(prefix="/models/{model}", tags=["models"])

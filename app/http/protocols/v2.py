@@ -4,12 +4,11 @@ clients.
 
 from __future__ import annotations
 
-from importlib.metadata import version as package_version
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from app.admission.v2 import configure_model, describe_model
+from app.admission import v2
 from app.errors import Unavailable
 from app.http.openapi import describe_errors
 from app.http.services import ServicesDep
@@ -17,7 +16,6 @@ from app.http.services import ServicesDep
 router = APIRouter(prefix="/v2", tags=["v2"])
 
 _ERRORS = describe_errors(404, 422, 503)
-_EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 
 Version = Annotated[int, Path(ge=1)]
 
@@ -25,7 +23,7 @@ Version = Annotated[int, Path(ge=1)]
 @router.get("")
 async def describe_server() -> dict[str, Any]:
     """The server's name, version and extensions."""
-    return {"name": "convserve", "version": package_version("convserve"), "extensions": _EXTENSIONS}
+    return v2.describe_server()
 
 
 @router.get("/health/live")
@@ -45,14 +43,13 @@ async def ready(services: ServicesDep) -> dict[str, bool]:
 @router.get("/models/{model}", responses=_ERRORS)
 async def show_metadata(model: str, services: ServicesDep) -> dict[str, Any]:
     """Inputs and outputs of the newest version."""
-    loaded = services.catalog.resolve(model)
-    return describe_model(loaded, [str(v.number) for v in reversed(services.catalog.versions(model)) if v.model])
+    return v2.describe_model(services.catalog, model)
 
 
 @router.get("/models/{model}/versions/{version}", responses=_ERRORS)
 async def describe_version(model: str, version: Version, services: ServicesDep) -> dict[str, Any]:
     """Inputs and outputs of one version."""
-    return describe_model(services.catalog.resolve(model, version), [str(version)])
+    return v2.describe_model(services.catalog, model, version)
 
 
 @router.get("/models/{model}/ready", responses=_ERRORS)
@@ -72,10 +69,10 @@ async def version_ready(model: str, version: Version, services: ServicesDep) -> 
 @router.get("/models/{model}/config", responses=_ERRORS)
 async def show_config(model: str, services: ServicesDep) -> dict[str, Any]:
     """The model's configuration in Triton's terms."""
-    return configure_model(services.catalog.resolve(model))
+    return v2.configure_model(services.catalog.resolve(model))
 
 
 @router.get("/models/{model}/versions/{version}/config", responses=_ERRORS)
 async def configure_version(model: str, version: Version, services: ServicesDep) -> dict[str, Any]:
     """A version's configuration in Triton's terms."""
-    return configure_model(services.catalog.resolve(model, version))
+    return v2.configure_model(services.catalog.resolve(model, version))

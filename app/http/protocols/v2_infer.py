@@ -10,8 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.admission.tensors import SHAPE, InferRequest, WantedOutput, check_length, encode_bytes, floats, read_request
-from app.errors import BadTensor, too_many_images
+from app.admission.outputs import Output, make_outputs
+from app.admission.tensors import SHAPE, InferRequest, check_length, read_request
+from app.errors import too_many_images
 from app.http.auth import let_in
 from app.http.bodies.json import encode_json, parse_json
 from app.http.bodies.stream import read_body, request_limit
@@ -20,11 +21,8 @@ from app.http.disconnect import run_while_connected
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors, example
 from app.http.server_timing import longest_timing, name_stages
 from app.http.services import exchange_of
-from app.inference.attempt import Prediction
-from app.inference.labels import top_classes
 from app.inference.model import LoadedModel
 from artifact.card import ModelCard
-from artifact.errors import ConvserveError
 
 # JSON of this form has a few marks besides those of its tensors.
 _SPARE_MARKS = 1024
@@ -127,12 +125,10 @@ async def _answer(request: Request) -> Response:
     body = await read_body(request, request_limit(services.settings))
     most, card = services.settings.max_images, ticket.model.card
     asked = await services.decoder.parse(body, lambda body: _parse(body, header_length, card, most))
-    # Clients of other servers ask for what they like: here a request may only shorten the deadline.
-    own_s = ticket.terms.timeout_s
-    outcomes = await run_while_connected(request, ticket.run(asked.rows, min(asked.timeout_us / 1e6 or own_s, own_s)))
-    predictions = _all_or_first_error(outcomes)
-    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
-    return _render(ticket.model, asked, predictions, headers)
+    timeout_s = asked.limit(ticket.terms.timeout_s)
+    outcomes = await run_while_connected(request, ticket.run(asked.rows, timeout_s))
+    outputs = make_outputs(ticket.model, asked.outputs, outcomes)
+    return _render(ticket.model, asked, outputs, {"Server-Timing": name_stages(longest_timing(outcomes))})
 
 
 def _parse(body: bytes, header_length: str | None, card: ModelCard, max_images: int) -> InferRequest:
@@ -149,22 +145,17 @@ def _parse(body: bytes, header_length: str | None, card: ModelCard, max_images: 
     return read_request(parsed, memoryview(body)[length:], card, max_images)
 
 
-def _all_or_first_error(outcomes: list[Prediction | ConvserveError]) -> list[Prediction]:
-    """A tensor has no place for an error: a row that failed fails the request, and is named."""
-    predictions = []
-    for row, outcome in enumerate(outcomes):
-        if isinstance(outcome, ConvserveError):
-            outcome.detail = f"row {row}: {outcome.detail}"
-            raise outcome
-        predictions.append(outcome)
-    return predictions
-
-
-def _render(
-    model: LoadedModel, asked: InferRequest, predictions: list[Prediction], headers: dict[str, str]
-) -> Response:
+def _render(model: LoadedModel, asked: InferRequest, given: list[Output], headers: dict[str, str]) -> Response:
     tails: list[bytes] = []
-    outputs = [_render_output(model, wanted, predictions, tails) for wanted in asked.outputs]
+    outputs = []
+    for wanted, output in zip(asked.outputs, given, strict=True):
+        rendered: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": output.shape}
+        if wanted.binary:
+            tails.append(output.write())
+            rendered["parameters"] = {"binary_data_size": len(tails[-1])}
+        else:
+            rendered["data"] = output.data if isinstance(output.data, list) else output.data.ravel().tolist()
+        outputs.append(rendered)
     answer: dict[str, Any] = {"model_name": model.name, "model_version": str(model.version), "outputs": outputs}
     if asked.id is not None:
         answer["id"] = asked.id
@@ -173,40 +164,3 @@ def _render(
         return Response(head, media_type="application/json", headers=headers)
     headers["Inference-Header-Content-Length"] = str(len(head))
     return Response(b"".join([head, *tails]), media_type="application/octet-stream", headers=headers)
-
-
-def _find_energy(prediction: Prediction) -> float:
-    """Raises BadTensor where the model that answered, the second of a cascade, doesn't give it."""
-    if prediction.scores.energy is None:
-        raise BadTensor("the model that answered gives no energy: leave this output out")
-    return prediction.scores.energy
-
-
-def _render_output(
-    model: LoadedModel, wanted: WantedOutput, predictions: list[Prediction], tails: list[bytes]
-) -> dict[str, Any]:
-    """The output's JSON; its binary data, where wanted so, goes to `tails`."""
-    data: list[Any]
-    if wanted.classes:
-        texts = [
-            f"{entry.probability:f}:{entry.index}:{entry.label}"
-            for prediction in predictions
-            for entry in top_classes(model, prediction.scores, wanted.classes)
-        ]
-        shape, datatype = [len(predictions), wanted.classes], "BYTES"
-        data, binary = texts, encode_bytes([text.encode() for text in texts]) if wanted.binary else b""
-    else:
-        values = floats(
-            [p.scores.probabilities for p in predictions]
-            if wanted.name == "probabilities"
-            else [_find_energy(p) for p in predictions]
-        )
-        shape, datatype = list(values.shape), "FP32"
-        data, binary = ([], values.tobytes()) if wanted.binary else (values.ravel().tolist(), b"")
-    output: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": shape}
-    if wanted.binary:
-        tails.append(binary)
-        output["parameters"] = {"binary_data_size": len(binary)}
-    else:
-        output["data"] = data
-    return output

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
-from app.catalog.catalog import Catalog
+from app.admission import v2_repository
 from app.errors import BadJson, InvalidParameter
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
@@ -23,15 +23,6 @@ _CHANGES: dict[str, Any] = {
 }
 
 _SHAPE = 'send {"parameters": {}}'
-
-# Triton's words for our states.
-_STATES = {
-    "loaded": "READY",
-    "loading": "LOADING",
-    "arriving": "LOADING",
-    "refused": "UNAVAILABLE",
-    "unloaded": "UNAVAILABLE",
-}
 
 
 def _describe_body(properties: dict[str, Any]) -> dict[str, Any]:
@@ -58,8 +49,7 @@ async def list_repository(request: Request, services: ServicesDep) -> list[dict[
     ready = (await read_order(request, _SHAPE)).get("ready", False)
     if not isinstance(ready, bool):
         raise InvalidParameter(f"ready is {str(ready)[:40]!r}: give true or false")
-    rows = [row for name in services.catalog.names() for row in _describe(services.catalog, name)]
-    return [row for row in rows if row["state"] == "READY"] if ready else rows
+    return v2_repository.list_repository(services.catalog, ready)
 
 
 @router.post("/models/{model}/load", openapi_extra=_CHANGE, **_CHANGES)
@@ -87,23 +77,4 @@ def _refuse_parameters(asked: dict[str, Any]) -> None:
         raise BadJson("parameters is no object")
     if not isinstance(parameters.get("unload_dependents", False), bool):
         raise InvalidParameter("unload_dependents is neither true nor false")
-    given = sorted(parameters.keys() - {"unload_dependents"})
-    if given:
-        raise InvalidParameter(
-            f"the parameter {given[0][:40]!r} is not supported: models are configured by their cards, the server by "
-            "its settings"
-        )
-
-
-def _describe(catalog: Catalog, name: str) -> list[dict[str, str]]:
-    versions = [
-        {"name": name, "version": str(v.number), "state": _STATES[v.state], "reason": _reason(v.state, v.reason)}
-        for v in catalog.versions(name)
-    ]
-    if versions:
-        return versions
-    return [{"name": name, "version": "", "state": "UNAVAILABLE", "reason": catalog.refusal(name)}]
-
-
-def _reason(state: str, reason: str) -> str:
-    return "unloaded" if state == "unloaded" else reason
+    v2_repository.refuse_parameters(parameters)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from app.admission.v2 import count_statistics
+from app.admission.v2 import count_statistics, find_models
 from app.http.openapi import describe_errors
 from app.http.services import ServicesDep
 
@@ -18,17 +18,13 @@ _ERRORS = describe_errors(404, 422, 503)
 @router.get("/stats")
 async def show_statistics(services: ServicesDep) -> dict[str, Any]:
     """Of every version that serves."""
-    catalog = services.catalog
-    models = [v.model for name in catalog.names() for v in catalog.versions(name) if v.model is not None]
-    return count_statistics(models, await services.control.snapshot())
+    return count_statistics(find_models(services.catalog), await services.control.snapshot())
 
 
 @router.get("/{model}/stats", responses=_ERRORS)
 async def show_model_statistics(model: str, services: ServicesDep) -> dict[str, Any]:
     """Of the versions of one model."""
-    services.catalog.resolve(model)
-    models = [v.model for v in services.catalog.versions(model) if v.model is not None]
-    return count_statistics(models, await services.control.snapshot())
+    return count_statistics(find_models(services.catalog, model), await services.control.snapshot())
 
 
 @router.get("/{model}/versions/{version}/stats", responses=_ERRORS)
@@ -36,4 +32,4 @@ async def show_version_statistics(
     model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep
 ) -> dict[str, Any]:
     """Of one version."""
-    return count_statistics([services.catalog.resolve(model, version)], await services.control.snapshot())
+    return count_statistics(find_models(services.catalog, model, version), await services.control.snapshot())

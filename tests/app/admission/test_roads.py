@@ -15,9 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
+from tritonclient.grpc import service_pb2
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from app.admission.keys import hash_key
 from app.catalog.catalog import Catalog
@@ -27,7 +30,7 @@ from app.observe.metrics import Metrics
 from app.settings import Settings
 from tests.makers.artifacts import LABELS, SIZE, damage, gray_image, make_artifact, make_graph
 from tests.makers.gate import Gate
-from tests.makers.threaded_server import serve_in_thread
+from tests.makers.threaded_server import serve_all_in_thread
 from tests.makers.waiting import wait_until
 
 GRAY = gray_image(150)
@@ -67,6 +70,30 @@ def as_pixels(image: bytes) -> Body:
     return json.dumps({"inputs": [tensor]}).encode(), {"Content-Type": "application/json"}
 
 
+def as_message(image: bytes) -> Any:
+    """A ModelInferRequest, as tritonclient fills it."""
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[1])
+    return service_pb2.ModelInferRequest(inputs=[tensor], raw_input_contents=[len(image).to_bytes(4, "little") + image])
+
+
+def as_contents(image: bytes) -> Any:
+    """As KServe's clients fill it."""
+    contents = service_pb2.InferTensorContents(bytes_contents=[image])
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(
+        name="image", datatype="BYTES", shape=[1], contents=contents
+    )
+    return service_pb2.ModelInferRequest(inputs=[tensor])
+
+
+def as_pixel_contents(image: bytes) -> Any:
+    with Image.open(io.BytesIO(image)) as opened:
+        contents = service_pb2.InferTensorContents(uint_contents=np.asarray(opened).ravel().tolist())
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(
+        name="image", datatype="UINT8", shape=[1, SIZE, SIZE, 1], contents=contents
+    )
+    return service_pb2.ModelInferRequest(inputs=[tensor])
+
+
 def read_classes(answer: Any) -> dict[int, float]:
     return {entry["index"]: entry["probability"] for entry in answer["predictions"][0]["classes"]}
 
@@ -83,18 +110,69 @@ def read_explained(answer: Any) -> dict[int, float]:
     return {answer["class"]["index"]: answer["class"]["probability"]}
 
 
+def read_message(answer: Any) -> dict[int, float]:
+    return dict(enumerate(np.frombuffer(answer.raw_output_contents[0], "<f4").tolist()))
+
+
+def post(service: Service, body: Body, model: str, headers: dict[str, str]) -> tuple[int, Any]:
+    """The status and the JSON that answers."""
+    content, described = body
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    try:
+        path = service.road.path.format(model=model)
+        connection.request("POST", path, content, {**headers, **described})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+# What HTTP says of the same faults.
+STATUSES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+
+def call(service: Service, request: Any, model: str, headers: dict[str, str]) -> tuple[int, Any]:
+    """The message that answers; of an error its status in HTTP's terms, and its trailers."""
+    request.model_name = model
+    metadata = [(name.lower(), value) for name, value in headers.items()]
+    with grpc.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        try:
+            if not service.road.path.endswith("ModelStreamInfer"):
+                return 200, stub.ModelInfer(request, metadata=metadata, timeout=30)
+            (answer,) = stub.ModelStreamInfer(iter([request]), metadata=metadata, timeout=30)
+        except grpc.RpcError as error:
+            trailers = dict(error.trailing_metadata())
+            return STATUSES[error.code()], {"code": trailers["x-error-code"], "request_id": trailers["x-request-id"]}
+    if not answer.error_message:
+        return 200, answer.infer_response
+    said = answer.infer_response.parameters
+    found = {"code": said["code"].string_param, "request_id": said["request_id"].string_param}
+    return said["status"].int64_param, found
+
+
 class Road(NamedTuple):
     path: str
-    make: Callable[[bytes], Body]
+    make: Callable[[bytes], Any]
     read: Callable[[Any], dict[int, float]]
     """Probabilities by class, of all classes or of some."""
     hot: bool = False
     takes_files: bool = True
     predicts: bool = True
     """Whether an image that it runs is counted as a prediction."""
+    send: Callable[[Service, Any, str, dict[str, str]], tuple[int, Any]] = post
+    """What `make` gives, about a model, with headers: the status, and what `read` reads, or code and request_id."""
 
 
 V2_BYTES = as_json(lambda text: {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]})
+CALLS = "/inference.GRPCInferenceService"
 ROADS = {
     "fast path": Road("/predict/{model}?top_k=5", as_image, read_classes, hot=True),
     "fast path, a form": Road("/predict/{model}?top_k=5", as_form, read_classes, hot=True),
@@ -106,28 +184,24 @@ ROADS = {
     "v2, binary": Road("/v2/models/{model}/infer", as_binary, read_v2),
     "v2, pixels": Road("/v2/models/{model}/infer", as_pixels, read_v2, takes_files=False),
     "explain": Road("/explain/{model}", as_image, read_explained, predicts=False),
+    "gRPC": Road(f"{CALLS}/ModelInfer", as_message, read_message, send=call),
+    "gRPC, contents": Road(f"{CALLS}/ModelInfer", as_contents, read_message, send=call),
+    "gRPC, pixels": Road(f"{CALLS}/ModelInfer", as_pixel_contents, read_message, takes_files=False, send=call),
+    "gRPC, a stream": Road(f"{CALLS}/ModelStreamInfer", as_message, read_message, send=call),
 }
 
 
 class Service:
     """A server of its own for one road and one situation, and what it counts."""
 
-    def __init__(self, road: Road, port: int, metrics: Metrics, gate: Gate) -> None:
+    def __init__(self, road: Road, ports: tuple[int, int], metrics: Metrics, gate: Gate) -> None:
         self.road = road
-        self.port = port
+        self.port, self.grpc_port = ports
         self.metrics = metrics
         self.gate = gate
 
     def send(self, image: bytes = GRAY, model: str = "tiny", key: dict[str, str] = KEY) -> tuple[int, Any]:
-        body, headers = self.road.make(image)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            path = self.road.path.format(model=model)
-            connection.request("POST", path, body, {"X-Request-ID": "mine", **headers, **key})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
+        return self.road.send(self, self.road.make(image), model, {"X-Request-ID": "mine", **key})
 
     def count(self, family: str) -> dict[tuple[str, ...], float]:
         """The counts of one family that aren't 0, once they are written: a client may be told before."""
@@ -144,12 +218,17 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         def start(road: Road, **options: Any) -> Service:
             gate = Gate()
             settings = Settings(
-                repository=tmp_path, api_keys=[hash_key("cs-right")], access_log=True, decode_threads=1, **options
+                repository=tmp_path,
+                api_keys=[hash_key("cs-right")],
+                access_log=True,
+                decode_threads=1,
+                grpc_port=None if road.send is post else 0,
+                **options,
             )
             catalog = Catalog(settings, gate.load)
-            port = stack.enter_context(serve_in_thread(settings, catalog=catalog, hot=road.hot))
+            ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, hot=road.hot))
             stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
-            return Service(road, port, catalog.metrics, gate)
+            return Service(road, ports, catalog.metrics, gate)
 
         yield start
 

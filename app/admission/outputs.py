@@ -1,0 +1,72 @@
+"""Predictions to output tensors of the Open Inference Protocol v2, whatever carries them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from app.admission.tensors import WantedOutput
+from app.errors import BadTensor
+from app.inference.attempt import Prediction
+from app.inference.labels import top_classes
+from app.inference.model import LoadedModel
+from artifact.errors import ConvserveError
+
+
+class Output(NamedTuple):
+    """One output tensor: float32 [rows, ...], or texts [rows, classes]."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: npt.NDArray[np.float32] | list[str]
+
+    def write(self) -> bytes:
+        """As binary data: numbers little-endian, texts each after its length (4 bytes, little-endian)."""
+        if isinstance(self.data, np.ndarray):
+            return self.data.tobytes()
+        items = [text.encode() for text in self.data]
+        return b"".join([struct.pack("<I", len(item)) + item for item in items])
+
+
+def make_outputs(
+    model: LoadedModel, wanted: Sequence[WantedOutput], outcomes: Sequence[Prediction | ConvserveError]
+) -> list[Output]:
+    """The wanted outputs, in their order. A tensor has no place for an error: raises that of the first row that failed,
+    naming the row; BadTensor for an output that the model that answered doesn't give.
+    """
+    predictions = []
+    for row, outcome in enumerate(outcomes):
+        if isinstance(outcome, ConvserveError):
+            outcome.detail = f"row {row}: {outcome.detail}"
+            raise outcome
+        predictions.append(outcome)
+    return [_make_output(model, output, predictions) for output in wanted]
+
+
+def _make_output(model: LoadedModel, wanted: WantedOutput, predictions: Sequence[Prediction]) -> Output:
+    if wanted.classes:
+        texts = [
+            f"{entry.probability:f}:{entry.index}:{entry.label}"
+            for prediction in predictions
+            for entry in top_classes(model, prediction.scores, wanted.classes)
+        ]
+        return Output(wanted.name, "BYTES", [len(predictions), wanted.classes], texts)
+    rows = (
+        [prediction.scores.probabilities for prediction in predictions]
+        if wanted.name == "probabilities"
+        else [_find_energy(prediction) for prediction in predictions]
+    )
+    values = np.asarray(rows, "<f4")
+    return Output(wanted.name, "FP32", list(values.shape), values)
+
+
+def _find_energy(prediction: Prediction) -> float:
+    """Raises BadTensor where the model that answered, the second of a cascade, doesn't give it."""
+    if prediction.scores.energy is None:
+        raise BadTensor("the model that answered gives no energy: leave this output out")
+    return prediction.scores.energy

@@ -1,0 +1,24 @@
+"""What every translation needs, in one typed place: `create_app` puts it together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.admission.admission import Admission
+from app.admission.keys import Keys
+from app.catalog.catalog import Catalog
+from app.catalog.control import Control
+from app.inference.decoder import Decoder
+from app.observe.access_log import Journal
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    catalog: Catalog
+    control: Control
+    decoder: Decoder
+    journal: Journal
+    admission: Admission
+    keys: Keys
