@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "== installing into .venv (runtime: $(RUNTIME)); TensorFlow is large, this takes a minute or two"
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,grpc,test]'
+	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,grpc,cloud,test]'
 	@touch $@
 
 serve: $(INSTALLED)
@@ -109,7 +109,7 @@ VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LABELS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
 # What the serve image can do besides HTTP; EXTRAS= makes it smaller.
-EXTRAS   ?= grpc
+EXTRAS   ?= grpc,cloud
 comma    := ,
 
 image:

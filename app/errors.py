@@ -21,7 +21,9 @@ ConvserveError
 ├── Unexpected 500
 └── ArtifactError (never reaches a client as such: the catalog keeps it as a model's reason)
     ├── DeviceUnavailable
-    └── OverBudget
+    ├── OverBudget
+    ├── StoreError
+    └── NotWhole
 """
 
 from __future__ import annotations

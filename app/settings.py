@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from app.aliases import Target
 from artifact.images.limits import Limits
+from artifact.stores.address import check_address, name_folder
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
 KeyHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -33,10 +34,16 @@ Origin = Annotated[
     AfterValidator(lambda origin: origin.rstrip("/").lower()),
     AfterValidator(lambda origin: _check_origin(origin)),
 ]
+Repository = Annotated[
+    Annotated[Path, Tag("folder")] | Annotated[str, AfterValidator(check_address), Tag("store")],
+    Discriminator(lambda repository: "store" if isinstance(repository, str) and "://" in repository else "folder"),
+]
+"""A folder, or the address of a store."""
 Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
 
+_FOLDER_POLL_S, _STORE_POLL_S = 5.0, 60.0
 _PREFIX = "CONVSERVE_"
 # What Kubernetes puts into every pod beside a Service named convserve or convserve-something (service links).
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
@@ -106,7 +113,14 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    repository: Path = Field(Path("repository"), description="folder of the artifacts, <model>/<version>/")
+    repository: Repository = Field(
+        Path("repository"),
+        description="where the artifacts are, <model>/<version>/: a folder, s3://, gs://, az://, https:// or "
+        "hf://OWNER/NAME[@REVISION]",
+    )
+    cache_dir: Path = Field(
+        Path("~/.cache/convserve"), description="folder that a repository which is no folder is copied into"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     grpc_port: int | None = Field(
@@ -158,7 +172,12 @@ class Settings(BaseSettings):
     state_file: Path | None = Field(
         None, description="file that keeps over a restart what requests set (aliases); none: nothing is kept"
     )
-    poll_s: float = Field(0, ge=0, description="seconds between looks at the repository for changes; 0 never looks")
+    poll_s: float | None = Field(
+        None,
+        ge=0,
+        description="seconds between looks at the repository for changes; without it 5, and 60 where it is no folder; "
+        "0 never looks",
+    )
     memory_budget: int = Field(0, ge=0, description="MB that models may take in all workers together; 0 means any")
 
     max_batch_size: int = Field(32, ge=1, description="rows in one batch, at most; a card may say less")
@@ -218,6 +237,25 @@ class Settings(BaseSettings):
         if table is None:
             return self
         return self.model_copy(update=table.model_dump(exclude_none=True))
+
+    @property
+    def is_store(self) -> bool:
+        """Whether the repository is no folder, and is copied into `folder`."""
+        return isinstance(self.repository, str)
+
+    @property
+    def folder(self) -> Path:
+        """Where the artifacts are found on this machine: the repository, or what is copied of it."""
+        if isinstance(self.repository, Path):
+            return self.repository
+        return self.cache_dir.expanduser() / name_folder(self.repository)
+
+    @property
+    def looks_every_s(self) -> float:
+        """poll_s, or what stands in its place."""
+        if self.poll_s is not None:
+            return self.poll_s
+        return _STORE_POLL_S if self.is_store else _FOLDER_POLL_S
 
     @property
     def limits(self) -> Limits:

@@ -35,21 +35,27 @@ AnyDocument = TypeVar("AnyDocument", bound=Document)
 def read_document(kind: type[AnyDocument], path: Path, title: str) -> AnyDocument:
     """The document in a file; `title` says what it should be.
 
-    Raises FileNotFoundError, and ArtifactError where a newer convserve wrote it, or naming the first field that is
-    wrong.
+    Raises FileNotFoundError, and as `parse_document` does.
     """
-    data = path.read_bytes()
+    return parse_document(kind, path.read_bytes(), path.name, title)
+
+
+def parse_document(kind: type[AnyDocument], data: bytes, name: str, title: str) -> AnyDocument:
+    """The document in the content of the file `name`.
+
+    Raises ArtifactError where a newer convserve wrote it, or naming the first field that is wrong.
+    """
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         if (written := _read_format(data)) > FORMAT:
             raise ArtifactError(
-                f"{path.name} has format {written}, this convserve reads formats up to {FORMAT}: it was written by a "
+                f"{name} has format {written}, this convserve reads formats up to {FORMAT}: it was written by a "
                 "newer convserve: update this one"
             ) from error
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise ArtifactError(f"{path.name} is not {title}: {where}: {first['msg']}") from error
+        raise ArtifactError(f"{name} is not {title}: {where}: {first['msg']}") from error
 
 
 def _read_format(data: bytes) -> int:

@@ -59,3 +59,15 @@ class ArtifactError(ConvserveError):
     """A folder of the repository that can't be served, with the reason."""
 
     code, title = "artifact_refused", "The artifact was refused"
+
+
+class StoreError(ArtifactError):
+    """A store that can't be reached, or refuses: of no single artifact."""
+
+    code, title = "store_unavailable", "The store is not available"
+
+
+class NotWhole(ArtifactError):
+    """A version that isn't in a store as its card has it, or not yet."""
+
+    code, title = "not_whole", "The version is not whole"

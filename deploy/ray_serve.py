@@ -19,7 +19,7 @@ from ray import serve
 
 from app.catalog.catalog import Catalog
 from app.main import create_app
-from app.settings import Settings
+from app.settings import Repository, Settings
 from artifact.errors import ArtifactError
 from artifact.layout import list_models
 from deploy.served_by import ServedBy
@@ -34,22 +34,30 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    repository: Path = Field(Path("repository"), description="the artifacts; the same path on every node")
+    repository: Repository = Field(
+        Path("repository"), description="the artifacts: the same path on every node, or the address of a store"
+    )
     models: list[str] = Field(min_length=1, description="what every replica loads")
     settings: dict[str, Any] = Field({}, description="further settings of the server, by name")
 
 
-def settings_of(arguments: Arguments) -> Settings:
-    """The settings of one replica. Raises ClusterError where the repository lacks a model or a setting is wrong."""
-    repository = arguments.repository.absolute()  # a replica's working folder is another one
+def _check_models(repository: Path, models: list[str]) -> None:
     try:
         there = list_models(repository)
     except ArtifactError as error:
         raise ClusterError(error.detail) from error
-    if missing := [name for name in arguments.models if name not in there]:
+    if missing := [name for name in models if name not in there]:
         raise ClusterError(
             f"the repository {repository} has no model {', '.join(missing)}; there are: {', '.join(there) or 'none'}"
         )
+
+
+def settings_of(arguments: Arguments) -> Settings:
+    """The settings of one replica. Raises ClusterError where a folder lacks a model or a setting is wrong."""
+    repository = arguments.repository
+    if isinstance(repository, Path):
+        repository = repository.absolute()  # a replica's working folder is another one
+        _check_models(repository, arguments.models)
     try:
         named = {"repository": repository, "load": arguments.models, "require": arguments.models}
         return Settings(**{**arguments.settings, **named})

@@ -93,6 +93,7 @@ class LocalControl:
 
     async def close(self) -> None:
         await self._background.close()
+        await self.watcher.close()
 
     async def _say_ready(self) -> None:
         await self._catalog.wait_until_tried()

@@ -64,7 +64,7 @@ class Loader:
 
     async def load(self, name: str, number: int, on_device_failure: Callable[[DeviceFailed], None]) -> Version:
         """The version loaded, warmed and replayed, or refused with its reason. Never raises for an artifact."""
-        folder = self._settings.repository / name / str(number)
+        folder = self._settings.folder / name / str(number)
         async with self._turn:
             version = await self._try(name, folder, number, on_device_failure)
         self._metrics.add("convserve_loads_total", name, version.state)
@@ -95,7 +95,7 @@ class Loader:
                 raise
         except ArtifactError as error:
             foreign = await self._read(partial(_find_foreign, folder))
-            reason = error.detail if foreign is None else explain_foreign(foreign, self._settings.repository)
+            reason = error.detail if foreign is None else explain_foreign(foreign, self._settings.folder)
         except OSError as error:  # a TimeoutError too
             reason = f"{error.filename or folder} can't be read ({error.strerror or 'it takes too long'})"
         except Exception as error:  # a defect of ours in one model must not stop the others either

@@ -78,7 +78,7 @@ class Repository:
     """One repository as the settings look at it."""
 
     def __init__(self, settings: Settings, quiet_s: float = _QUIET_S) -> None:
-        self.path = settings.repository
+        self.path = settings.folder
         self._versions = settings.versions
         self._quiet_s = quiet_s
 

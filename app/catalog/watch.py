@@ -1,5 +1,6 @@
 """Watcher: the one owner of what the repository looked like and of what was unloaded by hand. It tells those who serve
 (one catalog, or the catalogs of all workers) what to load, at the start, by hand and whenever the repository changes.
+Where the repository is a store, the mirror brings it into a folder first, and the rest is the same.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Protocol
 
+from app.catalog.mirror import Mirror
 from app.catalog.repository import Look, Repository, Seen, unreadable
-from app.catalog.threads import PATIENCE_S, PatientReader
+from app.catalog.threads import PATIENCE_S, PatientReader, run_in_thread
 from app.errors import LoadRefused, UnknownModel
 from app.settings import Settings
 from artifact.errors import ArtifactError, ConvserveError
@@ -46,12 +48,19 @@ class Watcher:
         served: Served,
         repository: Repository | None = None,
         patience_s: float = PATIENCE_S,
+        mirror: Mirror | None = None,
     ) -> None:
         self._only = settings.load
-        self._poll_s = settings.poll_s
+        self._poll_s = settings.looks_every_s
         self._served = served
         self._repository = repository or Repository(settings)
         self._reader = PatientReader(patience_s)
+        self._mirror = mirror or (Mirror(settings) if settings.is_store else None)
+        self._is_behind = False  # the folder was filled before, and the store not yet asked
+        self._copying: asyncio.Future[Mapping[str, str]] | None = None
+        self._uncopied: Mapping[str, str] = {}  # by model: why its newest version can't be had
+        self._mirroring = asyncio.Lock()
+        self._patience_s = patience_s
         self._seen: dict[str, Seen] = {}
         self._unloaded: set[str] = set()
         self._problem = ""
@@ -73,13 +82,17 @@ class Watcher:
 
     @property
     def problem(self) -> str:
-        """Why the repository couldn't be read at the last look; empty otherwise."""
-        return self._problem
+        """Why the repository, or what of it, couldn't be read at the last look; empty otherwise."""
+        return self._problem or "; ".join(self._uncopied.values())
 
     async def begin(self) -> None:
-        """The first look; whoever asked loads what `looks` says then."""
+        """The first look; whoever asked loads what `looks` says then. What was copied from a store before is served
+        at once, whatever became of the store.
+        """
         async with self._looking:
-            if (there := await self._list()) is None:
+            self._is_behind = self._mirror is not None and self._mirror.is_filled
+            unavailable = "" if self._is_behind else await self._copy()
+            if (there := await self._list(unavailable)) is None:
                 return
             for seen in await self._look_at(list(dict.fromkeys([*there, *self._only]))):
                 self._say(seen, _NOTHING)
@@ -91,18 +104,30 @@ class Watcher:
         """
         done: list[str] = []
         async with self._looking:
-            there = await self._list()
+            self._is_behind = False
+            unavailable = await self._copy(names or ())
+            there = await self._list(unavailable)
             if there is None:
                 return [self._problem]
             for seen in await self._look_at(there if names is None else [name for name in names if name in there]):
                 done += await self._follow(seen)
             for name in [name for name in self._seen if name not in there and self._seen[name].there]:
                 done += await self._forget(name)
-        return done
+        return done + ([unavailable] if unavailable else [])
+
+    async def close(self) -> None:
+        """Wait a little for what is being copied, which is given up: no thread should run on while the process ends."""
+        if self._mirror is not None and self._copying is not None:
+            self._mirror.stop()
+            done, _ = await asyncio.wait([self._copying], timeout=self._patience_s)
+            for copying in done:
+                copying.exception()  # seen: nobody waits for it any more
 
     async def watch(self) -> None:
         """Wait for the time of the next look, and look."""
-        if self._poll_s:
+        if self._is_behind:
+            await self.look()
+        elif self._poll_s:
             await asyncio.sleep(self._poll_s)
             await self.look()
         else:
@@ -113,8 +138,13 @@ class Watcher:
     async def load(self, name: str) -> None:
         """Load, or load again, what the repository holds of a model now.
 
-        Raises UnknownModel, or LoadRefused where any wanted version can't be served; then nothing changed.
+        Raises UnknownModel, or LoadRefused where any wanted version can't be served; then nothing changed. Where the
+        store is away, what was copied before is loaded.
         """
+        if unavailable := await self._copy([name]):
+            log.warning("%s is loaded as it was copied before: %s", name, unavailable)
+        elif refusal := self._uncopied.get(name):
+            raise LoadRefused(refusal)
         async with self._changing:
             (seen,) = await self._look_at([name])
             look = seen.look
@@ -134,21 +164,37 @@ class Watcher:
             await self._served.unload(name)
             self._unloaded.add(name)
 
-    async def _list(self) -> list[str] | None:
-        """The models to look at; None where the repository can't be read, which is said once."""
-        problem = ""
+    async def _copy(self, names: Collection[str] = ()) -> str:
+        """Have the folder hold what the store does, of all models or some; why the store can't be had, or nothing."""
+        if self._mirror is None:
+            return ""
+        async with self._mirroring:
+            self._copying = run_in_thread(partial(self._mirror.refresh, names))
+            try:
+                self._uncopied = await asyncio.shield(self._copying)
+            except ArtifactError as error:
+                return error.detail
+            return ""
+
+    async def _list(self, unavailable: str = "") -> list[str] | None:
+        """The models to look at; None where the repository can't be read. That, or why its store can't be had, is said
+        once.
+        """
+        problem, found = unavailable, None
         try:
-            names, strangers = await self._reader.read("the repository", self._repository.list_names)
+            found = await self._reader.read("the repository", self._repository.list_names)
         except ArtifactError as error:
-            problem = error.detail
+            problem = problem or error.detail
         except OSError as error:
-            problem = str(error)
-        if problem:
-            if problem != self._problem:
-                log.error("%s", problem)
-            self._problem = problem
+            problem = problem or str(error)
+        if problem and problem != self._problem:
+            log.error("%s%s", problem, ": what was loaded goes on" if unavailable and self._seen else "")
+        elif self._problem and not problem:
+            log.info("the repository can be read again")
+        self._problem = problem
+        if found is None:
             return None
-        self._problem = ""
+        names, strangers = found
         self._say_passed_over("the repository", strangers, self._strangers, "letters, digits, dots, dashes")
         self._strangers = strangers
         return [name for name in names if not self._only or name in self._only or name in self._seen]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.read_settings import read_settings
-from app.cli.usage import UsageError
+from app.cli.usage import UsageError, repository
 
 
 def predict(arguments: list[str]) -> int:
@@ -55,7 +55,9 @@ def bench(arguments: list[str]) -> int:
         prog="convserve bench", description="Measure a model at each batch size, in this process and without HTTP."
     )
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--repository", type=Path, metavar="DIR", help="where the model is (default: ./repository)")
+    parser.add_argument(
+        "--repository", type=repository, metavar="DIR", help="where the model is (default: ./repository)"
+    )
     parser.add_argument("--version", type=int, metavar="N", help="default: the newest")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time a batch size (default: 1)")
@@ -79,7 +81,7 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", help="a running service, such as http://127.0.0.1:8000")
     where.add_argument(
-        "--repository", type=Path, metavar="DIR", help="a repository to load from (default: ./repository)"
+        "--repository", type=repository, metavar="DIR", help="a folder or store to load from (default: ./repository)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser

@@ -9,9 +9,11 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from app.cli.read_settings import read_settings
 from app.cli.usage import UsageError
@@ -20,6 +22,8 @@ from app.machine import count_cores
 from app.settings import Settings, explain_passed_over, find_sources
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def serve(arguments: list[str]) -> int:
@@ -125,16 +129,28 @@ def _is_one_process(settings: Settings) -> bool:
 
 
 def _check_repository(settings: Settings) -> None:
-    """A server doesn't start on a folder that isn't there; one that is empty may be filled later. Raises UsageError."""
+    """A server doesn't start on a folder or store that isn't there; one that is empty may be filled later. What nothing
+    was copied of yet is copied here: no signal waits for that. Raises UsageError.
+    """
+    from app.catalog.mirror import Mirror
     from artifact.errors import ArtifactError
     from artifact.layout import list_models
 
     try:
-        if not list_models(settings.repository):
-            remedy = "fill it with convserve-export" + ("" if settings.poll_s else ", then send SIGHUP or set poll_s")
+        if settings.is_store and not (mirror := Mirror(settings)).is_filled and _wait_for(mirror.refresh):
+            return  # what it couldn't copy, it said
+        if not list_models(settings.folder):
+            remedy = "fill it with convserve-export"
+            remedy += "" if settings.looks_every_s else ", then send SIGHUP or set poll_s"
             log.warning("the repository %s is empty: %s", settings.repository, remedy)
     except ArtifactError as error:
         raise UsageError(error.detail) from error
+
+
+def _wait_for(work: Callable[[], T]) -> T:
+    """What `work` gives or raises, which waits within a library: in a thread, so that this one takes signals."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work).result()
 
 
 def _check_certificate(settings: Settings) -> None:

@@ -29,7 +29,7 @@ async def predict_images(
     paths: Sequence[Path],
     *,
     url: str | None,
-    repository: Path | None,
+    repository: Path | str | None,
     top_k: int | None,
     as_json: bool,
     csv_file: Path | None,
@@ -59,7 +59,7 @@ async def predict_images(
     return 1 if failed else 0
 
 
-async def show_models(*, url: str | None, repository: Path | None, as_json: bool) -> int:
+async def show_models(*, url: str | None, repository: Path | str | None, as_json: bool) -> int:
     """List the models with their state."""
     async with connect(url, repository, []) as client:
         answer = await fetch(client, "GET", "/models")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from app.catalog.mirror import fill
+from app.catalog.threads import run_in_thread
 from app.main import create_app
 from app.settings import load_settings
+from artifact.errors import StoreError
 
 
 class RequestFailed(Exception):
@@ -18,7 +22,7 @@ class RequestFailed(Exception):
 
 
 @asynccontextmanager
-async def connect(url: str | None, repository: Path | None, load: list[str]) -> AsyncIterator[httpx2.AsyncClient]:
+async def connect(url: str | None, repository: Path | str | None, load: list[str]) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the service at `url` or, without one, of an app of our own over `repository` that loads
     only `load`.
     """
@@ -27,7 +31,11 @@ async def connect(url: str | None, repository: Path | None, load: list[str]) -> 
             yield client
         return
     given = {"repository": repository} if repository else {}
-    settings = load_settings().model_copy(update={"load": load, "log_level": "error", **given})
+    settings = load_settings().model_copy(update={"load": load, "log_level": "error", "poll_s": 0, **given})
+    try:
+        await run_in_thread(partial(fill, settings))
+    except StoreError as error:
+        raise RequestFailed(error.detail) from error
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         await app.state.services.catalog.wait_until_tried()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.catalog.mirror import fill
 from app.client.terminal import draw_bar
 from app.inference.model import ReadySession, prepare_session
 from app.inference.session import Observed, OnnxSession, batch_sizes
@@ -43,12 +44,14 @@ class Speed:
 
 def load(settings: Settings, model: str, version: int | None = None) -> ReadySession:
     """The newest version, or the one asked for, checked and warmed. Raises ArtifactError."""
-    versions = list_versions(settings.repository / model)
+    only = {"load": [model], **({"versions": str(version)} if version else {})}
+    fill(settings.model_copy(update=only))
+    versions = list_versions(settings.folder / model)
     if not versions:
-        there = ", ".join(list_models(settings.repository)) or "none"
+        there = ", ".join(list_models(settings.folder)) or "none"
         raise ArtifactError(f"{settings.repository} has no model {model!r}; there are: {there}")
     wanted = version or max(versions, default=1)
-    return prepare_session(settings.repository / model / str(wanted), settings.of_model(model))
+    return prepare_session(settings.folder / model / str(wanted), settings.of_model(model))
 
 
 def sweep(ready: ReadySession, seconds: float = 1.0) -> list[Speed]:

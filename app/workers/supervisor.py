@@ -73,6 +73,7 @@ class Supervisor:
         await self._stopping.wait()
         statuses = await asyncio.gather(*(worker.drain(self._settings.drain_timeout_s) for worker in self._workers))
         await self._background.close()
+        await self._watcher.close()
         log.info("stopped")
         return 1 if any(statuses) or self._hopeless else 0
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from export.cli.options import add_shared, add_skip_damaged, fraction
+from export.cli.options import add_shared, add_skip_damaged, fraction, repository_place
 
 
 def add_cascade(commands: Any) -> None:
@@ -25,7 +25,10 @@ def add_cascade(commands: Any) -> None:
     )
     parser.add_argument("--name", default="cascade", help="the alias (default: cascade)")
     parser.add_argument(
-        "--repository", type=Path, default=Path("repository"), help="folder of the served models (default: repository)"
+        "--repository",
+        type=repository_place,
+        default=Path("repository"),
+        help="folder of the served models, or a store (default: repository)",
     )
     add_skip_damaged(parser)
     add_shared(parser, _cascade, data=True)
@@ -34,11 +37,15 @@ def add_cascade(commands: Any) -> None:
 def _cascade(options: argparse.Namespace) -> None:
     from export.data.datasets import load_dataset
     from export.publish.cascade import choose_cascade
+    from export.publish.place import open_place
     from export.publish.read_back import open_published
 
-    first, then = (open_published(options.repository, name) for name in (options.first, options.then))
-    dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
-    chosen = choose_cascade(first, then, dataset, options.accuracy)
+    with open_place(options.repository) as place:
+        for name in (options.first, options.then):
+            place.fetch(name)
+        first, then = (open_published(place.folder, name) for name in (options.first, options.then))
+        dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
+        chosen = choose_cascade(first, then, dataset, options.accuracy)
     print(
         f"# on {chosen.images:,} validation images of {dataset.title}: {chosen.accuracy:.2%} right (other images: "
         f"+- {chosen.margin:.2%}), {options.then} asked for {chosen.asked:.1%};\n"

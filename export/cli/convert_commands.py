@@ -101,47 +101,51 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from export.publish.write import check_writable
+    from export.publish.place import open_place
 
     image = read_image_options(options)
-    check_writable(options.repository)
-    load_keras()
-    from export.publish.pipeline import convert
-    from export.sources.find import LoadOptions, find_source
+    with open_place(options.repository) as place:
+        place.check_writable()
+        load_keras()
+        from export.publish.pipeline import convert, name_published
+        from export.sources.find import LoadOptions, find_source
 
-    source = find_source(
-        options.source,
-        name=options.name,
-        image=image,
-        load=LoadOptions(options.weights, options.signature, options.code, options.unsafe),
-        data_dir=options.data_dir,
-    )
-    folder = convert(source, options.repository, options.precision, replace_config=options.replace_config)
-    _print_published(folder, options)
+        source = find_source(
+            options.source,
+            name=options.name,
+            image=image,
+            load=LoadOptions(options.weights, options.signature, options.code, options.unsafe),
+            data_dir=options.data_dir,
+        )
+        place.prepare(name_published(source, options.precision))
+        made = convert(source, place.folder, options.precision, replace_config=options.replace_config)
+        _print_published(made, place.deliver(made), options)
 
 
 def _adopt(options: argparse.Namespace) -> None:
     from export.publish.adopt import adopt
-    from export.publish.write import check_writable
+    from export.publish.place import open_place
 
-    check_writable(options.repository)
-    folder = adopt(
-        options.file,
-        read_image_options(options),
-        options.repository,
-        name=options.name,
-        data_dir=options.data_dir,
-        replace_config=options.replace_config,
-    )
-    _print_published(folder, options)
+    with open_place(options.repository) as place:
+        place.check_writable()
+        place.prepare(options.name or options.file.stem)
+        made = adopt(
+            options.file,
+            read_image_options(options),
+            place.folder,
+            name=options.name,
+            data_dir=options.data_dir,
+            replace_config=options.replace_config,
+        )
+        _print_published(made, place.deliver(made), options)
 
 
-def _print_published(folder: Path, options: argparse.Namespace) -> None:
+def _print_published(made: Path, where: str, options: argparse.Namespace) -> None:
     """With --json, what was published, as one object on standard output."""
     if options.json:
         from export.publish.read_back import describe_published
 
-        print(json.dumps(describe_published(folder)))
+        print(json.dumps({**describe_published(made), "folder": where}))
 
 
 def _time(options: argparse.Namespace) -> None:

@@ -9,12 +9,17 @@ import select
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
 from export.cli.options import add_policy_options, add_shared, add_skip_damaged, positive, size
 from export.cli.quiet_import import load_keras
 from export.errors import ExportError, UsageError
+
+if TYPE_CHECKING:  # read when a command runs: --help answers at once
+    from export.publish.place import Place
+    from export.publish.read_back import Published
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,22 +102,23 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> None:
     from artifact.layout import list_versions
     from export.progress import say
-    from export.publish.write import check_writable
+    from export.publish.place import open_place
     from export.training.recipes import find_recipe
 
     if options.name and len(options.recipe) > 1:
         raise UsageError("--name names one model: build one recipe at a time with it")
-    for title in options.recipe:
-        recipe = find_recipe(title)
-        name = options.name or recipe.model_name
-        if options.if_missing and list_versions(options.repository / name):
-            say(f"{options.repository} has {name} already")
-            continue
-        check_writable(options.repository)
-        _build_one(options, title, name)
+    with open_place(options.repository) as place:
+        for title in options.recipe:
+            name = options.name or find_recipe(title).model_name
+            place.prepare(name)
+            if options.if_missing and list_versions(place.folder / name):
+                say(f"{options.repository} has {name} already")
+                continue
+            place.check_writable()
+            _build_one(options, place, title, name)
 
 
-def _build_one(options: argparse.Namespace, title: str, name: str) -> None:
+def _build_one(options: argparse.Namespace, place: Place, title: str, name: str) -> None:
     from export.progress import say
     from export.training.recipes import find_recipe
 
@@ -128,12 +134,10 @@ def _build_one(options: argparse.Namespace, title: str, name: str) -> None:
     dataset = load_dataset(recipe.dataset, options.data_dir)
     folder = options.runs / (title if options.seed == 0 else f"{title}-seed{options.seed}")
     train(recipe, dataset, folder, seed=options.seed, data_dir=options.data_dir)
-    published = convert(load_run(folder, name, options.data_dir), options.repository)
-    proof = verify_published(open_published(options.repository, f"{name}/{published.name}"))
-    say(
-        f"verified {name} version {published.name}: max |p - p'| {proof.max_abs_difference:.1e} "
-        f"on {proof.images} golden images"
-    )
+    made = convert(load_run(folder, name, options.data_dir), place.folder)
+    proof = verify_published(open_published(place.folder, f"{name}/{made.name}"))
+    published = place.deliver(made)
+    say(f"verified {published}: max |p - p'| {proof.max_abs_difference:.1e} on {proof.images} golden images")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -149,10 +153,18 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from export.data.datasets import load_dataset
-    from export.publish.read_back import evaluate_published, open_published
+    from export.publish.place import open_place
+    from export.publish.read_back import open_published
 
-    published = open_published(options.repository, options.model)
+    with open_place(options.repository) as place:
+        place.fetch(options.model)
+        _evaluate_published(options, open_published(place.folder, options.model))
+
+
+def _evaluate_published(options: argparse.Namespace, published: Published) -> None:
+    from export.data.datasets import load_dataset
+    from export.publish.read_back import evaluate_published
+
     trained_on = published.card.training.dataset if published.card.training is not None else None
     seen = trained_on == str(Path(options.dataset).resolve())
     dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged, seen=seen)
@@ -167,10 +179,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
+    from export.publish.place import open_place
     from export.publish.read_back import open_published, verify_published
 
-    published = open_published(options.repository, options.model)
-    proof = verify_published(published)
+    with open_place(options.repository) as place:
+        place.fetch(options.model)
+        published = open_published(place.folder, options.model)
+        proof = verify_published(published)
     print(
         f"{published.card.name} version {published.card.version}: sha256 right, {proof.images} golden images, "
         f"max |p - p'| {proof.max_abs_difference:.1e} (tolerance {proof.abs_tolerance:g}), "

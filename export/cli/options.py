@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from artifact.card import CropRule, Decode, Fit, Head, Polarity, PreprocessingName, Resize
+from artifact.stores.address import read_repository
 
 if TYPE_CHECKING:
     from export.sources.image_options import ImageOptions
@@ -27,7 +28,12 @@ def add_shared(
     """The options that several commands share, and what the command does."""
     parser.set_defaults(run=run)
     if repository:
-        parser.add_argument("--repository", type=Path, required=True, help="folder of the served models")
+        parser.add_argument(
+            "--repository",
+            type=repository_place,
+            required=True,
+            help="folder of the served models, or a store: s3://...",
+        )
     if data:
         parser.add_argument(
             "--data-dir",
@@ -135,6 +141,14 @@ def add_publish_options(parser: argparse.ArgumentParser) -> None:
 def add_skip_damaged(parser: argparse._ActionsContainer) -> None:
     """For a data set that is a folder."""
     parser.add_argument("--skip-damaged", action="store_true", help="leave out undecodable images and empty classes")
+
+
+def repository_place(text: str) -> Path | str:
+    """A folder, or the address of a store."""
+    try:
+        return read_repository(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def positive(text: str) -> int:

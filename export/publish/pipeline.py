@@ -42,7 +42,7 @@ def convert(source: Source, repository: Path, precision: Precision = "fp32", *, 
         raise UsageError("int8 takes the ranges of activations from real images: name some with --dataset or --images")
     from export.graph.from_keras import keras_to_onnx  # here, so that an ONNX file is published without TensorFlow
 
-    check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
+    check_place(repository, name_published(source, precision), source.provenance, replace_config=replace_config)
     if (width := known_width(source.model)) is not None:
         check_count(source.provenance.labels, width, source.model.name)  # now rather than after the conversion
     say(f"converting {source.name} ({source.provenance.network.parameters:,} parameters) to ONNX")
@@ -64,13 +64,13 @@ def publish_network(
 
     `network` takes float32 pixels and gives float32 [batch, classes]: export/graph/boundary.py brings it to that.
     """
-    check_place(repository, _named(source, precision), source.provenance, replace_config=replace_config)
+    check_place(repository, name_published(source, precision), source.provenance, replace_config=replace_config)
     check_count(source.provenance.labels, output_width(network), source.model.name)
     refuse_doubled_scaling(network, source.provenance.preprocessing)
     own = run_network(source)
     reading = judge_head(measure(own.all), read_operations(network), source.head, source.provenance.labels)
     head = reading.head
-    with open_draft(repository, _named(source, precision), source.provenance) as draft:
+    with open_draft(repository, name_published(source, precision), source.provenance) as draft:
         graph, batch = _finish(source, network, head, layout)
         parts = GraphParts(graph.energy, graph.classifier)
         published = draft.folder / MODEL_FILE
@@ -86,12 +86,11 @@ def publish_network(
             del lowered
             made = judge_precision(source, made, published, precision)
         card = fill_draft(draft, source, own.proof, made, reading, parts)
-        folder = publish(draft, card)
-    say(f"published {folder}")
-    return folder
+        return publish(draft, card)
 
 
-def _named(source: Source, precision: Precision) -> str:
+def name_published(source: Source, precision: Precision) -> str:
+    """The model's name in the repository."""
     return source.name if precision == "fp32" else f"{source.name}-{precision}"
 
 

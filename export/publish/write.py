@@ -20,6 +20,7 @@ import onnx
 from artifact.card import Head, ImagePolicy, ModelCard, Provenance, read_card
 from artifact.errors import ArtifactError
 from artifact.layout import CARD_FILE, LABELS_FILE, TRITON_FILE, labels_txt, list_versions, triton_config
+from artifact.stores.index import INDEX_FILE, write_index
 from export.errors import PublishError
 
 
@@ -67,7 +68,8 @@ def write_graph(path: Path, model: onnx.ModelProto, provenance: Provenance, head
 
 
 def publish(draft: Draft, card: ModelCard) -> Path:
-    """Write the card, with the next free version in place of its own, move the draft into place, and return its folder.
+    """Write the card, with the next free version in place of its own, move the draft into place, write the repository's
+    index, and return the version's folder.
 
     Raises PublishError where the name was taken meanwhile by another model, or where the disk refuses.
     """
@@ -78,9 +80,17 @@ def publish(draft: Draft, card: ModelCard) -> Path:
             _refuse_another_model(home, draft.name, card.labels, card.image)
             version = max(list_versions(home), default=0) + 1
             numbered = card.model_copy(update={"version": version})
-            (draft.folder / CARD_FILE).write_text(numbered.model_dump_json(indent=1) + "\n")
+            _write_card(draft.folder, numbered)
             if _move_into_place(draft.folder, home, version):
-                return home / str(version)
+                break
+    try:
+        write_index(draft.repository)
+    except OSError as error:
+        raise PublishError(
+            f"{home / str(version)} is published, but {draft.repository / INDEX_FILE} can't be written "
+            f"({error.strerror or error}): web servers need it; publish again once it can be"
+        ) from error
+    return home / str(version)
 
 
 def check_writable(repository: Path) -> None:
@@ -122,24 +132,44 @@ def disk_refusals(repository: Path) -> Iterator[None]:
         raise PublishError(f"{repository}: {error.strerror or error}: nothing was published") from error
 
 
+def renumber(folder: Path) -> Path:
+    """A published version of which the number was taken meanwhile, under the next free one: only the card changes."""
+    version = list_versions(folder.parent)[-1] + 1
+    numbered = read_card(folder).model_copy(update={"version": version})
+    folder = folder.rename(folder.with_name(str(version)))
+    _write_card(folder, numbered)
+    return folder
+
+
+def refuse_another_model(
+    name: str, version: int, there: ModelCard, labels: tuple[str, ...], image: ImagePolicy
+) -> None:
+    """Raise PublishError where the version that is there has other labels or another input."""
+    for what, old, new in (("labels", there.labels, labels), ("input", there.image.shape, image.shape)):
+        if old != new:
+            raise PublishError(
+                f"{name} version {version} has other {what} ({_short(old)}, not {_short(new)}): "
+                "that is another model, publish it under another name with --name"
+            )
+
+
 def _refuse_another_model(home: Path, name: str, labels: tuple[str, ...], image: ImagePolicy) -> None:
     for version in reversed(list_versions(home)):
         try:
             there = read_card(home / str(version))
         except ArtifactError:
             continue  # a damaged version says nothing
-        for what, old, new in (("labels", there.labels, labels), ("input", there.image.shape, image.shape)):
-            if old != new:
-                raise PublishError(
-                    f"{name} version {version} has other {what} ({_short(old)}, not {_short(new)}): "
-                    "that is another model, publish it under another name with --name"
-                )
+        refuse_another_model(name, version, there, labels, image)
         return
 
 
 def _short(values: tuple[object, ...]) -> str:
     shown = ", ".join(map(str, values[:3]))
     return f"{shown} ... {len(values)} in all" if len(values) > 3 else shown
+
+
+def _write_card(folder: Path, card: ModelCard) -> None:
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
 
 
 def _write_model_files(folder: Path, card: ModelCard) -> None:

@@ -26,7 +26,7 @@ def open_client() -> Iterator[Callable[..., TestClient]]:
     with ExitStack() as stack:
 
         def open_one(app: FastAPI | None = None, **settings: Any) -> TestClient:
-            app = app or create_app(Settings(**settings))
+            app = app or create_app(Settings(**{"poll_s": 0, **settings}))
             client = stack.enter_context(TestClient(app))
             assert client.portal is not None
             client.portal.call(app.state.services.catalog.wait_until_tried)
@@ -48,7 +48,7 @@ def start_server(repository: Path) -> Iterator[Callable[..., RunningServer]]:
     servers: list[RunningServer] = []
 
     def start(*flags: str, cwd: Path | None = None) -> RunningServer:
-        servers.append(RunningServer("--repository", str(repository), *flags, cwd=cwd))
+        servers.append(RunningServer("--repository", str(repository), "--poll-s", "0", *flags, cwd=cwd))
         return servers[-1]
 
     yield start

@@ -200,3 +200,15 @@ def test_an_alias_may_mean_several_models_each_for_its_share(tmp_path: Path) -> 
 def test_wrong_weights_are_refused_in_words(written: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Settings(aliases={"best": written})
+
+
+def test_a_repository_is_a_folder_or_an_address(tmp_path: Path) -> None:
+    folder = load_settings(["--repository", str(tmp_path)])
+    assert (folder.is_store, folder.folder, folder.looks_every_s) == (False, tmp_path, 5)
+    store = load_settings(["--repository", "s3://bucket/models/", "--cache-dir", str(tmp_path)])
+    assert (store.repository, store.is_store, store.looks_every_s) == ("s3://bucket/models", True, 60)
+    assert store.folder.parent == tmp_path
+    assert load_settings(["--repository", "s3://bucket/models", "--poll-s", "0"]).looks_every_s == 0
+    assert Settings(**store.model_dump(mode="json")).model_dump() == store.model_dump(), "as a worker gets it"
+    with pytest.raises(ValidationError, match="a repository is a folder, s3://BUCKET/PATH"):
+        load_settings(["--repository", "ftp://example.org"])

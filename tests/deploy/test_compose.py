@@ -76,7 +76,7 @@ def test_files_mounted_into_containers_are_there() -> None:
 
 
 def test_grpc_comes_with_its_extra_and_its_port() -> None:
-    assert SERVICES["serve"]["build"]["args"]["EXTRAS"] == "${EXTRAS:-grpc}"
+    assert SERVICES["serve"]["build"]["args"]["EXTRAS"] == "${EXTRAS:-grpc,cloud}"
     assert set(GRPC) == {"serve"}
     port = GRPC["serve"]["environment"]["CONVSERVE_GRPC_PORT"]
     assert GRPC["serve"]["ports"][0].endswith(f":{port}")

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.makers.sources import ROOT
@@ -18,12 +18,19 @@ class RunningServer:
     console script, nothing is imported from there.
     """
 
-    def __init__(self, *flags: str, port: int = 0, python: Sequence[str] = (), cwd: Path | None = None) -> None:
+    def __init__(
+        self,
+        *flags: str,
+        port: int = 0,
+        python: Sequence[str] = (),
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         if cwd is not None:
             python = ("-P", *python)
         command = [sys.executable, *python, "-m", "app", "serve", "--port", str(port), *flags]
-        environment = None if cwd is None else {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment)
+        variables = {**os.environ, **({} if cwd is None else {"PYTHONPATH": str(ROOT)}), **(environment or {})}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=variables)
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at https?://127\.0\.0\.1:(\d+)").group(1))
         self.wait_for(r'[ "]ready("\})?$')  # in text and in JSON
@@ -51,8 +58,8 @@ class RunningServer:
         self.process.communicate()
 
 
-def run_serve(*flags: str) -> subprocess.CompletedProcess[str]:
+def run_serve(*flags: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """What became of a server that ends by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", "serve", *flags], capture_output=True, text=True, timeout=60, check=False
-    )
+    variables = {**os.environ, **(environment or {})}
+    command = [sys.executable, "-m", "app", "serve", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=variables)

@@ -4,18 +4,21 @@ import asyncio
 import os
 import shutil
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.catalog.mirror import Mirror
 from app.catalog.repository import Look, Repository, Seen
 from app.catalog.watch import Watcher
 from app.errors import LoadRefused, UnknownModel, WorkerFailed
 from app.settings import Settings
 from artifact.layout import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE
-from tests.makers.artifacts import age, make_artifact
+from tests.makers.artifacts import age, damage, make_artifact
+from tests.makers.stores import FolderStore
 
 
 class FakeServed:
@@ -79,13 +82,15 @@ def watching(
     folder: Path,
     source: Repository | None = None,
     patience_s: float = 30,
+    store: FolderStore | None = None,
     **settings: Any,
 ) -> None:
     """Run `scene` with a watcher of the repository in `folder` that has looked once."""
 
     async def play() -> None:
         served = FakeServed()
-        watcher = Watcher(Settings(repository=folder, **settings), served, source, patience_s)
+        given = Settings(**{"repository": folder, **settings})
+        watcher = Watcher(given, served, source, patience_s, Mirror(given, store) if store else None)
         await watcher.begin()
         await scene(watcher, served)
 
@@ -412,3 +417,96 @@ def test_what_is_arriving_is_looked_at_again_though_nobody_polls(repository: Pat
         assert served.take() == [("load", "other", (1,))]
 
     watching(scene, repository)
+
+
+def of_store(tmp_path: Path) -> dict[str, Any]:
+    return {"repository": "s3://stand-in/models", "cache_dir": tmp_path / "cache"}
+
+
+def test_what_a_store_holds_is_copied_and_loaded_as_from_a_folder(repository: Path, tmp_path: Path) -> None:
+    async def scene(watcher: Watcher, served: FakeServed) -> None:
+        assert [look.wanted for look in watcher.looks] == [(1,)]
+        assert await watcher.look() == []
+        make_artifact(repository, version=2)
+        assert await watcher.look() == ["tiny loaded"]
+        assert served.take() == [("load", "tiny", (1, 2))]
+        shutil.rmtree(repository / "tiny/2")
+        assert await watcher.look() == ["tiny loaded"]
+        assert served.take() == [("load", "tiny", (1,))]
+
+    watching(scene, repository, store=FolderStore(repository), **of_store(tmp_path))
+
+
+def test_a_store_that_is_away_is_said_once_and_stops_no_load_by_hand(
+    repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FolderStore(repository)
+
+    async def scene(watcher: Watcher, served: FakeServed) -> None:
+        store.away = True
+        make_artifact(repository, version=2)
+        away = "the repository s3://stand-in/models can't be reached"
+        assert await watcher.look() == await watcher.look() == [away]
+        assert watcher.problem == away
+        await watcher.load("tiny")
+        assert served.take() == [("load", "tiny", (1,))]
+        store.away = False
+        await watcher.load("tiny")
+        assert served.take() == [("load", "tiny", (1, 2))]
+        await watcher.look()
+        assert not watcher.problem
+
+    watching(scene, repository, store=store, **of_store(tmp_path))
+    assert [record.levelname for record in caplog.records if "goes on" in record.getMessage()] == ["ERROR"]
+
+
+def test_a_load_by_hand_of_what_can_not_be_copied_is_refused(repository: Path, tmp_path: Path) -> None:
+    async def scene(watcher: Watcher, served: FakeServed) -> None:
+        damage(make_artifact(repository, version=2))
+        with pytest.raises(LoadRefused, match=r"tiny version 2 in s3://.*: model.onnx is damaged"):
+            await watcher.load("tiny")
+        assert served.take() == []
+        with pytest.raises(UnknownModel):
+            await watcher.load("absent")
+
+    watching(scene, repository, store=FolderStore(repository), **of_store(tmp_path))
+
+
+def test_a_filled_cache_is_served_at_once_and_the_store_asked_right_after(repository: Path, tmp_path: Path) -> None:
+    store = FolderStore(repository)
+
+    async def first(watcher: Watcher, served: FakeServed) -> None:
+        pass
+
+    async def scene(watcher: Watcher, served: FakeServed) -> None:
+        assert [look.wanted for look in watcher.looks] == [(1,)]
+        assert served.take() == []
+        await watcher.watch()  # though nothing polls
+        assert served.take() == [("load", "tiny", (1, 2))]
+
+    watching(first, repository, store=store, **of_store(tmp_path))
+    make_artifact(repository, version=2)
+    watching(scene, repository, store=store, poll_s=0, **of_store(tmp_path))
+
+
+def test_a_copy_under_way_is_given_up_at_the_end(repository: Path, tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    class EndlessStore(FolderStore):
+        def copy(self, path: str, target: Path, is_stopped: Callable[[], bool]) -> None:
+            begun.set()
+            while not is_stopped():
+                time.sleep(0.001)
+            raise InterruptedError
+
+    async def play() -> None:
+        settings = Settings(**of_store(tmp_path))
+        watcher = Watcher(settings, FakeServed(), mirror=Mirror(settings, EndlessStore(repository)))
+        beginning = asyncio.ensure_future(watcher.begin())
+        await asyncio.to_thread(begun.wait, 60)
+        await watcher.close()
+        await beginning
+        assert not watcher.looks
+
+    asyncio.run(play())
+    assert not list((tmp_path / "cache").glob("*/tiny"))

@@ -1,0 +1,200 @@
+"""Mirror: brings the versions that a store holds into the cache folder, which is looked at and loaded from as any
+repository is. The one owner of that folder: whatever appears there is whole, and was checked against its card.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.catalog.repository import choose_versions
+from app.settings import Settings
+from artifact.errors import ArtifactError, NotWhole, StoreError
+from artifact.layout import CARD_FILE, list_models, list_versions
+from artifact.stores.copying import Found, copy_version, find_version
+from artifact.stores.opening import open_store
+from artifact.stores.store import Files, Listing, Store
+from artifact.whole import find_missing
+
+log = logging.getLogger(__name__)
+
+_LOCK = ".lock"
+_UNFINISHED = ".copy-"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What became of one version at the last look at the store."""
+
+    listed: Files
+    files: Files
+    """What was copied and found wrong; empty where nothing was copied."""
+    problem: str
+
+
+class Mirror:
+    """The store that the settings name, and its cache folder."""
+
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+        self.folder = settings.folder
+        self._address = str(settings.repository)
+        self._versions = settings.versions
+        self._only = settings.load
+        self._store = store
+        self._known: dict[tuple[str, int], _Known] = {}
+        self._stopped = False
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether what the settings load can be served without the store."""
+        try:
+            names = self._only or list_models(self.folder)
+        except ArtifactError:
+            return False
+        return bool(names) and all(list_versions(self.folder / name) for name in names)
+
+    def stop(self) -> None:
+        """Give up what is being copied; from any thread."""
+        self._stopped = True
+
+    def refresh(self, names: Collection[str] = ()) -> Mapping[str, str]:
+        """Bring the folder to what the store holds now: of the models in `names` or, without any, of those that the
+        settings load and those that are in the folder. Gives, by model, why its newest wanted version can't be had; it
+        is logged once, and what the folder held of it stays.
+
+        Raises StoreError where the store can't be reached or refuses, or where the folder can't be written: then what
+        was copied stays, and nothing is half there.
+        """
+        self._store = self._store or open_store(self._address)
+        listing = self._store.list()
+        try:
+            with self._alone():
+                return self._follow(self._store, listing, names)
+        except InterruptedError:
+            return {}
+        except OSError as error:
+            raise StoreError(
+                f"the cache {error.filename or self.folder} can't be written ({error.strerror}): name another with "
+                "--cache-dir"
+            ) from error
+
+    def _follow(self, store: Store, listing: Listing, names: Collection[str]) -> Mapping[str, str]:
+        problems: dict[str, str] = {}
+        there = list_models(self.folder)
+        if there and not listing:
+            raise StoreError(
+                f"the repository {self._address} holds no model any more: check its address, or delete {self.folder} "
+                "if that is meant"
+            )
+        wanted = set(names) or {*(self._only or listing), *there}
+        for name in sorted(wanted & listing.keys()):
+            for number in self._choose(listing[name]):
+                if problem := self._bring(store, name, number, listing[name][number]):
+                    problems.setdefault(name, f"{name} version {number} in {self._address}: {problem}")
+                elif self._versions == "latest":
+                    break
+        for name in there:
+            for number in list_versions(self.folder / name):
+                if number not in listing.get(name, {}):
+                    self._withdraw(name, number)
+        return problems
+
+    def _choose(self, versions: Mapping[int, Files]) -> list[int]:
+        """Newest first; with `latest` an older one is wanted only where the newer ones can't be had."""
+        available = sorted(versions)
+        return available[::-1] if self._versions == "latest" else choose_versions(available, self._versions)[::-1]
+
+    def _bring(self, store: Store, name: str, number: int, listed: Files) -> str:
+        """Have one version in the folder as the store has it now; why it can't be had, or nothing."""
+        known = self._known.get((name, number))
+        there = self.folder / name / str(number)
+        if known is not None and known.listed == listed and not known.problem and there.is_dir():
+            return ""
+        tried: Files = {}
+        try:
+            found = find_version(store, name, number, listed)
+            if known is not None and known.problem and (known.listed, known.files) == (listed, found.files):
+                return known.problem  # nothing changed since it was copied and found wrong
+            if known is not None or not _holds(there, found):
+                tried = found.files
+                self._copy(store, found, there)
+            problem = ""
+        except StoreError:
+            raise
+        except ArtifactError as error:
+            problem = error.detail
+            if known is None or known.problem != problem:
+                self._say(f"{name} version {number}", error, there.is_dir())
+        self._known[name, number] = _Known(listed, tried if problem else {}, problem)
+        return problem
+
+    def _say(self, title: str, error: ArtifactError, is_kept: bool) -> None:
+        kept = ": the copy of before goes on" if is_kept else ""
+        if isinstance(error, NotWhole) and error.detail.startswith("it lacks"):
+            log.info("%s in %s is arriving: %s%s", title, self._address, error.detail, kept)
+        else:
+            log.error("%s in %s is refused: %s%s", title, self._address, error.detail, kept)
+
+    def _copy(self, store: Store, found: Found, there: Path) -> None:
+        title = f"{found.name} version {found.number}"
+        log.info("copying %s from %s: %.1f MB", title, self._address, found.size / 1e6)
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as scratch:
+            made = Path(scratch, str(found.number))
+            made.mkdir()
+            copy_version(store, found, made, lambda: self._stopped)
+            if _holds(there, found):  # the same files, written again
+                return
+            there.parent.mkdir(exist_ok=True)
+            if there.exists():
+                there.rename(Path(scratch, "old"))
+            made.rename(there)
+        log.info("copied %s in %.1f s", title, time.monotonic() - began)
+
+    def _withdraw(self, name: str, number: int) -> None:
+        log.info("%s version %d left %s", name, number, self._address)
+        self._known.pop((name, number), None)
+        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as scratch:
+            (self.folder / name / str(number)).rename(Path(scratch, "old"))
+            if not any((self.folder / name).iterdir()):
+                (self.folder / name).rmdir()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process changes the folder at a time; what one that was killed left unfinished is taken away."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for leftover in self.folder.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(leftover)
+            yield
+
+
+def fill(settings: Settings) -> None:
+    """For a command that ends: have the folder hold what the store does now. Where the store is away, what was copied
+    before must do. Nothing where the repository is a folder. Raises StoreError where nothing is there.
+    """
+    if not settings.is_store:
+        return
+    mirror = Mirror(settings)
+    try:
+        mirror.refresh(settings.load)
+    except StoreError as error:
+        if not mirror.is_filled:
+            raise
+        log.warning("%s: what was copied before is used", error.detail)
+
+
+def _holds(folder: Path, found: Found) -> bool:
+    """Whether a folder holds this very version: the same card, and what it lists."""
+    try:
+        return (folder / CARD_FILE).read_bytes() == found.data and not find_missing(folder, found.card)
+    except FileNotFoundError:
+        return False

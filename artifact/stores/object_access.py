@@ -1,0 +1,89 @@
+"""Reads of one object store by obstore, and what its errors mean for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+from artifact.errors import StoreError
+
+# No limit for a whole transfer: a large file takes its time. What stands still is given up.
+CLIENT: Any = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "1day", "allow_http": True}
+RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
+
+_CHUNK = 1 << 22
+
+# Codes of S3's and Azure's answers; where obstore asks a machine for its role, and what Azure's needs beside a name.
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+_MISSING = re.compile(r"169\.254\.169\.254|metadata\.google|token request|Account must be specified")
+_REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AuthenticationFailed"}
+
+
+class ObjectAccess:
+    """`connect` gives obstore's store, and `credentials` says what to do where it lacks the right ones. Raises
+    StoreError where that can't be made.
+    """
+
+    def __init__(self, address: str, connect: Callable[[], Any], credentials: str) -> None:
+        self.address = address
+        self._credentials = credentials
+        with self.explained():
+            self.store = connect()
+
+    def read(self, path: str) -> bytes:
+        with self.explained(path):
+            return bytes(obstore.get(self.store, path).bytes())
+
+    def copy(self, path: str, target: Path, is_stopped: Callable[[], bool]) -> None:
+        with self.explained(path):
+            chunks = iter(obstore.get(self.store, path).stream(min_chunk_size=_CHUNK))
+        with target.open("wb") as file:
+            while True:
+                if is_stopped():
+                    raise InterruptedError(f"copying {path} was stopped")
+                with self.explained(path):
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                file.write(chunk)
+
+    @contextmanager
+    def explained(self, path: str = "") -> Iterator[None]:
+        """Raises FileNotFoundError for a file that isn't there, and StoreError for all else, in one line."""
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            said = _shorten(error)
+            if said in _NO_BUCKET:
+                raise StoreError(
+                    f"the repository {self.address} isn't there ({said}): make it, or name another with --repository"
+                ) from error
+            if isinstance(error, FileNotFoundError):
+                raise FileNotFoundError(2, "not in the store", f"{self.address}/{path}") from error
+            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or said in _REFUSALS:
+                what, remedy = f"refuses the credentials ({said})", self._credentials
+            elif _MISSING.search(str(error)):
+                what, remedy = f"needs credentials, and none were found ({said})", self._credentials
+            else:
+                what, remedy = f"can't be reached ({said})", "check its address and the network"
+            raise StoreError(f"the repository {self.address} {what}: {remedy}") from error
+
+
+def _shorten(error: Exception) -> str:
+    """The one fact among what the library says in many lines: the code of the answer, its status, or the last cause."""
+    text, _, details = str(error).partition("\n\nDebug source")
+    if code := re.search(r"<Code>(\w+)</Code>", text):
+        return code[1]
+    if status := re.search(r"status code: (\d{3} [\w ]+)", text):
+        return status[1].strip()
+    if system := re.search(r'message: "([^"]+)"', details):
+        return system[1]
+    causes = [part.strip() for part in re.split(r"\n|: | - ", text) if part.strip()]
+    return causes[-1][:120] if causes else type(error).__name__

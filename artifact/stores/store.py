@@ -1,0 +1,65 @@
+"""Store: what a repository in a bucket, behind a web server or on the hub can be asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from artifact.layout import NAME_PATTERN, VERSION_PATTERN
+
+
+class Entry(NamedTuple):
+    """One file, as far as the store says without giving it."""
+
+    size: int | None
+    """Bytes; None where it isn't told."""
+    mark: str
+    """What differs once the file was written again: an ETag, a hash or a time."""
+    sha256: str = ""
+    """Where the listing tells it."""
+
+
+Files = Mapping[str, Entry]
+"""By path within a version's folder."""
+
+Listing = Mapping[str, Mapping[int, Files]]
+"""Models, their versions, and what the store tells of each one's files: all of them, or the card alone."""
+
+
+class Store(Protocol):
+    """Every call raises StoreError where the store can't be reached or refuses, in one line with the remedy."""
+
+    address: str
+
+    def list(self) -> Listing:
+        """What there is."""
+
+    def find(self, name: str, number: int, listed: Files, paths: Iterable[str]) -> Files:
+        """Those files of a version that are there; `listed` is what `list` said of it."""
+
+    def read(self, path: str) -> bytes:
+        """A small file, by its path within the repository. Raises FileNotFoundError."""
+
+    def copy(self, path: str, target: Path, is_stopped: Callable[[], bool]) -> None:
+        """Write a file of any size to `target`. Raises FileNotFoundError, and InterruptedError once `is_stopped`."""
+
+
+class WritableStore(Store, Protocol):
+    def write(self, path: str, content: bytes | Path) -> None:
+        """Write, or write anew, a file; nobody sees half of it."""
+
+    def claim(self, path: str, content: bytes | Path) -> bool:
+        """Write a file that isn't there; False where it is."""
+
+
+def group_files(found: Iterable[tuple[str, Entry]]) -> Listing:
+    """A listing of paths within the repository. What is in no version's folder is passed over."""
+    listing: dict[str, dict[int, dict[str, Entry]]] = {}
+    for path, entry in found:
+        name, _, rest = path.partition("/")
+        number, _, file = rest.partition("/")
+        if file and re.fullmatch(NAME_PATTERN, name) and re.fullmatch(VERSION_PATTERN, number):
+            listing.setdefault(name, {}).setdefault(int(number), {})[file] = entry
+    return listing
