@@ -18,6 +18,9 @@ def main() -> int:
     try:
         say("building the images")
         need(compose("build"))
+        # Those of earlier builds have lost their names now, not their gigabytes.
+        for title in ("convserve", "convserve-export"):
+            need(engine("image", "prune", "--force", "--filter", f"label=org.opencontainers.image.title={title}"))
         check_service(free_port())
         check_refusals()
     except Failed as failure:
