@@ -4,7 +4,7 @@ framework. What an artifact or an image alone can be wrong in is defined in arti
 ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, RowFailed
 ├── Unauthorized 401
-├── ManagementOff 403
+├── Forbidden 403 ── ManagementOff, KeyNotForModel
 ├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias, UnknownPath, UnknownService
 ├── MethodNotAllowed 405
 ├── RequestTimeout 408
@@ -13,6 +13,7 @@ ConvserveError
 ├── UnsupportedType 415
 ├── InvalidParameter 422 ── NotExplainable
 ├── Overloaded 429
+├── RateExceeded 429
 ├── UnsupportedCoding 501
 ├── UnknownCall 501
 ├── Unavailable 503 ── Loading, Draining, DeviceFailed, WorkerFailed, StateNotWritten
@@ -58,8 +59,16 @@ class Unauthorized(ConvserveError):
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
 
 
-class ManagementOff(ConvserveError):
-    status, code, title = 403, "management_off", "Model management is off"
+class Forbidden(ConvserveError):
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class ManagementOff(Forbidden):
+    code, title = "management_off", "Model management is off"
+
+
+class KeyNotForModel(Forbidden):
+    code, title = "key_not_for_model", "The key is for other models"
 
 
 class NotFound(ConvserveError):
@@ -158,6 +167,15 @@ class UnsupportedVersion(ConvserveError):
 
 class Overloaded(ConvserveError):
     status, code, title = 429, "overloaded", "The queue is full"
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
+
+
+class RateExceeded(ConvserveError):
+    """By the holder of a key with rows_per_s."""
+
+    status, code, title = 429, "rate_exceeded", "The key has had its images for now"
 
     def __init__(self, detail: str, *, retry_after_s: float) -> None:
         super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})

@@ -35,10 +35,14 @@ KServe's clients speak; `/v1` is TensorFlow Serving's form."""
 
 
 def create_app(
-    settings: Settings | None = None, catalog: Catalog | None = None, control: Control | None = None
+    settings: Settings | None = None,
+    catalog: Catalog | None = None,
+    control: Control | None = None,
+    rates_file: int | None = None,
 ) -> FastAPI:
     """The service as an ASGI app. Without settings they come from the environment (`uvicorn --factory`
-    calls it so); without `control` it is a whole one-process service, otherwise one of several workers.
+    calls it so); without `control` it is a whole one-process service, otherwise one of several workers, which have one
+    account of their clients' rates by `rates_file`.
 
     Models load in the background once the app has started; /health/ready says when they serve.
     """
@@ -68,8 +72,9 @@ def create_app(
         redirect_slashes=False,
     )
     journal = Journal(catalog.metrics, settings.access_log)
-    keys = Keys(settings.api_keys, settings.admin_keys)
-    app.state.services = Services(settings, catalog, control, decoder, journal, Admission(catalog, decoder), keys)
+    keys = Keys(settings, rates_file)
+    admission = Admission(catalog, decoder, keys)
+    app.state.services = Services(settings, catalog, control, decoder, journal, admission, keys)
     if settings.cors_origins:
         exposed = ["Retry-After", "Server-Timing", "X-Request-ID", "Inference-Header-Content-Length"]
         app.add_middleware(

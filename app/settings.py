@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -28,6 +28,7 @@ from artifact.stores.address import check_address, name_folder
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
 KeyHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 # As browsers send it: no path, not even the slash that people copy with it.
 Origin = Annotated[
     str,
@@ -96,6 +97,27 @@ class ModelSettings(BaseModel):
     timeout_ms: int | None = Field(None, ge=1)
     device: Device | None = None
     threads: int | None = Field(None, ge=0)
+
+
+Role = Literal["predict", "admin"]
+
+
+class KeySettings(BaseModel):
+    """A [keys.NAME] table of the file: a key, and what its holder may do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hash: KeyHash
+    role: Role = "predict"
+    priority: int | None = Field(None, ge=1, le=3)
+    rows_per_s: float | None = Field(None, gt=0)
+    models: list[str] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _check_role(self) -> Self:
+        if self.role == "admin" and (self.priority, self.rows_per_s, self.models) != (None, None, None):
+            raise ValueError("priority, rows_per_s and models are for keys that predict: this one has role admin")
+        return self
 
 
 class Settings(BaseSettings):
@@ -201,6 +223,11 @@ class Settings(BaseSettings):
     admin_keys: list[KeyHash] = Field(
         [], description="SHA-256 of keys that may load, unload, set aliases; none: nobody"
     )
+    keys: dict[KeyName, KeySettings] = Field(
+        {},
+        description="[keys.NAME] tables of the settings file, beside api_keys and admin_keys: hash, role (predict or "
+        "admin), and of one that predicts priority, rows_per_s and models",
+    )
     cors_origins: list[Origin] = Field([], description="origins whose pages may call, such as https://example.org")
     root_path: str = Field("", description="path that a proxy puts in front, such as /images")
     forwarded_allow_ips: list[str] = Field(
@@ -237,6 +264,11 @@ class Settings(BaseSettings):
         if table is None:
             return self
         return self.model_copy(update=table.model_dump(exclude_none=True))
+
+    def has_keys(self, role: Role) -> bool:
+        """Whether a key is needed to predict, or can be shown to manage."""
+        short = self.api_keys if role == "predict" else self.admin_keys
+        return bool(short) or any(table.role == role for table in self.keys.values())
 
     @property
     def is_store(self) -> bool:

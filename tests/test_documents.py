@@ -26,11 +26,13 @@ def test_every_metric_and_flag_that_a_page_names_exists(page: str) -> None:
     assert flags <= Settings.model_fields.keys() | {"settings", "show_settings", "help"}
 
 
-def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "operating.md").read_text(), re.DOTALL)
+def test_the_examples_of_a_settings_file_are_parts_of_one(tmp_path: Path) -> None:
+    examples = re.findall(r"```toml\n(.*?)```", (DOCS / "operating.md").read_text(), re.DOTALL)
     file = tmp_path / "settings.toml"
-    file.write_text(example)
-    assert load_settings([], file).model["vgg16"] == ModelSettings(max_batch_size=8, timeout_ms=30_000)
+    file.write_text("\n".join(examples))
+    settings = load_settings([], file)
+    assert settings.model["vgg16"] == ModelSettings(max_batch_size=8, timeout_ms=30_000)
+    assert (settings.keys["nightly"].models, settings.keys["nightly"].priority) == (["resnet50", "photos"], 3)
 
 
 def find_missing(text: str, least: str = "") -> set[str]:

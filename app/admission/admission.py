@@ -8,16 +8,19 @@ images, and whom it is counted for are settled here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.admission.aliases import check_alias
 from app.admission.cascade import Relay, Second
+from app.admission.keys import ANYBODY, Keys
 from app.admission.options import Asked, Terms
 from app.admission.shares import ShareMeters
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
+from app.batching.line import HIGHEST, PLAIN
+from app.batching.pieces import Pieces
 from app.catalog.catalog import Catalog
 from app.inference.attempt import Attempt, Prediction
 from app.inference.decoder import Decoder, Encoded
@@ -29,6 +32,8 @@ from app.observe.tracing import trace_stages
 from artifact.errors import ConvserveError
 from artifact.images.frame import Pixels
 
+T = TypeVar("T")
+
 Image = Encoded | Pixels
 """The bytes of an image file, their base64 text, or uint8 [height, width, channels] as the card has them."""
 
@@ -36,15 +41,26 @@ Outcome = Prediction | ConvserveError
 """What becomes of one image."""
 
 
+USUAL = 0
+"""The priority of a request that asks for none."""
+ANY = HIGHEST
+"""The highest that a body may ask for which isn't here yet."""
+
+# Images of one request that are begun in one turn of the event loop. Where they are decoded and run there, others wait
+# for them.
+_PIECE = 8
+
 _KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
 
 
 class Admission:
     """What all requests to one process have in common."""
 
-    def __init__(self, catalog: Catalog, decoder: Decoder) -> None:
+    def __init__(self, catalog: Catalog, decoder: Decoder, keys: Keys) -> None:
         self.catalog = catalog
         self.decoder = decoder
+        self.keys = keys
+        self.pieces = Pieces()
         self.traffic = catalog.traffic
 
     def check(self, name: str) -> None:
@@ -73,18 +89,21 @@ class Admission:
         exchange.share = ShareMeters(self.catalog.metrics, name, self.traffic.target(name, slot))
         return slot
 
-    def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1) -> Ticket:
+    def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1, priority: int = USUAL) -> Ticket:
         """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the
-        default model.
+        default model; `priority` is the highest class that the body may ask for.
 
-        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining; InvalidParameter for
-        what the model can't give; TooManyRows, Overloaded or DeviceFailed where `rows` images (all that is known of
-        them yet) wouldn't find room now or be run in time; 0 where none is to come, or all are here. Nothing is
-        reserved: a client that sends slowly holds no place.
+        Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining; KeyNotForModel or
+        RateExceeded for what the request's key doesn't allow; InvalidParameter for what the model can't give;
+        TooManyRows, Overloaded or DeviceFailed where `rows` images (all that is known of them yet) wouldn't find room
+        now or be run in time; 0 where none is to come, or all are here. Nothing is reserved: a client that sends slowly
+        holds no place.
         """
-        ticket = Ticket(self, exchange, name, asked)
+        ticket = Ticket(self, exchange, name, asked, priority)
+        if ticket.holder is not ANYBODY:
+            self.keys.check_rate(ticket.holder)
         if rows:
-            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s)
+            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s, ticket.standing)
         return ticket
 
 
@@ -100,10 +119,12 @@ class Ticket:
 
     __slots__ = (
         *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_outcomes", "_places"),
-        *("_second", "_settle", "_slot", "deadline", "model", "terms"),
+        *("_second", "_settle", "_slot", "deadline", "holder", "model", "standing", "terms"),
     )
 
-    def __init__(self, admission: Admission, exchange: Exchange, name: str | None, asked: Asked) -> None:
+    def __init__(
+        self, admission: Admission, exchange: Exchange, name: str | None, asked: Asked, priority: int = USUAL
+    ) -> None:
         self._admission = admission
         self._exchange = exchange
         self._name = name
@@ -116,6 +137,10 @@ class Ticket:
         self._settle: Callable[[list[Outcome]], None] | None = None
         self._second: Second | None = None  # of a cascade
         self._slot: int | None = None  # of a split
+        self.holder = admission.keys.holders[exchange.key]
+        """Of the key that the request brought."""
+        self.standing = PLAIN if self.holder is ANYBODY and not priority else self.holder.stand(priority)
+        """Before the body is here the highest that it may have."""
         self.deadline = 0.0
         """By the loop's clock; known once the request has begun."""
         self.model: LoadedModel
@@ -130,19 +155,24 @@ class Ticket:
             self._asked = asked
             self._aim()
 
-    def begin(self, timeout_s: float | None = None) -> None:
-        """The body is here. Where the model was replaced while it came in, another is chosen. `timeout_s` is for
-        bodies that say it themselves. Raises as `admit` does.
+    def begin(self, timeout_s: float | None = None, priority: int = USUAL) -> None:
+        """The body is here. Where the model was replaced while it came in, another is chosen. `timeout_s` and
+        `priority` are for bodies that say them themselves. Raises as `admit` does.
         """
         if not self.model.batcher.accepts_rows or (self._second is not None and self._second.is_stale):
             self._aim()
         self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
+        if priority or self.standing is not PLAIN:
+            self.standing = self.holder.stand(priority)
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
         """Places for rows that must be answered by the deadline, once the request has begun. Raises as
         Batcher.reserve does.
         """
-        return self.model.batcher.reserve(rows, self.deadline)
+        places = self.model.batcher.reserve(rows, self.deadline, self.standing)
+        if self.holder is not ANYBODY:
+            self._admission.keys.spend(self.holder, rows)
+        return places
 
     def start(
         self,
@@ -150,6 +180,7 @@ class Ticket:
         settle: Callable[[list[Outcome]], None],
         timeout_s: float | None = None,
         at_once: bool = False,
+        priority: int = USUAL,
     ) -> None:
         """Begin, then decode and run every image. `settle` is called once, in the event loop, perhaps before this
         returns, with an outcome for each image in order; never where the ticket was abandoned. `at_once` is for
@@ -157,26 +188,43 @@ class Ticket:
 
         Raises as `begin` and `reserve` do; then `settle` is not called.
         """
-        self.begin(timeout_s)
+        self.begin(timeout_s, priority)
         attempt: Callable[..., Underway] = Attempt
         if self._second is not None:
             self._second.check_images(images)
             attempt = partial(Relay, self._second)
-        self._places = places = self.model.batcher.reserve(len(images), self.deadline)
+        self._places = places = self.reserve(len(images))
         self._settle = settle
-        model, decoder = self.model, self._admission.decoder
+        model = self.model
         if len(images) == 1:
-            self._attempts = [attempt(model, images[0], places, decoder, self._take_only, at_once)]
+            self._attempts = [attempt(model, images[0], places, self._admission.decoder, self._take_only, at_once)]
             return
         self._left = len(images)
         self._outcomes = [None] * len(images)
-        for place, image in enumerate(images):
-            self._attempts.append(attempt(model, image, places, decoder, partial(self._take, place), at_once))
+        self._admission.pieces.begin(self._begin_attempts(images, attempt, model, places), self.standing)
 
-    async def run(self, images: Sequence[Image], timeout_s: float | None = None) -> list[Outcome]:
+    def _begin_attempts(
+        self,
+        images: Sequence[Image],
+        attempt: Callable[..., Underway],
+        model: LoadedModel,
+        places: Places[Pixels, Scores],
+    ) -> Iterator[None]:
+        """A few at a time, as long as somebody waits for them."""
+        for place, image in enumerate(images):
+            if self._settle is None:
+                return
+            take = partial(self._take, place)
+            self._attempts.append(attempt(model, image, places, self._admission.decoder, take))
+            if (place + 1) % _PIECE == 0:
+                yield
+
+    async def run(
+        self, images: Sequence[Image], timeout_s: float | None = None, priority: int = USUAL
+    ) -> list[Outcome]:
         """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self.start(images, lambda outcomes: resolve(future, outcomes), timeout_s)
+        self.start(images, lambda outcomes: resolve(future, outcomes), timeout_s, priority=priority)
         try:
             outcomes = await future
         except asyncio.CancelledError:
@@ -187,6 +235,14 @@ class Ticket:
                 timing = outcome.timing
                 trace_stages(timing.decode_ms / 1e3, timing.queue_ms / 1e3, timing.infer_ms / 1e3)
         return outcomes
+
+    async def parse(self, body: bytes, parse: Callable[[bytes], T]) -> T:
+        """As Decoder.parse, in the request's turn."""
+        return await self._admission.decoder.parse(body, parse, self.standing)
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """As Decoder.call, in the request's turn."""
+        return await self._admission.decoder.call(function, self.standing)
 
     async def aim_at_speaker(self, image: Image) -> None:
         """Once the request has begun: of a cascade's two models the one that answers `image` serves it from now on.
@@ -217,6 +273,9 @@ class Ticket:
         self.terms = self._asked.fit(model)
         if self._admission.traffic.cascades:
             self._second = self._admission.find_second(self._exchange, self._name, model, self._asked)
+        if self.holder.models is not None:
+            means = {model.name} if self._second is None else {model.name, self._second.then}
+            self._admission.keys.check_models(self.holder, self._name or self._admission.catalog.default_name(), means)
 
     def _take(self, place: int, outcome: Prediction | Exception) -> None:
         self._outcomes[place] = outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)

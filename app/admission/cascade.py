@@ -46,6 +46,11 @@ class Second:
         self.by_first_alone = Speaker(first, score, is_alone=True)
         self.by_second = self.by_first if self.model is None else Speaker(self.model, asked.fit(self.model).score)
 
+    @property
+    def then(self) -> str:
+        """The name of the second model, whether it can be asked or not."""
+        return split_version(self._cascade.then)[0]
+
     def is_asked_after(self, scores: Scores) -> bool:
         """Whether what the first model says of an image isn't sure enough."""
         if labels := self._cascade.most_labels:
@@ -80,7 +85,7 @@ class Relay:
     first model. The prediction says who gave it, and what both took.
     """
 
-    __slots__ = ("_attempt", "_deadline", "_decoder", "_first", "_image", "_places", "_second", "_settle")
+    __slots__ = ("_attempt", "_deadline", "_decoder", "_first", "_image", "_places", "_second", "_settle", "_standing")
 
     def __init__(
         self,
@@ -94,7 +99,7 @@ class Relay:
     ) -> None:
         self._second = second
         self._image = image
-        self._deadline = places.deadline
+        self._deadline, self._standing = places.deadline, places.standing
         self._places: Places[Pixels, Scores] | None = None  # in the second model's queue
         self._decoder = decoder
         self._settle: Callable[[Prediction | Exception], None] | None = settle
@@ -128,7 +133,7 @@ class Relay:
         try:
             if model is None:
                 raise Unavailable("the second model is being loaded")
-            self._places = places = model.batcher.reserve(1, self._deadline)
+            self._places = places = model.batcher.reserve(1, self._deadline, self._standing)
         except ConvserveError as error:
             self._take_second(error)
         else:

@@ -8,29 +8,98 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from app.errors import ManagementOff, Unauthorized
+from app.batching.line import HIGHEST, LOWEST, NORMAL, Standing, find_standing
+from app.batching.rate import Rates
+from app.errors import KeyNotForModel, ManagementOff, RateExceeded, Unauthorized
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whoever shows one of the keys that may predict."""
+
+    name: str = ""
+    """Of the key in the settings; empty for anybody where there are none."""
+    priority: int | None = None
+    """The class of its requests, and the highest that they may ask for; None: the usual one, and any."""
+    models: frozenset[str] | None = None
+    """The models and aliases that it may use; None for all."""
+    rows_per_s: float | None = None
+
+    def stand(self, asked: int) -> Standing:
+        """Of a request that asks for this class. As Triton has it, 0 and what is no class mean the usual one."""
+        if not HIGHEST <= asked <= LOWEST:
+            return find_standing(self.priority or NORMAL, self.name)
+        return find_standing(max(asked, self.priority or HIGHEST), self.name)
+
+
+ANYBODY = Holder()
 
 
 class Keys:
-    """Who may predict, and who may manage models, by the Authorization header of a request."""
+    """Who may predict, which models, how much and before whom, and who may manage models, by the Authorization header
+    of a request.
+    """
 
-    def __init__(self, api_keys: Sequence[str], admin_keys: Sequence[str]) -> None:
-        """Both are SHA-256 of keys; without api_keys anybody may predict, without admin_keys nobody may manage."""
-        self._api_keys = api_keys
-        self._admin_keys = admin_keys
+    def __init__(self, settings: Settings, rates_file: int | None = None) -> None:
+        """`rates_file` is as app.batching.rate has it. Without keys that may predict anybody may, without keys that may
+        manage nobody may.
+        """
+        known = {f"api_keys.{place}": key for place, key in enumerate(settings.api_keys)}
+        holders = {name: Holder(name) for name in known}
+        for name, table in settings.keys.items():
+            if table.role == "predict":
+                known[name] = table.hash
+                models = None if table.models is None else frozenset(table.models)
+                holders[name] = Holder(name, table.priority, models, table.rows_per_s)
+        self._names, self._hashes = list(known), list(known.values())
+        self.holders: Mapping[str, Holder] = holders or {"": ANYBODY}
+        """By the names of their keys."""
+        self._admin_hashes = [
+            *settings.admin_keys,
+            *(table.hash for table in settings.keys.values() if table.role == "admin"),
+        ]
+        limits = {name: holder.rows_per_s for name, holder in holders.items() if holder.rows_per_s is not None}
+        self._rates = Rates(limits, rates_file)
 
-    def check_predict(self, authorization: str) -> None:
-        """Raises Unauthorized where there are api_keys and the header brings none of them."""
-        if self._api_keys:
-            _check(authorization, self._api_keys, "api_keys")
+    def check_predict(self, authorization: str) -> str:
+        """The name of the key that the header brings, for `holders`; empty where none is asked for. Raises Unauthorized
+        where there are keys and the header brings none of them.
+        """
+        if not self._hashes:
+            return ""
+        return self._names[_find(authorization, self._hashes, "api_keys and keys")]
 
     def check_admin(self, authorization: str) -> None:
-        """Raises ManagementOff without admin_keys, Unauthorized where the header brings none of them."""
-        if not self._admin_keys:
+        """Raises ManagementOff where no key may manage, Unauthorized where the header brings none that may."""
+        if not self._admin_hashes:
             raise ManagementOff("models are managed by holders of a key: make one with `convserve key`, set admin_keys")
-        _check(authorization, self._admin_keys, "admin_keys")
+        _find(authorization, self._admin_hashes, "admin_keys and keys")
+
+    def check_models(self, holder: Holder, name: str, means: Collection[str]) -> None:
+        """Raises KeyNotForModel where neither `name`, a model or an alias, nor all the models that it `means` are among
+        those that the holder may use.
+        """
+        if holder.models is None or name in holder.models or holder.models.issuperset(means):
+            return
+        raise KeyNotForModel(f"the key {holder.name} isn't for {name}, only for {', '.join(sorted(holder.models))}")
+
+    def check_rate(self, holder: Holder) -> None:
+        """Raises RateExceeded where the holder has had as many rows as it may for now."""
+        if holder.rows_per_s is not None and (wait_s := self._rates.find_wait(holder.name)) > 0:
+            raise RateExceeded(
+                f"the key {holder.name} may have {holder.rows_per_s:g} images run a second (rows_per_s) and is ahead "
+                f"of that: try again in {wait_s:.1f} s",
+                retry_after_s=wait_s,
+            )
+
+    def spend(self, holder: Holder, rows: int) -> None:
+        """The holder has so many rows run."""
+        if holder.rows_per_s is not None:
+            self._rates.spend(holder.name, rows)
 
 
 def make_key() -> str:
@@ -43,17 +112,19 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def is_key(given: str, hashes: Sequence[str]) -> bool:
-    """Whether `given` is one of the keys. Takes the same time whichever matches, or none."""
-    digest, found = hash_key(given), False
-    for known in hashes:
-        found |= hmac.compare_digest(digest, known)
+def find_key(given: str, hashes: Sequence[str]) -> int | None:
+    """The place among `hashes` of that of `given`; None where it isn't there. Takes the same time whichever it is."""
+    digest, found = hash_key(given), None
+    for place, known in enumerate(hashes):
+        if hmac.compare_digest(digest, known):
+            found = place
     return found
 
 
-def _check(authorization: str, hashes: Sequence[str], setting: str) -> None:
+def _find(authorization: str, hashes: Sequence[str], settings: str) -> int:
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer" or not key:
-        raise Unauthorized(f"send one of the keys of {setting}: Authorization: Bearer KEY")
-    if not is_key(key, hashes):
-        raise Unauthorized(f"the key is none of {setting}")
+        raise Unauthorized(f"send one of the keys of {settings}: Authorization: Bearer KEY")
+    if (found := find_key(key, hashes)) is None:
+        raise Unauthorized(f"the key is none of {settings}")
+    return found

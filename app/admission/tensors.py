@@ -35,6 +35,8 @@ class InferRequest:
     rows: list[Encoded | Pixels]
     outputs: list[WantedOutput]
     timeout_us: int
+    priority: int
+    """Its class, 1 to 3; as Triton has it, 0 and what is no class mean the usual one."""
 
     def limit(self, own_s: float) -> float:
         """Seconds that it may take, of the server's own. Clients of other servers ask for what they like: here they may
@@ -59,7 +61,10 @@ def read_request(parsed: Any, binary: memoryview, card: ModelCard, max_images: i
     request_id = parsed.get("id")
     if request_id is not None and not isinstance(request_id, str):
         raise BadTensor("id is no text")
-    return InferRequest(request_id, rows, _read_outputs(parsed, parameters, card), timeout)
+    priority = parameters.get("priority", 0)
+    if not _is_count(priority):
+        raise BadTensor(f"parameters.priority is {str(priority)[:40]!r}: give a whole number, 1 is the highest")
+    return InferRequest(request_id, rows, _read_outputs(parsed, parameters, card), timeout, priority)
 
 
 def check_length(header_length: str | None, size: int) -> int:

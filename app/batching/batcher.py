@@ -10,17 +10,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from typing import Generic
+from concurrent.futures import Executor, Future
+from typing import Generic, NamedTuple
 
 from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
 from app.batching.entry import Entry, Places
 from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
+from app.batching.line import PLAIN, Standing
 from app.batching.telling import Telling, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
+
+
+class _Batch(NamedTuple, Generic[Row, Out]):
+    """A batch that was handed over to the lanes."""
+
+    entries: list[Entry[Row, Out]]
+    future: Future[Outcome[Out]]
+
+    def is_others(self, entry: Entry[Row, Out]) -> bool:
+        """Whether its last row is of another sender than `entry`, and may have to stand back."""
+        return self.entries[-1].standing is not entry.standing
 
 
 class Batcher(Generic[Row, Out]):
@@ -33,6 +45,10 @@ class Batcher(Generic[Row, Out]):
     Idle runners share the rows that wait. Where clients that are answered ask again at once, within `patience_s`, they
     are waited for as long, and a batch is a runner's equal part of all rows, theirs included. Otherwise the first of
     them would go alone and the rest wait for it.
+
+    Who is served before whom, app.batching.line says. A batch that was handed over and hasn't begun is made anew where
+    somebody else's row comes. A sender with few rows isn't held up by large batches either: one that holds all that
+    some sender waits for ends there, unless more rows make it hardly longer.
 
     A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
     cores, say, each of which otherwise has a runner of its own.
@@ -68,8 +84,10 @@ class Batcher(Generic[Row, Out]):
         self._loop = asyncio.get_running_loop()
         self.telling = Telling(self._loop)
         self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.telling, max_queue_rows)
-        self._rows = self._queue.entries  # to look at: its length is asked for several times a row
+        # Each row comes by them: no call between.
+        self._line, self._rows = self._queue.line, self._queue.entries
         self._running = 0  # rows inside runners, or handed over to them
+        self._ahead: _Batch[Row, Out] | None = None  # handed over while all were busy
         self._arrivals = Arrivals(patience_s)
         self._lanes = Lanes(runners, alone)
         self._pumping: asyncio.Handle | None = None
@@ -101,12 +119,12 @@ class Batcher(Generic[Row, Out]):
         """
         return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
-    def expected_wait_s(self) -> float:
+    def expected_wait_s(self, standing: Standing = PLAIN) -> float:
         """Seconds until a row that came now would start, from the rows ahead and the measured time a row."""
-        ahead = self.queue_rows + self._running
+        ahead = self._queue.count_ahead(standing) + self._running
         return self._pace.estimate(ahead, self.max_batch_size) / len(self._lanes.runners)
 
-    def check_room(self, rows: int, left_s: float) -> None:
+    def check_room(self, rows: int, left_s: float, standing: Standing = PLAIN) -> None:
         """Raise what `reserve` would raise now of rows that must be answered within `left_s`, so that a body need not
         be read in vain.
         """
@@ -114,8 +132,8 @@ class Batcher(Generic[Row, Out]):
             raise copy_failure(self._failure)
         if self._closing:
             raise Draining("the model is being unloaded or the server is shutting down: try again")
-        self._queue.check_room(rows, self.expected_wait_s)
-        wait = 0.0 if self.inline else self.expected_wait_s()  # inline a row starts within the loop's turn
+        self._queue.check_room(rows, standing, self.expected_wait_s)
+        wait = 0.0 if self.inline else self.expected_wait_s(standing)  # inline a row starts within the loop's turn
         if wait > left_s:
             raise Overloaded(
                 f"the expected wait is {wait * 1e3:,.0f} ms and the deadline {max(0.0, left_s) * 1e3:,.0f} ms away: "
@@ -123,15 +141,18 @@ class Batcher(Generic[Row, Out]):
                 retry_after_s=wait - left_s,
             )
 
-    def reserve(self, rows: int, deadline: float) -> Places[Row, Out]:
+    def reserve(self, rows: int, deadline: float, standing: Standing = PLAIN) -> Places[Row, Out]:
         """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before decoding.
+        `standing` is one that `find_standing` gave.
 
         Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait beyond the
         deadline, Draining or DeviceFailed where nothing is accepted any more.
         """
-        self.check_room(rows, deadline - self._loop.time())
+        self.check_room(rows, deadline - self._loop.time(), standing)
         self._queue.reserved += rows
-        return Places(self, rows, deadline)
+        if standing is not PLAIN:
+            self._queue.count_named(standing, rows)
+        return Places(self, rows, deadline, standing)
 
     async def close(self) -> None:
         """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
@@ -144,10 +165,16 @@ class Batcher(Generic[Row, Out]):
         """As app.batching.entry.Queue has it; so are `abandon` and `release`."""
         self._queue.reserved -= 1
         if self._failure is not None:
+            self._queue.forget(entry)
             self._loop.call_soon(self.telling.settle, entry, copy_failure(self._failure))
             self._check_drained()
             return
-        self._rows.append(entry)
+        if self._ahead is not None and self._ahead.is_others(entry):
+            self._take_back(self._ahead)
+        if entry.standing is self._line.only:
+            self._rows.append(entry)
+        else:
+            self._line.add(entry)
         if self._arrivals.expected:
             self._arrivals.note(entry.submitted)
         if self.inline and (at_once or len(self._rows) >= self.max_batch_size):
@@ -160,8 +187,8 @@ class Batcher(Generic[Row, Out]):
         if self._queue.remove(entry):
             self._check_drained()
 
-    def release(self, places: int) -> None:
-        self._queue.reserved -= places
+    def release(self, places: int, standing: Standing) -> None:
+        self._queue.release(places, standing)
         self._check_drained()
 
     def _check_drained(self) -> None:
@@ -187,6 +214,8 @@ class Batcher(Generic[Row, Out]):
             if (wait_s := self._find_wait(share, now)) > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
+            if self._line.only is None:
+                share = self._limit(share)
             if batch := self._queue.take(share):  # the head may have expired since it was looked at
                 self._start(batch)
         self._check_drained()
@@ -212,6 +241,11 @@ class Batcher(Generic[Row, Out]):
         share = self._arrivals.share(len(self._rows), self._running, idle, len(self._lanes.runners))
         return min(self.max_batch_size, share)
 
+    def _limit(self, share: int) -> int:
+        """Of so many rows those that a batch takes for the sake of senders who have few."""
+        rows = self._line.count_until_done(share)
+        return share if rows >= share else self._pace.fill_up(rows, share)
+
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
         rows = [entry.row for entry in batch]
         run = self._lanes.take(has_company=bool(self._running or self._rows))
@@ -221,11 +255,25 @@ class Batcher(Generic[Row, Out]):
             return
 
         def finish(done: asyncio.Future[Outcome[Out]]) -> None:
+            if done.cancelled():
+                return
+            self._ahead = None  # the lane that this one leaves has begun with it
             self._finish(batch, done.result())
             self._arrivals.expect(len(batch), time.perf_counter())
             self._pump()
 
-        self._loop.run_in_executor(self._lanes.threads, run, rows).add_done_callback(finish)
+        future = self._lanes.threads.submit(run, rows)
+        if self._lanes.idle < 0:
+            self._ahead = _Batch(batch, future)
+        asyncio.wrap_future(future, loop=self._loop).add_done_callback(finish)
+
+    def _take_back(self, ahead: _Batch[Row, Out]) -> None:
+        """Have the rows of a batch that was handed over wait again, unless it has begun."""
+        self._ahead = None
+        if ahead.future.cancel():
+            self._running -= len(ahead.entries)
+            self._lanes.give_back()
+            self._queue.put_back(ahead.entries)
 
     def _finish(self, batch: list[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
         size = len(batch)

@@ -13,6 +13,9 @@ _NEWEST = 0.2
 # A batch that takes longer than so many times what was expected says more of the machine (it slept, or was taken away)
 # than of the network.
 _MOST_TIMES = 10.0
+# A batch that holds all that some sender waits for takes rows of others, too, as long as they make it at most so many
+# times as long.
+_FREE_RIDE = 1.25
 
 
 class Pace:
@@ -35,6 +38,12 @@ class Pace:
         """
         full, rest = divmod(rows, max_batch_size)
         return full * self._of(max_batch_size) + (self._of(rest) if rest else 0.0)
+
+    def fill_up(self, rows: int, most: int) -> int:
+        """How many rows a batch of `rows` may become, up to `most`, and take hardly longer."""
+        enough = _FREE_RIDE * self._of(rows)
+        sizes = (min(most, 1 << group) for group in range(_group(rows), _group(most) + 1))
+        return max([rows, *(size for size in sizes if self._of(size) <= enough)])
 
     def _of(self, rows: int) -> float:
         """A batch costs at most what its rows cost in smaller ones, and perhaps as much as the nearest larger one.

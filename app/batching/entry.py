@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from app.batching.isolation import Out, Row
+from app.batching.line import PLAIN, Standing
 
 T = TypeVar("T")
 
@@ -38,6 +39,9 @@ class Entry(Generic[Row, Out]):
     deadline: float
     context: Context
     """The submitter's: what is logged about this row alone is logged in it."""
+    standing: Standing
+    turn: int = field(init=False)
+    """As app.batching.line has it, who writes it."""
 
 
 class Queue(Protocol[Row, Out]):
@@ -49,17 +53,18 @@ class Queue(Protocol[Row, Out]):
     def abandon(self, entry: Entry[Row, Out]) -> None:
         """Free the place of a row whose request went away while it waited; one that was handed to a runner is run."""
 
-    def release(self, places: int) -> None:
+    def release(self, places: int, standing: Standing) -> None:
         """Reserved places that nobody will use."""
 
 
 class Places(Generic[Row, Out]):
     """Places in the queue that one request holds: `with` gives back those that it didn't use."""
 
-    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float) -> None:
+    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float, standing: Standing = PLAIN) -> None:
         self._queue = queue
         self._left = rows
         self.deadline = deadline
+        self.standing = standing
 
     def submit(
         self, row: Row, settle: Callable[[Result[Out] | Exception], None], at_once: bool = False
@@ -72,7 +77,7 @@ class Places(Generic[Row, Out]):
         if not self._left:
             raise ValueError("more rows were submitted than reserved")
         self._left -= 1
-        entry = Entry(row, settle, time.perf_counter(), self.deadline, copy_context())
+        entry = Entry(row, settle, time.perf_counter(), self.deadline, copy_context(), self.standing)
         self._queue.submit(entry, at_once)
         return entry
 
@@ -97,7 +102,7 @@ class Places(Generic[Row, Out]):
         """Give back the places that weren't used."""
         if self._left:
             left, self._left = self._left, 0
-            self._queue.release(left)
+            self._queue.release(left, self.standing)
 
     def __enter__(self) -> Self:
         return self

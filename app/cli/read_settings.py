@@ -13,6 +13,9 @@ from pydantic_settings import SettingsError
 from app.cli.usage import UsageError
 from app.settings import Settings, load_settings
 
+# Names in the place of what a [keys.NAME] table says; what stands above it may hold a hash.
+_KEYS_FIELD = 3
+
 
 def read_settings(flags: Sequence[str], file: Path | None) -> Settings:
     """Settings, with every way in which they can be wrong as one UsageError of one line."""
@@ -32,14 +35,17 @@ def _explain_setting(error: Mapping[str, Any]) -> str:
     """What is wrong with a setting, without its value where that may be a key itself: it would be in every log."""
     name, *_ = map(str, error["loc"])
     where = ".".join(str(part) for place, part in enumerate(error["loc"]) if (name, place) != ("aliases", 2))
-    if name in ("api_keys", "admin_keys"):
+    if name in ("api_keys", "admin_keys") or (name == "keys" and error["loc"][-1] == "hash"):
         return (
             f"the setting {where} is no SHA-256 of a key (64 digits 0-9, a-f): `convserve key` makes a key for the "
             "client and its hash for this setting"
         )
     if error["type"] == "extra_forbidden":
         return f"there is no setting {where}: `convserve serve --help` lists them"
-    return f"the setting {where} is {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+    said = error["msg"].removeprefix("Value error, ")
+    if name == "keys" and len(error["loc"]) < _KEYS_FIELD:
+        return f"the setting {where}: {said}"
+    return f"the setting {where} is {error['input']!r}: {said}"
 
 
 def _explain_parser(error: SettingsError) -> str:

@@ -30,7 +30,7 @@ def list_calls(services: Services) -> dict[str, Plain]:
     catalog, control, keys = services.catalog, services.control, services.keys
 
     def check_predict(call: Call) -> None:
-        keys.check_predict(call.authorization)
+        call.exchange.key = keys.check_predict(call.authorization)
 
     def check_admin(call: Call) -> None:
         keys.check_admin(call.authorization)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from app.admission.admission import ANY
 from app.admission.options import PredictOptions
 from app.admission.outputs import make_outputs
 from app.admission.services import Services
@@ -27,14 +28,14 @@ async def infer(services: Services, request: Message, call: Call) -> Message:
     Ticket.run and `make_outputs` do, and InvalidParameter.
     """
     options = PredictOptions(version=read_version(request.model_version))
-    ticket = services.admission.admit(call.exchange, request.model_name or None, options)
+    ticket = services.admission.admit(call.exchange, request.model_name or None, options, priority=ANY)
     read = partial(_read, request, ticket.model.card, services.settings.max_images)
-    asked = read() if request.ByteSize() <= _QUICK_BYTES else await services.decoder.call(read)
+    asked = read() if request.ByteSize() <= _QUICK_BYTES else await ticket.call(read)
     timeout_s = asked.limit(ticket.terms.timeout_s)
     remaining_s = call.remaining_s()
     if remaining_s is not None:
         timeout_s = min(timeout_s, remaining_s)
-    outcomes = await ticket.run(asked.rows, timeout_s)
+    outcomes = await ticket.run(asked.rows, timeout_s, asked.priority)
     outputs = make_outputs(ticket.model, asked.outputs, outcomes)
     response = _RESPONSE(model_name=ticket.model.name, model_version=str(ticket.model.version), id=request.id)
     for output in outputs:

@@ -33,7 +33,7 @@ class Streams:
         """One stream to `path`, from its beginning to its end; `context` is grpc.aio's."""
         stream = self._envelope.open(path, context)
         try:
-            self._services.keys.check_predict(stream.authorization)
+            stream.exchange.key = self._services.keys.check_predict(stream.authorization)
         except ConvserveError as error:
             await self._envelope.turn_away(stream, error)
         answers: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(_AT_ONCE)
@@ -41,7 +41,9 @@ class Streams:
         async def read() -> None:
             try:
                 while (data := await context.read()) is not grpc.aio.EOF:
-                    await answers.put(group.create_task(self._answer_one(self._envelope.open(path, context), data)))
+                    call = self._envelope.open(path, context)
+                    call.exchange.key = stream.exchange.key
+                    await answers.put(group.create_task(self._answer_one(call, data)))
             finally:
                 await answers.put(None)
 

@@ -6,16 +6,18 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from app.admission.services import Services
-from app.http.services import ServicesDep, services_of
+from app.http.services import ServicesDep, exchange_of, services_of
 
 # Said in /openapi.json; what it reads isn't used.
-_BEARER = Depends(HTTPBearer(auto_error=False, description="A key of api_keys, or of admin_keys for management."))
+_BEARER = Depends(
+    HTTPBearer(auto_error=False, description="A key that may predict, or one that may manage for management.")
+)
 
 
 def let_in(request: Request) -> Services:
     """The services, for a direct route, where the request may predict. Raises as Keys.check_predict does."""
     services = services_of(request)
-    services.keys.check_predict(request.headers.get("authorization", ""))
+    exchange_of(request).key = services.keys.check_predict(request.headers.get("authorization", ""))
     return services
 
 

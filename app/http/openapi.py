@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from app import errors
 from app.errors import problem
 from app.http.schemas import Problem
-from app.settings import Settings
+from app.settings import Role, Settings
 from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, UnsupportedType
 
 MANAGEMENT = "management"
@@ -33,7 +33,10 @@ _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
         UndecodableImage("the JPEG of 400 bytes can't be decoded: it is truncated, send the file again, whole"),
     ),
     401: ("A key is needed or wrong", errors.Unauthorized("send a key: Authorization: Bearer KEY")),
-    403: ("Management is off", errors.ManagementOff("models are managed by holders of a key: set admin_keys")),
+    403: (
+        "Management is off, or the key is for other models",
+        errors.ManagementOff("models are managed by holders of a key: set admin_keys"),
+    ),
     404: (
         "No such model or version, or it was refused",
         errors.UnknownModel("there is no model 'lenet'; there are lenet5, resnet18"),
@@ -50,7 +53,7 @@ _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
     415: ("Unsupported type", UnsupportedType("Content-Type 'text/plain' is not supported: send image/*")),
     422: ("Bad parameter", errors.InvalidParameter("top_k is 0, lenet5 has 10 classes: give a number from 1 to 10")),
     429: (
-        "The queue is full, or the wait would be longer than the deadline",
+        "The queue is full, the wait would be longer than the deadline, or the key has had its images for now",
         errors.Overloaded("256 of the 256 places in the queue (max_queue_rows) are taken", retry_after_s=2),
     ),
     503: (
@@ -105,10 +108,12 @@ def _correct(document: dict[str, Any], settings: Settings) -> None:
             found = operation["responses"]
             if "HTTPValidationError" in str(found.get("422", "")):
                 found["422"] = _describe_error(422)
-            keys = settings.admin_keys if MANAGEMENT in operation.get("tags", ()) else settings.api_keys
-            if "security" in operation and not keys:
+            role: Role = "admin" if MANAGEMENT in operation.get("tags", ()) else "predict"
+            if "security" in operation and not settings.has_keys(role):
                 del operation["security"]
                 found.pop("401", None)
+            if role == "predict" and all(table.models is None for table in settings.keys.values()):
+                found.pop("403", None)
             _replace(operation, _MOST_IMAGES, settings.max_images)
 
 

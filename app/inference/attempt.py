@@ -72,7 +72,11 @@ class Attempt:
         self._at_once = at_once
         self._start = self._decoded = time.perf_counter()
         policy, batcher = model.card.image, model.batcher
-        pixels = image if isinstance(image, np.ndarray) else decoder.start(image, policy, batcher.idle_threads)
+        pixels = (
+            image
+            if isinstance(image, np.ndarray)
+            else decoder.start(image, policy, batcher.idle_threads, places.standing)
+        )
         if isinstance(pixels, asyncio.Future):
             self._decoding = pixels
             pixels.add_done_callback(self._take_pixels)

@@ -1,6 +1,7 @@
 """Decoder: where encoded images leave the event loop for threads.
 
-Pillow drops the GIL, so threads use all cores. An idle runner's thread decodes what it will run.
+Pillow drops the GIL, so threads use all cores. An idle runner's thread decodes what it will run; all else waits in the
+order of app.batching.line.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import binascii
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TypeVar
+from functools import partial
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
+from app.batching.entry import resolve
+from app.batching.line import PLAIN, Line, Standing
 from artifact.card import ImagePolicy
 from artifact.errors import ConvserveError, ImageTooLarge, UndecodableImage
 from artifact.images.decode import decode_image, decode_small, is_small
@@ -32,13 +37,47 @@ _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 T = TypeVar("T")
 
 
+class _Job(Generic[T]):
+    """Work that waits for a thread, for whoever awaits `future`, which is there until the work begins."""
+
+    __slots__ = ("_context", "_loop", "_work", "future", "standing", "turn")
+
+    def __init__(self, work: Callable[[], T], standing: Standing) -> None:
+        self._work = work
+        self._context = copy_context()  # so that what is logged there names the request
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[T] = self._loop.create_future()
+        self.standing = standing
+        self.turn = 0
+
+    def run(self) -> None:
+        """In a thread, unless nobody waits any more. Only once."""
+        future = self.future
+        del self.future  # whose exception will know, by its traceback, this frame and those that it was called by
+        if future.cancelled():
+            return
+        try:
+            outcome: T | Exception = self._context.run(self._work)
+        except Exception as error:
+            outcome = error
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(resolve, future, outcome)
+        del future, outcome
+
+
 class Decoder:
     def __init__(self, threads: int, limits: Limits) -> None:
         self.limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._line: Line[_Job[Any]] = Line()
+        self._lock = Lock()  # of the line
 
     def start(
-        self, image: Encoded, policy: ImagePolicy, idle_threads: Executor | None = None
+        self,
+        image: Encoded,
+        policy: ImagePolicy,
+        idle_threads: Executor | None = None,
+        standing: Standing = PLAIN,
     ) -> Pixels | asyncio.Future[Pixels]:
         """uint8 [height, width, channels]: at once where that takes less than a thread's waking, from a thread
         otherwise: of a file that is no trouble, one of `idle_threads`, where there are any. The future raises what
@@ -46,9 +85,24 @@ class Decoder:
         """
         if (pixels := self._decode_small(image, policy)) is not None:
             return pixels
-        threads = self._threads if idle_threads is None or len(image) > _QUICK_BYTES else idle_threads
-        # In this context, so that what is logged there names the request.
-        return asyncio.get_running_loop().run_in_executor(threads, copy_context().run, self._decode, image, policy)
+        job = _Job(partial(self._decode, image, policy), standing)
+        future = job.future
+        if idle_threads is None or len(image) > _QUICK_BYTES:
+            self._queue(job)
+        else:
+            idle_threads.submit(job.run)
+        return future
+
+    def _queue(self, job: _Job[Any]) -> None:
+        with self._lock:
+            self._line.add(job)
+        self._threads.submit(self._run_next)
+
+    def _run_next(self) -> None:
+        """In a thread: whichever job is first by now. There is one for each call."""
+        with self._lock:
+            job = self._line.take_first()
+        job.run()
 
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
         return decode_image(to_bytes(image, self.limits), policy, self.limits)
@@ -69,16 +123,22 @@ class Decoder:
         before, self._threads = self._threads, ThreadPoolExecutor(threads, thread_name_prefix="decode")
         before.shutdown(wait=False)
 
-    async def parse(self, body: bytes, parse: Callable[[bytes], T]) -> T:
+    async def parse(self, body: bytes, parse: Callable[[bytes], T], standing: Standing = PLAIN) -> T:
         """`parse(body)`: at once for a short body, otherwise in a thread."""
-        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body))
+        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body), standing)
 
-    async def call(self, function: Callable[[], T]) -> T:
+    async def call(self, function: Callable[[], T], standing: Standing = PLAIN) -> T:
         """Run other work in these threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, function)
+        job = _Job(function, standing)
+        future = job.future
+        self._queue(job)
+        return await future
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            for job in self._line.items:
+                job.future.cancel()
 
 
 def to_bytes(image: Encoded, limits: Limits) -> bytes:

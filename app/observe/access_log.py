@@ -43,7 +43,8 @@ class Exchange:
     """One request and its answer. Whoever finds out what the request is about notes it here."""
 
     __slots__ = (
-        *("code", "counts", "find_header", "method", "model", "path", "request_id", "share", "started", "trace_id"),
+        *("code", "counts", "find_header", "key", "method", "model", "path", "request_id", "share", "started"),
+        "trace_id",
     )
 
     def __init__(
@@ -61,6 +62,8 @@ class Exchange:
         self.trace_id = trace_id
         self.find_header = find_header
         """A header of the request, by its name in lower case."""
+        self.key = ""
+        """The name of the key that it brought; empty where none is asked for."""
         self.model = ""
         """Its name; empty where the request concerns none."""
         self.counts: RequestCounts | None = None
@@ -122,6 +125,8 @@ class Journal:
                 "model": model,
                 "request_id": exchange.request_id,
             }
+            if exchange.key:
+                fields["key"] = exchange.key
             line = f"{exchange.method} {exchange.path} {status or _NOBODY} {seconds * 1e3:.1f} ms"
             with on_behalf_of(exchange):
                 log.info("%s", line, extra={"fields": fields})

@@ -94,6 +94,7 @@ class HotCycle:
         self._target = head.target
         self._form = head.form
         self._exchange = road.journal.open("POST", head.target.path, head.given_id, head.traceparent, head.find_header)
+        self._exchange.key = head.key
         self._connection = connection
         self._body = [] if body is None else [body]
         self._is_alone = False

@@ -69,6 +69,8 @@ class Head(NamedTuple):
     """The header; empty where there is none."""
     fields: dict[bytes, bytes]
     """All headers by their names in lower case."""
+    key: str
+    """The name of the key that they bring; empty where none is asked for."""
 
     def find_header(self, name: str) -> str | None:
         """One of them, by its name in lower case."""
@@ -109,11 +111,11 @@ class HeadReader:
         if length > limit:
             return None
         try:
-            self._keys.check_predict(fields.get(b"authorization", b"").decode("latin-1"))
+            key = self._keys.check_predict(fields.get(b"authorization", b"").decode("latin-1"))
         except Unauthorized:
             return None
         given_id, traceparent = (fields.get(name, b"").decode("latin-1") for name in (b"x-request-id", b"traceparent"))
-        head = Head(target, length, form, keep_alive, given_id, traceparent, fields)
+        head = Head(target, length, form, keep_alive, given_id, traceparent, fields, key)
         if chunk and keep_alive and _COMMON.issuperset(fields):
             self._remember(chunk, len(fields), head)
         return head

@@ -43,10 +43,10 @@ class WorkerHandle:
         self.last_snapshot: Snapshot | None = None
         """What it counted when it was asked last."""
 
-    async def run(self, handlers: Handlers) -> tuple[int, Snapshot]:
-        """One process from its start to its end; its exit status, and what it is known to have counted. `handlers`
-        answer its calls, the first of which is `start`, and `tried` comes, with its report, once it has tried every
-        model. Raises OSError where no process can be started.
+    async def run(self, handlers: Handlers, *files: int) -> tuple[int, Snapshot]:
+        """One process from its start to its end, which gets the descriptors `files`, too; its exit status, and what it
+        is known to have counted. `handlers` answer its calls, the first of which is `start`, and `tried` comes, with
+        its report, once it has tried every model. Raises OSError where no process can be started.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -55,7 +55,7 @@ class WorkerHandle:
                     # -P: a folder `app` where the command was given is the user's own, and no part of this service.
                     *(sys.executable, "-P", "-m", "app.workers.worker", str(theirs.fileno())),
                     env=_environment(),
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), *files],
                     start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
                 )
             except OSError:

@@ -12,7 +12,8 @@ import logging
 import signal
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from app.aliases import Meaning, read_target
 from app.catalog.background import Background
@@ -58,9 +59,14 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._hung_up = asyncio.Event()
         self._hopeless = False
+        self._rates_file: IO[bytes]  # while the workers run: app.batching.rate
 
     async def run(self) -> int:
         """Keep the workers running until SIGTERM or SIGINT, then drain them. The exit status: 0 after a clean end."""
+        with TemporaryFile() as self._rates_file:
+            return await self._run()
+
+    async def _run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
@@ -127,7 +133,7 @@ class Supervisor:
         while not self._stopping.is_set():
             started = loop.time()
             try:
-                status, counts = await worker.run(self._handlers(worker))
+                status, counts = await worker.run(self._handlers(worker), self._rates_file.fileno())
             except OSError as error:  # no process, no descriptor, no memory for it now
                 why = f"can't be started: {error}"
             else:
@@ -153,6 +159,7 @@ class Supervisor:
                 "unloaded": sorted(self._watcher.unloaded),
                 "problem": self._watcher.problem,
                 "replaces": worker.replaces,
+                "rates_file": self._rates_file.fileno(),
             }
 
         async def tried(report: dict[str, Any]) -> None:

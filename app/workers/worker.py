@@ -141,7 +141,7 @@ async def work(end: socket.socket) -> None:
     catalog = orders.catalog = Catalog(settings)
     catalog.metrics.observe_with(observe_process)
     catalog.traffic.read(job["traffic"])
-    app = create_app(settings, catalog, control)
+    app = create_app(settings, catalog, control, job["rates_file"])
     orders.decoder = app.state.services.decoder
     server = make_server(app, settings, shared=True)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))

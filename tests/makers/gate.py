@@ -23,6 +23,8 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.error: Exception | None = None
         self.batches: list[int] = []
+        self.levels: list[int] = []
+        """The mean of the pixels of each row, in the order in which they ran."""
 
     async def load(self, folder: Path, settings: Settings, *, on_device_failure: Any, **options: Any) -> LoadedModel:
         model = await load_model(folder, settings, metrics=options.get("metrics"))
@@ -30,6 +32,7 @@ class Gate:
 
         def run_gated(rows: Sequence[Pixels]) -> Sequence[Scores]:
             self.batches.append(len(rows))
+            self.levels += [round(float(row.mean())) for row in rows]
             self.entered.release()
             assert self.open.wait(30)
             if self.error is not None:

@@ -70,7 +70,7 @@ async def explain_with_model(
 ) -> Response:
     """Where the network found the evidence for a class: JSON, or (Accept: image/png) drawn over the posted image."""
     ticket = services.admission.admit(exchange_of(request), model, options)
-    image, said = await _read_one_image(request, services, options)
+    image, said = await _read_one_image(request, services, ticket, options)
     ticket.ask(said)
     ticket.begin()
     explanation = await run_while_connected(request, _explain(ticket, image, said.index, services.decoder))
@@ -90,7 +90,7 @@ async def show_input(
 ) -> Response:
     """The posted image as the network sees it: decoded, cropped, resized, of the polarity that it expects. A PNG."""
     ticket = services.admission.admit(exchange_of(request), model, options, rows=0)
-    image, said = await _read_one_image(request, services, options)
+    image, said = await _read_one_image(request, services, ticket, options)
     ticket.ask(said)
     policy = ticket.model.card.image
 
@@ -107,9 +107,11 @@ async def _explain(ticket: Ticket, image: Encoded, index: int | None, decoder: D
     return await explain(ticket, image, index, decoder)
 
 
-async def _read_one_image(request: Request, services: Services, options: Asked) -> tuple[Encoded, Asked]:
+async def _read_one_image(
+    request: Request, services: Services, ticket: Ticket, options: Asked
+) -> tuple[Encoded, Asked]:
     """The image, and the options with those of the body."""
-    given = await read_images(request, services.settings, services.decoder, options.names())
+    given = await read_images(request, services.settings, ticket, options.names())
     if (count := len(given.images)) > 1:
         raise TooManyImages(f"the request has {count} images, one is explained at a time: send them one by one")
     return given.images[0], options.with_body(given.options)

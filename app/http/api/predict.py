@@ -41,7 +41,7 @@ IMAGES = {
         },
     },
 }
-ERRORS = describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
+ERRORS = describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 504)
 _OPTIONS = describe_options(PredictOptions)
 
 
@@ -71,7 +71,7 @@ async def _answer(name: str | None, request: Request) -> Response:
     services = let_in(request)
     options = PredictOptions.read(dict(request.query_params))
     ticket = services.admission.admit(exchange_of(request), name, options)
-    given = await read_images(request, services.settings, services.decoder, options.names())
+    given = await read_images(request, services.settings, ticket, options.names())
     ticket.ask(options.with_body(given.options))
     outcomes = await run_while_connected(request, ticket.run(given.images))
     failures = [outcome for outcome in outcomes if isinstance(outcome, ConvserveError)]

@@ -8,32 +8,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import FileResponse
 
 from app.admission.services import Services
 from app.errors import UnknownPath
 from app.http.auth import check_predict_key
 from app.http.openapi import describe_errors
-from app.http.services import ServicesDep
+from app.http.services import ServicesDep, exchange_of
 from artifact.layout import GOLDEN_FILE, GOLDEN_FOLDER, REPORT_FOLDER
 
 router = APIRouter(prefix="/models/{model}", tags=["models"])
-golden = APIRouter(prefix="/golden", dependencies=[Depends(check_predict_key)], responses=describe_errors(401))
+golden = APIRouter(prefix="/golden", dependencies=[Depends(check_predict_key)], responses=describe_errors(401, 403))
 
 VersionNumber = Annotated[int | None, Query(ge=1, description="Default: the newest.")]
 
 
 @golden.get("")
-async def list_golden(model: str, services: ServicesDep, version: VersionNumber = None) -> dict[str, list[str]]:
+async def list_golden(
+    model: str, request: Request, services: ServicesDep, version: VersionNumber = None
+) -> dict[str, list[str]]:
     """Names of the images that the model was replayed with."""
-    return {"files": _list(_golden(services, model, version))}
+    return {"files": _list(_golden(request, services, model, version))}
 
 
 @golden.get("/{file}", response_class=FileResponse)
-async def send_golden(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
+async def send_golden(
+    model: str, file: str, request: Request, services: ServicesDep, version: VersionNumber = None
+) -> FileResponse:
     """One of those images, byte for byte as it was exported."""
-    return _send(_golden(services, model, version), file)
+    return _send(_golden(request, services, model, version), file)
 
 
 router.include_router(golden)
@@ -51,8 +55,9 @@ async def send_report(model: str, file: str, services: ServicesDep, version: Ver
     return _send(_folder(services, model, version) / REPORT_FOLDER, file)
 
 
-def _golden(services: Services, model: str, version: int | None) -> Path:
-    folder = _folder(services, model, version)
+def _golden(request: Request, services: Services, model: str, version: int | None) -> Path:
+    folder, keys = _folder(services, model, version), services.keys
+    keys.check_models(keys.holders[exchange_of(request).key], model, {services.catalog.resolve(model, version).name})
     if not services.settings.show_golden:
         raise UnknownPath("the images that models were replayed with are not shown (show_golden = false)")
     return folder / GOLDEN_FOLDER

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
 
@@ -13,7 +13,7 @@ from app.http.bodies.content_type import FORM, OCTETS, holds_image, read_kind
 from app.http.bodies.json import parse_json
 from app.http.bodies.multipart import FormReader
 from app.http.bodies.stream import image_limit, read_body, request_limit, stream_body
-from app.inference.decoder import Decoder, Encoded
+from app.inference.decoder import Encoded
 from app.settings import Settings
 from artifact.errors import EmptyBody, UnsupportedType
 
@@ -33,7 +33,14 @@ class Given(NamedTuple):
     """What it asks for besides, by name."""
 
 
-async def read_images(request: Request, settings: Settings, decoder: Decoder, options: Collection[str]) -> Given:
+class Parser(Protocol):
+    """Who parses long texts elsewhere: a decoder or, in its turn, a request that was let in."""
+
+    async def parse(self, body: bytes, parse: Callable[[bytes], Given]) -> Given:
+        """As Decoder.parse."""
+
+
+async def read_images(request: Request, settings: Settings, parser: Parser, options: Collection[str]) -> Given:
     """The images of a request, one or more, still encoded, and those of `options` that stand beside them.
 
     Raises UnsupportedType for another type of body, EmptyBody, BadForm, BadJson, InvalidParameter for an unknown key
@@ -51,7 +58,7 @@ async def read_images(request: Request, settings: Settings, decoder: Decoder, op
         return _check_any(given, "the form holds no file: curl -F file=@image.jpg sends one")
     if kind == "application/json":
         body = await read_body(request, request_limit(settings))
-        given = await decoder.parse(body, lambda body: parse_json_images(body, settings.max_images, options))
+        given = await parser.parse(body, lambda body: parse_json_images(body, settings.max_images, options))
         return _check_any(given, f"the list of images is empty: {_SHAPE}")
     raise _unsupported(kind)
 

@@ -86,7 +86,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    **describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    **describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 504),
 }
 
 
@@ -133,7 +133,7 @@ async def _answer(request: Request) -> Response:
     ticket = services.admission.admit(exchange_of(request), request.path_params["model"], read_version(request))
     body = await read_body(request, request_limit(services.settings))
     most, card = services.settings.max_images, ticket.model.card
-    images = await services.decoder.parse(body, lambda body: _parse_instances(body, card, most))
+    images = await ticket.parse(body, lambda body: _parse_instances(body, card, most))
     outcomes = await run_while_connected(request, ticket.run(images))
     predictions = []
     for place, outcome in enumerate(outcomes):

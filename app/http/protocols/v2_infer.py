@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.admission.admission import ANY
 from app.admission.outputs import Output, make_outputs
 from app.admission.tensors import SHAPE, InferRequest, check_length, read_request
 from app.errors import too_many_images
@@ -88,7 +89,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         },
     },
-    **describe_errors(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    **describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 504),
 }
 _HEADER_LENGTH: dict[str, Any] = {
     "name": "Inference-Header-Content-Length",
@@ -120,13 +121,14 @@ async def infer_with_version(request: Request) -> Response:
 
 async def _answer(request: Request) -> Response:
     services = let_in(request)
-    ticket = services.admission.admit(exchange_of(request), request.path_params["model"], read_version(request))
+    name, version = request.path_params["model"], read_version(request)
+    ticket = services.admission.admit(exchange_of(request), name, version, priority=ANY)
     header_length = request.headers.get("inference-header-content-length")
     body = await read_body(request, request_limit(services.settings))
     most, card = services.settings.max_images, ticket.model.card
-    asked = await services.decoder.parse(body, lambda body: _parse(body, header_length, card, most))
+    asked = await ticket.parse(body, lambda body: _parse(body, header_length, card, most))
     timeout_s = asked.limit(ticket.terms.timeout_s)
-    outcomes = await run_while_connected(request, ticket.run(asked.rows, timeout_s))
+    outcomes = await run_while_connected(request, ticket.run(asked.rows, timeout_s, asked.priority))
     outputs = make_outputs(ticket.model, asked.outputs, outcomes)
     return _render(ticket.model, asked, outputs, {"Server-Timing": name_stages(longest_timing(outcomes))})
 

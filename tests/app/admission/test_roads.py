@@ -35,6 +35,13 @@ from tests.makers.waiting import wait_until
 
 GRAY = gray_image(150)
 KEY = {"Authorization": "Bearer cs-right"}
+BULK, FIRST, OTHER, SLOW = ({"Authorization": f"Bearer cs-{name}"} for name in ("bulk", "first", "other", "slow"))
+KEYS = {
+    "bulk": {"hash": hash_key("cs-bulk")},
+    "first": {"hash": hash_key("cs-first"), "priority": 1},
+    "other": {"hash": hash_key("cs-other"), "models": ["broken"]},
+    "slow": {"hash": hash_key("cs-slow"), "rows_per_s": 0.001},
+}
 
 Body = tuple[bytes, dict[str, str]]
 
@@ -131,6 +138,7 @@ def post(service: Service, body: Body, model: str, headers: dict[str, str]) -> t
 STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.UNAVAILABLE: 503,
@@ -220,6 +228,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             settings = Settings(
                 repository=tmp_path,
                 api_keys=[hash_key("cs-right")],
+                keys=KEYS,
                 access_log=True,
                 decode_threads=1,
                 grpc_port=None if road.send is post else 0,
@@ -265,7 +274,9 @@ def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
     (line,) = read_lines(caplog)
     assert line.pop("ms") > 0
     path = road.path.format(model="tiny").partition("?")[0]
-    assert line == {"method": "POST", "path": path, "status": 200, "model": "tiny", "request_id": "mine"}
+    assert line == {"method": "POST", "path": path, "status": 200, "model": "tiny", "request_id": "mine"} | {
+        "key": "api_keys.0"
+    }
 
 
 def test_a_cascade_is_the_second_models_answer_on_every_road(
@@ -319,6 +330,24 @@ def test_a_fault_is_counted_for_the_model_that_a_weighted_alias_chose(
     assert service.count("convserve_alias_request_seconds") == {}
 
 
+@pytest.mark.parametrize("key", [FIRST, KEY], ids=["a higher class", "another key"])
+def test_one_row_goes_before_those_of_a_key_with_many_on_every_road(
+    road: Road, key: dict[str, str], serve: Callable[..., Service]
+) -> None:
+    service = serve(road, max_batch_size=1)
+    bulk = [threading.Thread(target=service.send, args=(gray_image(60), "tiny", BULK)) for _ in range(3)]
+    single = threading.Thread(target=service.send, args=(GRAY, "tiny", key))
+    bulk[0].start()
+    assert service.gate.entered.acquire(timeout=30)
+    for waiting, thread in enumerate((*bulk[1:], single)):  # the first of them is handed over, and taken back
+        thread.start()
+        wait_until(lambda: service.metrics.snapshot()["convserve_queue_rows"][("tiny", "1")] == [float(waiting)])  # noqa: B023
+    service.gate.open.set()
+    for thread in (*bulk, single):
+        thread.join()
+    assert service.gate.levels[:2] == [60, 150]
+
+
 def fail_rows(service: Service) -> tuple[int, Any]:
     service.gate.error = ValueError("no")
     service.gate.open.set()
@@ -346,6 +375,12 @@ def fill_queue(service: Service) -> tuple[int, Any]:
     return found
 
 
+def exceed_rate(service: Service) -> tuple[int, Any]:
+    service.gate.open.set()
+    assert service.send(key=SLOW)[0] == 200
+    return service.send(key=SLOW)
+
+
 class Fault(NamedTuple):
     cause: Callable[[Service], tuple[int, Any]]
     status: int
@@ -361,6 +396,8 @@ FAULTS = {
     "a wrong key": Fault(lambda s: s.send(key={"Authorization": "Bearer no"}), 401, "unauthorized", model=""),
     "no such model": Fault(lambda service: service.send(model="nobody"), 404, "unknown_model", model=""),
     "a refused model": Fault(lambda service: service.send(model="broken"), 404, "model_refused", model=""),
+    "a key for other models": Fault(lambda service: service.send(key=OTHER), 403, "key_not_for_model"),
+    "a key above its rate": Fault(exceed_rate, 429, "rate_exceeded"),
     "not an image": Fault(lambda service: service.send(b"words"), 400, "undecodable_image", of_files=True),
     "no bytes": Fault(lambda service: service.send(b""), 400, "empty_body", of_files=True),
     "a row that can't be run": Fault(fail_rows, 400, "row_failed"),

@@ -9,6 +9,7 @@ import pytest
 from app.batching.batcher import Batcher
 from app.batching.cost import Pace
 from app.batching.entry import Result
+from app.batching.line import HIGHEST, NORMAL, PLAIN, Standing, find_standing
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, RowFailed, TooManyRows
 
 FOREVER = 1e9
@@ -38,13 +39,17 @@ def make_batcher(*runners: object, **options: object) -> Batcher[int, int]:
     return Batcher(runners, **{"max_batch_size": 4, "max_queue_rows": 16, **options})  # type: ignore[arg-type]
 
 
-async def run_rows(batcher: Batcher[int, int], rows: Sequence[int], deadline: float = FOREVER) -> list[Result[int]]:
-    with batcher.reserve(len(rows), deadline) as places:
+async def run_rows(
+    batcher: Batcher[int, int], rows: Sequence[int], deadline: float = FOREVER, standing: Standing = PLAIN
+) -> list[Result[int]]:
+    with batcher.reserve(len(rows), deadline, standing) as places:
         return await asyncio.gather(*(places.run(row) for row in rows))
 
 
-def start(batcher: Batcher[int, int], *rows: int, deadline: float = FOREVER) -> asyncio.Task[list[Result[int]]]:
-    return asyncio.create_task(run_rows(batcher, rows, deadline))
+def start(
+    batcher: Batcher[int, int], *rows: int, deadline: float = FOREVER, standing: Standing = PLAIN
+) -> asyncio.Task[list[Result[int]]]:
+    return asyncio.create_task(run_rows(batcher, rows, deadline, standing))
 
 
 def outputs(results: list[Result[int]]) -> list[int]:
@@ -669,5 +674,166 @@ def test_a_batch_that_is_alone_gets_the_whole_machine_and_others_a_part() -> Non
             await run_rows(batcher, [row])
         assert part.batches[-1] == [6], "two came together just now, so another may be on its way"
         assert whole.batches[-1] == [7]
+
+    asyncio.run(scene())
+
+
+URGENT, BULK, OTHER = find_standing(HIGHEST, ""), find_standing(NORMAL, "bulk"), find_standing(NORMAL, "other")
+
+
+@pytest.mark.parametrize("standing", [URGENT, OTHER])
+def test_a_batch_that_was_handed_over_is_made_anew_for_somebody_else(standing: Standing) -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        bulk = [start(batcher, *range(4), standing=BULK), start(batcher, *range(10, 16), standing=BULK)]
+        await runner.wait_until_entered()
+        await turn_the_loop()
+        assert batcher.waiting_rows == 2, "four run, and four are handed over"
+        single = start(batcher, 99, standing=standing)
+        await turn_the_loop()
+        assert batcher.waiting_rows == 3
+        runner.gate.set()
+        assert outputs(await single) == [198]
+        assert [outputs(await rows) for rows in bulk] == [[0, 2, 4, 6], [20, 22, 24, 26, 28, 30]]
+        assert runner.batches == [[0, 1, 2, 3], [99, 10, 11, 12], [13, 14, 15]]
+        await batcher.close()
+        assert batcher.queue_rows == 0
+
+    asyncio.run(scene())
+
+
+def test_a_batch_that_was_handed_over_stays_as_it_is_for_more_of_its_sender() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner)
+        bulk = [start(batcher, *range(8), standing=BULK)]
+        await runner.wait_until_entered()
+        await turn_the_loop()
+        bulk.append(start(batcher, 99, standing=BULK))
+        await turn_the_loop()
+        assert batcher.waiting_rows == 1
+        runner.gate.set()
+        for rows in bulk:
+            await rows
+        assert runner.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [99]]
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "second_batch"),
+    [({1: 1.0, 4: 4.0}, [99]), ({1: 1.0, 4: 1.1}, [99, 10, 11, 12])],
+    ids=["rows cost", "rows are free"],
+)
+def test_a_single_row_waits_for_rows_of_others_in_its_batch_only_where_they_cost_nothing(
+    seconds: dict[int, float], second_batch: list[int]
+) -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, pace=Pace(seconds))
+        tasks = [start(batcher, *range(4), standing=BULK), start(batcher, *range(10, 15), standing=BULK)]
+        await runner.wait_until_entered()
+        tasks.append(start(batcher, 99, standing=OTHER))
+        await turn_the_loop()
+        runner.gate.set()
+        for task in tasks:
+            await task
+        assert runner.batches[1] == second_batch
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_each_sender_has_places_of_its_own_in_each_class() -> None:
+    async def scene() -> None:
+        batcher = make_batcher(GatedRunner(), max_queue_rows=3)
+        senders = (BULK, OTHER, PLAIN, URGENT)
+        held = []
+        for standing in senders:
+            held.append(batcher.reserve(3, FOREVER, standing))
+            with pytest.raises(Overloaded, match="3 of the 3 places"):
+                batcher.check_room(1, FOREVER, standing)
+        with pytest.raises(TooManyRows):
+            batcher.check_room(4, FOREVER, find_standing(HIGHEST, "new"))
+        for places, standing in zip(held, senders, strict=True):
+            places.release()
+            batcher.check_room(3, FOREVER, standing)
+
+    asyncio.run(scene())
+
+
+def test_places_of_rows_that_are_let_go_are_their_senders_again() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, max_queue_rows=2)
+        running = start(batcher, 0, 1, standing=OTHER)
+        await runner.wait_until_entered()
+        await turn_the_loop()
+        leaving = start(batcher, 2, 3, standing=BULK)
+        await turn_the_loop()
+        with pytest.raises(Overloaded):
+            batcher.reserve(1, FOREVER, BULK)
+        leaving.cancel()
+        await turn_the_loop()
+        with batcher.reserve(2, FOREVER, BULK), pytest.raises(Overloaded):
+            batcher.reserve(1, FOREVER, BULK)
+        batcher.reserve(2, FOREVER, BULK).release()
+        runner.gate.set()
+        await running
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_the_expected_wait_counts_what_is_served_before() -> None:
+    async def scene() -> None:
+        runner = GatedRunner(is_open=False)
+        batcher = make_batcher(runner, max_batch_size=1, pace=Pace({1: 1.0}))
+        with batcher.reserve(6, FOREVER, BULK), batcher.reserve(2, FOREVER, OTHER), batcher.reserve(1, FOREVER):
+            assert batcher.expected_wait_s(URGENT) == 0
+            assert batcher.expected_wait_s(find_standing(NORMAL, "new")) == 3, "one of each"
+            assert batcher.expected_wait_s(PLAIN) == 2 + 2 + 1
+            assert batcher.expected_wait_s(OTHER) == 3 + 2 + 1
+            assert batcher.expected_wait_s(BULK) == 6 + 2 + 1
+            batcher.check_room(1, 0.5, URGENT)
+            with pytest.raises(Overloaded, match="expected wait"):
+                batcher.check_room(1, 0.5, BULK)
+        with batcher.reserve(3, FOREVER, URGENT):
+            assert batcher.expected_wait_s(PLAIN) == 3
+        assert batcher.expected_wait_s(URGENT) == 0
+
+    asyncio.run(scene())
+
+
+def test_a_batch_waits_from_the_row_that_came_first_whoever_stands_before_it() -> None:
+    async def scene() -> None:
+        runner = GatedRunner()
+        batcher = make_batcher(runner, max_wait_s=60)
+        tasks = [start(batcher, 1, standing=BULK), start(batcher, 2, 3, standing=URGENT)]
+        await turn_the_loop()
+        assert runner.batches == []
+        tasks.append(start(batcher, 4, standing=OTHER))
+        for task in tasks:
+            await task
+        assert runner.batches == [[2, 3, 4, 1]]
+        await batcher.close()
+
+    asyncio.run(scene())
+
+
+def test_a_failed_device_leaves_no_place_taken() -> None:
+    async def scene() -> None:
+        def fail(rows: Sequence[int]) -> list[int]:
+            raise DeviceFailed("gone")
+
+        batcher = make_batcher(fail, max_queue_rows=2)
+        with batcher.reserve(2, FOREVER, BULK) as places:
+            for row in (1, 2):
+                with pytest.raises(DeviceFailed):
+                    await places.run(row)
+        assert batcher.queue_rows == 0
+        await batcher.close()
 
     asyncio.run(scene())

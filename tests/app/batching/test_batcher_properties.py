@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.batching.batcher import Batcher
 from app.batching.entry import Result
+from app.batching.line import PLAIN, Standing, find_standing
 from app.errors import DeadlineExceeded, Overloaded, RowFailed, TooManyRows
 
 
@@ -32,6 +33,7 @@ class Request:
     cancel_after: int | None
     """Turns after which the client goes away."""
     expires: bool
+    standing: Standing
 
 
 def requests() -> st.SearchStrategy[Request]:
@@ -42,6 +44,9 @@ def requests() -> st.SearchStrategy[Request]:
             decode_turns=st.tuples(*[st.integers(0, 5)] * size),
             cancel_after=st.one_of(st.none(), st.none(), st.integers(0, 12)),
             expires=st.sampled_from([False, False, False, True]),
+            standing=st.sampled_from(
+                [PLAIN, PLAIN, find_standing(1, ""), find_standing(2, "a"), find_standing(3, "a")]
+            ),
         )
 
     return st.integers(1, 9).flatmap(build)
@@ -73,7 +78,7 @@ async def send(batcher: Batcher[Row, Row], number: int, request: Request) -> lis
             await asyncio.sleep(0)
         return await places.run(Row(number, place, request.bad[place]))
 
-    with batcher.reserve(len(request.bad), deadline) as places:
+    with batcher.reserve(len(request.bad), deadline, request.standing) as places:
         return await asyncio.gather(*map(one, range(len(request.bad))), return_exceptions=True)
 
 
@@ -108,6 +113,8 @@ async def play(scene: list[Request], runners: int, batch: int, queue: int, seed:
     assert set(answered.values()) <= {1}, "no row runs twice"
     assert max(machine.largest for machine in machines) <= batch
     assert batcher.queue_rows == 0
+    for request in scene:
+        batcher.check_room(queue, 60, request.standing)
     await asyncio.wait_for(batcher.close(), 30)
 
 

@@ -107,6 +107,10 @@ SECRET = "cs-" + "Ab3_" * 10 + "xyz"
         (["--api-key", SECRET], "", "no flag --api-key"),
         ([f"--api-key={SECRET}"], "", "no flag --api-key"),
         ([SECRET], "", "without a flag"),
+        ([], f'[keys.a]\nhash = "{SECRET}"', "convserve key"),
+        ([], f'keys = {{a = "{SECRET}"}}', "keys.a"),
+        ([], f'[keys.a]\nhash = "{"0" * 64}"\nkey = "{SECRET}"', "no setting keys.a.key"),
+        ([], f'[keys.a]\nkey = "{SECRET}"', "keys.a.hash"),
     ],
 )
 def test_a_wrong_setting_never_tells_the_key_that_is_in_it(

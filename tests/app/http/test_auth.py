@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.admission.keys import hash_key, is_key, make_key
+from app.admission.keys import find_key, hash_key, make_key
 from tests.makers.artifacts import gray_image
 
 KEY, OTHER = make_key(), make_key()
@@ -41,7 +41,7 @@ def test_a_key_opens_predictions_and_not_management(repository: Path, open_clien
 
 def test_only_hashes_of_keys_are_kept() -> None:
     assert len(hash_key(KEY)) == 64
-    assert is_key(KEY, [hash_key(OTHER), hash_key(KEY)])
-    assert not is_key(OTHER, [hash_key(KEY)])
-    assert not is_key("", [])
+    assert find_key(KEY, [hash_key(OTHER), hash_key(KEY)]) == 1
+    assert find_key(OTHER, [hash_key(KEY)]) is None
+    assert find_key("", []) is None
     assert len({make_key() for _ in range(10)}) == 10

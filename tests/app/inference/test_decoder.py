@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.batching.line import HIGHEST, NORMAL, find_standing
 from app.inference.decoder import Decoder
 from artifact.card import ImagePolicy
 from artifact.errors import UndecodableImage
@@ -123,6 +124,35 @@ def test_long_bodies_are_parsed_in_a_thread_and_short_ones_at_once() -> None:
         ]
         assert names[0] == threading.current_thread().name
         assert names[1].startswith("decode")
+        decoder.close()
+
+    asyncio.run(scene())
+
+
+def test_what_waits_for_a_thread_is_served_by_class_and_key() -> None:
+    async def scene() -> None:
+        decoder, gate, order = Decoder(1, Limits()), threading.Event(), list[str]()
+
+        def wait() -> None:
+            assert gate.wait(30)
+
+        running = asyncio.create_task(decoder.call(wait))
+        await asyncio.sleep(0)
+        bulk = [
+            asyncio.create_task(decoder.call(lambda: order.append("bulk"), find_standing(NORMAL, "bulk")))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(0)
+        others = [
+            asyncio.create_task(decoder.call(lambda: order.append("other"), find_standing(NORMAL, "other"))),
+            asyncio.create_task(decoder.call(lambda: order.append("first"), find_standing(HIGHEST, "bulk"))),
+        ]
+        await asyncio.sleep(0)
+        bulk[1].cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(running, *others, bulk[0], bulk[2])
+        assert order == ["first", "other", "bulk", "bulk"]
         decoder.close()
 
     asyncio.run(scene())

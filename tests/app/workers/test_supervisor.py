@@ -166,6 +166,17 @@ def test_the_end_of_the_supervisor_ends_its_workers(server: Any) -> None:
     wait_until(lambda: not any(is_running(pid) for pid in workers))
 
 
+def test_the_rate_of_a_key_is_one_for_all_workers(start_server: Callable, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f'[keys.slow]\nhash = "{hash_key("slow")}"\nrows_per_s = 0.002\n')
+    server = start_server("--workers", "2", "--settings", str(file))
+    # Over new connections, which the kernel spreads among the workers.
+    found = [ask(server.port, "POST", "/predict/tiny", WHITE, Authorization="Bearer slow")[0] for _ in range(20)]
+    assert found == [200] + 19 * [429]
+    assert read_metric(server.port, 'convserve_rejections_total{model="tiny",reason="rate_exceeded"}') == 19
+    assert server.stop() == 0
+
+
 def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[aliases]\nbest = "absent"\n')

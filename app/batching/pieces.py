@@ -1,0 +1,50 @@
+"""Pieces: long work of the event loop done a piece a turn, so that whatever else is ready comes in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextvars import copy_context
+
+from app.batching.line import Line, Standing
+
+
+class _Work:
+    """What is left of one request's."""
+
+    __slots__ = ("context", "pieces", "standing", "turn")
+
+    def __init__(self, pieces: Iterator[None], standing: Standing) -> None:
+        self.pieces = pieces
+        self.context = copy_context()  # a turn is begun in that of another request
+        self.standing = standing
+        self.turn = 0
+
+
+class Pieces:
+    """One request's work after the other, in the order of app.batching.line; of all of them one piece a turn."""
+
+    def __init__(self) -> None:
+        self._line: Line[_Work] = Line()
+        self._going: asyncio.Handle | None = None
+
+    def begin(self, pieces: Iterator[None], standing: Standing) -> None:
+        """Do the work whose pieces `pieces` does whenever it is asked for the next one. Nothing of it is done yet."""
+        self._line.add(_Work(pieces, standing))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._going is None and self._line.items:
+            self._going = asyncio.get_running_loop().call_soon(self._do_one)
+
+    def _do_one(self) -> None:
+        self._going = None
+        work = self._line.take_first()
+        try:
+            work.context.run(next, work.pieces)
+        except StopIteration:
+            pass
+        else:
+            self._line.put_back([work])
+        finally:
+            self._go_on()
