@@ -11,7 +11,7 @@ ConvserveError
 ├── Conflict 409 ── LoadRefused, AliasOfSettings
 ├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyParts, TooManyImages, TooManyRows
 ├── UnsupportedType 415
-├── InvalidParameter 422 ── NotExplainable
+├── InvalidParameter 422 ── NotExplainable, NotEmbeddable
 ├── Overloaded 429
 ├── RateExceeded 429
 ├── UnsupportedCoding 501
@@ -149,6 +149,10 @@ class InvalidParameter(ConvserveError):
 
 class NotExplainable(InvalidParameter):
     code, title = "not_explainable", "The model can't be explained"
+
+
+class NotEmbeddable(InvalidParameter):
+    code, title = "not_embeddable", "The model gives no embeddings"
 
 
 class UnsupportedCoding(ConvserveError):

@@ -14,7 +14,7 @@ from app.admission.keys import Keys
 from app.admission.services import Services
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
-from app.http.api import aliases, explain, health, metrics, models, predict, version_files
+from app.http.api import aliases, embed, explain, health, metrics, models, predict, version_files
 from app.http.auth import check_predict_key
 from app.http.middleware import Envelope
 from app.http.openapi import build_openapi, describe_errors
@@ -90,7 +90,7 @@ def create_app(
     add_handlers(app)
     # Before all others, and without the routers that hold them: FastAPI looks through an included router, twice, at
     # every request that comes to it.
-    for direct in (predict.router, v1.predictions, v2_infer.router):
+    for direct in (predict.router, embed.router, v1.predictions, v2_infer.router):
         app.router.routes.extend(direct.routes)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
     app.include_router(version_files.router, responses=describe_errors(404, 422, 503))

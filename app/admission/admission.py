@@ -15,13 +15,14 @@ from typing import Protocol, TypeVar
 from app.admission.aliases import check_alias
 from app.admission.cascade import Relay, Second
 from app.admission.keys import ANYBODY, Keys
-from app.admission.options import Asked, Terms
+from app.admission.options import Asked, Terms, check_embeds
 from app.admission.shares import ShareMeters
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
 from app.batching.line import HIGHEST, PLAIN
 from app.batching.pieces import Pieces
 from app.catalog.catalog import Catalog
+from app.errors import NotEmbeddable
 from app.inference.attempt import Attempt, Prediction
 from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
@@ -181,15 +182,19 @@ class Ticket:
         timeout_s: float | None = None,
         at_once: bool = False,
         priority: int = USUAL,
+        embeds: bool = False,
     ) -> None:
         """Begin, then decode and run every image. `settle` is called once, in the event loop, perhaps before this
         returns, with an outcome for each image in order; never where the ticket was abandoned. `at_once` is for
-        Places.submit.
+        Places.submit; with `embeds` predictions have embeddings.
 
-        Raises as `begin` and `reserve` do; then `settle` is not called.
+        Raises as `begin` and `reserve` do, and NotEmbeddable; then `settle` is not called.
         """
         self.begin(timeout_s, priority)
         attempt: Callable[..., Underway] = Attempt
+        if embeds:
+            self._check_embeds()
+            attempt = partial(Attempt, embeds=True)
         if self._second is not None:
             self._second.check_images(images)
             attempt = partial(Relay, self._second)
@@ -220,11 +225,11 @@ class Ticket:
                 yield
 
     async def run(
-        self, images: Sequence[Image], timeout_s: float | None = None, priority: int = USUAL
+        self, images: Sequence[Image], timeout_s: float | None = None, priority: int = USUAL, embeds: bool = False
     ) -> list[Outcome]:
         """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self.start(images, lambda outcomes: resolve(future, outcomes), timeout_s, priority=priority)
+        self.start(images, lambda outcomes: resolve(future, outcomes), timeout_s, priority=priority, embeds=embeds)
         try:
             outcomes = await future
         except asyncio.CancelledError:
@@ -276,6 +281,15 @@ class Ticket:
         if self.holder.models is not None:
             means = {model.name} if self._second is None else {model.name, self._second.then}
             self._admission.keys.check_models(self.holder, self._name or self._admission.catalog.default_name(), means)
+
+    def _check_embeds(self) -> None:
+        """Raises NotEmbeddable where the model gives no embedding, or two models would give their own."""
+        check_embeds(self.model.card)
+        if self._second is not None:
+            raise NotEmbeddable(
+                f"{self._name} is two models, {self.model.name} and {self._second.then}, whose embeddings can't be "
+                "compared: ask one of them by its name"
+            )
 
     def _take(self, place: int, outcome: Prediction | Exception) -> None:
         self._outcomes[place] = outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, NotEmbeddable
 from app.inference.labels import check_top_k, find_score
 from app.inference.model import LoadedModel
+from artifact.card import ModelCard
 
 
 class Terms(NamedTuple):
@@ -93,6 +94,15 @@ class PredictOptions(Options):
         """As Asked has it."""
         score = None if self.coverage is None else find_score(model.card, self.coverage)
         return Terms(check_top_k(model, self.top_k), score, find_timeout(model, self.timeout_ms))
+
+
+def check_embeds(card: ModelCard) -> None:
+    """Raises NotEmbeddable for a network without the pooling whose output an embedding is."""
+    if not card.features:
+        raise NotEmbeddable(
+            f"{card.name} gives no embeddings: its network doesn't end in global average pooling and one dense layer; "
+            "ask a model that does"
+        )
 
 
 def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,13 +56,18 @@ def _make_output(model: LoadedModel, wanted: WantedOutput, predictions: Sequence
             for entry in top_classes(model, prediction.scores, wanted.classes)
         ]
         return Output(wanted.name, "BYTES", [len(predictions), wanted.classes], texts)
-    rows = (
-        [prediction.scores.probabilities for prediction in predictions]
-        if wanted.name == "probabilities"
-        else [_find_energy(prediction) for prediction in predictions]
-    )
-    values = np.asarray(rows, "<f4")
+    values = np.asarray([_READERS[wanted.name](prediction) for prediction in predictions], "<f4")
     return Output(wanted.name, "FP32", list(values.shape), values)
+
+
+def _find_probabilities(prediction: Prediction) -> npt.NDArray[np.float32]:
+    return prediction.scores.probabilities
+
+
+def _find_embedding(prediction: Prediction) -> npt.NDArray[np.float32]:
+    found = prediction.scores.embedding
+    assert found is not None  # it was asked for
+    return found
 
 
 def _find_energy(prediction: Prediction) -> float:
@@ -70,3 +75,10 @@ def _find_energy(prediction: Prediction) -> float:
     if prediction.scores.energy is None:
         raise BadTensor("the model that answered gives no energy: leave this output out")
     return prediction.scores.energy
+
+
+_READERS: dict[str, Callable[[Prediction], npt.NDArray[np.float32] | float]] = {
+    "probabilities": _find_probabilities,
+    "energy": _find_energy,
+    "embedding": _find_embedding,
+}

@@ -38,6 +38,11 @@ class InferRequest:
     priority: int
     """Its class, 1 to 3; as Triton has it, 0 and what is no class mean the usual one."""
 
+    @property
+    def embeds(self) -> bool:
+        """Whether it asks for embeddings."""
+        return any(output.name == "embedding" for output in self.outputs)
+
     def limit(self, own_s: float) -> float:
         """Seconds that it may take, of the server's own. Clients of other servers ask for what they like: here they may
         only shorten the deadline.
@@ -123,7 +128,7 @@ def _read_rows(image: dict[str, Any], binary: memoryview, card: ModelCard, max_i
 
 
 def _read_outputs(parsed: dict[str, Any], parameters: dict[str, Any], card: ModelCard) -> list[WantedOutput]:
-    there = ["probabilities", "energy"] if card.energy else ["probabilities"]
+    there = ["probabilities", *(["energy"] if card.energy else []), *(["embedding"] if card.features else [])]
     by_default = parameters.get("binary_data_output") is True
     outputs = parsed.get("outputs")
     if outputs is None or outputs == []:

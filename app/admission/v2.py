@@ -32,7 +32,7 @@ def describe_model(catalog: Catalog, name: str, version: int | None = None) -> d
         "versions": [str(one.version) for one in serving],
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, *card.image.shape]}],
-        # One, as in config.pbtxt: clients of classifiers expect no second. `energy` is given where it is asked for.
+        # One, as in config.pbtxt: clients of classifiers expect no second. Others are given where they are asked for.
         "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(card.labels)]}],
     }
 

@@ -35,7 +35,7 @@ async def infer(services: Services, request: Message, call: Call) -> Message:
     remaining_s = call.remaining_s()
     if remaining_s is not None:
         timeout_s = min(timeout_s, remaining_s)
-    outcomes = await ticket.run(asked.rows, timeout_s, asked.priority)
+    outcomes = await ticket.run(asked.rows, timeout_s, asked.priority, asked.embeds)
     outputs = make_outputs(ticket.model, asked.outputs, outcomes)
     response = _RESPONSE(model_name=ticket.model.name, model_version=str(ticket.model.version), id=request.id)
     for output in outputs:

@@ -58,6 +58,12 @@ class PredictAnswer(Answer):
     timing: TimingAnswer
 
 
+class EmbedAnswer(Answer):
+    model: str
+    version: int = Field(description="Vectors of one version can be compared with each other.")
+    embeddings: list[list[float]] = Field(description="One an image, in the order sent: a number for each channel.")
+
+
 class RectangleAnswer(Answer):
     """The part of the posted image (EXIF orientation applied) that the network saw, in shares of width and height."""
 

@@ -14,6 +14,7 @@ from app.errors import DeadlineExceeded, RowFailed
 from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
+from app.inference.session import Embedded
 from artifact.images.frame import Pixels
 
 
@@ -46,13 +47,15 @@ class Prediction(NamedTuple):
 class Attempt:
     """One image on its way to its prediction: decoded, then run in one of the reserved `places`, before their
     deadline. An image that is pixels already, uint8 [height, width, channels] as the card has them, runs as it is.
-    `at_once` is for Places.submit.
+    `at_once` is for Places.submit; with `embeds` the prediction has the image's embedding, of a model that gives one.
 
     `settle` is called once, in the event loop, perhaps before the constructor returns: with the prediction, or with
     what decoding raises, what Places.submit tells, RowFailed for probabilities that aren't finite, or DeadlineExceeded.
     """
 
-    __slots__ = ("_at_once", "_decoded", "_decoding", "_entry", "_model", "_places", "_settle", "_start", "_timer")
+    __slots__ = (
+        *("_at_once", "_decoded", "_decoding", "_embeds", "_entry", "_model", "_places", "_settle", "_start", "_timer"),
+    )
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class Attempt:
         decoder: Decoder,
         settle: Callable[[Prediction | Exception], None],
         at_once: bool = False,
+        embeds: bool = False,
     ) -> None:
         self._model = model
         self._places = places
@@ -70,6 +74,7 @@ class Attempt:
         self._entry: Entry[Pixels, Scores] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._at_once = at_once
+        self._embeds = embeds
         self._start = self._decoded = time.perf_counter()
         policy, batcher = model.card.image, model.batcher
         pixels = (
@@ -109,6 +114,8 @@ class Attempt:
 
     def _submit(self, pixels: Pixels) -> None:
         self._decoded = time.perf_counter()
+        if self._embeds:
+            pixels = pixels.view(Embedded)
         self._entry = self._places.submit(pixels, self._take_result, self._at_once)
 
     def _take_result(self, result: Result[Scores] | Exception) -> None:

@@ -24,6 +24,8 @@ class Scores(NamedTuple):
     """log-sum-exp of the logits; None where the graph doesn't give it."""
     features: npt.NDArray[np.float32] | None = None
     """[channels, h, w], what global pooling reads; None unless the row was `Observed`."""
+    embedding: npt.NDArray[np.float32] | None = None
+    """[channels], the mean of the features over their positions; None unless the row was `Embedded`."""
     top: Sequence[tuple[int, float]] = ()
     """The few most probable classes, best first, equal ones in label order: index and probability. Found for a whole
     batch at once, which costs little more than for one row.
@@ -36,7 +38,7 @@ def score_rows(probabilities: npt.NDArray[np.float32], energies: npt.NDArray[np.
     energy: list[float | None] = [None] * len(probabilities) if energies is None else energies.tolist()
     find_top = _find_top_of_few if probabilities.shape[1] <= _FEW_CLASSES else _find_top_of_many
     return [
-        Scores(row, energy[place], None, top, isfinite(total))
+        Scores(row, energy[place], None, None, top, isfinite(total))
         for place, (row, (top, total)) in enumerate(zip(probabilities, find_top(probabilities), strict=True))
     ]
 

@@ -44,7 +44,8 @@ def test_every_example_of_a_request_answers_200(
         assert kind == "application/json"
         address = path.replace("{model}", "lenet5").replace("{version}", "1").replace("{name}", "best")
         answer = client.request(method, address, json=example, headers={"Authorization": "Bearer a"})
-        assert answer.status_code == 200, (address, answer.text)
+        gives_none = make is make_artifact and path == "/embed/{model}"  # it isn't pooled
+        assert answer.status_code == (422 if gives_none else 200), (address, answer.text)
 
 
 def test_a_key_is_asked_for_only_where_keys_are_set(repository: Path, open_client: Callable[..., TestClient]) -> None:

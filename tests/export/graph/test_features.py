@@ -1,6 +1,7 @@
-"""Class activation maps from the artifact beside Grad-CAM (Selvaraju et al. 2017) that Keras computes with gradients.
+"""Embeddings beside what Keras pools, and class activation maps from the artifact beside Grad-CAM (Selvaraju et al.
+2017) that Keras computes with gradients.
 
-Theory: for a network that ends in global average pooling and one dense layer both are the same map, up to a factor.
+Theory: for a network that ends in global average pooling and one dense layer both maps are the same, up to a factor.
 """
 
 from __future__ import annotations
@@ -60,3 +61,23 @@ def test_class_activation_maps_equal_grad_cam(color_source: Source, tmp_path: Pa
     print(f"{len(correlations)} maps, rank correlation at least {min(correlations):.6f}")
     assert len(correlations) >= 8
     assert min(correlations) >= 0.99
+
+
+def test_embeddings_equal_what_keras_pools(color_source: Source, tmp_path: Path) -> None:
+    convert(color_source, tmp_path)
+    pooled = keras.Sequential(color_source.model.layers[:-1])
+    samples = color_source.images.samples.images[:8]
+    files = []
+    for pixels in samples:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        files.append(("file", ("image.png", buffer.getvalue(), "image/png")))
+    app = create_app(Settings(repository=tmp_path))
+    with TestClient(app) as client:
+        assert client.portal is not None
+        client.portal.call(app.state.services.catalog.wait_until_tried)
+        ours = np.array(client.post("/embed/blobs", files=files).json()["embeddings"])
+    theirs = np.asarray(pooled(reference(np.stack(samples), color_source.provenance.preprocessing)))
+    assert ours.shape == theirs.shape
+    assert theirs.std() > 0.01
+    assert ours == pytest.approx(theirs, abs=1e-4, rel=1e-4)
