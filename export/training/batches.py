@@ -35,9 +35,9 @@ class Batches(keras.utils.PyDataset):
         seed: int | None = None,
         epoch: int = 0,
         outputs: Sequence[str] = (),
-        workers: int = 1,
     ) -> None:
-        super().__init__(workers=workers)
+        # By one thread beside the training: Keras' queue for several of them waits 0.1 s at the end of each epoch.
+        super().__init__(workers=1)
         self.samples, self.indices, self.classes = samples, indices, classes
         self.policy, self.preprocessing, self.batch_size = policy, preprocessing, batch_size
         self.augmentation, self.seed, self.epoch, self.outputs = augmentation, seed, epoch, outputs

@@ -105,7 +105,6 @@ def _fit(
         seed=run.seed,
         epoch=state.epoch,
         outputs=outputs,
-        workers=2,
     )
     held_out = Batches(dataset.train, validation, *common, 2 * recipe.batch_size, outputs=outputs)
     say(

@@ -225,16 +225,3 @@ def test_augmentation_depends_on_seed_and_epoch_alone() -> None:
     assert (batches(1, 2) != batches(1, 3)).any()
     assert (batches(1, 2) != batches(2, 2)).any()
     assert batches(1, 2).shape == (10, 16, 16, 3)
-
-
-def test_no_augmentation_leaves_pixels_alone() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (4, 9, 9, 1), dtype=np.uint8)
-    np.testing.assert_array_equal(Augmentation().apply(images, np.random.default_rng(0)), images)
-
-
-def test_shifts_move_whole_images_and_fill_with_black() -> None:
-    images = np.full((50, 6, 6, 1), 9, dtype=np.uint8)
-    shifted = Augmentation(crop_padding=2).apply(images, np.random.default_rng(0))
-    assert shifted.shape == images.shape
-    assert set(np.unique(shifted)) == {0, 9}
-    assert (shifted[:, 2:4, 2:4] == 9).all()
