@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from export.training.initial_network import Start
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 from models.walk import walk_layers
 
 

@@ -23,7 +23,7 @@ from export.training.compiled import compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import Start, start_network
 from export.training.plan import plan_run, refuse_another_training
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 from models.counts import count_parameters
 from models.depth import deep_recursion
 
@@ -110,7 +110,7 @@ def _fit(
     held_out = Batches(dataset.train, validation, *common, 2 * recipe.batch_size, outputs=outputs)
     say(
         f"training {recipe.network} ({count_parameters(model):,} trained parameters) on {len(training):,} images of "
-        f"{dataset.name}, validating on {len(validation):,}"
+        f"{dataset.name}; {len(validation):,} validate, {len(dataset.test):,} are kept to test ({dataset.split})"
     )
     model.fit(
         batches,
