@@ -29,7 +29,7 @@ from export.training.recipes.defaults import (
 )
 from export.training.recipes.fields import full_key
 from export.training.recipes.files import SHIPPED, Recorded, recorded_run
-from export.training.recipes.recipe import Recipe, change, make_recipe
+from export.training.recipes.recipe import Recipe, change, check_values
 from models.registry import NETWORKS
 
 
@@ -129,7 +129,7 @@ def _check_changes(said: dict[str, Any]) -> None:
     for key, words in (("network", "as the first word"), ("dataset", "with --dataset")):
         if key in said:
             raise UsageError(f"--set {key}: the {key} is named {words}")
-    make_recipe({"network": "", "dataset": "", "epochs": 1, **said})
+    check_values({"network": "", "dataset": "", "epochs": 1, **said})
 
 
 def _identify(word: str, weights: str) -> Kind:

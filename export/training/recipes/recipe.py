@@ -41,18 +41,30 @@ class Recipe:
     """Train only what `weights` don't bring: the new head."""
     batch_size: Annotated[int, Field(ge=1)] = 128
     """Images an optimizer step."""
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    """sgd has Nesterov's momentum; rmsprop has epsilon 1, as Inception's papers do."""
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    """adamw is adam with a weight_decay; sgd has Nesterov's momentum; rmsprop has epsilon 1, as Inception's papers
+    do."""
     learning_rate: Annotated[float, Field(ge=0)] = 1e-3
     """The largest of the schedule."""
     schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
     """cosine falls to zero; one-cycle climbs from a 25th for 30 % of the steps, then falls (Smith 2018)."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """So long the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle, which
+    climbs itself."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of sgd and rmsprop."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Times the learning rate, taken off every weight at each step."""
+    """Times the learning rate, taken off every weight at each step, apart from the gradient (Loshchilov and Hutter
+    2019)."""
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Gradients are scaled down where their norm over all weights is larger (Pascanu et al. 2013); 0: never."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Validated and kept is a moving average of the weights, which at each step keeps this share of itself: 0.999
+    averages the last thousand steps, statistics of batch normalization aside; 0: none."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The share of the target that all classes divide evenly (Szegedy et al. 2015)."""
+    class_weights: bool = False
+    """The loss of an image is weighed by how rare its class is, so that every class counts the same."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Of the training images: they choose the best epoch and calibrate the probabilities."""
@@ -84,9 +96,12 @@ class Recipe:
 
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate at an optimizer step of `steps`."""
+        warmup = steps * self.warmup_epochs / self.epochs
+        if step < warmup:
+            return self.learning_rate * (step + 1) / (warmup + 1)
         if self.schedule == "constant":
             return self.learning_rate
-        done = min(step / max(steps, 1), 1.0)
+        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
         if self.schedule == "cosine":
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
         rise = 0.3
@@ -103,6 +118,28 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
 
     Raises UsageError naming `where`, the field, its value and what it may be.
     """
+    recipe = check_values(values, where)
+    for wrong, complaint in (
+        (
+            recipe.optimizer == "adamw" and not recipe.weight_decay,
+            'optimizer = "adamw" without a weight_decay is adam: say one, such as weight_decay=0.05',
+        ),
+        (
+            recipe.warmup_epochs > 0 and recipe.schedule == "one-cycle",
+            "warmup_epochs is for the schedules constant and cosine: one-cycle climbs itself",
+        ),
+        (
+            recipe.warmup_epochs >= recipe.epochs,
+            f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of {recipe.epochs} epochs: say fewer",
+        ),
+    ):
+        if wrong:
+            raise UsageError(f"{where}: {complaint}" if where else complaint)
+    return recipe
+
+
+def check_values(values: Mapping[str, Any], where: str = "") -> Recipe:
+    """As make_recipe, each value by itself: not yet whether it means something beside the others."""
     nested: dict[str, Any] = {}
     for key, value in values.items():
         table, dot, name = key.partition(".")

@@ -23,6 +23,30 @@ def test_schedules_begin_and_end_where_they_say() -> None:
     assert replace(RECIPE, learning_rate=1.0, schedule="constant").rate_at(77, 100) == 1
 
 
+def test_the_rate_climbs_before_the_schedule_begins() -> None:
+    for schedule in ("constant", "cosine"):
+        recipe = replace(RECIPE, learning_rate=1.0, schedule=schedule, epochs=10, warmup_epochs=2.0)
+        rates = [recipe.rate_at(step, 100) for step in range(101)]
+        assert rates[0] == pytest.approx(1 / 21)
+        assert rates[10] == pytest.approx(11 / 21)
+        assert rates[20] == 1
+        assert rates[60] == pytest.approx(1 if schedule == "constant" else 0.5)
+        assert rates[100] == pytest.approx(1 if schedule == "constant" else 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"optimizer": "adamw"}, "without a weight_decay is adam: say one"),
+        ({"warmup_epochs": 1.0, "schedule": "one-cycle"}, "one-cycle climbs itself"),
+        ({"warmup_epochs": 3.0}, "leaves nothing of 3 epochs"),
+    ],
+)
+def test_fields_that_mean_nothing_beside_each_other_are_refused(values: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        change(RECIPE, values.items())
+
+
 def test_a_summary_is_read_back_to_the_same_recipe() -> None:
     assert make_recipe(RECIPE.summary()) == RECIPE
     assert make_recipe(RECIPE.flat()) == RECIPE
