@@ -23,9 +23,9 @@ from app.batching.telling import Telling, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
 
-# How many times over the expected wait must fit before the deadline. The estimate knows how fast batches ran lately; the
-# refusals of a rush alone can take half of a core from those to come. A row that is let in and isn't answered in time
-# was computed for nothing, and all behind it waited for it.
+# How many times over the expected wait must fit before the deadline. The estimate knows how fast batches ran lately;
+# the refusals of a rush alone can take half of a core from those to come. A row that is let in and isn't answered in
+# time was computed for nothing, and all behind it waited for it.
 _CAUTION = 2.0
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
+from pydantic import Field
 
 from artifact.images.frame import Pixels
 from export.training.affine import transform
@@ -18,13 +20,13 @@ class Augmentation:
 
     flip: bool = False
     """Left to right, every second image."""
-    crop_padding: int = 0
+    crop_padding: Annotated[int, Field(ge=0)] = 0
     """Shift by up to this many pixels, edges filled with black (He et al. 2015 on CIFAR)."""
-    color: float = 0.0
+    color: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Brightness and contrast times 1 +- this (saturation too on RGB)."""
-    rotate: float = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Turn by up to this many degrees, shear by half of it."""
-    zoom: float = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Scale by 1 +- this."""
     sharpness: bool = False
     """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
