@@ -10,11 +10,12 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.admission.admission import Admission
+from app.admission.feedback import Receipts, read_receipt_key
 from app.admission.keys import Keys
 from app.admission.services import Services
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
-from app.http.api import aliases, explain, health, metrics, models, predict, version_files
+from app.http.api import aliases, explain, feedback, health, metrics, models, predict, version_files
 from app.http.auth import check_predict_key
 from app.http.middleware import Envelope
 from app.http.openapi import build_openapi, describe_errors
@@ -38,7 +39,8 @@ def create_app(
     settings: Settings | None = None, catalog: Catalog | None = None, control: Control | None = None
 ) -> FastAPI:
     """The service as an ASGI app. Without settings they come from the environment (`uvicorn --factory`
-    calls it so); without `control` it is a whole one-process service, otherwise one of several workers.
+    calls it so); without `control` it is a whole one-process service, otherwise one of several workers. Raises
+    ValueError where receipt_key can't be used.
 
     Models load in the background once the app has started; /health/ready says when they serve.
     """
@@ -69,7 +71,8 @@ def create_app(
     )
     journal = Journal(catalog.metrics, settings.access_log)
     keys = Keys(settings.api_keys, settings.admin_keys)
-    app.state.services = Services(settings, catalog, control, decoder, journal, Admission(catalog, decoder), keys)
+    admission = Admission(catalog, decoder, Receipts(read_receipt_key(settings.receipt_key)))
+    app.state.services = Services(settings, catalog, control, decoder, journal, admission, keys)
     if settings.cors_origins:
         exposed = ["Retry-After", "Server-Timing", "X-Request-ID", "Inference-Header-Content-Length"]
         app.add_middleware(
@@ -89,7 +92,7 @@ def create_app(
         app.router.routes.extend(direct.routes)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
     app.include_router(version_files.router, responses=describe_errors(404, 422, 503))
-    for module in (models, aliases, v2_statistics, v2, v2_repository, v1, health, metrics, docs, pages):
+    for module in (models, aliases, feedback, v2_statistics, v2, v2_repository, v1, health, metrics, docs, pages):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
     app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]

@@ -206,6 +206,9 @@ class Settings(BaseSettings):
     forwarded_allow_ips: list[str] = Field(
         ["127.0.0.1"], description="proxies whose X-Forwarded-For and -Proto are believed: addresses, networks or *"
     )
+    receipt_key: Path | None = Field(
+        None, description="file with the key that signs receipts of predictions (?receipt=1); none: no receipts"
+    )
     show_golden: bool = Field(True, description="answer the images that models were replayed with, as samples")
 
     access_log: bool = Field(False, description="log every request")

@@ -1,6 +1,7 @@
 """What the documents say of files, arrows, settings and metrics is so."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_the_example_of_a_settings_file_is_one(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(example)
     assert load_settings([], file).model["vgg16"] == ModelSettings(max_batch_size=8, timeout_ms=30_000)
+
+
+def test_the_changelog_begins_with_the_version_that_is_built() -> None:
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    described = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert described[0] == built
+    assert described == sorted(described, key=lambda version: [int(part) for part in version.split(".")], reverse=True)
 
 
 def find_missing(text: str, least: str = "") -> set[str]:

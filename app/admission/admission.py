@@ -14,6 +14,7 @@ from typing import Protocol
 
 from app.admission.aliases import check_alias
 from app.admission.cascade import Relay, Second
+from app.admission.feedback import Receipts
 from app.admission.options import Asked, Terms
 from app.admission.shares import ShareMeters
 from app.aliases import Meaning
@@ -42,9 +43,10 @@ _KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
 class Admission:
     """What all requests to one process have in common."""
 
-    def __init__(self, catalog: Catalog, decoder: Decoder) -> None:
+    def __init__(self, catalog: Catalog, decoder: Decoder, receipts: Receipts) -> None:
         self.catalog = catalog
         self.decoder = decoder
+        self.receipts = receipts
         self.traffic = catalog.traffic
 
     def check(self, name: str) -> None:
@@ -215,6 +217,8 @@ class Ticket:
         self.model = model = self._admission.catalog.resolve(self._name, self._asked.version, self._slot)
         self._exchange.concerns(model.name, model.meters)
         self.terms = self._asked.fit(model)
+        if self.terms.receipt:
+            self._admission.receipts.require_key()
         if self._admission.traffic.cascades:
             self._second = self._admission.find_second(self._exchange, self._name, model, self._asked)
 

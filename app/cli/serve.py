@@ -67,6 +67,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
     _check_repository(settings)
     _check_certificate(settings)
     _check_state(settings)
+    _check_receipt_key(settings)
 
     def read_or_say() -> Settings | None:
         try:
@@ -174,6 +175,16 @@ def _check_state(settings: Settings) -> None:
         raise UsageError(str(error)) from error
 
 
+def _check_receipt_key(settings: Settings) -> None:
+    """Raises UsageError where receipts can't be signed as set."""
+    from app.admission.feedback import read_receipt_key
+
+    try:
+        read_receipt_key(settings.receipt_key)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _check_grpc(settings: Settings) -> None:
     """Raises UsageError where gRPC can't be served as set."""
     if settings.grpc_port is not None and not (find_spec("grpc") and find_spec("grpc_reflection")):
@@ -200,7 +211,10 @@ def _check_device(settings: Settings) -> None:
 
 
 def _show_settings(settings: Settings, sources: dict[str, str]) -> int:
-    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in settings.model_dump(mode="json").items()]
+    shown = settings.model_dump(mode="json")
+    if settings.receipt_key is not None:
+        shown["receipt_key"] = "(hidden)"  # by mistake it may be the key itself
+    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in shown.items()]
     wide, long = max(len(name) for name, _ in rows), max(min(len(value), 40) for _, value in rows)
     for name, value in rows:
         print(f"{name:<{wide}}  {value:<{long}}  {sources[name]}")

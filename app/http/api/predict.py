@@ -78,5 +78,5 @@ async def _answer(name: str | None, request: Request) -> Response:
     if len(failures) == len(outcomes):
         raise failures[0]
     timing = longest_timing(outcomes)
-    body = write_answer(ticket.model, outcomes, timing, ticket.terms)
+    body = write_answer(ticket.model, outcomes, timing, ticket.terms, services.admission.receipts)
     return Response(body, media_type="application/json", headers={"Server-Timing": name_stages(timing)})

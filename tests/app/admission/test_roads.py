@@ -22,6 +22,7 @@ from PIL import Image
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
+from app.admission.feedback import Receipts
 from app.admission.keys import hash_key
 from app.catalog.catalog import Catalog
 from app.catalog.traffic.slots import deal, find_slot
@@ -317,6 +318,22 @@ def test_a_fault_is_counted_for_the_model_that_a_weighted_alias_chose(
     assert service.send(model="best")[0] == 400
     wait_until(lambda: service.count("convserve_alias_faults_total") == {("best", "tiny"): 1})
     assert service.count("convserve_alias_request_seconds") == {}
+
+
+@pytest.mark.parametrize("road", [road for road in ROADS.values() if road.read is read_classes], ids=lambda r: r.path)
+def test_every_road_of_our_own_form_gives_receipts(road: Road, serve: Callable[..., Service], tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    service = serve(road._replace(path=f"{road.path}&receipt=1"), receipt_key=tmp_path / "key")
+    service.gate.open.set()
+    status, answer = service.send()
+    assert status == 200
+    (prediction,) = answer["predictions"]
+    receipt, best = Receipts(b"k" * 32).read(prediction["receipt"]), prediction["classes"][0]
+    assert (receipt.model, receipt.version) == ("tiny", 1)
+    assert (receipt.top, receipt.probability) == (best["index"], best["probability"])
+    without_key = serve(service.road)
+    without_key.gate.open.set()
+    assert (without_key.send()[0], without_key.send()[1]["code"]) == (422, "invalid_parameter")
 
 
 def fail_rows(service: Service) -> tuple[int, Any]:
