@@ -21,7 +21,8 @@ from PIL import Image
 
 from artifact.images.frame import Pixels
 from export.training.augmentation import Augmentation
-from export.training.recipes import RECIPES, Recipe
+from export.training.recipes.files import SHIPPED, read_recorded
+from export.training.recipes.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +82,11 @@ def make_optimizer(recipe: Recipe, steps: int) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=RECIPES)
+    parser.add_argument("recipe", choices=SHIPPED)
     parser.add_argument("--no-augmentation", action="store_true", help="fit() alone")
     add_arguments(parser)
     given = parser.parse_args()
-    recipe = RECIPES[given.recipe]
+    recipe = read_recorded(given.recipe).recipe
     epochs = given.epochs or recipe.epochs
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench.load.process_tree import cpu_seconds
 from bench.plain_training import add_arguments
-from export.training.recipes import RECIPES
+from export.training.recipes.files import SHIPPED, read_recorded
 
 OURS, PLAIN, FLOOR = "build", "fit + tf2onnx", "without augmentation"
 MOST_EPOCH, MOST_WHOLE, MOST_MEMORY = 1.15, 1.25, 1.0
@@ -100,7 +100,7 @@ def build(name: str, epochs: int | None, images: int | None, data_dir: Path | No
     from export.data.datasets import DATASETS, DataSet
     from export.data.samples import ArraySamples
 
-    RECIPES[name] = recipe = replace(RECIPES[name], epochs=epochs or RECIPES[name].epochs)
+    recipe = read_recorded(name).recipe
     load = DATASETS[recipe.dataset]
 
     def shorten(data_dir: Path | None) -> DataSet:
@@ -119,7 +119,10 @@ def build(name: str, epochs: int | None, images: int | None, data_dir: Path | No
     if images is not None:
         DATASETS[recipe.dataset] = shorten
     with tempfile.TemporaryDirectory() as folder:
-        words = ["build", name, "--runs", f"{folder}/runs", "--repository", f"{folder}/repository"]
+        shorter = Path(folder, f"{name}.toml")
+        text = SHIPPED[name].read_text("utf-8")
+        shorter.write_text(re.sub(r"(?m)^epochs = .*$", f"epochs = {epochs or recipe.epochs}", text), "utf-8")
+        words = ["build", str(shorter), "--runs", f"{folder}/runs", "--repository", f"{folder}/repository"]
         return export([*words, *(["--data-dir", str(data_dir)] if data_dir is not None else [])])
 
 
@@ -150,7 +153,7 @@ def median(costs: Iterable[Cost]) -> Cost:
 
 def report(name: str, courses: dict[str, list[Course]]) -> int:
     """Print what was seen, medians of all rounds; 0 where every bound was kept."""
-    epochs, trained = RECIPES[name].epochs, len(courses[OURS][0].epochs)
+    epochs, trained = read_recorded(name).recipe.epochs, len(courses[OURS][0].epochs)
     print(f"{name}, {trained} epochs: seconds (of CPU), medians of {len(courses[OURS])}")
     columns = ("before", "an epoch", "after", "whole", f"of {epochs} epochs", "peak MB")
     print(f"{'':>20} " + " ".join(f"{column:>16}" for column in columns))
@@ -191,8 +194,8 @@ def main() -> int:
     parser.add_argument("--build", action="store_true", help="only build the one recipe, and measure nothing")
     given = parser.parse_args()
     for name in given.recipes:
-        if name not in RECIPES:
-            parser.error(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
+        if name not in SHIPPED:
+            parser.error(f"unknown recipe {name!r}: there are {', '.join(SHIPPED)}")
     if given.build:
         (name,) = given.recipes
         return build(name, given.epochs, given.images, given.data_dir)

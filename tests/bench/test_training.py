@@ -11,7 +11,7 @@ import pytest
 from bench.plain_training import augment
 from bench.training import FLOOR, OURS, PLAIN, Cost, Course, follow, report
 from export.training.augmentation import Augmentation
-from export.training.recipes import find_recipe
+from export.training.recipes.files import read_recorded
 
 COURSE = Course(Cost(5, 6), [Cost(9, 13), Cost(12, 19), Cost(15, 24)], Cost(20, 30), 700.0)
 
@@ -73,4 +73,4 @@ def test_each_bound_decides_the_exit_status(
     said = capsys.readouterr().out
     assert said.count("FAILED") == missed
     assert "an epoch: 1.1" in said or missed
-    assert f"of {find_recipe('lenet5-mnist').epochs} epochs" in said
+    assert f"of {read_recorded('lenet5-mnist').recipe.epochs} epochs" in said
