@@ -93,7 +93,7 @@ CLUSTER   ?= deploy/cluster.yaml
 $(RAY_READY): pyproject.toml constraints.txt
 	@echo "== installing Ray into .venv-ray (runtime: $(RUNTIME))"
 	@$(PYTHON) -m venv --clear .venv-ray
-	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray]' onnx pytest pytest-timeout
+	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray,cloud]' onnx pytest pytest-timeout
 	@touch $@
 
 cluster: $(RAY_READY) $(INSTALLED)
