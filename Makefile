@@ -103,7 +103,7 @@ cluster: $(RAY_READY) $(INSTALLED)
 	@exec env $(RAY_TUNED) $(RAY_BIN)/serve run $(CLUSTER)
 
 test-cluster: $(RAY_READY)
-	$(RAY_BIN)/pytest -s tests/deploy/test_ray_cluster.py tests/deploy/test_cluster_file.py
+	$(RAY_BIN)/pytest -s tests/deploy/test_ray_cluster.py tests/deploy/test_cluster_file.py tests/deploy/test_batch.py tests/deploy/test_ray_batch.py
 
 VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
