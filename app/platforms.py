@@ -51,16 +51,14 @@ def read_demands(environment: Mapping[str, str], folder: Path = SAGEMAKER_FOLDER
 
 def check_predict_route(route: str) -> str:
     """An address to predict at, without a slash at its end: /predict, or none of the service's. Raises ValueError."""
-    return route if (route := _check_form(route)) == "/predict" else _check_strange(route, "/predict")
+    route = _check_form(route)
+    return route if route == "/predict" else _check_strange(route, "/predict")
 
 
 def check_health_route(route: str) -> str:
     """An address that says whether the service is ready: one of its own that do, or none of its. Raises ValueError."""
-    return (
-        route
-        if is_own_health_route(route := _check_form(route))
-        else _check_strange(route, ", ".join(OWN_HEALTH_ROUTES))
-    )
+    route = _check_form(route)
+    return route if is_own_health_route(route) else _check_strange(route, ", ".join(OWN_HEALTH_ROUTES))
 
 
 def is_own_health_route(route: str) -> bool:
