@@ -15,6 +15,7 @@ from app.admission.keys import Keys
 from app.admission.services import Services
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
+from app.catalog.mounted import find_repository
 from app.http.api import aliases, explain, feedback, health, metrics, models, predict, version_files
 from app.http.auth import check_predict_key
 from app.http.middleware import Envelope
@@ -22,7 +23,17 @@ from app.http.openapi import build_openapi, describe_errors
 from app.http.pages import docs
 from app.http.pages import static as pages
 from app.http.problems import add_handlers
-from app.http.protocols import v1, v2, v2_infer, v2_repository, v2_statistics
+from app.http.protocols import (
+    hugging_face,
+    sagemaker,
+    torchserve,
+    v1,
+    v2,
+    v2_infer,
+    v2_repository,
+    v2_statistics,
+    vertex,
+)
 from app.http.root_path import RootPath
 from app.inference.decoder import Decoder
 from app.machine import count_cores
@@ -32,7 +43,8 @@ from app.settings import Settings, load_settings
 _DESCRIPTION = """Encoded images in, classes out. Every error is `application/problem+json` and says what to do.
 
 `POST /predict/{model}` is the service's own form; `/v2` is the Open Inference Protocol, which Triton's and
-KServe's clients speak; `/v1` is TensorFlow Serving's form."""
+KServe's clients speak; `/v1` is TensorFlow Serving's form, `/predictions` TorchServe's, `/hf` Hugging Face's,
+`/invocations` SageMaker's and MLflow's."""
 
 
 def create_app(
@@ -44,7 +56,7 @@ def create_app(
 
     Models load in the background once the app has started; /health/ready says when they serve.
     """
-    settings = settings or load_settings()
+    settings = settings or find_repository(load_settings())
     catalog = catalog or Catalog(settings)
     control = control or LocalControl(settings, catalog)
     decoder = Decoder(settings.decode_threads or count_cores(), settings.limits)
@@ -88,11 +100,13 @@ def create_app(
     add_handlers(app)
     # Before all others, and without the routers that hold them: FastAPI looks through an included router, twice, at
     # every request that comes to it.
-    for direct in (predict.router, v1.predictions, v2_infer.router):
+    others = (torchserve.router, hugging_face.router, sagemaker.invocations)
+    for direct in (vertex.make_router(settings), predict.router, v1.predictions, v2_infer.router, *others):
         app.router.routes.extend(direct.routes)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
     app.include_router(version_files.router, responses=describe_errors(404, 422, 503))
-    for module in (models, aliases, feedback, v2_statistics, v2, v2_repository, v1, health, metrics, docs, pages):
+    own = (models, aliases, feedback, health, metrics, docs, pages)
+    for module in (*own, v2_statistics, v2, v2_repository, v1, sagemaker):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
     app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]

@@ -126,6 +126,11 @@ class Ticket:
         """What it asks for of that model."""
         self._aim()
 
+    @property
+    def receipts(self) -> Receipts:
+        """What signs the request's predictions."""
+        return self._admission.receipts
+
     def ask(self, asked: Asked) -> None:
         """The body asks for more than the address did. Raises as `admit` does."""
         if asked is not self._asked:

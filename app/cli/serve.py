@@ -64,6 +64,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
 
     _check_grpc(settings)
     _check_device(settings)
+    settings = _find_repository(settings)
     _check_repository(settings)
     _check_certificate(settings)
     _check_state(settings)
@@ -71,7 +72,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
 
     def read_or_say() -> Settings | None:
         try:
-            return read_again()
+            return _find_repository(read_again())
         except UsageError as error:
             log.error("the aliases stay as they are: %s", error)
             return None
@@ -127,6 +128,17 @@ def _is_one_process(settings: Settings) -> bool:
     if decision := decide_beforehand(settings, count_cores()):
         log.info("%s", decision)
     return decision is not None
+
+
+def _find_repository(settings: Settings) -> Settings:
+    """Raises UsageError where it is a model that can't be made one."""
+    from app.catalog.mounted import find_repository
+    from artifact.errors import ArtifactError
+
+    try:
+        return find_repository(settings)
+    except ArtifactError as error:
+        raise UsageError(error.detail) from error
 
 
 def _check_repository(settings: Settings) -> None:

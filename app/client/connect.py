@@ -80,7 +80,8 @@ class OwnService(Service):
             raise RequestFailed(error.detail, error.status) from error
         finally:
             journal.close(exchange, status)
-        answer: dict[str, Any] = json.loads(write_answer(ticket.model, outcomes, outcome.timing, ticket.terms))
+        body = write_answer(ticket.model, outcomes, outcome.timing, ticket.terms, ticket.receipts)
+        answer: dict[str, Any] = json.loads(body)
         return answer
 
 

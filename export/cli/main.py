@@ -82,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("model", help="NAME or NAME/VERSION")
     add_shared(verify, _verify, repository=True)
 
+    pack = commands.add_parser(
+        "pack",
+        help="a published model as a container image, without a container engine",
+        description="Write an OCI image layout, in a tar, that holds one version of a model under /models and nothing "
+        "else: for image volumes and oci:// addresses. The same version gives the same bytes.",
+    )
+    pack.add_argument("model", help="NAME or NAME/VERSION")
+    pack.add_argument("--out", type=Path, help="the tar (default: NAME-VERSION.tar)")
+    add_shared(pack, _pack, repository=True)
+
     networks = commands.add_parser("networks", help="the networks that can be trained")
     networks.add_argument("--json", action="store_true", help="print the table as JSON")
     add_shared(networks, _networks)
@@ -170,6 +180,19 @@ def _verify(options: argparse.Namespace) -> None:
         f"max |p - p'| {proof.max_abs_difference:.1e} (tolerance {proof.abs_tolerance:g}), "
         f"relative log difference {proof.max_log_difference:.1e} (tolerance {proof.log_tolerance:g})"
     )
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from export.publish.pack import pack
+    from export.publish.place import open_place
+    from export.publish.read_back import open_published
+
+    with open_place(options.repository) as place:
+        place.fetch(options.model)
+        published = open_published(place.folder, options.model)
+        out = options.out or Path(f"{published.card.name}-{published.card.version}.tar")
+        digest = pack(published, out)
+    print(f"{out}: {published.card.name} version {published.card.version}, {out.stat().st_size:,} bytes, {digest}")
 
 
 def _networks(options: argparse.Namespace) -> None:
