@@ -367,7 +367,8 @@ def test_a_fault_is_counted_for_the_model_that_a_weighted_alias_chose(
 @pytest.mark.parametrize("road", [road for road in ROADS.values() if road.read is read_classes], ids=lambda r: r.path)
 def test_every_road_of_our_own_form_gives_receipts(road: Road, serve: Callable[..., Service], tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k" * 32)
-    service = serve(road._replace(path=f"{road.path}&receipt=1"), receipt_key=tmp_path / "key")
+    asking = road._replace(path=f"{road.path}{'&' if '?' in road.path else '?'}receipt=1")
+    service = serve(asking, receipt_key=tmp_path / "key")
     service.gate.open.set()
     status, answer = service.send()
     assert status == 200
