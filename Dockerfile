@@ -90,6 +90,8 @@ LABEL org.opencontainers.image.title="convserve" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
+# SageMaker may then choose the port (SAGEMAKER_BIND_TO_PORT).
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 # The NVIDIA container runtime reads these; without it they mean nothing.
 ENV CONVSERVE_HOST=0.0.0.0 \
     CONVSERVE_PORT=8000 \

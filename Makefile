@@ -93,7 +93,7 @@ CLUSTER   ?= deploy/cluster.yaml
 $(RAY_READY): pyproject.toml constraints.txt
 	@echo "== installing Ray into .venv-ray (runtime: $(RUNTIME))"
 	@$(PYTHON) -m venv --clear .venv-ray
-	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray]' onnx pytest pytest-timeout
+	$(RAY_BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),ray,cloud]' onnx pytest pytest-timeout
 	@touch $@
 
 cluster: $(RAY_READY) $(INSTALLED)
@@ -103,7 +103,7 @@ cluster: $(RAY_READY) $(INSTALLED)
 	@exec env $(RAY_TUNED) $(RAY_BIN)/serve run $(CLUSTER)
 
 test-cluster: $(RAY_READY)
-	$(RAY_BIN)/pytest -s tests/deploy/test_ray_cluster.py tests/deploy/test_cluster_file.py
+	$(RAY_BIN)/pytest -s tests/deploy/test_ray_cluster.py tests/deploy/test_cluster_file.py tests/deploy/test_batch.py tests/deploy/test_ray_batch.py
 
 VERSION  := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)

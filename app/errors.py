@@ -2,7 +2,7 @@
 framework. What an artifact or an image alone can be wrong in is defined in artifact/errors.py.
 
 ConvserveError
-├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, RowFailed
+├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, BadReceipt, RowFailed
 ├── Unauthorized 401
 ├── Forbidden 403 ── ManagementOff, KeyNotForModel
 ├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias, UnknownPath, UnknownService
@@ -44,6 +44,12 @@ class BadForm(BadRequest):
 
 class BadTensor(BadRequest):
     code, title = "bad_tensor", "The tensor can't be read"
+
+
+class BadReceipt(BadRequest):
+    """What was given back as the receipt of a prediction was never given out, or is no longer what was."""
+
+    code, title = "bad_receipt", "The receipt isn't valid"
 
 
 class RowFailed(BadRequest):

@@ -1,12 +1,13 @@
 """Every setting of the server: one table of fields, each with its default, unit and one-line help.
 
-A flag beats the environment (CONVSERVE_NAME), which beats the TOML file. Built once and passed in: nothing
-else reads either.
+A flag beats what SageMaker or Vertex AI demand, that beats the environment (CONVSERVE_NAME), which beats the TOML
+file. Built once and passed in: nothing else reads any of them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +18,16 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from app.aliases import Target
+from app.platforms import check_health_route, check_predict_route, read_demands
 from artifact.images.limits import Limits
+from artifact.layout import NAME_PATTERN
 from artifact.stores.address import check_address, name_folder
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
@@ -40,7 +44,10 @@ Repository = Annotated[
     Discriminator(lambda repository: "store" if isinstance(repository, str) and "://" in repository else "folder"),
 ]
 """A folder, or the address of a store."""
+PredictRoute = Annotated[str, AfterValidator(check_predict_route)]
+HealthRoute = Annotated[str, AfterValidator(check_health_route)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
+ModelName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
 
 
@@ -84,6 +91,14 @@ class _Environment(EnvSettingsSource):
         except ValueError as error:
             form = "a=b,c=d" if is_table else "a,b"
             raise ValueError(f"{_PREFIX}{field_name.upper()} is neither {form} nor JSON") from error
+
+
+class _Platform(InitSettingsSource):
+    """What the platform demands that runs the process: what it sets, it relies on."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        demands = read_demands(os.environ)
+        super().__init__(settings_cls, {name: demand.value for name, demand in demands.items()})
 
 
 class ModelSettings(BaseModel):
@@ -140,6 +155,10 @@ class Settings(BaseSettings):
         description="where the artifacts are, <model>/<version>/: a folder, s3://, gs://, az://, https:// or "
         "hf://OWNER/NAME[@REVISION]",
     )
+    model_name: ModelName | None = Field(
+        None,
+        description="another name of the model, where the repository's folder is itself a model or one version of one",
+    )
     cache_dir: Path = Field(
         Path("~/.cache/convserve"), description="folder that a repository which is no folder is copied into"
     )
@@ -184,7 +203,7 @@ class Settings(BaseSettings):
 
     load: list[str] = Field([], description="names of the models to load; none named loads all")
     require: list[str] = Field([], description="names that must load before the server is ready")
-    default_model: str | None = Field(None, description="the model that POST /predict means")
+    default_model: str | None = Field(None, description="the model that POST /predict and /invocations mean")
     versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
     aliases: dict[str, Target] = Field(
         {},
@@ -233,6 +252,13 @@ class Settings(BaseSettings):
     forwarded_allow_ips: list[str] = Field(
         ["127.0.0.1"], description="proxies whose X-Forwarded-For and -Proto are believed: addresses, networks or *"
     )
+    receipt_key: Path | None = Field(
+        None, description="file with the key that signs receipts of predictions (?receipt=1); none: no receipts"
+    )
+    predict_route: PredictRoute | None = Field(
+        None, description="another address for predictions of the default model, as Vertex AI sends them"
+    )
+    health_route: HealthRoute | None = Field(None, description="another address that says whether the server is ready")
     show_golden: bool = Field(True, description="answer the images that models were replayed with, as samples")
 
     access_log: bool = Field(False, description="log every request")
@@ -256,7 +282,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, _Environment(settings_cls))
+        return (init_settings, _Platform(settings_cls), _Environment(settings_cls))
 
     def of_model(self, name: str) -> Settings:
         """These settings with the [model.NAME] table laid over them."""
@@ -295,7 +321,8 @@ class Settings(BaseSettings):
 
 
 def load_settings(flags: Sequence[str] = (), file: Path | None = None, *, environment: bool = True) -> Settings:
-    """Settings from command line flags, the environment and a TOML file, in this order of precedence.
+    """Settings from command line flags, the platform, the environment and a TOML file, in this order of precedence;
+    without `environment` from flags and file alone.
 
     Raises pydantic's ValidationError, pydantic_settings' SettingsError, or OSError and ValueError for the
     file.
@@ -317,17 +344,20 @@ def load_settings(flags: Sequence[str] = (), file: Path | None = None, *, enviro
 
 
 def find_sources(flags: Sequence[str] = (), file: Path | None = None) -> dict[str, str]:
-    """Where `load_settings` takes each setting from: flag, environment, the file's name, or default.
+    """Where `load_settings` takes each setting from: flag, the name of a platform's variable or folder, environment,
+    the file's name, or default.
 
     For `aliases` and `model`, whose entries may come from several places, the one that goes first.
     """
-    by_source = {
-        "flag": load_settings(flags, environment=False),
-        "environment": load_settings(),
-        str(file): load_settings((), file, environment=False),
-    }
+    demands = read_demands(os.environ)
+    by_source = [
+        ("flag", load_settings(flags, environment=False).model_fields_set),
+        *((demand.source, {name}) for name, demand in demands.items()),
+        ("environment", load_settings().model_fields_set),
+        (str(file), load_settings((), file, environment=False).model_fields_set),
+    ]
     return {
-        name: next((source for source, found in by_source.items() if name in found.model_fields_set), "default")
+        name: next((source for source, found in by_source if name in found), "default")
         for name in Settings.model_fields
     }
 

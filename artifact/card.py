@@ -35,6 +35,8 @@ COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
 ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 CONFIDENCE_BINS = 10
 """Of equal width over 0..1, for the distribution of top-1 probabilities."""
+CALIBRATION_BINS = 15
+"""Of equal width over 0..1, for the expected calibration error (Guo et al. 2017)."""
 
 
 class ImagePolicy(Part):
@@ -111,7 +113,7 @@ class Evaluation(Part):
     top1: Probability
     top5: Probability
     ece: Probability
-    """Expected calibration error, 15 bins of equal width (Guo et al. 2017)."""
+    """Expected calibration error over CALIBRATION_BINS."""
 
 
 class Calibration(Part):
@@ -295,9 +297,9 @@ class ModelCard(Provenance, Title):
         return self.head == "multilabel"
 
 
-def bin_confidence(probability: float) -> int:
-    """The place of a top-1 probability among CONFIDENCE_BINS."""
-    return min(CONFIDENCE_BINS - 1, max(0, int(probability * CONFIDENCE_BINS)))
+def bin_confidence(probability: float, bins: int = CONFIDENCE_BINS) -> int:
+    """The place of a top-1 probability among bins of equal width over 0..1."""
+    return min(bins - 1, max(0, int(probability * bins)))
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -1,4 +1,6 @@
-"""Exit status 0 where the server in this container is ready, 1 with its reason otherwise. Needs no curl."""
+"""Exit status 0 where the server in this container is ready, 1 with its reason otherwise. Needs no curl,
+and of the service only the names by which platforms say its port.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,14 @@ import os
 import ssl
 import sys
 
+from app.platforms import read_demands
+
 
 def main() -> int:
-    given = os.environ.get("CONVSERVE_PORT", "")
-    port = int(given) if given.isdigit() else 8000  # Kubernetes may put an address there, which the server passes over
+    # Kubernetes may put an address there, which the server passes over.
+    said = [str(demand.value) for name, demand in read_demands(os.environ).items() if name == "port"]
+    given = [port for port in (*said, os.environ.get("CONVSERVE_PORT", "")) if port.isdigit()]
+    port = int(given[0]) if given else 8000
     # It asks its own container: nobody is between them, and the certificate bears another name than 127.0.0.1.
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE

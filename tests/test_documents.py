@@ -1,6 +1,7 @@
 """What the documents say of files, arrows, settings and metrics is so."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_the_examples_of_a_settings_file_are_parts_of_one(tmp_path: Path) -> Non
     settings = load_settings([], file)
     assert settings.model["vgg16"] == ModelSettings(max_batch_size=8, timeout_ms=30_000)
     assert (settings.keys["nightly"].models, settings.keys["nightly"].priority) == (["resnet50", "photos"], 3)
+
+
+def test_the_changelog_begins_with_the_version_that_is_built() -> None:
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    described = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert described[0] == built
+    assert described == sorted(described, key=lambda version: [int(part) for part in version.split(".")], reverse=True)
 
 
 def find_missing(text: str, least: str = "") -> set[str]:

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from app.admission.aliases import check_alias
 from app.admission.cascade import Relay, Second
+from app.admission.feedback import Receipts
 from app.admission.keys import ANYBODY, Keys
 from app.admission.options import Asked, Terms, check_embeds
 from app.admission.shares import ShareMeters
@@ -57,10 +58,11 @@ _KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
 class Admission:
     """What all requests to one process have in common."""
 
-    def __init__(self, catalog: Catalog, decoder: Decoder, keys: Keys) -> None:
+    def __init__(self, catalog: Catalog, decoder: Decoder, keys: Keys, receipts: Receipts) -> None:
         self.catalog = catalog
         self.decoder = decoder
         self.keys = keys
+        self.receipts = receipts
         self.pieces = Pieces()
         self.traffic = catalog.traffic
 
@@ -149,6 +151,11 @@ class Ticket:
         self.terms: Terms
         """What it asks for of that model."""
         self._aim()
+
+    @property
+    def receipts(self) -> Receipts:
+        """What signs the request's predictions."""
+        return self._admission.receipts
 
     def ask(self, asked: Asked) -> None:
         """The body asks for more than the address did. Raises as `admit` does."""
@@ -276,6 +283,8 @@ class Ticket:
         self.model = model = self._admission.catalog.resolve(self._name, self._asked.version, self._slot)
         self._exchange.concerns(model.name, model.meters)
         self.terms = self._asked.fit(model)
+        if self.terms.receipt:
+            self._admission.receipts.require_key()
         if self._admission.traffic.cascades:
             self._second = self._admission.find_second(self._exchange, self._name, model, self._asked)
         if self.holder.models is not None:

@@ -20,6 +20,10 @@ class Terms(NamedTuple):
     score: float | None
     """The conformal score of the label sets that are asked for; None without them."""
     timeout_s: float
+    coverage: float | None = None
+    """What `score` was found for."""
+    receipt: bool = False
+    """Whether each prediction gets a receipt."""
 
 
 class Asked(Protocol):
@@ -89,11 +93,24 @@ class PredictOptions(Options):
         description="Also answer the set of labels that holds the true one at least so often.",
     )
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
+    receipt: bool | None = Field(
+        None, description="Also answer a receipt of each prediction, to give back with the true label (POST /feedback)."
+    )
 
     def fit(self, model: LoadedModel) -> Terms:
         """As Asked has it."""
         score = None if self.coverage is None else find_score(model.card, self.coverage)
-        return Terms(check_top_k(model, self.top_k), score, find_timeout(model, self.timeout_ms))
+        timeout_s = find_timeout(model, self.timeout_ms)
+        return Terms(check_top_k(model, self.top_k), score, timeout_s, self.coverage, self._wants_receipt(model))
+
+    def _wants_receipt(self, model: LoadedModel) -> bool:
+        """Raises InvalidParameter where no one label can be the true one."""
+        if self.receipt and model.card.multilabel:
+            raise InvalidParameter(
+                f"receipt is asked for, but several labels of {model.name} may be true of one image: feedback counts "
+                "answers that one label settles, leave receipt out"
+            )
+        return bool(self.receipt)
 
 
 def check_embeds(card: ModelCard) -> None:

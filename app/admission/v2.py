@@ -1,18 +1,27 @@
 """What the Open Inference Protocol v2 says of a model, as tables: metadata, configuration and statistics in Triton's
-terms, whatever carries them.
+terms; and of a repository, with what it may ask of one. Whatever carries them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version as package_version
 from typing import Any
 
 from app.catalog.catalog import Catalog
+from app.errors import InvalidParameter
 from app.inference.model import LoadedModel
 from app.observe.metrics import Snapshot
 
 _EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
+# Triton's words for our states.
+_STATES = {
+    "loaded": "READY",
+    "loading": "LOADING",
+    "arriving": "LOADING",
+    "refused": "UNAVAILABLE",
+    "unloaded": "UNAVAILABLE",
+}
 
 
 def describe_server() -> dict[str, Any]:
@@ -140,3 +149,32 @@ def _count_one(model: LoadedModel, snapshot: Snapshot) -> dict[str, Any]:
 
 def _duration(count: float, seconds: float) -> dict[str, int]:
     return {"count": int(count), "ns": int(seconds * 1e9)}
+
+
+def list_repository(catalog: Catalog, only_ready: bool = False) -> list[dict[str, str]]:
+    """Every model and version that was tried, with its state and the reason where it doesn't serve."""
+    rows = [row for name in catalog.names() for row in _list_versions(catalog, name)]
+    return [row for row in rows if row["state"] == "READY"] if only_ready else rows
+
+
+def refuse_parameters(names: Iterable[str]) -> None:
+    """Of a load or unload. Raises InvalidParameter for the first that would mean something."""
+    if given := sorted(set(names) - {"unload_dependents"}):
+        raise InvalidParameter(
+            f"the parameter {given[0][:40]!r} is not supported: models are configured by their cards, the server by "
+            "its settings"
+        )
+
+
+def _list_versions(catalog: Catalog, name: str) -> list[dict[str, str]]:
+    versions = [
+        {"name": name, "version": str(v.number), "state": _STATES[v.state], "reason": _explain_state(v.state, v.reason)}
+        for v in catalog.versions(name)
+    ]
+    if versions:
+        return versions
+    return [{"name": name, "version": "", "state": "UNAVAILABLE", "reason": catalog.refusal(name)}]
+
+
+def _explain_state(state: str, reason: str) -> str:
+    return "unloaded" if state == "unloaded" else reason

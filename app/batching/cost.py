@@ -28,9 +28,14 @@ class Pace:
             self._seconds[_group(rows)] = seconds
 
     def record(self, rows: int, seconds: float) -> None:
-        group = _group(rows)
-        before = self._seconds.get(group, seconds)
-        self._seconds[group] = before + _NEWEST * (min(seconds, _MOST_TIMES * before) - before)
+        """A batch of `rows` ran. What it says of the machine holds for the other sizes, too, half as much: those that
+        don't come to run now, because others do or because their estimate turns requests away, follow.
+        """
+        ran = _group(rows)
+        moved = min(seconds / before, _MOST_TIMES) - 1 if (before := self._of(rows)) else 0.0
+        self._seconds.setdefault(ran, seconds)
+        for group in self._seconds:
+            self._seconds[group] *= 1 + moved * (_NEWEST if group == ran else _NEWEST / 2)
 
     def estimate(self, rows: int, max_batch_size: int) -> float:
         """Seconds until `rows` have run in batches of at most `max_batch_size`; 0 while nothing was
@@ -46,16 +51,10 @@ class Pace:
         return max([rows, *(size for size in sizes if self._of(size) <= enough)])
 
     def _of(self, rows: int) -> float:
-        """A batch costs at most what its rows cost in smaller ones, and perhaps as much as the nearest larger one.
-
-        So what the smaller ones took lately corrects what a larger one took long ago: where its estimate turns
-        requests away, it never comes to run again.
-        """
+        """A size that never ran costs what its rows cost in the nearest smaller one, or else the nearest larger one."""
         group = _group(rows)
-        smaller = [seconds * 2.0 ** (group - known) for known, seconds in self._seconds.items() if known <= group]
-        if smaller:
-            return min(smaller)
-        return self._seconds[min(self._seconds)] if self._seconds else 0.0
+        known = max((found for found in self._seconds if found <= group), default=min(self._seconds, default=group))
+        return self._seconds.get(known, 0.0) * 2.0 ** max(0, group - known)
 
 
 class BatchCost(NamedTuple):

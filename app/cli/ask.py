@@ -16,16 +16,26 @@ from app.cli.usage import UsageError, repository
 
 def predict(arguments: list[str]) -> int:
     """Classify images. Raises UsageError."""
-    parser = _parser("predict", "Classify images, or every image of a folder.")
+    parser = _parser(
+        "predict",
+        "Classify images: files, those of a folder or below s3:// gs:// az://, those that a CSV file names, http(s) "
+        "addresses. Where folders or the file say the classes, accuracy is told at the end.",
+    )
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("images", metavar="IMAGE|FOLDER", type=Path, nargs="+")
+    parser.add_argument(
+        "images",
+        metavar="IMAGE|FOLDER|MANIFEST.csv|ADDRESS",
+        nargs="+",
+        help="a manifest has the columns path[, label]",
+    )
     parser.add_argument("--top-k", type=int, metavar="K", help="classes an image (default: 5)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the best class of each image to a CSV file")
     parser.add_argument("--explain", type=Path, metavar="PNG", help="draw where the network looked (one image only)")
     given = parser.parse_args(arguments)
-    if given.explain and (len(given.images) > 1 or given.images[0].is_dir()):
+    first = given.images[0]
+    if given.explain and (len(given.images) > 1 or first.endswith(".csv") or Path(first).is_dir()):
         raise UsageError("--explain draws one image: name one file, no folder")
-    from app.client.commands import predict_images
+    from app.client.predict import predict_images
 
     return _run(
         predict_images(
@@ -44,7 +54,7 @@ def predict(arguments: list[str]) -> int:
 def models(arguments: list[str]) -> int:
     """List models."""
     given = _parser("models", "List models and their state.").parse_args(arguments)
-    from app.client.commands import show_models
+    from app.client.models import show_models
 
     return _run(show_models(url=given.url, repository=given.repository, as_json=given.json))
 
@@ -88,7 +98,10 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Exit status 1 and a line where it fails. Raises UsageError for words that name no images."""
     from app.client.connect import RequestFailed
+    from app.client.image_lists import InputError
+    from artifact.errors import StoreError
 
     # An app within this process says everything in its answers; its log would say it twice.
     logging.basicConfig(level=logging.CRITICAL)
@@ -96,7 +109,9 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
         return asyncio.run(work)
     except BrokenPipeError:
         raise
-    except RequestFailed as error:
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    except (RequestFailed, StoreError) as error:
         print(f"convserve: {error}", file=sys.stderr)
         return 1
     except OSError as error:

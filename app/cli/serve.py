@@ -64,13 +64,15 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
 
     _check_grpc(settings)
     _check_device(settings)
+    settings = _find_repository(settings)
     _check_repository(settings)
     _check_certificate(settings)
     _check_state(settings)
+    _check_receipt_key(settings)
 
     def read_or_say() -> Settings | None:
         try:
-            return read_again()
+            return _find_repository(read_again())
         except UsageError as error:
             log.error("the aliases stay as they are: %s", error)
             return None
@@ -128,6 +130,17 @@ def _is_one_process(settings: Settings) -> bool:
     return decision is not None
 
 
+def _find_repository(settings: Settings) -> Settings:
+    """Raises UsageError where it is a model that can't be made one."""
+    from app.catalog.mounted import find_repository
+    from artifact.errors import ArtifactError
+
+    try:
+        return find_repository(settings)
+    except ArtifactError as error:
+        raise UsageError(error.detail) from error
+
+
 def _check_repository(settings: Settings) -> None:
     """A server doesn't start on a folder or store that isn't there; one that is empty may be filled later. What nothing
     was copied of yet is copied here: no signal waits for that. Raises UsageError.
@@ -174,6 +187,16 @@ def _check_state(settings: Settings) -> None:
         raise UsageError(str(error)) from error
 
 
+def _check_receipt_key(settings: Settings) -> None:
+    """Raises UsageError where receipts can't be signed as set."""
+    from app.admission.feedback import read_receipt_key
+
+    try:
+        read_receipt_key(settings.receipt_key)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _check_grpc(settings: Settings) -> None:
     """Raises UsageError where gRPC can't be served as set."""
     if settings.grpc_port is not None and not (find_spec("grpc") and find_spec("grpc_reflection")):
@@ -200,7 +223,10 @@ def _check_device(settings: Settings) -> None:
 
 
 def _show_settings(settings: Settings, sources: dict[str, str]) -> int:
-    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in settings.model_dump(mode="json").items()]
+    shown = settings.model_dump(mode="json")
+    if settings.receipt_key is not None:
+        shown["receipt_key"] = "(hidden)"  # by mistake it may be the key itself
+    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in shown.items()]
     wide, long = max(len(name) for name, _ in rows), max(min(len(value), 40) for _, value in rows)
     for name, value in rows:
         print(f"{name:<{wide}}  {value:<{long}}  {sources[name]}")

@@ -1,1 +1,3 @@
-"""The commands that ask a service: predict, models, bench. Knows the service only by its addresses."""
+"""The commands that ask a service: predict, models, bench. Knows a service by its addresses; of one within this process
+admission, too.
+"""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -10,38 +11,104 @@ from typing import Any
 
 import httpx2
 
+from app.admission.options import PredictOptions
+from app.admission.services import Services
 from app.catalog.mirror import fill
 from app.catalog.threads import run_in_thread
+from app.http.api.predict_json import write_answer
 from app.main import create_app
+from app.observe.logs import on_behalf_of
 from app.settings import load_settings
-from artifact.errors import StoreError
+from artifact.errors import ConvserveError, StoreError
+
+BYTES = {"Content-Type": "application/octet-stream"}
+# Within this process: enough to keep all lanes in full batches while the next images are read. How long one of them
+# takes is nobody's concern but the user's.
+_AT_ONCE = 64
+_PATIENCE_S = 86_400.0
 
 
 class RequestFailed(Exception):
-    """The service's own words about a request that failed."""
+    """The service's own words about a request that failed, and its status; 503 where it can't be reached."""
+
+    def __init__(self, words: str, status: int = 503) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Service:
+    """A running service."""
+
+    at_once = 16
+    """Images that may be under way together: enough to fill batches, few enough to leave places to others."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self.client = client
+        """For everything but predictions of single images."""
+
+    async def predict(self, model: str, image: bytes, options: Mapping[str, int]) -> dict[str, Any]:
+        """The answer to POST /predict/{model}. Raises RequestFailed with the service's own words."""
+        return await fetch(self.client, "POST", f"/predict/{model}", content=image, params=options, headers=BYTES)
+
+
+class OwnService(Service):
+    """An app within this process, which nobody else asks. Its predictions come from admission itself: what HTTP would
+    add is work that no network needs, and a deadline that nobody set.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient, services: Services) -> None:
+        super().__init__(client)
+        self._services = services
+        tables = services.settings.model.values()
+        rows = [services.settings.max_queue_rows, *(table.max_queue_rows or _AT_ONCE for table in tables)]
+        self.at_once = min(_AT_ONCE, *rows)
+
+    async def predict(self, model: str, image: bytes, options: Mapping[str, int]) -> dict[str, Any]:
+        """As the service at an address answers."""
+        journal, status = self._services.journal, 0
+        exchange = journal.open("POST", f"/predict/{model}", "", "")
+        try:
+            with on_behalf_of(exchange):
+                ticket = self._services.admission.admit(exchange, model, PredictOptions.read(options), rows=0)
+                outcomes = await ticket.run((image,), _PATIENCE_S)
+                (outcome,) = outcomes
+                if isinstance(outcome, ConvserveError):
+                    raise outcome
+            status = 200
+        except ConvserveError as error:
+            status, exchange.code = error.status, error.code
+            raise RequestFailed(error.detail, error.status) from error
+        finally:
+            journal.close(exchange, status)
+        body = write_answer(ticket.model, outcomes, outcome.timing, ticket.terms, ticket.receipts)
+        answer: dict[str, Any] = json.loads(body)
+        return answer
 
 
 @asynccontextmanager
-async def connect(url: str | None, repository: Path | str | None, load: list[str]) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the service at `url` or, without one, of an app of our own over `repository` that loads
-    only `load`.
+async def connect(
+    url: str | None, repository: Path | str | None, load: list[str], **settings: Any
+) -> AsyncIterator[Service]:
+    """The service at `url` or, without one, an app of our own over `repository` that loads only `load`, with these
+    `settings` beside those of the environment.
     """
     if url is not None:
         async with httpx2.AsyncClient(base_url=url, timeout=60.0) as client:
-            yield client
+            yield Service(client)
         return
-    given = {"repository": repository} if repository else {}
-    settings = load_settings().model_copy(update={"load": load, "log_level": "error", "poll_s": 0, **given})
+    given = {**settings, "repository": repository} if repository else settings
+    nobody: dict[str, Any] = {"api_keys": [], "keys": {}}  # who runs the command may use its models
+    chosen = load_settings().model_copy(update={"load": load, "log_level": "error", "poll_s": 0, **nobody, **given})
     try:
-        await run_in_thread(partial(fill, settings))
+        await run_in_thread(partial(fill, chosen))
     except StoreError as error:
         raise RequestFailed(error.detail) from error
-    app = create_app(settings)
+    app = create_app(chosen)
     async with app.router.lifespan_context(app):
         await app.state.services.catalog.wait_until_tried()
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://convserve") as client:
-            yield client
+            yield OwnService(client, app.state.services)
 
 
 async def fetch(client: httpx2.AsyncClient, method: str, path: str, **options: Any) -> dict[str, Any]:
@@ -64,7 +131,8 @@ async def _send(client: httpx2.AsyncClient, method: str, path: str, **options: A
     except httpx2.TransportError as error:
         raise RequestFailed(f"{client.base_url} can't be reached ({error}): is the service running?") from error
     if response.is_error:
-        raise RequestFailed(_read_json(client, response).get("detail", f"status {response.status_code}"))
+        status = response.status_code
+        raise RequestFailed(_read_json(client, response).get("detail", f"status {status}"), status)
     return response
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from app.admission import v2
 from app.admission.services import Services
-from app.admission.v2_repository import list_repository, refuse_parameters
 from app.grpc.envelope import Call
 from app.grpc.infer import infer, read_version
 from app.grpc.messages import Message, fill
@@ -68,15 +67,15 @@ def list_calls(services: Services) -> dict[str, Plain]:
         return fill("ModelStatisticsResponse", v2.count_statistics(models, await control.snapshot()))
 
     async def list_models(request: Message, call: Call) -> Message:
-        return fill("RepositoryIndexResponse", {"models": list_repository(catalog, request.ready)})
+        return fill("RepositoryIndexResponse", {"models": v2.list_repository(catalog, request.ready)})
 
     async def load(request: Message, call: Call) -> Message:
-        refuse_parameters(request.parameters)
+        v2.refuse_parameters(request.parameters)
         await control.load(request.model_name)
         return fill("RepositoryModelLoadResponse", {})
 
     async def unload(request: Message, call: Call) -> Message:
-        refuse_parameters(request.parameters)
+        v2.refuse_parameters(request.parameters)
         await control.unload(request.model_name)
         return fill("RepositoryModelUnloadResponse", {})
 

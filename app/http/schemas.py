@@ -38,6 +38,9 @@ class PredictionAnswer(Answer):
     set: list[ClassAnswer] | None = Field(
         None, description="With coverage: classes that together hold the true one at least that often."
     )
+    receipt: str | None = Field(
+        None, description="With receipt: what POST /feedback takes with the true label. It holds `set`, too."
+    )
     warning: str | None = Field(None, description="Only where the image looks unlike the training set (energy).")
     error: ErrorAnswer | None = None
 
@@ -62,6 +65,20 @@ class EmbedAnswer(Answer):
     model: str
     version: int = Field(description="Vectors of one version can be compared with each other.")
     embeddings: list[list[float]] = Field(description="One an image, in the order sent: a number for each channel.")
+
+
+class ToldAnswer(Answer):
+    """Of one receipt: for which version what was counted or, where it was refused among others, its error."""
+
+    model: str | None = None
+    version: int | None = None
+    right: bool | None = Field(None, description="Whether the most probable class was the true one.")
+    in_set: bool | None = Field(None, description="Whether the label set held the true label, where there was one.")
+    error: ErrorAnswer | None = None
+
+
+class FeedbackAnswer(Answer):
+    feedback: list[ToldAnswer] = Field(description="One a receipt, in the order sent.")
 
 
 class RectangleAnswer(Answer):

@@ -135,6 +135,8 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
         session, alone = lanes[0], in_lane
         hand_s = measure_handing_over()
         plan = choose_plan(Measured(on_gpu, len(devices), threads, session.max_batch_size, in_lane, hand_s))
+        if plan.batch_size not in in_lane:  # its memory is taken now, and counted, instead of in the first rush
+            in_lane[plan.batch_size] = session.measure(plan.batch_size)
         if plan.threads_alone:
             session = _open_session(folder, card, devices[0], settings, plan.threads_alone, runtime)
             alone = session.warm_up()

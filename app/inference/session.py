@@ -42,7 +42,9 @@ _DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")
 # Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from those measured; two at least,
 # which a slow machine needs as well to tell what a row costs.
 _CPU_WARM_UP_S = 0.25
-_SHORT_S, _SHORT_RUNS = 0.01, 3
+# Runs of one batch size, as far as they take no longer than that: the first is often slow, and 5 % of it would make a
+# batch of 8 of a network that gains nothing by batches.
+_RUNS = 3
 # Longer than threads wait for one another within a run, as a rule, and than it takes to wake one.
 _SPIN_US = 50
 
@@ -145,25 +147,24 @@ class OnnxSession:
         for size in batch_sizes(self.max_batch_size):
             if not self.device.is_cuda and len(seconds) > 1 and sum(seconds.values()) > _CPU_WARM_UP_S:
                 break
-            rows = [blank] * size
             if self.device.is_cuda:
-                self.run(rows)
-            seconds[size] = self._time(rows)
+                self.run([blank] * size)
+            seconds[size] = self.measure(size)
         return seconds
 
-    def _time(self, rows: Sequence[Pixels]) -> float:
-        """Seconds of a run; of a short one the best of some. A run in this thread alone is measured by the thread's own
-        clock, which stands still while others have the core: they would change the plan for as long as it serves.
+    def measure(self, size: int) -> float:
+        """Seconds of a run of so many rows, the best of some. A run in this thread alone is measured by
+        the thread's own clock, which stands still while others have the core: they would change the plan for as long
+        as it serves.
         """
+        rows = [np.zeros(self._shape, np.uint8)] * size
         clock = time.thread_time if self._runs_here else time.perf_counter
-        best = float("inf")
-        for _ in range(_SHORT_RUNS):
+        seconds: list[float] = []
+        while not seconds or (len(seconds) < _RUNS and sum(seconds) < _CPU_WARM_UP_S):
             start = clock()
             self.run(rows)
-            best = min(best, clock() - start)
-            if best > _SHORT_S:
-                break
-        return best
+            seconds.append(clock() - start)
+        return min(seconds)
 
     def _run_plain(self, rows: Sequence[Pixels], names: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         batch = np.array(rows)  # as np.stack, in less than half its time

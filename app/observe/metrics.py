@@ -62,6 +62,21 @@ FAMILIES: dict[str, Family] = {
         "Requests through a weighted alias that failed by no fault of the client's, by the model that it chose.",
         ("alias", "to"),
     ),
+    "convserve_feedback_images_total": Family(
+        "counter",
+        "Images whose true label was told: by the largest probability (bin, its upper edge), and whether the most "
+        "probable class was the true one (answer: right, wrong).",
+        (*_VERSION, "bin", "answer"),
+    ),
+    "convserve_feedback_confidence_total": Family(
+        "counter", "Sum of the largest probabilities of these images, by the same bins.", (*_VERSION, "bin")
+    ),
+    "convserve_feedback_sets_total": Family(
+        "counter", "Label sets of such images, by whether they hold the true label: yes, no.", (*_VERSION, "holds")
+    ),
+    "convserve_feedback_coverage_total": Family(
+        "counter", "Sum of the coverages that these label sets were asked for.", _VERSION
+    ),
     "convserve_unfamiliar_images_total": Family(
         "counter", "Images with less energy than 99 % of the validation images.", _VERSION
     ),

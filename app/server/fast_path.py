@@ -169,7 +169,8 @@ class HotCycle:
             self._refuse(outcome)
             return
         timing, first = outcome.timing, self._road.write_default_lines(self._connection.server_state.default_headers)
-        body = write_answer(self._ticket.model, outcomes, timing, self._ticket.terms)
+        receipts = self._road.services.admission.receipts
+        body = write_answer(self._ticket.model, outcomes, timing, self._ticket.terms, receipts)
         # The lines in the order in which they come by the general road, here and in _refuse.
         self._write(
             f"HTTP/1.1 200 OK\r\n{first}server-timing: {name_stages(timing)}, {self._time_total()}\r\n"

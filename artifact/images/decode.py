@@ -24,7 +24,7 @@ from artifact.images.containers.png import holds_every_row, read_png
 from artifact.images.containers.tiff import read_tiff
 from artifact.images.containers.webp import read_webp
 from artifact.images.contents import Contents, check_pixels, damaged
-from artifact.images.fit import fit_image
+from artifact.images.fit import fit_image, fit_pixels
 from artifact.images.foreign import name_foreign
 from artifact.images.formats import find_format
 from artifact.images.frame import Opened, Pixels
@@ -71,7 +71,7 @@ def decode_image(data: bytes, policy: ImagePolicy, limits: Limits | None = None)
     limits = limits or _DEFAULTS
     contents = read_contents(data, limits)
     if is_fast(contents) and not policy.reduced_decode:
-        return _fit_plain(decode_plain(contents, policy.decode), policy)
+        return fit_pixels(decode_plain(contents, policy.decode), policy)
     return fit_image(_decode(contents, limits, policy), policy)[0]
 
 
@@ -90,7 +90,7 @@ def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | N
         contents = read_contents(data, limits)
         if not is_fast(contents) or contents.height * contents.width > SMALL_PIXELS or contents.scans > SMALL_SCANS:
             return None
-        return _fit_plain(decode_plain(contents, policy.decode), policy)
+        return fit_pixels(decode_plain(contents, policy.decode), policy)
     except ConvserveError:
         return None
 
@@ -117,15 +117,6 @@ def read_contents(data: bytes, limits: Limits) -> Contents:
     if format is None:
         raise name_foreign(data)
     return _READERS[format](data, limits)
-
-
-def _fit_plain(pixels: Pixels, policy: ImagePolicy) -> Pixels:
-    """`fit_image` for what `decode_plain` gives; pixels that are already right pass as they are."""
-    if policy.fit == "stretch" and policy.polarity == "any":
-        shape = policy.shape
-        if pixels.shape == (shape[:2] if shape[2] == 1 else shape):
-            return pixels.reshape(shape)
-    return fit_image(Opened(Image.fromarray(pixels), pixels.shape[1], pixels.shape[0]), policy)[0]
 
 
 def _decode(contents: Contents, limits: Limits, policy: ImagePolicy | None) -> Opened:

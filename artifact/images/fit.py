@@ -26,6 +26,15 @@ def apply_policy(image: Image.Image, policy: ImagePolicy) -> Pixels:
     return fit_image(Opened(image, *image.size), policy)[0]
 
 
+def fit_pixels(pixels: Pixels, policy: ImagePolicy) -> Pixels:
+    """`apply_policy` for uint8 [h, w] (gray) or [h, w, 3] (RGB); pixels that are already right pass as they are."""
+    if policy.fit == "stretch" and policy.polarity == "any":
+        shape = policy.shape
+        if pixels.shape == (shape[:2] if shape[2] == 1 else shape):
+            return pixels.reshape(shape)
+    return apply_policy(Image.fromarray(pixels), policy)
+
+
 def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
     """What `apply_policy` gives, and the part of the image that it shows."""
     image = opened.image.convert("L" if policy.channels == 1 else "RGB")

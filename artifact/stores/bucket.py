@@ -32,8 +32,7 @@ class Bucket:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        parts = Address.of(address)
-        self._access = ObjectAccess(address, lambda: _connect(parts), _CREDENTIALS[parts.scheme])
+        self._access = open_access(Address.of(address), "repository")
 
     def list(self) -> Listing:
         with self._access.explained():
@@ -65,6 +64,12 @@ class Bucket:
                 return False
             raise
         return True
+
+
+def open_access(address: Address, title: str) -> ObjectAccess:
+    """Reads of what is below an address, called `title` where they fail. Raises StoreError."""
+    where = "/".join(filter(None, (f"{address.scheme}://{address.host}", address.path)))
+    return ObjectAccess(where, lambda: _connect(address), _CREDENTIALS[address.scheme], title)
 
 
 def _connect(address: Address) -> Any:

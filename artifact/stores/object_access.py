@@ -27,19 +27,35 @@ _REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Exp
 
 
 class ObjectAccess:
-    """`connect` gives obstore's store, and `credentials` says what to do where it lacks the right ones. Raises
-    StoreError where that can't be made.
+    """`connect` gives obstore's store, `credentials` says what to do where it lacks the right ones, and `title` what it
+    is to the user. Raises StoreError where that can't be made.
     """
 
-    def __init__(self, address: str, connect: Callable[[], Any], credentials: str) -> None:
+    def __init__(self, address: str, connect: Callable[[], Any], credentials: str, title: str = "repository") -> None:
         self.address = address
+        self._title = title
         self._credentials = credentials
         with self.explained():
             self.store = connect()
 
-    def read(self, path: str) -> bytes:
+    def list(self, below: str) -> Iterator[str]:
+        """The paths below a path, in any order."""
+        with self.explained():
+            pages = iter(obstore.list(self.store, prefix=below or None))
+        while True:
+            with self.explained():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from (meta["path"] for meta in page)
+
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """The bytes of a file, of one that is larger than `most` only as many and one more."""
         with self.explained(path):
-            return bytes(obstore.get(self.store, path).bytes())
+            found = obstore.get(self.store, path)
+            if most is None or found.meta["size"] <= most:
+                return bytes(found.bytes())
+            return bytes(obstore.get_range(self.store, path, start=0, end=most + 1))
 
     def copy(self, path: str, target: Path, is_stopped: Callable[[], bool]) -> None:
         with self.explained(path):
@@ -63,7 +79,7 @@ class ObjectAccess:
             said = _shorten(error)
             if said in _NO_BUCKET:
                 raise StoreError(
-                    f"the repository {self.address} isn't there ({said}): make it, or name another with --repository"
+                    f"the {self._title} {self.address} isn't there ({said}): make it, or name another"
                 ) from error
             if isinstance(error, FileNotFoundError):
                 raise FileNotFoundError(2, "not in the store", f"{self.address}/{path}") from error
@@ -73,7 +89,7 @@ class ObjectAccess:
                 what, remedy = f"needs credentials, and none were found ({said})", self._credentials
             else:
                 what, remedy = f"can't be reached ({said})", "check its address and the network"
-            raise StoreError(f"the repository {self.address} {what}: {remedy}") from error
+            raise StoreError(f"the {self._title} {self.address} {what}: {remedy}") from error
 
 
 def _shorten(error: Exception) -> str:

@@ -36,7 +36,6 @@ CONSTANTS = (
     Constant("app.inference.session", "_CPU_WARM_UP_S", (usual("resnet18", 32),)),
     Constant("app.inference.session", "_SPIN_US", (usual("resnet18", 1),)),
     Constant("app.batching.cost", "_LEFT_TO_GAIN", (usual("resnet18", 64),)),
-    Constant("app.inference.session", "_SHORT_S", (usual("lenet5", 32),)),
     Constant("app.inference.decoder", "_QUICK_BYTES", (photos_of(200, 2), photos_of(350, 2))),
     Constant("app.inference.scores", "_FEW_CLASSES", (labels_of(24, 32), labels_of(48, 32))),
     Constant("artifact.images.plain", "SMALL_PIXELS", (digits_of(112, 8), digits_of(160, 8))),

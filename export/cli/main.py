@@ -6,20 +6,21 @@ import argparse
 import json
 import os
 import select
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
-from export.cli.options import add_policy_options, add_shared, add_skip_damaged, positive, size
+from export.cli.options import add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
+from export.cli.train_command import add_train
 from export.errors import ExportError, UsageError
 
 if TYPE_CHECKING:  # read when a command runs: --help answers at once
     from export.publish.place import Place
     from export.publish.read_back import Published
+    from export.training.recipes.files import Recorded
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,29 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="train, evaluate, convert and verify by a recipe")
-    build.add_argument("recipe", nargs="+", help="quickstart (the embedded default), lenet5-mnist, ...")
+    build.add_argument(
+        "recipe",
+        nargs="+",
+        help="quickstart (the embedded default), lenet5-mnist, ..., or a file, as --recipe of train",
+    )
     build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders (default: runs)")
     build.add_argument("--name", help="the model's name in the repository (default: NETWORK-DATASET)")
     build.add_argument("--if-missing", action="store_true", help="do nothing where the repository has the model")
     add_shared(build, _build, repository=True, data=True, seed=True)
 
-    train = commands.add_parser("train", help="train a network into a run folder; the same command resumes it")
-    train.add_argument("network", metavar="NETWORK|FILE.keras", help="a name from `networks`, or a file to fine-tune")
-    train.add_argument("--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders")
-    train.add_argument("--weights", metavar="imagenet|FILE", help="begin with these weights; the head is made new")
-    train.add_argument("--freeze", action="store_true", help="train only what is new")
-    train.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
-    add_policy_options(train, "crop for photos")
-    train.add_argument("--epochs", type=positive, help="instead of the recipe's")
-    train.add_argument("--batch-size", type=positive, help="instead of the recipe's")
-    train.add_argument("--learning-rate", type=float, help="instead of the recipe's")
-    train.add_argument("--no-flip", action="store_true", help="left and right differ: no mirrored training images")
-    add_skip_damaged(train)
-    train.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
-    train.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
-    train.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET)")
-    add_shared(train, _train, data=True, seed=True)
-
+    add_train(commands)
     add_convert(commands)
     add_adopt(commands)
     add_time(commands)
@@ -93,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("model", help="NAME or NAME/VERSION")
     add_shared(verify, _verify, repository=True)
 
+    pack = commands.add_parser(
+        "pack",
+        help="a published model as a container image, without a container engine",
+        description="Write an OCI image layout, in a tar, that holds one version of a model under /models and nothing "
+        "else: for image volumes and oci:// addresses. The same version gives the same bytes.",
+    )
+    pack.add_argument("model", help="NAME or NAME/VERSION")
+    pack.add_argument("--out", type=Path, help="the tar (default: NAME-VERSION.tar)")
+    add_shared(pack, _pack, repository=True)
+
     networks = commands.add_parser("networks", help="the networks that can be trained")
     networks.add_argument("--json", action="store_true", help="print the table as JSON")
     add_shared(networks, _networks)
@@ -103,53 +102,43 @@ def _build(options: argparse.Namespace) -> None:
     from artifact.layout import list_versions
     from export.progress import say
     from export.publish.place import open_place
-    from export.training.recipes import find_recipe
+    from export.training.recipes.files import read_recorded
 
     if options.name and len(options.recipe) > 1:
         raise UsageError("--name names one model: build one recipe at a time with it")
     with open_place(options.repository) as place:
-        for title in options.recipe:
-            name = options.name or find_recipe(title).model_name
+        for word in options.recipe:
+            recorded = read_recorded(word)
+            if not (recorded.recipe.network and recorded.recipe.dataset):
+                raise UsageError(f"{word} leaves its network or its data set open: `build` needs both in the file")
+            name = options.name or recorded.recipe.model_name
             place.prepare(name)
             if options.if_missing and list_versions(place.folder / name):
                 say(f"{options.repository} has {name} already")
                 continue
             place.check_writable()
-            _build_one(options, place, title, name)
+            title = Path(word).stem if recorded.made is None else recorded.recipe.model_name
+            _build_one(options, place, recorded, title, name)
 
 
-def _build_one(options: argparse.Namespace, place: Place, title: str, name: str) -> None:
+def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, title: str, name: str) -> None:
     from export.progress import say
-    from export.training.recipes import find_recipe
 
     say(f"{title}: loading TensorFlow and the data")
     load_keras()
-    from export.data.datasets import load_dataset
     from export.publish.pipeline import convert
     from export.publish.read_back import open_published, verify_published
     from export.sources.find import load_run
+    from export.training.begin import Words, begin
     from export.training.train import train
 
-    recipe = find_recipe(title)
-    dataset = load_dataset(recipe.dataset, options.data_dir)
-    folder = options.runs / (title if options.seed == 0 else f"{title}-seed{options.seed}")
-    train(recipe, dataset, folder, seed=options.seed, data_dir=options.data_dir)
-    made = convert(load_run(folder, name, options.data_dir), place.folder)
+    begun = begin(Words(data_dir=options.data_dir, seed=options.seed), recorded)
+    folder = options.runs / (title if begun.seed == 0 else f"{title}-seed{begun.seed}")
+    train(begun.recipe, begun.dataset, folder, start=begun.start, seed=begun.seed, data_dir=begun.data_dir)
+    made = convert(load_run(folder, name, begun.data_dir), place.folder)
     proof = verify_published(open_published(place.folder, f"{name}/{made.name}"))
     published = place.deliver(made)
     say(f"verified {published}: max |p - p'| {proof.max_abs_difference:.1e} on {proof.images} golden images")
-
-
-def _train(options: argparse.Namespace) -> None:
-    load_keras()
-    from export.cli.train_command import choose_start
-    from export.progress import say
-    from export.training.train import train
-
-    recipe, dataset, start = choose_start(options)
-    folder = options.out or Path("runs") / recipe.model_name
-    train(recipe, dataset, folder, start=start, seed=options.seed, data_dir=options.data_dir)
-    say(f"next: convserve-export convert {shlex.quote(str(folder))} --repository repository")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -191,6 +180,19 @@ def _verify(options: argparse.Namespace) -> None:
         f"max |p - p'| {proof.max_abs_difference:.1e} (tolerance {proof.abs_tolerance:g}), "
         f"relative log difference {proof.max_log_difference:.1e} (tolerance {proof.log_tolerance:g})"
     )
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from export.publish.pack import pack
+    from export.publish.place import open_place
+    from export.publish.read_back import open_published
+
+    with open_place(options.repository) as place:
+        place.fetch(options.model)
+        published = open_published(place.folder, options.model)
+        out = options.out or Path(f"{published.card.name}-{published.card.version}.tar")
+        digest = pack(published, out)
+    print(f"{out}: {published.card.name} version {published.card.version}, {out.stat().st_size:,} bytes, {digest}")
 
 
 def _networks(options: argparse.Namespace) -> None:

@@ -42,7 +42,9 @@ def add_shared(
             help="folder that holds the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
         )
     if seed:
-        parser.add_argument("--seed", type=int, default=0, help="of the split, the weights and the order (default: 0)")
+        parser.add_argument(
+            "--seed", type=int, help="of the split, the weights and the order (default: the one recorded, else 0)"
+        )
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:

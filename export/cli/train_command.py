@@ -1,128 +1,109 @@
-"""From the words of `convserve-export train` to a recipe, a data set and what the training starts from."""
+"""The command that trains: its words, which all become fields of a recipe, a data set and image options."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from artifact.card import ImagePolicy
-from export.cli.options import read_policy_options
-from export.data.datasets import DataSet, load_dataset
-from export.data.preprocessing import preset
+from export.cli.options import add_policy_options, add_shared, add_skip_damaged, read_policy_options, size
+from export.cli.quiet_import import load_keras
 from export.errors import UsageError
-from export.progress import say
-from export.sources.applications import APPLICATIONS, build_application
-from export.sources.find import Kind, LoadOptions, identify
-from export.sources.image_options import ImageOptions
-from export.sources.keras_file import load_keras_file, prepares_pixels, read_input_shape
-from export.sources.run_folder import KERAS_FILE
-from export.training.initial_network import Start, start_model, start_network
-from export.training.recipes import RECIPES, Recipe, default_recipe, fine_tuning_recipe, fit_to_size, show_characters
+from export.training.recipes.fields import help_text, read_setting
+
+if TYPE_CHECKING:  # which imports Keras
+    from export.training.begin import Beginning
 
 
-def choose_start(options: argparse.Namespace) -> tuple[Recipe, DataSet, Start]:
-    """Raises UsageError for words that don't fit together, DataError for a data set that can't be had."""
-    kind = _identify(options.network, options.weights)
-    dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
-    image = read_policy_options(options)
-    if kind == "keras-file":
-        file = Path(options.network)
-        recipe = _suit(fine_tuning_recipe(file.stem, dataset.title, freeze=options.freeze), dataset, options)
-        start = _start_file(file, dataset, image, options)
-    elif kind == "application":
-        recipe = _suit(fine_tuning_recipe(options.network, dataset.title, freeze=options.freeze), dataset, options)
-        start = _start_application(options.network, dataset, image, options)
-    else:
-        name, recipe = default_recipe(options.network, dataset.title)
-        recipe = recipe if name in RECIPES else _suit(recipe, dataset, options)
-        built = "".join(f", {key}={value}" for key, value in recipe.options.items())
-        say(f"recipe: {name}{built}")
-        weights = Path(options.weights) if options.weights else None
-        start = start_network(recipe, dataset, image=image, weights=weights, freeze=options.freeze)
-    return _change_recipe(recipe, options), dataset, start
-
-
-def _identify(word: str, weights: str | None) -> Kind:
-    """Raises UsageError for what no training begins with, naming what one begins with instead."""
-    kind = identify(word, weights, names_first=True)
-    if kind == "run":
-        raise UsageError(f"{word} is a run folder: a training begins with a network or a file, {word}/{KERAS_FILE}")
-    if kind == "savedmodel":
-        raise UsageError(f"{word} is a SavedModel folder, which can't be trained on: name a .keras or .h5 file")
-    if kind == "application" and weights != "imagenet":
-        raise UsageError(
-            f"{word} is of keras.applications: it is trained from its ImageNet weights, with --weights imagenet"
-        )
-    return kind
-
-
-def _start_file(file: Path, dataset: DataSet, image: ImageOptions, options: argparse.Namespace) -> Start:
-    definitions = LoadOptions(code=options.code).definitions()
-
-    def load() -> keras.Model:
-        return load_keras_file(file, definitions, unsafe=options.unsafe)
-
-    model = load()
-    shape = read_input_shape(model, image.size)
-    preprocessing = image.arithmetic(shape[2]) or (preset("none", shape[2]) if prepares_pixels(model) else None)
-    if preprocessing is None:
-        raise UsageError(
-            f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none, or with --mean "
-            "and --std: its weights fit that arithmetic alone"
-        )
-    return start_model(
-        file.name,
-        load,
-        dataset,
-        image.over(_resize(dataset, shape), preprocessing),
-        preprocessing,
-        freeze=options.freeze,
-        definitions=definitions,
+def add_train(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a network, or a file or a run further, into a run folder; the same command resumes it",
+        description="Train into a run folder, which `convert` publishes; the same command goes on where it stopped. "
+        "NETWORK is a name from `convserve-export networks` or, with --weights, of keras.applications. FILE.keras and "
+        "RUN begin with their own weights: a head for other classes is made new, RUN keeps its preprocessing. What "
+        "isn't said is as the pair of network and data set is trained here, or as RUN was.",
+        epilog=f"fields of a recipe (--set KEY=VALUE; augmentation. and options. may be left out):\n{help_text()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-
-
-def _start_application(name: str, dataset: DataSet, image: ImageOptions, options: argparse.Namespace) -> Start:
-    def load() -> keras.Model:
-        return build_application(name, "imagenet", size=image.size)
-
-    shape = read_input_shape(load(), image.size)
-    preprocessing = image.arithmetic(shape[2]) or preset(APPLICATIONS[name].preprocessing, shape[2])
-    return start_model(
-        f"{name} (ImageNet)",
-        load,
-        dataset,
-        image.over(_resize(dataset, shape), preprocessing),
-        preprocessing,
-        origin="keras.applications",
-        freeze=options.freeze,
+    parser.add_argument("network", nargs="?", metavar="NETWORK|FILE.keras|RUN", help="what is trained")
+    parser.add_argument("--dataset", metavar="D", help="a data set's name, or a folder (default: the recipe's, RUN's)")
+    parser.add_argument(
+        "--recipe", metavar="NAME|FILE.toml|CARD", help="a shipped one, a file, or a card.json or run.json to repeat"
     )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        metavar="KEY=VALUE",
+        type=_setting,
+        action="append",
+        default=[],
+        help="a field of the recipe, as below; several are allowed",
+    )
+    short = parser.add_argument_group("short forms of --set")
+    for flag, key, shown, help in (
+        ("--weights", "weights", "imagenet|FILE", "begin with these; the head is made new"),
+        ("--epochs", "epochs", "N", "how often every image is seen"),
+        ("--batch-size", "batch_size", "N", "images an optimizer step"),
+        ("--learning-rate", "learning_rate", "RATE", "the largest of the schedule"),
+    ):
+        short.add_argument(
+            flag, dest="changes", metavar=shown, type=_value_of(key), action="append", help=f"{help} ({key}=)"
+        )
+    for flag, setting, help in (
+        ("--freeze", ("freeze", True), "train only what is new (freeze=true)"),
+        ("--no-flip", ("augmentation.flip", False), "no mirrored training images: left and right differ (flip=false)"),
+    ):
+        short.add_argument(flag, dest="changes", const=setting, action="append_const", help=help)
+    parser.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
+    add_policy_options(parser, "crop for photos")
+    add_skip_damaged(parser)
+    parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
+    parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET; for RUN, RUN-further)")
+    add_shared(parser, _train, data=True, seed=True)
 
 
-def _resize(dataset: DataSet, shape: tuple[int, int, int]) -> ImagePolicy:
-    height, width, channels = shape
-    return dataset.policy.model_copy(update={"height": height, "width": width, "channels": channels})
+def _setting(text: str) -> tuple[str, Any]:
+    try:
+        return read_setting(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _suit(recipe: Recipe, dataset: DataSet, options: argparse.Namespace) -> Recipe:
-    """Defaults made to suit the number of images and what they show."""
-    if recipe.augmentation.flip and not options.no_flip and show_characters(dataset.labels):
-        say("images aren't flipped: classes of one character look like digits or letters")
-        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
-    if dataset.train is None:
-        return recipe
-    images = round(len(dataset.train) * (1 - recipe.validation_share))
-    return fit_to_size(recipe, images, options.batch_size)
+def _value_of(key: str) -> Callable[[str], tuple[str, Any]]:
+    return lambda text: (key, text) if key == "weights" else read_setting(f"{key}={text}")
 
 
-def _change_recipe(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    said = {
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "learning_rate": options.learning_rate,
-    }
-    if options.no_flip:
-        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
-    return replace(recipe, **{key: value for key, value in said.items() if value is not None})
+def _train(options: argparse.Namespace) -> None:
+    load_keras()
+    from export.progress import say
+    from export.training.train import train
+
+    begun = choose_beginning(options)
+    folder = options.out or begun.folder
+    if begun.before is not None and folder.resolve() == begun.before.resolve():
+        raise UsageError(f"--out {folder}: the run that is trained further stays as it is: name another folder")
+    train(begun.recipe, begun.dataset, folder, start=begun.start, seed=begun.seed, data_dir=begun.data_dir)
+    say(f"next: convserve-export convert {shlex.quote(str(folder))} --repository repository")
+
+
+def choose_beginning(options: argparse.Namespace) -> Beginning:
+    """What the words of the command line begin. Raises UsageError or DataError as `begin` does."""
+    from export.sources.find import LoadOptions
+    from export.training.begin import Words, begin
+    from export.training.recipes.files import read_recorded
+
+    words = Words(
+        network=options.network,
+        dataset=options.dataset,
+        data_dir=options.data_dir,
+        changes=options.changes,
+        image=read_policy_options(options),
+        load=LoadOptions(code=options.code, unsafe=options.unsafe),
+        seed=options.seed,
+        skip_damaged=options.skip_damaged,
+    )
+    return begin(words, read_recorded(options.recipe) if options.recipe is not None else None)

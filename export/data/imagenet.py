@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.card import ImagePolicy
-from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
 from export.data.folder_layout import find_images
 from export.data.labels import imagenet_synsets
-from export.data.samples import FileSamples, Labels, Samples
+from export.data.samples import FileSamples, Labels, Samples, decode_samples
 from export.errors import DataError
 
 TRAIN, VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -45,10 +44,10 @@ class TarSamples:
         return len(self.places)
 
     def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
-        return np.stack([decode_image(self.encoded(index)[0], policy) for index in indices])
+        return decode_samples(self, indices, policy)
 
     def encoded(self, index: int) -> tuple[bytes, str]:
-        with self.archive.open("rb") as file:  # opened each time: batches are made in several threads
+        with self.archive.open("rb") as file:  # opened each time: several threads decode
             file.seek(self.places[index].offset)
             return file.read(self.places[index].size), ".jpg"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -13,9 +15,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from artifact.card import ImagePolicy
-from artifact.images.decode import decode_image
-from artifact.images.fit import apply_policy
+from artifact.images.decode import decode_image, decode_small
+from artifact.images.fit import fit_pixels
 from artifact.images.frame import Pixels
+from artifact.images.limits import Limits
 from export.errors import DataError
 from export.progress import Progress
 
@@ -61,8 +64,10 @@ class ArraySamples:
 
     def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
         if self._prepared is None or policy != self._policy:
-            self._prepared = np.stack([apply_policy(Image.fromarray(image), policy) for image in self.images])
-            self._policy = policy
+            prepared = np.empty((len(self), *policy.shape), np.uint8)
+            for image, pixels in zip(self.images, prepared, strict=True):
+                pixels[:] = fit_pixels(image, policy)
+            self._prepared, self._policy = prepared, policy
         return self._prepared[indices]
 
     def encoded(self, index: int) -> tuple[bytes, str]:
@@ -82,7 +87,7 @@ class FileSamples:
         return len(self.paths)
 
     def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
-        return np.stack([decode_image(self.paths[index].read_bytes(), policy) for index in indices])
+        return decode_samples(self, indices, policy)
 
     def encoded(self, index: int) -> tuple[bytes, str]:
         path = self.paths[index]
@@ -100,7 +105,7 @@ class BytesSamples:
         return len(self.files)
 
     def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
-        return np.stack([decode_image(self.files[index][0], policy) for index in indices])
+        return decode_samples(self, indices, policy)
 
     def encoded(self, index: int) -> tuple[bytes, str]:
         return self.files[index]
@@ -121,9 +126,23 @@ def name_sample(samples: Samples, index: int) -> str:
     return f"image {index}"
 
 
-def decode_samples(samples: Samples, indices: Iterable[int], policy: ImagePolicy) -> Pixels:
-    """Some images through the serving decoder, from their encoded bytes: uint8 [len(indices), h, w, channels]."""
-    return np.stack([decode_image(samples.encoded(index)[0], policy) for index in indices])
+def decode_samples(samples: Samples, indices: Sequence[int] | npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
+    """Some images through the serving decoder, from their encoded bytes: uint8 [len(indices), h, w, channels].
+
+    As in the service, small images are decoded at once and the others handed to threads, one a core or so.
+    """
+    limits = Limits()
+    rows: list[Pixels | Future[Pixels]] = []
+    for index in indices:
+        data = samples.encoded(index)[0]
+        small = decode_small(data, policy, limits)
+        rows.append(_decoders().submit(decode_image, data, policy, limits) if small is None else small)
+    return np.stack([row.result() if isinstance(row, Future) else row for row in rows])
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="decode")
 
 
 Outputs = TypeVar("Outputs")

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from artifact.card import Assumption, Evaluation, Preprocessing
+from artifact.interval import find_interval
 from export.errors import UsageError
 from export.progress import say
 from export.proof import runtime
@@ -22,7 +23,6 @@ from export.sources.source import Source
 # and in its share of images.
 NAMED = 1.96
 REFUSED, REFUSED_GAIN = 3.0, 0.05
-Z_95 = 1.96
 # Those whose being better refuses what is declared; a better resize or fit is named in the card.
 REMEDIES = {
     "labels": "the labels name the outputs in another order: give --labels in that one",
@@ -94,18 +94,11 @@ def refuse_doubled_scaling(network: onnx.ModelProto, preprocessing: Preprocessin
     )
 
 
-def interval(right: float, images: int) -> tuple[float, float]:
-    """The 95 % interval of a share `right` of `images` (Wilson 1927)."""
-    middle = (right + Z_95**2 / (2 * images)) / (1 + Z_95**2 / images)
-    half = Z_95 / (1 + Z_95**2 / images) * (right * (1 - right) / images + Z_95**2 / (4 * images**2)) ** 0.5
-    return middle - half, middle + half
-
-
 def _compare_with_guessing(source: Source, evaluation: Evaluation) -> list[str]:
     labels = source.provenance.labels
     counts = np.bincount(source.images.samples.labels, minlength=len(labels))
     guess = float(counts.max() / counts.sum())
-    low, high = interval(evaluation.top1, evaluation.images)
+    low, high = find_interval(evaluation.top1, evaluation.images)
     if low > guess:
         return []
     why = "look again at --labels, --preprocessing and how the images were fed in training"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.card import (
+    CALIBRATION_BINS,
     CONFIDENCE_BINS,
     COVERAGES,
     ENERGY_QUANTILES,
@@ -40,12 +41,14 @@ def log_sum_exp(logits: Floats, temperature: float = 1.0) -> Floats:
     return peak + np.log(np.exp(scaled - peak[..., None]).sum(axis=-1))
 
 
-def calibration_error(probabilities: Floats, labels: Labels, bins: int = 15) -> float:
+def calibration_error(probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS) -> float:
     """Expected calibration error: mean |accuracy - confidence| over bins of equal width, weighted (Guo et al. 2017)."""
     return float(sum(abs(a - c) * share for _, a, c, share in reliability(probabilities, labels, bins)))
 
 
-def reliability(probabilities: Floats, labels: Labels, bins: int = 15) -> list[tuple[float, float, float, float]]:
+def reliability(
+    probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS
+) -> list[tuple[float, float, float, float]]:
     """For each bin that holds images: its left edge, their accuracy, mean confidence, and share of all images."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels

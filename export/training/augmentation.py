@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFilter
+from pydantic import Field
 
 from artifact.images.frame import Pixels
+from export.training.affine import transform
 
 
 @dataclass(frozen=True)
@@ -16,21 +20,23 @@ class Augmentation:
 
     flip: bool = False
     """Left to right, every second image."""
-    crop_padding: int = 0
+    crop_padding: Annotated[int, Field(ge=0)] = 0
     """Shift by up to this many pixels, edges filled with black (He et al. 2015 on CIFAR)."""
-    color: float = 0.0
+    color: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Brightness and contrast times 1 +- this (saturation too on RGB)."""
-    rotate: float = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Turn by up to this many degrees, shear by half of it."""
-    zoom: float = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Scale by 1 +- this."""
     sharpness: bool = False
     """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
 
     def apply(self, images: Pixels, generator: np.random.Generator) -> Pixels:
         """A changed copy of uint8 [batch, h, w, c]."""
-        if self.rotate or self.zoom or self.sharpness:
-            images = np.stack([self._redraw(image, generator) for image in images])
+        if self.rotate or self.zoom:
+            images = transform(images, self._draw_matrices(images, generator))
+        if self.sharpness:
+            images = np.stack([_restroke(image, generator) for image in images])
         if self.crop_padding:
             images = _shift(images, self.crop_padding, generator)
         if self.flip:
@@ -39,22 +45,20 @@ class Augmentation:
             images = _recolor(images, self.color, generator)
         return images
 
-    def _redraw(self, pixels: Pixels, generator: np.random.Generator) -> Pixels:
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        turn, slant = np.radians(generator.uniform(-1, 1, 2) * self.rotate)
-        across, down = 1 + generator.uniform(-1, 1, 2) * self.zoom
+    def _draw_matrices(self, images: Pixels, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+        """For each image, about its middle: where each pixel of the changed one is read."""
+        count, height, width, _ = images.shape
+        turn, slant = np.radians(generator.uniform(-1, 1, (2, count)) * self.rotate)
+        across, down = 1 + generator.uniform(-1, 1, (2, count)) * self.zoom
         cos, sin, shear = np.cos(turn), np.sin(turn), np.tan(slant / 2)
-        x, y = image.width / 2, image.height / 2
+        x, y = width / 2, height / 2
         a, b, d, e = cos / across, (sin + shear) / across, -sin / down, cos / down
-        matrix = (a, b, x - a * x - b * y, d, e, y - d * x - e * y)
-        image = image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-        if self.sharpness:
-            image = _restroke(image, generator)
-        return np.asarray(image).reshape(pixels.shape)
+        return np.stack([a, b, x - a * x - b * y, d, e, y - d * x - e * y], axis=1)
 
 
-def _restroke(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+def _restroke(pixels: Pixels, generator: np.random.Generator) -> Pixels:
     """One of: as it is, thinner or thicker, blurred; then the gray levels steepened about a random middle."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     match generator.integers(5):
         case 0:
             image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0.3, 1.0)))
@@ -64,7 +68,7 @@ def _restroke(image: Image.Image, generator: np.random.Generator) -> Image.Image
             image = image.filter(ImageFilter.MinFilter(3))
     steepness, middle = generator.uniform(1, 4), generator.uniform(80, 160)
     levels = np.clip((np.arange(256) - middle) * steepness + middle, 0, 255)
-    return image.point(levels.astype(np.uint8).tolist() * len(image.getbands()))
+    return levels.astype(np.uint8)[np.asarray(image)].reshape(pixels.shape)
 
 
 def _shift(images: Pixels, padding: int, generator: np.random.Generator) -> Pixels:

@@ -16,7 +16,8 @@ from export.training.augmentation import Augmentation
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of `samples[indices]`: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by `outputs`).
+    """Batches of `samples[indices]`: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by `outputs`), and
+    with `class_weights`, float32 [classes], the weight of each image's loss, float32 [batch].
 
     With a seed the order and the augmentation change every epoch, and depend on seed and epoch alone, so that a
     resumed training sees what an uninterrupted one would have seen.
@@ -35,18 +36,20 @@ class Batches(keras.utils.PyDataset):
         seed: int | None = None,
         epoch: int = 0,
         outputs: Sequence[str] = (),
-        workers: int = 1,
+        class_weights: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        super().__init__(workers=workers)
+        # By one thread beside the training: Keras' queue for several of them waits 0.1 s at the end of each epoch.
+        super().__init__(workers=1)
         self.samples, self.indices, self.classes = samples, indices, classes
         self.policy, self.preprocessing, self.batch_size = policy, preprocessing, batch_size
         self.augmentation, self.seed, self.epoch, self.outputs = augmentation, seed, epoch, outputs
+        self.class_weights = class_weights
         self._order = self._shuffled()
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
 
-    def __getitem__(self, batch: int) -> tuple[npt.NDArray[np.float32], Any]:
+    def __getitem__(self, batch: int) -> tuple[Any, ...]:
         chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
         pixels = self.samples.pixels(chosen, self.policy)
         if self.augmentation is not None and self.seed is not None:
@@ -54,7 +57,10 @@ class Batches(keras.utils.PyDataset):
             pixels = self.augmentation.apply(pixels, generator)
         one_hot = np.eye(self.classes, dtype=np.float32)[self.samples.labels[chosen]]
         x = normalize(pixels, self.preprocessing)
-        return x, {name: one_hot for name in self.outputs} if self.outputs else one_hot
+        y: Any = {name: one_hot for name in self.outputs} if self.outputs else one_hot
+        if self.class_weights is None:
+            return x, y
+        return x, y, self.class_weights[self.samples.labels[chosen]]
 
     def on_epoch_end(self) -> None:
         self.epoch += 1

@@ -10,7 +10,7 @@ import keras
 from export.errors import TrainingError
 from export.progress import Progress, format_seconds, say
 from export.training.checkpoint import Checkpoint, State
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 
 
 def is_over(state: State, recipe: Recipe) -> bool:

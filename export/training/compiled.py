@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from export.training.initial_network import Start
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 from models.walk import walk_layers
 
 
@@ -39,15 +41,29 @@ def inference_network(trained: keras.Model, start: Start) -> keras.Model:
     return keras.Model(model.input, model.output["logits"]) if isinstance(model.output, dict) else model
 
 
+def averaged_weights(model: keras.Model) -> list[npt.NDArray[np.float32]]:
+    """The weights of a compiled network, with the moving averages that its optimizer keeps in their place."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model.get_weights()
+
+
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    rate, decay = recipe.learning_rate, recipe.weight_decay or None
+    rate = recipe.learning_rate
+    common: dict[str, Any] = {
+        "weight_decay": recipe.weight_decay or None,
+        "global_clipnorm": recipe.clip_norm or None,
+        "use_ema": recipe.ema > 0,
+        "ema_momentum": recipe.ema,
+    }
     match recipe.optimizer:
         case "adam":
-            return keras.optimizers.Adam(rate, weight_decay=decay)
+            return keras.optimizers.Adam(rate, **common)
+        case "adamw":
+            return keras.optimizers.AdamW(rate, **common)
         case "sgd":
-            return keras.optimizers.SGD(rate, recipe.momentum, nesterov=True, weight_decay=decay)
+            return keras.optimizers.SGD(rate, recipe.momentum, nesterov=True, **common)
         case "rmsprop":
-            return keras.optimizers.RMSprop(rate, 0.9, recipe.momentum, epsilon=1.0, weight_decay=decay)
+            return keras.optimizers.RMSprop(rate, 0.9, recipe.momentum, epsilon=1.0, **common)
 
 
 @contextlib.contextmanager

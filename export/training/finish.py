@@ -29,7 +29,7 @@ from export.report.evaluation import evaluate, write_report
 from export.sources.run_folder import Run, disk_in_a_line
 from export.training.batches import Batches
 from export.training.checkpoint import State
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 from models.counts import count_parameters
 
 

@@ -6,21 +6,24 @@ heads), and what the run will say of its input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from artifact.card import ImagePolicy, NetworkInfo, Preprocessing
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
 from export.data.datasets import DataSet
-from export.errors import UsageError
+from export.errors import UsageError, near_miss
 from export.progress import say
+from export.sources.applications import load_fitting_weights
 from export.sources.image_options import ImageOptions
+from export.sources.keras2.record import read_record
 from export.sources.keras_file import load_keras_file
 from export.sources.user_code import Definitions
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 from models.depth import deep_recursion
 from models.registry import NETWORKS
 
@@ -44,25 +47,31 @@ def start_network(
     dataset: DataSet,
     *,
     image: ImageOptions | None = None,
-    weights: Path | None = None,
-    freeze: bool = False,
+    made: Provenance | None = None,
 ) -> Start:
     """A network of the registry for the classes of `dataset`, whose image policy `image` changes; photos of any size
     take its size or the network's own.
 
-    `weights` is a .keras file of the same network: every layer that fits is loaded, the others are named.
+    `made` is what a training on the same data set made: its image policy and arithmetic are taken. The recipe's
+    `weights` name a .keras file of the same network: every layer that fits is loaded, the others are named.
     """
     network = NETWORKS[recipe.network]
-    image, policy = image or ImageOptions(), dataset.policy
+    weights = Path(recipe.weights) if recipe.weights else None
+    image, policy = image or ImageOptions(), made.image if made is not None else dataset.policy
     if image.size is not None and not dataset.any_size:
         raise UsageError(f"--size: the images of {dataset.name} are {policy.height}x{policy.width}, as they are")
     if dataset.any_size:
-        height, width = image.size or network.input_shape[:2]
+        height, width = image.size or (policy.shape[:2] if made is not None else network.input_shape[:2])
         channels = network.input_shape[2]
         policy = policy.model_copy(update={"height": height, "width": width, "channels": channels})
-    preprocessing = image.arithmetic(policy.channels)
+    preprocessing = image.arithmetic(policy.channels) or (made.preprocessing if made is not None else None)
     policy = image.over(policy, preprocessing)
     options: dict[str, Any] = dict(recipe.options)
+    if unknown := sorted(options.keys() - build_arguments(recipe.network)):
+        raise UsageError(
+            f"{recipe.network} has no option {unknown[0]}{near_miss(unknown[0], build_arguments(recipe.network))}: "
+            f"there are {', '.join(build_arguments(recipe.network)) or 'none'}"
+        )
     if network.auxiliary:
         options.setdefault("auxiliary", True)
 
@@ -73,7 +82,7 @@ def start_network(
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from error
         if weights is not None:
-            _load_fitting_layers(model, weights, freeze)
+            _load_fitting_layers(model, weights, recipe.freeze)
         return model
 
     info = NetworkInfo(
@@ -88,20 +97,28 @@ def start_network(
     return Start(info, policy, build, preprocessing, auxiliary=auxiliary)
 
 
+def build_arguments(network: str) -> list[str]:
+    """What `options` of a recipe may say of a network of the registry."""
+    parameters = inspect.signature(NETWORKS[network].build).parameters
+    return [name for name in parameters if name not in ("input_shape", "classes")]
+
+
 def start_model(
     title: str,
+    info: NetworkInfo,
     load: Callable[[], keras.Model],
     dataset: DataSet,
     policy: ImagePolicy,
     preprocessing: Preprocessing,
     *,
-    origin: str = "keras-file",
+    labels: Sequence[str] = (),
     freeze: bool = False,
     definitions: Definitions | None = None,
 ) -> Start:
     """A trained Keras model whose head is made new for the classes of `dataset`; everything below it keeps its weights.
 
-    Frozen layers are not trained, and their batch normalization stays in inference mode.
+    Where its outputs are logits of known `labels`, and those are the data set's, the head is kept, too. Frozen layers
+    are not trained, and their batch normalization stays in inference mode.
     """
 
     def build() -> keras.Model:
@@ -109,16 +126,14 @@ def start_model(
         body, size = _cut_head(model)
         for layer in model.layers:
             layer.trainable = not freeze
+        if tuple(labels) == dataset.labels:
+            say(f"loaded {title}, with its head: the classes are the same")
+            model.layers[-1].trainable = True
+            return model
         head = keras.layers.Dense(len(dataset.labels), name="logits", dtype="float32")
         say(f"loaded {title}; its head of {size} classes is made new for {len(dataset.labels)}")
         return keras.Model(model.inputs[0], head(body))
 
-    info = NetworkInfo(
-        name=title,
-        origin=origin,  # type: ignore[arg-type]
-        parameters=0,
-        weights=f"fine-tuned from {title}{', head only' if freeze else ''}",
-    )
     return Start(info, policy, build, preprocessing, definitions=definitions)
 
 
@@ -135,20 +150,27 @@ def _cut_head(model: keras.Model) -> tuple[keras.KerasTensor, int]:
 
 
 def _load_fitting_layers(model: keras.Model, file: Path, freeze: bool) -> None:
-    """Copy weights layer by layer where name and shapes agree; the head only where the classes do."""
-    source = load_keras_file(file)
-    given = {layer.name: layer for layer in source.layers if layer.weights}
+    """Take the layers that fit, and say which are new; of a whole model those of the same name, the head only where
+    the classes are the same."""
+    if not file.is_file():
+        raise UsageError(f"--weights {file}: there is no such file")
+    weighted = [layer for layer in model.layers if layer.weights]
+    left = load_fitting_weights(model, file) if read_record(file).config is None else _copy_by_name(weighted, file)
+    if len(left) == len(weighted):
+        raise UsageError(f"{file}: no layer fits {model.name}: these are the weights of another network")
+    for layer in weighted:
+        layer.trainable = not freeze or layer.name in left
+    say(f"loaded {len(weighted) - len(left)} layers from {file.name}; new: {', '.join(left) or 'none'}")
+
+
+def _copy_by_name(layers: Sequence[keras.Layer], file: Path) -> list[str]:
+    """The names of the layers that found no other with their name and shapes."""
+    given = {layer.name: layer for layer in load_keras_file(file).layers if layer.weights}
     left: list[str] = []
-    for layer in model.layers:
-        if not layer.weights:
-            continue
+    for layer in layers:
         other = given.get(layer.name)
         if other is None or [w.shape for w in other.weights] != [w.shape for w in layer.weights]:
             left.append(layer.name)
-            continue
-        layer.set_weights(other.get_weights())
-        layer.trainable = not freeze
-    loaded = sum(1 for layer in model.layers if layer.weights) - len(left)
-    if not loaded:
-        raise UsageError(f"{file}: no layer fits {model.name}: these are the weights of another network")
-    say(f"loaded {loaded} layers from {file.name}; new: {', '.join(left) or 'none'}")
+        else:
+            layer.set_weights(other.get_weights())
+    return left

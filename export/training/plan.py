@@ -15,7 +15,7 @@ from export.data.samples import Samples
 from export.errors import UsageError
 from export.sources.run_folder import RUN_FILE, Run, read_run
 from export.training.initial_network import Start
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe, make_recipe
 
 
 def plan_run(
@@ -73,5 +73,6 @@ def refuse_another_training(folder: Path, run: Run) -> None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
+    """By the recipe's fields, so that those that are newer than the folder have their defaults."""
     named = {"network": run.network.name, "weights": run.network.weights, "dataset": run.dataset, "seed": run.seed}
-    return {**run.recipe, **named}
+    return {**make_recipe(run.recipe, f"{RUN_FILE} of {run.model_name}").summary(), **named}

@@ -19,11 +19,11 @@ from export.sources.run_folder import KERAS_FILE, RUN_FILE, Run, disk_in_a_line,
 from export.training.batches import Batches
 from export.training.callbacks import Epochs, is_over
 from export.training.checkpoint import Checkpoint, State
-from export.training.compiled import compile_network, inference_network
+from export.training.compiled import averaged_weights, compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import Start, start_network
 from export.training.plan import plan_run, refuse_another_training
-from export.training.recipes import Recipe
+from export.training.recipes.recipe import Recipe
 from models.counts import count_parameters
 from models.depth import deep_recursion
 
@@ -62,7 +62,7 @@ def train(
             model = checkpoint.load(state.epoch) if state.epoch else compile_network(recipe, start)
             _open_folder(folder, run)  # not before the weights were found to fit
             _fit(model, recipe, dataset, run, training, validation, checkpoint, state)
-        best = inference_network(checkpoint.load(state.best_epoch, optimizer=False), start)
+        best = inference_network(_load_best(checkpoint, state, recipe), start)
         run = measure(run, best, dataset, validation, recipe, state, folder / "report")
     with disk_in_a_line(folder), half_written(folder / "part.keras") as part:
         best.save(part)
@@ -96,6 +96,7 @@ def _fit(
         say(f"resuming after epoch {state.epoch} of {recipe.epochs}")
     outputs = list(model.output) if isinstance(model.output, dict) else ()
     common = (len(dataset.labels), run.image, run.preprocessing)
+    weights = _weigh_classes(dataset.train.labels[training], len(dataset.labels))
     batches = Batches(
         dataset.train,
         training,
@@ -105,12 +106,12 @@ def _fit(
         seed=run.seed,
         epoch=state.epoch,
         outputs=outputs,
-        workers=2,
+        class_weights=weights if recipe.class_weights else None,
     )
     held_out = Batches(dataset.train, validation, *common, 2 * recipe.batch_size, outputs=outputs)
     say(
         f"training {recipe.network} ({count_parameters(model):,} trained parameters) on {len(training):,} images of "
-        f"{dataset.name}, validating on {len(validation):,}"
+        f"{dataset.name}; {len(validation):,} validate, {len(dataset.test):,} are kept to test ({dataset.split})"
     )
     model.fit(
         batches,
@@ -118,8 +119,25 @@ def _fit(
         epochs=recipe.epochs,
         initial_epoch=state.epoch,
         verbose=0,
-        callbacks=[Epochs(recipe, state, checkpoint, len(batches))],
+        # The average is swapped in while validation runs, and out again before the checkpoint is written.
+        callbacks=[
+            *([keras.callbacks.SwapEMAWeights()] if recipe.ema else []),
+            Epochs(recipe, state, checkpoint, len(batches)),
+        ],
     )
+
+
+def _load_best(checkpoint: Checkpoint, state: State, recipe: Recipe) -> keras.Model:
+    best = checkpoint.load(state.best_epoch, optimizer=False)
+    if recipe.ema:
+        best.set_weights(averaged_weights(checkpoint.load(state.best_epoch)))
+    return best
+
+
+def _weigh_classes(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
+    """float32 [classes]: the inverse of each one's share, the mean over all images 1; 0 for a class without images."""
+    count = np.bincount(labels, minlength=classes)
+    return np.float32(np.where(count > 0, len(labels) / (np.count_nonzero(count) * np.maximum(count, 1)), 0))
 
 
 @contextlib.contextmanager

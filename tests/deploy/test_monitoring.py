@@ -2,11 +2,13 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from app.observe.drift import _METRICS as DRIFT
-from app.observe.metrics import FAMILIES, render
+from app.observe.live_accuracy import Told, count_told, measure_live_accuracy
+from app.observe.metrics import FAMILIES, Metrics, render
 from tests.makers.deploy_files import read_yaml
 from tests.makers.sources import ROOT
 
@@ -62,6 +64,34 @@ def test_every_panel_has_a_place_of_its_own() -> None:
 def test_the_dashboard_reads_the_provisioned_data_source() -> None:
     (source,) = read_yaml("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"]
     assert {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]} == {source["uid"]}
+
+
+def test_the_calibration_error_of_the_dashboard_is_that_of_its_bins(tmp_path: Path) -> None:
+    """Of ten images that were half sure, none is right; of ten that were nearly sure, nine."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool isn't installed (Debian's package prometheus has it)")
+    metrics = Metrics()
+    for confidence, right in [(0.5, False)] * 10 + [(0.99, True)] * 9 + [(0.99, False)]:
+        count_told(metrics, "m", 1, Told(confidence, right))
+    snapshot = metrics.snapshot()
+    live = measure_live_accuracy(snapshot, "m", 1)
+    assert live is not None
+    counted = [line.rpartition(" ") for line in render(snapshot).splitlines() if line.startswith("convserve_feedback")]
+    hourly = [{"series": series, "values": f"0+{value}x48"} for series, _, value in counted]
+    (shown,) = [
+        panel["targets"][0]["expr"] for panel in DASHBOARD["panels"] if panel["title"].startswith("Calibration")
+    ]
+    expected = {
+        "expr": f"round({shown.replace('$model', '.*')}, 1e-6)",
+        "eval_time": "30h",
+        "exp_samples": [{"labels": '{model="m", version="1"}', "value": round(live.calibration_error, 6)}],
+    }
+    test = {"interval": "1h", "input_series": hourly, "promql_expr_test": [expected]}
+    (tmp_path / "test.yml").write_text(json.dumps({"tests": [test]}))  # JSON is YAML
+    result = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,11 @@ class RunningServer:
         self.end()
         raise AssertionError(f"the server ended without saying {pattern}: {''.join(self.lines)}")
 
+    def find(self, pattern: str) -> re.Match[str]:
+        """In a line that was read already."""
+        (found,) = [match for line in self.lines if (match := re.search(pattern, line))]
+        return found
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal it and give back its exit status."""
         self.process.send_signal(number)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 LONGEST_S = 60.0
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool], longest_s: float = LONGEST_S) -> None:
     """Look until it holds. Fails where it never comes to that, on a machine that is as slow as can be."""
-    end = time.monotonic() + LONGEST_S
+    end = time.monotonic() + longest_s
     while not condition():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.01)

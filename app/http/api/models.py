@@ -4,6 +4,7 @@ one.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -19,6 +20,7 @@ from app.http.pages.card import render_card
 from app.http.pages.card_words import describe_cascades
 from app.http.pages.static import PAGE_HEADERS
 from app.http.services import ServicesDep
+from app.observe.live_accuracy import measure_live_accuracy
 
 router = APIRouter(tags=["models"])
 
@@ -39,11 +41,17 @@ async def list_models(services: ServicesDep) -> dict[str, Any]:
 
 @router.get("/models/{model}", responses=describe_errors(404))
 async def show_model(model: str, services: ServicesDep) -> dict[str, Any]:
-    """One model: its versions and, for those loaded, the device, the measured times and the card."""
+    """One model: its versions and, for those loaded, the device, the measured times and the card; where labels came
+    back with receipts, `live`: what they say.
+    """
     described = _describe(services.catalog, model)
+    snapshot = await services.control.snapshot() if services.admission.receipts.are_given else {}
     for entry, version in zip(described["versions"], services.catalog.versions(model), strict=True):
-        if version.model is not None:
-            entry["card"] = version.model.card.model_dump(mode="json")
+        if (loaded := version.model) is None:
+            continue
+        entry["card"] = loaded.card.model_dump(mode="json")
+        if (live := measure_live_accuracy(snapshot, loaded.name, loaded.version)) is not None:
+            entry["live"] = asdict(live)
     return described
 
 
@@ -54,9 +62,12 @@ async def show_card(
     """The model card: a page for browsers (Accept: text/html), JSON for programs."""
     loaded = services.catalog.resolve(model, version)
     if "text/html" in request.headers.get("accept", ""):
-        snapshot = await services.control.snapshot() if services.catalog.traffic.cascades else {}
-        cascades = describe_cascades(loaded.name, services.catalog.traffic.cascades, snapshot.get(COUNTER, {}))
-        page = await services.decoder.call(lambda: render_card(loaded, cascades))
+        cascades = services.catalog.traffic.cascades
+        counts = cascades or services.admission.receipts.are_given
+        snapshot = await services.control.snapshot() if counts else {}
+        roles = describe_cascades(loaded.name, cascades, snapshot.get(COUNTER, {}))
+        live = measure_live_accuracy(snapshot, loaded.name, loaded.version)
+        page = await services.decoder.call(lambda: render_card(loaded, roles, live))
         return HTMLResponse(page, headers=PAGE_HEADERS)
     return JSONResponse(loaded.card.model_dump(mode="json"))
 

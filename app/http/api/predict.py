@@ -7,14 +7,11 @@ from starlette.responses import Response
 
 from app.admission.options import PredictOptions
 from app.http.api.predict_json import write_answer
-from app.http.auth import let_in
-from app.http.bodies.images import read_images
+from app.http.classify import Classified, classify
 from app.http.direct_route import MODEL, DirectRoute, describe_options, takes
-from app.http.disconnect import run_while_connected
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors, list_of_images
 from app.http.schemas import PredictAnswer
 from app.http.server_timing import longest_timing, name_stages
-from app.http.services import exchange_of
 from artifact.errors import ConvserveError
 
 router = APIRouter(tags=["predict"], route_class=DirectRoute)
@@ -68,15 +65,15 @@ async def predict_with_default_model(request: Request) -> Response:
 
 
 async def _answer(name: str | None, request: Request) -> Response:
-    services = let_in(request)
-    options = PredictOptions.read(dict(request.query_params))
-    ticket = services.admission.admit(exchange_of(request), name, options)
-    given = await read_images(request, services.settings, ticket, options.names())
-    ticket.ask(options.with_body(given.options))
-    outcomes = await run_while_connected(request, ticket.run(given.images))
+    return write_response(await classify(request, name, PredictOptions.read(dict(request.query_params))))
+
+
+def write_response(classified: Classified) -> Response:
+    """PredictAnswer. Raises the first error where every image has one."""
+    ticket, _, outcomes = classified
     failures = [outcome for outcome in outcomes if isinstance(outcome, ConvserveError)]
     if len(failures) == len(outcomes):
         raise failures[0]
     timing = longest_timing(outcomes)
-    body = write_answer(ticket.model, outcomes, timing, ticket.terms)
+    body = write_answer(ticket.model, outcomes, timing, ticket.terms, ticket.receipts)
     return Response(body, media_type="application/json", headers={"Server-Timing": name_stages(timing)})

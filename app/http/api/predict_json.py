@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.admission.feedback import Receipts
 from app.admission.options import Terms
 from app.http.bodies.json import encode_json
 from app.inference.attempt import Prediction, Timing
@@ -21,11 +22,12 @@ def write_answer(
     outcomes: Sequence[Prediction | ConvserveError],
     timing: Timing,
     terms: Terms,
+    receipts: Receipts,
 ) -> bytes:
-    """The body of PredictAnswer; with a conformal score each prediction has its label set, and one of a cascade names
-    the model that gave it.
+    """The body of PredictAnswer; with a conformal score each prediction has its label set, where asked for its receipt,
+    and one of a cascade names the model that gave it.
     """
-    predictions = ",".join([_write_outcome(model, outcome, terms) for outcome in outcomes])
+    predictions = ",".join([_write_outcome(model, outcome, terms, receipts) for outcome in outcomes])
     text = (
         f'{{"model":"{model.name}","version":{model.version},"predictions":[{predictions}],"timing":{{'
         f'"decode_ms":{timing.decode_ms:.3f},"queue_ms":{timing.queue_ms:.3f},"infer_ms":{timing.infer_ms:.3f},'
@@ -34,7 +36,7 @@ def write_answer(
     return text.encode("utf-8", "backslashreplace")
 
 
-def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, terms: Terms) -> str:
+def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, terms: Terms, receipts: Receipts) -> str:
     if isinstance(outcome, ConvserveError):
         error = {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}
         return encode_json({"error": error}).decode()
@@ -43,8 +45,12 @@ def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, ter
         model, score, is_alone = outcome.by
         speaks = f'"model":"{model.name}","version":{model.version},' + ('"second":"skipped",' if is_alone else "")
     text = f'{{{speaks}"classes":[{_write_classes(model, rank(scores, terms.top_k))}]'
+    label_set: Sequence[tuple[int, float]] = ()
     if score is not None:
-        text += f',"set":[{_write_classes(model, rank(scores, count_set(scores, score)))}]'
+        label_set = rank(scores, count_set(scores, score))
+        text += f',"set":[{_write_classes(model, label_set)}]'
+    if terms.receipt:
+        text += f',"receipt":"{receipts.sign(model, scores.top[0], [index for index, _ in label_set], terms.coverage)}"'
     if (warning := explain_unfamiliar(model.card, scores.energy)) is not None:
         text += f',"warning":{encode_json(warning).decode()}'
     return text + "}"

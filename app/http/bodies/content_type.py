@@ -4,8 +4,9 @@ from __future__ import annotations
 
 OCTETS = "application/octet-stream"
 FORM = "multipart/form-data"
+JSON = "application/json"
 # Whatever they hold: an image, or its decoding says what it is.
-_BYTES = (OCTETS, "binary/octet-stream")
+_BYTES = (OCTETS, "binary/octet-stream", "application/x-image")
 
 
 def read_kind(content_type: str) -> str:

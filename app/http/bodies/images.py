@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from starlette.requests import Request
 
 from app.errors import BadJson, InvalidParameter, too_many_images
-from app.http.bodies.content_type import FORM, OCTETS, holds_image, read_kind
+from app.http.bodies.content_type import FORM, JSON, OCTETS, holds_image, read_kind
 from app.http.bodies.json import parse_json
 from app.http.bodies.multipart import FormReader
 from app.http.bodies.stream import image_limit, read_body, request_limit, stream_body
@@ -56,7 +56,7 @@ async def read_images(request: Request, settings: Settings, parser: Parser, opti
             form.feed(chunk)
         given = Given([*form.finish()], form.options)
         return _check_any(given, "the form holds no file: curl -F file=@image.jpg sends one")
-    if kind == "application/json":
+    if kind == JSON:
         body = await read_body(request, request_limit(settings))
         given = await parser.parse(body, lambda body: parse_json_images(body, settings.max_images, options))
         return _check_any(given, f"the list of images is empty: {_SHAPE}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.http.pages.card_words import describe_data, describe_limits, describe_trust
 from app.inference.model import LoadedModel
+from app.observe.live_accuracy import LiveAccuracy
 from artifact.card import ModelCard
 from artifact.layout import REPORT_FOLDER
 
@@ -32,8 +33,9 @@ _PICTURES = {
 Rows = Iterable[tuple[str, str]]
 
 
-def render_card(model: LoadedModel, cascades: Sequence[str] = ()) -> str:
-    """An HTML page about one loaded version; `cascades` says in which it takes part.
+def render_card(model: LoadedModel, cascades: Sequence[str] = (), live: LiveAccuracy | None = None) -> str:
+    """An HTML page about one loaded version; `cascades` says in which it takes part, `live` what true labels said of
+    its answers.
 
     Reads its report from disk: call it in a thread.
     """
@@ -44,7 +46,7 @@ def render_card(model: LoadedModel, cascades: Sequence[str] = ()) -> str:
         _section("Network", _table_of_facts(_network_rows(card))),
         _section("Input", _table_of_facts(_input_rows(card))),
         _section("Data", _table_of_facts(describe_data(card))),
-        _section("Accuracy and trust", _table_of_facts(describe_trust(card)), _pictures(report, card)),
+        _section("Accuracy and trust", _table_of_facts(describe_trust(card, live)), _pictures(report, card)),
         _section("Class by class", _class_table(report)),
         _section("Proof", _table_of_facts(_proof_rows(model))),
         _section("Cascades", _list(cascades)),

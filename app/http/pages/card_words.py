@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from app.aliases import Cascade
 from app.catalog.traffic.traffic import split_version
+from app.observe.live_accuracy import ENOUGH_TOLD, LiveAccuracy
 from app.observe.metrics import Labels
-from artifact.card import Assumption, ModelCard
+from artifact.card import CALIBRATION_BINS, Assumption, ModelCard
+from artifact.interval import find_interval
 
 
 def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
@@ -20,14 +22,16 @@ def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "Recipe", ", ".join(f"{name} {value}" for name, value in training.recipe.items())
 
 
-def describe_trust(card: ModelCard) -> Iterator[tuple[str, str]]:
+def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterator[tuple[str, str]]:
     if (evaluation := card.evaluation) is None:
         yield "Measured on", "nothing: its accuracy is unproven"
     else:
         yield "Measured on", f"{evaluation.images:,} images of {evaluation.dataset} ({evaluation.split})"
         yield "Top-1", f"{evaluation.top1:.2%}"
         yield "Top-5", f"{evaluation.top5:.2%}"
-        yield "Calibration error", f"{evaluation.ece:.2%} (ECE, 15 bins)"
+        yield "Calibration error", f"{evaluation.ece:.2%} (ECE, {CALIBRATION_BINS} bins)"
+    if live is not None:
+        yield from _describe_live(live)
     if declared := [_declared(entry) for entry in card.assumptions if entry.standing == "declared"]:
         yield "Declared, not proved", "; ".join(declared)
     if (calibration := card.calibration) is not None:
@@ -41,6 +45,22 @@ def describe_trust(card: ModelCard) -> Iterator[tuple[str, str]]:
             "Label sets",
             f"for a coverage of {quantiles.coverage[0]:.0%} to {quantiles.coverage[-1]:.1%}, "
             f"from {quantiles.images:,} validation images",
+        )
+
+
+def _describe_live(live: LiveAccuracy) -> Iterator[tuple[str, str]]:
+    low, high = find_interval(live.top1, live.images)
+    yield (
+        "Live, by feedback",
+        f"{live.top1:.2%} of {live.images:,} images whose true label was told since the service started "
+        f"(95 % interval {low:.2%} to {high:.2%})",
+    )
+    if live.images >= ENOUGH_TOLD:
+        yield "Live calibration error", f"{live.calibration_error:.2%} (ECE, {CALIBRATION_BINS} bins)"
+    if live.sets:
+        yield (
+            "Live label sets",
+            f"{live.holding / live.sets:.2%} of {live.sets:,} held the true label, {live.coverage:.1%} was asked for",
         )
 
 

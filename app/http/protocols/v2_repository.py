@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
-from app.admission import v2_repository
+from app.admission import v2
 from app.errors import BadJson, InvalidParameter
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
@@ -49,7 +49,7 @@ async def list_repository(request: Request, services: ServicesDep) -> list[dict[
     ready = (await read_order(request, _SHAPE)).get("ready", False)
     if not isinstance(ready, bool):
         raise InvalidParameter(f"ready is {str(ready)[:40]!r}: give true or false")
-    return v2_repository.list_repository(services.catalog, ready)
+    return v2.list_repository(services.catalog, ready)
 
 
 @router.post("/models/{model}/load", openapi_extra=_CHANGE, **_CHANGES)
@@ -77,4 +77,4 @@ def _refuse_parameters(asked: dict[str, Any]) -> None:
         raise BadJson("parameters is no object")
     if not isinstance(parameters.get("unload_dependents", False), bool):
         raise InvalidParameter("unload_dependents is neither true nor false")
-    v2_repository.refuse_parameters(parameters)
+    v2.refuse_parameters(parameters)

@@ -31,7 +31,7 @@ export function describeSpeaker({ model, version, second }) {
 }
 
 /** One line about a loaded version, and the rows of its summary. */
-export function describeModel({ device, card }) {
+export function describeModel({ device, card, live }) {
   const { evaluation, network, image, calibration, proof, license } = card;
   const kind = image.channels === 1 ? "gray" : "color";
   const line = [
@@ -45,6 +45,7 @@ export function describeModel({ device, card }) {
     ["Parameters", count(network.parameters)],
     ["Input", `${image.width} × ${image.height} ${kind}, ${image.fit}, ${image.resize}`],
     ["Top-1, top-5", evaluation && `${percent(evaluation.top1, 2)}, ${percent(evaluation.top5, 2)}`],
+    ["Live, by feedback", live && `${percent(live.right / live.images, 2)} right of ${count(live.images)} images`],
     ["Calibration error", evaluation && `${percent(evaluation.ece, 2)}${calibration ? `, temperature ${calibration.temperature}` : ""}`],
     ["Equal to Keras", `${proof.max_abs_difference ? `within ${proof.max_abs_difference.toExponential(1)}` : "exactly"} on ${count(proof.images)} images`],
     ["License", license],

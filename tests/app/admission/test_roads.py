@@ -22,6 +22,7 @@ from PIL import Image
 from tritonclient.grpc import service_pb2
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
+from app.admission.feedback import Receipts
 from app.admission.keys import hash_key
 from app.catalog.catalog import Catalog
 from app.catalog.traffic.slots import deal, find_slot
@@ -48,6 +49,11 @@ Body = tuple[bytes, dict[str, str]]
 
 def as_image(image: bytes) -> Body:
     return image, {"Content-Type": "image/png"}
+
+
+def as_bytes(image: bytes) -> Body:
+    """As curl -T sends a file."""
+    return image, {}
 
 
 def as_form(image: bytes) -> Body:
@@ -113,6 +119,14 @@ def read_v2(answer: Any) -> dict[int, float]:
     return dict(enumerate(answer["outputs"][0]["data"]))
 
 
+def read_labels(answer: Any) -> dict[int, float]:
+    return {LABELS.index(label): probability for label, probability in answer.items()}
+
+
+def read_scores(answer: Any) -> dict[int, float]:
+    return {LABELS.index(entry["label"]): entry["score"] for entry in answer}
+
+
 def read_explained(answer: Any) -> dict[int, float]:
     return {answer["class"]["index"]: answer["class"]["probability"]}
 
@@ -124,10 +138,10 @@ def read_message(answer: Any) -> dict[int, float]:
 def post(service: Service, body: Body, model: str, headers: dict[str, str]) -> tuple[int, Any]:
     """The status and the JSON that answers."""
     content, described = body
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", service.find_ports(model)[0], timeout=30)
     try:
         path = service.road.path.format(model=model)
-        connection.request("POST", path, content, {**headers, **described})
+        connection.request(service.road.method, path, content, {**headers, **described})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:
@@ -150,7 +164,7 @@ def call(service: Service, request: Any, model: str, headers: dict[str, str]) ->
     """The message that answers; of an error its status in HTTP's terms, and its trailers."""
     request.model_name = model
     metadata = [(name.lower(), value) for name, value in headers.items()]
-    with grpc.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{service.find_ports(model)[1]}") as channel:
         stub = GRPCInferenceServiceStub(channel)
         try:
             if not service.road.path.endswith("ModelStreamInfer"):
@@ -177,6 +191,12 @@ class Road(NamedTuple):
     """Whether an image that it runs is counted as a prediction."""
     send: Callable[[Service, Any, str, dict[str, str]], tuple[int, Any]] = post
     """What `make` gives, about a model, with headers: the status, and what `read` reads, or code and request_id."""
+    method: str = "POST"
+
+    @property
+    def names_model(self) -> bool:
+        """Whether the request says which model it means."""
+        return self.send is not post or "{model}" in self.path
 
 
 V2_BYTES = as_json(lambda text: {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]})
@@ -188,6 +208,14 @@ ROADS = {
     "form": Road("/predict/{model}?top_k=5", as_form, read_classes),
     "JSON": Road("/predict/{model}?top_k=5", as_json(lambda text: {"images": [text]}), read_classes),
     "v1": Road("/v1/models/{model}:predict", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
+    "TorchServe": Road("/predictions/{model}", as_image, read_labels),
+    "TorchServe, a form": Road("/predictions/{model}", as_form, read_labels),
+    "TorchServe, PUT": Road("/predictions/{model}", as_bytes, read_labels, method="PUT"),
+    "Hugging Face": Road("/hf/{model}", as_image, read_scores),
+    "Hugging Face, JSON": Road("/hf/{model}", as_json(lambda text: {"inputs": text}), read_scores),
+    "SageMaker": Road("/invocations", as_image, read_classes),
+    "MLflow": Road("/invocations", as_json(lambda text: {"inputs": [{"b64": text}]}), read_v1),
+    "Vertex AI": Road("/vertex", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
     "v2, JSON": Road("/v2/models/{model}/infer", V2_BYTES, read_v2),
     "v2, binary": Road("/v2/models/{model}/infer", as_binary, read_v2),
     "v2, pixels": Road("/v2/models/{model}/infer", as_pixels, read_v2, takes_files=False),
@@ -202,11 +230,22 @@ ROADS = {
 class Service:
     """A server of its own for one road and one situation, and what it counts."""
 
-    def __init__(self, road: Road, ports: tuple[int, int], metrics: Metrics, gate: Gate) -> None:
+    def __init__(
+        self, road: Road, start: Callable[[str | None], tuple[int, int]], metrics: Metrics, gate: Gate
+    ) -> None:
+        """`start` starts a server with a default model, and gives its ports."""
         self.road = road
-        self.port, self.grpc_port = ports
         self.metrics = metrics
         self.gate = gate
+        self._start = start
+        self._ports: dict[str | None, tuple[int, int]] = {}
+
+    def find_ports(self, model: str) -> tuple[int, int]:
+        """Of HTTP and of gRPC: a road that can't name the model has a server for each, and they count together."""
+        default = None if self.road.names_model else model
+        if default not in self._ports:
+            self._ports[default] = self._start(default)
+        return self._ports[default]
 
     def send(self, image: bytes = GRAY, model: str = "tiny", key: dict[str, str] = KEY) -> tuple[int, Any]:
         return self.road.send(self, self.road.make(image), model, {"X-Request-ID": "mine", **key})
@@ -224,20 +263,26 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     with ExitStack() as stack:
 
         def start(road: Road, **options: Any) -> Service:
-            gate = Gate()
-            settings = Settings(
-                repository=tmp_path,
-                api_keys=[hash_key("cs-right")],
-                keys=KEYS,
-                access_log=True,
-                decode_threads=1,
-                grpc_port=None if road.send is post else 0,
-                **options,
-            )
-            catalog = Catalog(settings, gate.load)
-            ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, hot=road.hot))
-            stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
-            return Service(road, ports, catalog.metrics, gate)
+            gate, metrics = Gate(), Metrics()
+
+            def start_one(default: str | None) -> tuple[int, int]:
+                settings = Settings(
+                    repository=tmp_path,
+                    api_keys=[hash_key("cs-right")],
+                    keys=KEYS,
+                    access_log=True,
+                    decode_threads=1,
+                    grpc_port=None if road.send is post else 0,
+                    default_model=default,
+                    predict_route="/vertex",
+                    **options,
+                )
+                catalog = Catalog(settings, gate.load, metrics)
+                ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, hot=road.hot))
+                stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
+                return ports
+
+            return Service(road, start_one, metrics, gate)
 
         yield start
 
@@ -274,7 +319,7 @@ def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
     (line,) = read_lines(caplog)
     assert line.pop("ms") > 0
     path = road.path.format(model="tiny").partition("?")[0]
-    assert line == {"method": "POST", "path": path, "status": 200, "model": "tiny", "request_id": "mine"} | {
+    assert line == {"method": road.method, "path": path, "status": 200, "model": "tiny", "request_id": "mine"} | {
         "key": "api_keys.0"
     }
 
@@ -346,6 +391,23 @@ def test_one_row_goes_before_those_of_a_key_with_many_on_every_road(
     for thread in (*bulk, single):
         thread.join()
     assert service.gate.levels[:2] == [60, 150]
+
+
+@pytest.mark.parametrize("road", [road for road in ROADS.values() if road.read is read_classes], ids=lambda r: r.path)
+def test_every_road_of_our_own_form_gives_receipts(road: Road, serve: Callable[..., Service], tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    asking = road._replace(path=f"{road.path}{'&' if '?' in road.path else '?'}receipt=1")
+    service = serve(asking, receipt_key=tmp_path / "key")
+    service.gate.open.set()
+    status, answer = service.send()
+    assert status == 200
+    (prediction,) = answer["predictions"]
+    receipt, best = Receipts(b"k" * 32).read(prediction["receipt"]), prediction["classes"][0]
+    assert (receipt.model, receipt.version) == ("tiny", 1)
+    assert (receipt.top, receipt.probability) == (best["index"], best["probability"])
+    without_key = serve(service.road)
+    without_key.gate.open.set()
+    assert (without_key.send()[0], without_key.send()[1]["code"]) == (422, "invalid_parameter")
 
 
 def fail_rows(service: Service) -> tuple[int, Any]:

@@ -203,12 +203,13 @@ def test_a_wait_beyond_the_deadline_is_refused_before_any_work() -> None:
         batcher = make_batcher(runner, pace=Pace({1: 2.0, 4: 8.0}))
         busy = start(batcher, 1)
         await runner.wait_until_entered()
-        deadline = asyncio.get_running_loop().time() + 0.5
-        with pytest.raises(Overloaded, match="expected wait is 2,000 ms") as refused:
+        deadline = asyncio.get_running_loop().time() + 3  # it would begin in time, and be answered too late
+        with pytest.raises(Overloaded, match="answer may take 8,000 ms") as refused:
             batcher.reserve(1, deadline)
-        assert refused.value.headers["Retry-After"] == "2"
-        with pytest.raises(Overloaded, match="expected wait is 2,000 ms"):
-            batcher.check_room(1, 0.5)  # before the body is here
+        assert refused.value.headers["Retry-After"] == "5"
+        with pytest.raises(Overloaded, match="answer may take 8,000 ms"):
+            batcher.check_room(1, 3)  # before the body is here
+        batcher.check_room(1, 8.1)
         runner.gate.set()
         await busy
 
@@ -792,17 +793,18 @@ def test_the_expected_wait_counts_what_is_served_before() -> None:
         runner = GatedRunner(is_open=False)
         batcher = make_batcher(runner, max_batch_size=1, pace=Pace({1: 1.0}))
         with batcher.reserve(6, FOREVER, BULK), batcher.reserve(2, FOREVER, OTHER), batcher.reserve(1, FOREVER):
-            assert batcher.expected_wait_s(URGENT) == 0
-            assert batcher.expected_wait_s(find_standing(NORMAL, "new")) == 3, "one of each"
-            assert batcher.expected_wait_s(PLAIN) == 2 + 2 + 1
-            assert batcher.expected_wait_s(OTHER) == 3 + 2 + 1
-            assert batcher.expected_wait_s(BULK) == 6 + 2 + 1
+            assert batcher.expect_answer_s(0, URGENT) == 0
+            assert batcher.expect_answer_s(0, find_standing(NORMAL, "new")) == 3, "one of each"
+            assert batcher.expect_answer_s(0, PLAIN) == 2 + 2 + 1
+            assert batcher.expect_answer_s(0, OTHER) == 3 + 2 + 1
+            assert batcher.expect_answer_s(0, BULK) == 6 + 2 + 1
+            assert batcher.expect_answer_s(1, BULK) == 6 + 2 + 1 + 1, "and its own run"
             batcher.check_room(1, 0.5, URGENT)
-            with pytest.raises(Overloaded, match="expected wait"):
+            with pytest.raises(Overloaded, match="answer may take"):
                 batcher.check_room(1, 0.5, BULK)
         with batcher.reserve(3, FOREVER, URGENT):
-            assert batcher.expected_wait_s(PLAIN) == 3
-        assert batcher.expected_wait_s(URGENT) == 0
+            assert batcher.expect_answer_s(0, PLAIN) == 3
+        assert batcher.expect_answer_s(0, URGENT) == 0
 
     asyncio.run(scene())
 

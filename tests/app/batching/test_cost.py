@@ -20,12 +20,16 @@ def test_a_smaller_size_is_not_assumed_to_be_cheaper() -> None:
     assert Pace({8: 0.1}).estimate(2, 8) == pytest.approx(0.1)
 
 
-def test_smaller_batches_correct_a_larger_one_that_does_not_come_to_run() -> None:
-    pace = Pace({1: 0.01, 8: 0.05})
-    for _ in range(9):
-        pace.record(8, 60)
-    assert pace.estimate(8, 8) == pytest.approx(0.08)
-    assert pace.estimate(1, 8) == pytest.approx(0.01)
+def test_sizes_that_do_not_run_follow_those_that_do() -> None:
+    pace = Pace({1: 0.1, 8: 0.8})
+    for _ in range(60):
+        pace.record(8, 1.6)  # another wants the same core
+    assert pace.estimate(8, 8) == pytest.approx(1.6, rel=0.01)
+    assert pace.estimate(1, 8) == pytest.approx(0.143, rel=0.01), "which may come to run again"
+    for _ in range(60):
+        pace.record(1, 0.1)
+    assert pace.estimate(8, 8) == pytest.approx(1.34, rel=0.01)
+    assert pace.estimate(1, 8) == pytest.approx(0.1, rel=0.01)
 
 
 def test_one_slow_batch_moves_the_estimate_but_does_not_rule_it() -> None:

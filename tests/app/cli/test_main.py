@@ -41,7 +41,7 @@ def test_predict_of_a_folder_gives_json_lines_and_names_the_failed(
     assert "no image" in lines[1]["error"]
 
 
-def test_predict_fills_a_csv_with_progress(
+def test_predict_fills_a_csv_and_says_how_many(
     repository: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "answers.csv"
@@ -50,7 +50,7 @@ def test_predict_fills_a_csv_with_progress(
         rows = list(csv.reader(file))
     assert rows[0] == ["file", "label", "probability", "error"]
     assert [row[1] for row in rows[1:]] == ["black", "", "white"]
-    assert "3 of 3 images, 1 failed" in capsys.readouterr().err
+    assert "3 images, 1 failed, " in capsys.readouterr().err
     assert [path.name for path in tmp_path.glob("*.part")] == []
 
 

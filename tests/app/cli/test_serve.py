@@ -1,5 +1,6 @@
 """What `convserve serve --show-settings` and `convserve key` print."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def test_each_setting_is_shown_with_its_source(
 
 def test_without_a_file_everything_else_is_a_default() -> None:
     assert set(find_sources().values()) == {"default"}
+
+
+def test_what_receipts_are_signed_with_is_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONVSERVE_RECEIPT_KEY", "s3cret" * 9)
+    assert main(["serve", "--show-settings"]) == 0
+    assert main(["serve", "--repository", str(tmp_path), "--port", "0"]) == 2
+    printed = capsys.readouterr()
+    assert re.search(r'^receipt_key +"\(hidden\)" +environment$', printed.out, re.MULTILINE)
+    assert "the file that receipt_key names can't be read: No such file or directory" in printed.err
+    assert "s3cret" not in printed.out + printed.err
 
 
 def test_a_key_is_printed_with_the_hash_that_settings_take(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def test_the_document_says_what_each_direct_address_takes(client: TestClient) ->
         parameters = paths[path]["post"]["parameters"]
         in_path = {f"{{{parameter['name']}}}" for parameter in parameters if parameter["in"] == "path"}
         assert in_path == {name for name in ("{model}", "{version}") if name in path}
-        if path.startswith("/predict"):
+        if path in ("/predict", "/predict/{model}", "/invocations"):
             named = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
             assert named == PredictOptions.names()
 

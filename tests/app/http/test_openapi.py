@@ -34,6 +34,7 @@ NOTHING_TO_FORBID = {
     "GET /metrics",
     "GET /models",
     "GET /models/{model}",
+    "GET /ping",
     "GET /v1/models/{model}",
     "GET /v2",
     "GET /v2/health/live",

@@ -38,7 +38,13 @@ def test_every_example_of_a_request_answers_200(
     examples = list(list_examples(client))
     assert {path for path, _, _ in examples} >= {
         *("/predict", "/predict/{model}", "/explain/{model}", "/v1/models/{model}:predict"),
-        *("/v2/models/{model}/infer", "/aliases/{name}"),
+        *(
+            "/v2/models/{model}/infer",
+            "/aliases/{name}",
+            "/hf/{model}",
+            "/invocations",
+            "/predictions/{model}/{version}",
+        ),
     }
     for path, kind, (method, example) in examples:
         assert kind == "application/json"
@@ -52,7 +58,7 @@ def test_a_key_is_asked_for_only_where_keys_are_set(repository: Path, open_clien
     keys = [hash_key("a")]
     for settings, tags in (
         ({}, set()),
-        ({"api_keys": keys}, {"predict", "explain", "v1", "v2", "models"}),
+        ({"api_keys": keys}, {"predict", "explain", "v1", "v2", "models", "torchserve", "huggingface", "sagemaker"}),
         ({"admin_keys": keys}, {"management"}),
     ):
         client = open_client(repository=repository, **settings)

@@ -76,6 +76,35 @@ def test_two_workers_have_one_readiness_and_one_sum_of_metrics(server: Any) -> N
     assert server.stop() == 0
 
 
+def test_feedback_to_two_workers_is_one_sum_and_receipts_outlive_a_restart(
+    start_server: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef" * 4)
+    flags = ("--workers", "2", "--receipt-key", str(tmp_path / "key"))
+    server = start_server(*flags)
+    answer = ask(server.port, "POST", "/predict/tiny?receipt=1", WHITE)[1]
+    receipt = json.loads(answer)["predictions"][0]["receipt"]
+
+    def tell(label: str) -> int:
+        """Over a new connection, which the kernel gives to one of the workers."""
+        return ask(server.port, "POST", "/feedback", json.dumps({"receipt": receipt, "label": label}).encode())[0]
+
+    def count(answer: str) -> float:
+        series = f'convserve_feedback_images_total{{model="tiny",version="1",bin="1.00",answer="{answer}"}}'
+        return read_metric(server.port, series)
+
+    assert [tell(label) for label in ["white", "black", "white"] * 10] == [200] * 30
+    assert (count("right"), count("wrong")) == (20, 10)
+    page = ask(server.port, "GET", "/models/tiny/card", Accept="text/html")[1].decode()
+    assert "66.67% of 30 images whose true label was told" in page
+    assert server.stop() == 0
+    server = start_server(*flags)
+    assert (count("right"), count("wrong")) == (0, 0)
+    assert tell("white") == 200
+    assert (count("right"), count("wrong")) == (1, 0)
+    assert server.stop() == 0
+
+
 def test_a_load_reaches_all_workers_or_none(server: Any, repository: Path) -> None:
     make_artifact(repository, version=2)
     assert ask(server.port, "POST", "/v2/repository/models/tiny/load", **ADMIN)[0] == 200

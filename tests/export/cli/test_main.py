@@ -21,7 +21,18 @@ def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixtu
     [
         (["train", "lenet", "--dataset", "digits"], "did you mean lenet5?"),
         (["train", "lenet5", "--dataset", "digit"], "did you mean digits?"),
+        (["train"], "name what is trained"),
+        (["train", "lenet5"], "--dataset is missing"),
+        (
+            ["train", "lenet5", "--dataset", "digits", "--epochs", "0"],
+            "epochs = 0 should be greater than or equal to 1",
+        ),
+        (["train", "lenet5", "--dataset", "digits", "--set", "flp=true"], "no field 'flp' (did you mean flip?)"),
+        (["train", "lenet5", "--dataset", "digits", "--set", "dataset=mnist"], "the dataset is named with --dataset"),
+        (["train", "lenet5", "--recipe", "quikstart"], "did you mean quickstart?"),
+        (["train", "mobilenet_v2", "--dataset", "digits"], "--weights imagenet, or with --weights FILE"),
         (["build", "quick", "--repository", "r"], "unknown recipe 'quick'"),
+        (["build", "../open.toml", "--repository", "r"], "leaves its network or its data set open"),
         (["build", "quickstart", "lenet5-mnist", "--name", "a", "--repository", "r"], "--name names one model"),
         (["convert", "nothing.keras", "--repository", "r"], "neither a run folder nor a .keras or .h5 file"),
         (["verify", "nothing", "--repository", "no-such-folder"], "has no model 'nothing': there are none"),
@@ -34,15 +45,17 @@ def test_usage_errors_are_one_line_and_status_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "open.toml").write_text("epochs = 1\n")
     assert main(words) == 2
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [[], ["train"], ["build", "quickstart"], ["train", "lenet5", "--epochs", "0"]])
+@pytest.mark.parametrize("words", [[], ["build", "quickstart"], ["train", "lenet5", "--set", "epochs"]])
 def test_missing_words_exit_with_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_status:
         main(words)

@@ -10,24 +10,11 @@ from keras import layers
 
 from artifact.card import read_card
 from export.cli.main import _parser, main
-from export.cli.train_command import choose_start
+from export.cli.train_command import choose_beginning
 from export.data.datasets import load_dataset
 from export.publish.read_back import evaluate_published, open_published
 from export.sources.run_folder import read_run
-from export.training.recipes import fine_tuning_recipe, fit_to_size
-
-
-@pytest.fixture(scope="module")
-def digit_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three digits as PNGs in class folders: small photos, for a network that was trained on something else."""
-    root = tmp_path_factory.mktemp("folders") / "three-digits"
-    digits = load_dataset("digits", None)
-    assert digits.train is not None
-    for name, label in (("zero", 0), ("one", 1), ("seven", 7)):
-        (root / name).mkdir(parents=True)
-        for index in np.flatnonzero(digits.train.labels == label)[:50]:
-            (root / name / f"{index}.png").write_bytes(digits.train.encoded(int(index))[0])
-    return root
+from export.training.recipes.defaults import fine_tuning_recipe, fit_to_size
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +128,7 @@ def test_digits_are_not_flipped_and_photos_only_unless_told(
 
     def flips(folder: Path, *words: str) -> bool:
         words = ("train", str(pretrained), "--dataset", str(folder), "--preprocessing", "tf", *words)
-        return choose_start(_parser().parse_args(words))[0].augmentation.flip
+        return choose_beginning(_parser().parse_args(words)).recipe.augmentation.flip
 
     assert flips(digit_folders)
     assert not flips(digit_folders, "--no-flip")

@@ -20,7 +20,7 @@ from export.training import train as training
 from export.training.augmentation import Augmentation
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint
-from export.training.recipes import RECIPES, Recipe, find_recipe
+from export.training.recipes.recipe import Recipe
 
 RECIPE = Recipe(network="lenet5", dataset="digits", epochs=3, batch_size=64, augmentation=Augmentation(rotate=5))
 
@@ -182,32 +182,7 @@ def test_training_stops_when_validation_no_longer_improves(
     assert "no better validation accuracy for 1 epochs" in capsys.readouterr().err
 
 
-# Recipes and batches
-
-
-def test_every_recipe_names_a_network_and_a_data_set_that_exist() -> None:
-    from export.data.datasets import DATASETS
-    from models.registry import NETWORKS
-
-    for recipe in RECIPES.values():
-        assert recipe.network in NETWORKS
-        assert recipe.dataset in DATASETS
-
-
-def test_an_unknown_recipe_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"did you mean quickstart\?"):
-        find_recipe("quikstart")
-
-
-def test_schedules_begin_and_end_where_they_say() -> None:
-    cosine = replace(RECIPE, learning_rate=1.0, schedule="cosine")
-    cycle = replace(RECIPE, learning_rate=1.0, schedule="one-cycle")
-    assert cosine.rate_at(0, 100) == pytest.approx(1)
-    assert cosine.rate_at(100, 100) == pytest.approx(0)
-    assert cycle.rate_at(0, 100) == pytest.approx(0.04)
-    assert cycle.rate_at(30, 100) == pytest.approx(1)
-    assert cycle.rate_at(100, 100) == pytest.approx(0)
-    assert replace(RECIPE, learning_rate=1.0, schedule="constant").rate_at(77, 100) == 1
+# Batches
 
 
 def test_augmentation_depends_on_seed_and_epoch_alone() -> None:
@@ -225,16 +200,3 @@ def test_augmentation_depends_on_seed_and_epoch_alone() -> None:
     assert (batches(1, 2) != batches(1, 3)).any()
     assert (batches(1, 2) != batches(2, 2)).any()
     assert batches(1, 2).shape == (10, 16, 16, 3)
-
-
-def test_no_augmentation_leaves_pixels_alone() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (4, 9, 9, 1), dtype=np.uint8)
-    np.testing.assert_array_equal(Augmentation().apply(images, np.random.default_rng(0)), images)
-
-
-def test_shifts_move_whole_images_and_fill_with_black() -> None:
-    images = np.full((50, 6, 6, 1), 9, dtype=np.uint8)
-    shifted = Augmentation(crop_padding=2).apply(images, np.random.default_rng(0))
-    assert shifted.shape == images.shape
-    assert set(np.unique(shifted)) == {0, 9}
-    assert (shifted[:, 2:4, 2:4] == 9).all()

@@ -43,6 +43,24 @@ def test_a_sample_is_one_click_away(page: Page) -> None:
     assert page.wait_for_classes()[0] == "black"
 
 
+def test_the_page_shows_live_accuracy_beside_the_cards(browser: Any, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    server = RunningServer("--repository", str(repository), "--receipt-key", str(tmp_path / "key"))
+    address = f"http://127.0.0.1:{server.port}"
+    try:
+        image = urllib.request.Request(f"{address}/predict/levels?receipt=1", WHITE, {"Content-Type": "image/png"})
+        with urllib.request.urlopen(image) as answer:
+            receipt = json.load(answer)["predictions"][0]["receipt"]
+        told = json.dumps([{"receipt": receipt, "label": label} for label in ("white", "black")]).encode()
+        urllib.request.urlopen(f"{address}/feedback", told).close()
+        page = Page(browser, f"{address}/").open("levels")
+        page.find(".card-summary summary").click()
+        page.wait_for_text(".card-summary dl", "50.00 % right of 2 images")
+        assert page.complaints() == []
+    finally:
+        server.end()
+
+
 def test_the_page_offers_cascades_and_says_who_of_the_two_answered(browser: Any, repository: Path) -> None:
     both = {"first": "levels", "then": "measured", "when": "p < 0.9"}
     server = RunningServer("--repository", str(repository), "--aliases", json.dumps({"both": both, "other": "levels"}))

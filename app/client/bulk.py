@@ -1,0 +1,55 @@
+"""Many images through one service: read, asked for and answered in the order of their list, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, TypeVar
+
+from app.client.connect import RequestFailed, Service
+from app.client.image_reader import UnreadableImage
+
+# Of the images that may be under way so many parts are read at once; each by one thread, in one go.
+_PARTS = 4
+
+T = TypeVar("T")
+
+
+async def classify_all(
+    service: Service,
+    model: str,
+    images: Iterable[T],
+    read: Callable[[T], Awaitable[bytes]],
+    options: Mapping[str, int],
+) -> AsyncIterator[tuple[T, dict[str, Any]]]:
+    """Each image with what the service answers; `read` gives its bytes or raises UnreadableImage. A failed one's answer
+    is {"error": words}, with the "status" of the service where that is what failed.
+    """
+
+    async def ask(image: T) -> dict[str, Any]:
+        try:
+            return await service.predict(model, await read(image), options)
+        except UnreadableImage as error:
+            return {"error": str(error)}
+        except RequestFailed as error:
+            return {"error": str(error), "status": error.status}
+
+    waiting: deque[tuple[T, asyncio.Task[dict[str, Any]]]] = deque()
+    left = iter(images)
+    together = max(1, service.at_once // _PARTS)
+    try:
+        while True:
+            room = service.at_once - len(waiting)
+            more = islice(left, room if room >= together else 0)
+            waiting.extend((image, asyncio.create_task(ask(image))) for image in more)
+            if not waiting:
+                return
+            image, answer = waiting[0]
+            yield image, await answer
+            waiting.popleft()
+    finally:
+        for _, unwanted in waiting:
+            unwanted.cancel()
+        await asyncio.gather(*(unwanted for _, unwanted in waiting), return_exceptions=True)

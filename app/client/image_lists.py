@@ -1,0 +1,166 @@
+"""Which images the words of a command mean: files, folders, manifests, and addresses of web servers and buckets.
+
+`convserve predict` and `deploy.ray_batch` both read them here. Knows no service, and reads no image.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from artifact.errors import ArtifactError
+from artifact.images.formats import IMAGE_SUFFIXES
+from artifact.stores.address import WRITABLE, Address
+from artifact.stores.objects import open_objects
+
+_WEB = ("http", "https")
+
+
+class InputError(Exception):
+    """Words that name no images; the text says what would."""
+
+
+class ListedImage(NamedTuple):
+    """One image of a list."""
+
+    name: str
+    """Its path or its address: what it is read from and called by in answers."""
+    label: str = ""
+    """The class that the list says it has: a manifest's column, or the folder below the one that was named; empty where
+    it says none.
+    """
+    is_folder: bool = False
+    """The label is a folder's name, which may mean something else."""
+
+
+def list_images(words: Iterable[str]) -> list[ListedImage]:
+    """The images that are named, in this order: a file, the images in a folder or below a bucket's address (by suffix,
+    sorted, subfolders too, nothing hidden), the rows of a .csv file, an http(s) address.
+
+    Raises InputError where a word can't be read or names none, StoreError where a bucket can't be listed.
+    """
+    return [image for word in words for image in _list_word(word)]
+
+
+def is_address(name: str) -> bool:
+    return "://" in name
+
+
+def scheme_of(name: str) -> str:
+    return name.partition("://")[0].lower()
+
+
+def _list_word(word: str) -> Iterable[ListedImage]:
+    if word.lower().endswith(".csv"):
+        return read_manifest(word)
+    if is_address(word):
+        return _list_address(word)
+    if Path(word).is_dir():
+        return _list_folder(Path(word))
+    return [ListedImage(word)]
+
+
+def _list_folder(folder: Path) -> Iterable[ListedImage]:
+    relative = []
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative += [Path(where, name).relative_to(folder).parts for name in names if _is_image(name)]
+    relative.sort()  # part by part, as paths are sorted: what lies in a folder stays together
+    if not relative:
+        raise InputError(f"{folder} holds no image, only files that don't end in {', '.join(IMAGE_SUFFIXES)}")
+    return [_place(str(folder.joinpath(*parts)), parts) for parts in relative]
+
+
+def _list_address(address: str) -> Iterable[ListedImage]:
+    scheme = scheme_of(address)
+    if scheme in _WEB:
+        return [ListedImage(address)]
+    if scheme not in WRITABLE:
+        raise InputError(f"{address} can't be read from: name a path, or an address of http, https, s3, gs or az")
+    if _is_image(address):
+        return [ListedImage(address)]
+    root, below = split_address(address)
+    found = sorted(
+        PurePosixPath(path).relative_to(below).parts
+        for path in open_objects(root).list(below)
+        if _is_image(path) and not any(part.startswith(".") for part in path.split("/"))
+    )
+    if not found:
+        raise InputError(f"{address} holds no image, nothing below it ends in {', '.join(IMAGE_SUFFIXES)}")
+    start = address.rstrip("/")
+    return [_place("/".join((start, *parts)), parts) for parts in found]
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """The address of a bucket, and the path within it. Raises InputError where there is no bucket."""
+    try:
+        parts = Address.of(address)
+    except ValueError as error:
+        raise InputError(f"{address}: {error}") from error
+    return f"{parts.scheme}://{parts.host}", parts.path
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def _place(name: str, parts: tuple[str, ...]) -> ListedImage:
+    """An image that lies so below what was named."""
+    return ListedImage(name, parts[0], is_folder=True) if len(parts) > 1 else ListedImage(name)
+
+
+def read_manifest(name: str) -> list[ListedImage]:
+    """The rows of a CSV file with the columns path and, where they are known, label. Paths that aren't whole are
+    relative to the file's own folder. Raises InputError, naming the line, and StoreError.
+    """
+    try:
+        text = _read_bytes(name).decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"the manifest {name} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the manifest {name} isn't UTF-8 (byte {error.start:,}): save it as UTF-8") from error
+    try:
+        images = list(_parse_manifest(name, text))
+    except csv.Error as error:
+        raise InputError(f"the manifest {name} isn't CSV: {error}") from error
+    if not images:
+        raise InputError(f"the manifest {name} names no image: a line each below its first one, path or path,label")
+    return images
+
+
+def _parse_manifest(name: str, text: str) -> Iterator[ListedImage]:
+    rows = csv.DictReader(text.splitlines())
+    columns = rows.fieldnames or []
+    if "path" not in columns:
+        raise InputError(
+            f"the manifest {name} begins with {', '.join(columns)[:100]!r}: its first line names the columns, path "
+            "and, where they are known, label"
+        )
+    for row in rows:
+        path = (row["path"] or "").strip()
+        if not path:
+            raise InputError(
+                f"the manifest {name} has no path in line {rows.line_num}: give one, or take the line away"
+            )
+        yield ListedImage(join_name(name, path), (row.get("label") or "").strip())
+
+
+def join_name(table: str, path: str) -> str:
+    """The whole name of a path that a table has: it is relative to the table's own folder."""
+    start = table.rpartition("/")[0]
+    return path if is_address(path) or path.startswith("/") or not start else f"{start}/{path}"
+
+
+def _read_bytes(name: str) -> bytes:
+    if not is_address(name):
+        return Path(name).read_bytes()
+    if scheme_of(name) not in WRITABLE:
+        raise InputError(f"the manifest {name} is at an address that it can't be read from: copy it to this machine")
+    root, path = split_address(name)
+    try:
+        return open_objects(root).read(path)
+    except ArtifactError as error:
+        raise InputError(error.detail) from error

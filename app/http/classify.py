@@ -1,0 +1,87 @@
+"""A request that holds images, whatever its form: let in, read, run. What is left to a route is its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+
+from app.admission.admission import Image, Outcome, Ticket
+from app.admission.options import PredictOptions
+from app.errors import TooManyImages
+from app.http.auth import let_in
+from app.http.bodies.content_type import JSON, read_kind
+from app.http.bodies.images import read_images
+from app.http.bodies.stream import read_body, request_limit
+from app.http.disconnect import run_while_connected
+from app.http.services import exchange_of
+from app.inference.attempt import Prediction
+from app.inference.labels import Class, top_classes
+from artifact.card import ModelCard
+from artifact.errors import ConvserveError
+
+
+class Posted(NamedTuple):
+    """What a body holds."""
+
+    images: Sequence[Image]
+    options: Mapping[str, Any] = {}
+    """What it asks for besides, by name."""
+    wants_rows: bool = False
+    """Whether its form is answered with all probabilities, in the order of the labels."""
+
+
+Parse = Callable[[bytes, ModelCard, int], Posted]
+"""JSON to images, for the model with this card, and no more of them than so many."""
+
+
+class Classified(NamedTuple):
+    """What came of a request."""
+
+    ticket: Ticket
+    posted: Posted
+    outcomes: Sequence[Outcome]
+    """One an image, in order."""
+
+
+async def classify(
+    request: Request, name: str | None, options: PredictOptions, parse: Parse | None = None
+) -> Classified:
+    """Run the images of a request by the model `name`, None being the default one. JSON is {"images": [...]} unless
+    `parse` reads it.
+
+    Raises what let_in, Admission.admit, read_images and Ticket.run raise; not what is wrong with an image.
+    """
+    services = let_in(request)
+    ticket = services.admission.admit(exchange_of(request), name, options)
+    if parse is not None and read_kind(request.headers.get("content-type", "")) == JSON:
+        body = await read_body(request, request_limit(services.settings))
+        card, most = ticket.model.card, services.settings.max_images
+        posted = await ticket.parse(body, lambda body: parse(body, card, most))
+    else:
+        given = await read_images(request, services.settings, ticket, options.names())
+        posted = Posted(given.images, given.options)
+    ticket.ask(options.with_body(posted.options))
+    return Classified(ticket, posted, await run_while_connected(request, ticket.run(posted.images)))
+
+
+class Best(NamedTuple):
+    """What came of a request with one image."""
+
+    classes: Sequence[Class]
+    """The most probable ones, best first: as many as it asks for."""
+    prediction: Prediction
+
+
+async def classify_one(request: Request, options: PredictOptions, parse: Parse | None = None) -> Best:
+    """As `classify`, for the model in the path and forms that have place for one image. Raises TooManyImages for
+    more, and what is wrong with the image.
+    """
+    ticket, _, outcomes = await classify(request, request.path_params["model"], options, parse)
+    if len(outcomes) > 1:
+        raise TooManyImages(f"the request has {len(outcomes)} images, this form takes one: /predict takes several")
+    (outcome,) = outcomes
+    if isinstance(outcome, ConvserveError):
+        raise outcome
+    return Best(top_classes(ticket.model, outcome.scores, ticket.terms.top_k), outcome)

@@ -1,0 +1,93 @@
+"""Output: the folder that a run fills, a Parquet file a block. What is there is whole, and of one and the same run.
+
+The one process that has it open writes to it; workers give it what they made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_RUN, _LOCK, _UNFINISHED = "_run.json", "_lock", ".unfinished"  # names that readers of Parquet folders pass over
+
+
+class OutputError(Exception):
+    """A folder that this run can't go on in; the text says why, and what to do."""
+
+
+class Output:
+    """Use as a context manager. `run` says by what the answers are determined, as JSON has it: a folder that was begun
+    by another one is refused.
+    """
+
+    def __init__(self, folder: Path, run: dict[str, object]) -> None:
+        self.folder = folder
+        self._run = run
+
+    def __enter__(self) -> Self:
+        """Raises OutputError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / _LOCK).open("w")
+        except OSError as error:
+            raise OutputError(f"{self.folder} can't be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._check_run()
+        except BlockingIOError as error:
+            self._lock.close()
+            raise OutputError(
+                f"another run is writing to {self.folder}: wait for it, or name another folder"
+            ) from error
+        except OutputError:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    @staticmethod
+    def read_version(folder: Path) -> int | None:
+        """The version of the model that the run of a folder was begun with; None where none was begun."""
+        path = folder / _RUN
+        return int(json.loads(path.read_bytes())["version"]) if path.is_file() else None
+
+    def has(self, block: str) -> bool:
+        """Whether the answers of a block are there."""
+        return self._path(block).is_file()
+
+    def write(self, block: str, content: bytes) -> None:
+        """The answers of a block are there from now on, whole, whatever happens."""
+        self._replace(self._path(block), content)
+
+    def _check_run(self) -> None:
+        path = self.folder / _RUN
+        if not path.is_file():
+            if any(self.folder.glob("*.parquet")):
+                raise OutputError(f"{self.folder} holds Parquet files of something else: name another folder")
+            self._replace(path, json.dumps(self._run, indent=1).encode())
+            return
+        before = json.loads(path.read_bytes())
+        for name in {**before, **self._run}:
+            if (was := before.get(name)) != (now := self._run.get(name)):
+                raise OutputError(
+                    f"{self.folder} was begun with another {name} ({was}, now {now}): name another folder, or delete it"
+                )
+
+    def _path(self, block: str) -> Path:
+        return self.folder / f"{block}.parquet"
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        unfinished = self.folder / _UNFINISHED
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)

@@ -1,0 +1,333 @@
+"""What a training begins with, from what somebody says of it: a recipe, a data set, the network's first state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
+from export.data.datasets import DataSet, load_dataset
+from export.data.preprocessing import preset
+from export.errors import UsageError
+from export.progress import say
+from export.sources.applications import APPLICATIONS, build_application, load_fitting_weights
+from export.sources.find import Kind, LoadOptions, identify
+from export.sources.image_options import ImageOptions
+from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
+from export.sources.run_folder import trained_file
+from export.training.initial_network import Start, build_arguments, start_model, start_network
+from export.training.recipes.defaults import (
+    default_recipe,
+    fine_tuning_recipe,
+    fit_to_size,
+    further_recipe,
+    show_characters,
+)
+from export.training.recipes.fields import full_key
+from export.training.recipes.files import SHIPPED, Recorded, recorded_run
+from export.training.recipes.recipe import Recipe, change, check_values
+from models.registry import NETWORKS
+
+
+@dataclass(frozen=True)
+class Words:
+    """What may be said of a training; None and empty: not said."""
+
+    network: str | None = None
+    """NETWORK, FILE or RUN."""
+    dataset: str | None = None
+    data_dir: Path | None = None
+    changes: Sequence[tuple[str, Any]] = ()
+    """Fields of the recipe and their values, the later before the earlier."""
+    image: ImageOptions = field(default_factory=ImageOptions)
+    load: LoadOptions = field(default_factory=LoadOptions)
+    """`code` and `unsafe` alone: weights are a field of the recipe."""
+    seed: int | None = None
+    skip_damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Beginning:
+    recipe: Recipe
+    dataset: DataSet
+    start: Start
+    seed: int
+    data_dir: Path | None
+    before: Path | None = None
+    """The run that is trained further."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept unless somebody says otherwise."""
+        if self.before is not None:
+            before = self.before if self.before.name else self.before.resolve()
+            return before.with_name(f"{before.name}-further")
+        return Path("runs") / self.recipe.model_name
+
+
+def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
+    """Raises UsageError for words that don't fit together, DataError for a data set or a run that can't be had.
+
+    `recorded` is a recipe from a file. What `words` say goes before it; what neither says is a default for the network
+    and the data set, and for a run what its own training did.
+    """
+    network = words.network or _first_word(recorded)
+    said = {full_key(key, build_arguments(network) if network in NETWORKS else ()): of for key, of in words.changes}
+    _check_changes(said)
+    named = network in NETWORKS or network in APPLICATIONS
+    weights = said.get("weights", recorded.recipe.weights if recorded is not None and named else "")
+    kind = _identify(network, weights)
+    run = recorded_run(Path(network)) if kind == "run" else None
+    there = recorded if recorded is not None and recorded.dataset else run
+    if not (where := words.dataset or (there.dataset if there is not None else None)):
+        raise UsageError("--dataset is missing: name a data set, or a folder of class folders")
+    again = there is not None and words.dataset is None
+    data_dir = words.data_dir or (there.data_dir if there is not None and again else None)
+    # What is damaged in a folder was decided on before the training that is repeated.
+    known = there is not None and again and there.made is not None
+    dataset = load_dataset(where, data_dir, skip_damaged=words.skip_damaged or known)
+    base = _choose_recipe(kind, network, dataset, recorded, run, said)
+    if run is not None:
+        title, weights = run.recipe.network, network
+    elif kind == "keras-file":
+        title, weights = Path(network).stem, network
+    else:
+        title = network
+    recipe = change(base, {"network": title, "dataset": dataset.title, **said, "weights": weights}.items())
+    if kind != "network":
+        recipe = _keep_options(recipe, run, network)
+    seed = _choose_seed(words.seed, dataset, recipe, run, recorded)
+    made = None  # how pixels were prepared is a matter of that network and that data set
+    if recorded is not None and (recorded.recipe.network, recorded.dataset) == (title, dataset.name):
+        made = recorded.made
+    start = _start(kind, network, recipe, dataset, words, made, run)
+    return Beginning(recipe, dataset, start, seed, data_dir, Path(network) if run is not None else None)
+
+
+def _first_word(recorded: Recorded | None) -> str:
+    """What the recorded training began with: a network by name, or the file or run that its weights came from."""
+    if recorded is None or not (recorded.recipe.network or recorded.recipe.weights):
+        raise UsageError("name what is trained: NETWORK, FILE.keras or RUN, or a --recipe that says its network")
+    network, weights = recorded.recipe.network, recorded.recipe.weights
+    by_name = network in NETWORKS or network in APPLICATIONS
+    if not weights or (by_name and (weights == "imagenet" or Path(weights).suffix in SUFFIXES)):
+        return network
+    if not Path(weights).exists():
+        raise UsageError(
+            f"the recipe's training began with {weights}, which isn't here: name it as the first word, "
+            f"train PATH/{weights} --recipe ..."
+        )
+    return weights
+
+
+def _check_changes(said: dict[str, Any]) -> None:
+    """Raise UsageError for values that can't be, and for the fields that have words of their own."""
+    for key, words in (("network", "as the first word"), ("dataset", "with --dataset")):
+        if key in said:
+            raise UsageError(f"--set {key}: the {key} is named {words}")
+    check_values({"network": "", "dataset": "", "epochs": 1, **said})
+
+
+def _identify(word: str, weights: str) -> Kind:
+    """Raises UsageError for what no training begins with, naming what one begins with instead."""
+    kind = identify(word, weights or None, names_first=True)
+    if kind == "savedmodel":
+        raise UsageError(f"{word} is a SavedModel folder, which can't be trained on: name a .keras or .h5 file")
+    if kind == "application" and not weights:
+        raise UsageError(
+            f"{word} is of keras.applications: it is trained from weights that it has, with --weights imagenet, or "
+            "with --weights FILE for a .keras, .h5 or .weights.h5 file of yours"
+        )
+    return kind
+
+
+def _choose_recipe(
+    kind: Kind, network: str, dataset: DataSet, recorded: Recorded | None, run: Recorded | None, said: dict[str, Any]
+) -> Recipe:
+    if recorded is not None:
+        return recorded.recipe
+    freeze = said.get("freeze", False)
+    if run is not None:
+        return _suit(further_recipe(run.recipe, freeze=freeze), dataset, said)
+    if kind != "network":
+        return _suit(fine_tuning_recipe(Path(network).stem, dataset.title, freeze=freeze), dataset, said)
+    name, recipe = default_recipe(network, dataset.title)
+    say(f"recipe: {name}" + "".join(f", {key}={value}" for key, value in recipe.options.items()))
+    return recipe if name in SHIPPED else _suit(recipe, dataset, said)
+
+
+def _suit(recipe: Recipe, dataset: DataSet, said: dict[str, Any]) -> Recipe:
+    """Defaults made to suit the number of images and what they show."""
+    if recipe.augmentation.flip and "augmentation.flip" not in said and show_characters(dataset.labels):
+        say("images aren't flipped: classes of one character look like digits or letters")
+        recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
+    if dataset.train is None:
+        return recipe
+    images = round(len(dataset.train) * (1 - recipe.validation_share))
+    return fit_to_size(recipe, images, said.get("batch_size"))
+
+
+def _keep_options(recipe: Recipe, run: Recorded | None, network: str) -> Recipe:
+    """What is built already keeps the options that it was built with. Raises UsageError for others."""
+    built = run.recipe.options if run is not None else {}
+    if recipe.options not in ({}, built):
+        raise UsageError(f"options.{next(iter(recipe.options))}: {network} is built already, and takes no options")
+    return replace(recipe, options=built)
+
+
+def _choose_seed(
+    said: int | None, dataset: DataSet, recipe: Recipe, run: Recorded | None, recorded: Recorded | None
+) -> int:
+    """A run trained further on its own data set holds back the images that its training held back.
+
+    Raises UsageError for another seed or share: the network would be validated on images that it was trained on.
+    """
+    if run is None or run.dataset != dataset.name:
+        known = recorded.seed if recorded is not None else None
+        return said if said is not None else known or 0
+    assert run.seed is not None
+    for word, now, then in (
+        ("--seed ", said, run.seed),
+        ("--set validation_share=", recipe.validation_share, run.recipe.validation_share),
+    ):
+        if now not in (None, then):
+            raise UsageError(
+                f"{word}{now:g}: the run held its validation images of {dataset.title} back by {then:g}; by another "
+                f"it would be validated on images that it was trained on: say {word}{then:g}"
+            )
+    training = run.made.training if run.made is not None else None
+    if training is not None and dataset.train is not None:
+        before = training.images + training.validation_images
+        if before != len(dataset.train):
+            say(
+                f"{dataset.title} has {len(dataset.train):,} training images now, {before:,} before: some of those "
+                "that validate were trained on, so that validation flatters; the test images stay unseen"
+            )
+    return run.seed
+
+
+def _start(
+    kind: Kind,
+    network: str,
+    recipe: Recipe,
+    dataset: DataSet,
+    words: Words,
+    made: Provenance | None,
+    run: Recorded | None,
+) -> Start:
+    if kind == "network":
+        return start_network(recipe, dataset, image=words.image, made=made)
+    if run is not None:
+        assert run.made is not None
+        return _start_run(Path(network), run.made, recipe, dataset, words)
+    if kind == "application":
+        return _start_application(network, recipe, dataset, words, made)
+    return _start_file(Path(network), recipe, dataset, words, made)
+
+
+def _start_run(folder: Path, run: Provenance, recipe: Recipe, dataset: DataSet, words: Words) -> Start:
+    """The run's network with its own image policy and arithmetic, which the image options change."""
+    file, definitions = trained_file(folder), words.load.definitions()
+
+    def load() -> keras.Model:
+        return load_keras_file(file, definitions, unsafe=words.load.unsafe)
+
+    shape = read_input_shape(load(), words.image.size)
+    preprocessing = words.image.arithmetic(shape[2]) or run.preprocessing
+    weights = f"trained further from {folder.name}{', head only' if recipe.freeze else ''}"
+    return start_model(
+        folder.name,
+        run.network.model_copy(update={"weights": weights}),
+        load,
+        dataset,
+        words.image.over(run.image, preprocessing),
+        preprocessing,
+        labels=run.labels,
+        freeze=recipe.freeze,
+        definitions=definitions,
+    )
+
+
+def _start_file(file: Path, recipe: Recipe, dataset: DataSet, words: Words, made: Provenance | None) -> Start:
+    definitions = words.load.definitions()
+
+    def load() -> keras.Model:
+        return load_keras_file(file, definitions, unsafe=words.load.unsafe)
+
+    model = load()
+    shape = read_input_shape(model, _size(words, made))
+    preprocessing = _arithmetic(words.image, shape[2], made)
+    if preprocessing is None and prepares_pixels(model):
+        preprocessing = preset("none", shape[2])
+    if preprocessing is None:
+        raise UsageError(
+            f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none, or with --mean "
+            "and --std: its weights fit that arithmetic alone"
+        )
+    return start_model(
+        file.name,
+        _describe(file.name, "keras-file", recipe),
+        load,
+        dataset,
+        _policy(shape, dataset, words.image, made, preprocessing),
+        preprocessing,
+        freeze=recipe.freeze,
+        definitions=definitions,
+    )
+
+
+def _start_application(name: str, recipe: Recipe, dataset: DataSet, words: Words, made: Provenance | None) -> Start:
+    size = _size(words, made)
+
+    def load() -> keras.Model:
+        if recipe.weights == "imagenet":
+            return build_application(name, "imagenet", size=size)
+        model = build_application(name, None, size=size)
+        left = load_fitting_weights(model, file := Path(recipe.weights))
+        if left not in ([], [model.layers[-1].name]):  # the head is made new
+            raise UsageError(f"--weights {file} fill only a part of {name}, not {', '.join(left)}")
+        return model
+
+    shape = read_input_shape(load(), size)
+    preprocessing = _arithmetic(words.image, shape[2], made) or preset(APPLICATIONS[name].preprocessing, shape[2])
+    title = f"{name} ({'ImageNet' if recipe.weights == 'imagenet' else Path(recipe.weights).name})"
+    return start_model(
+        title,
+        _describe(title, "keras.applications", recipe),
+        load,
+        dataset,
+        _policy(shape, dataset, words.image, made, preprocessing),
+        preprocessing,
+        freeze=recipe.freeze,
+    )
+
+
+def _describe(title: str, origin: Literal["keras-file", "keras.applications"], recipe: Recipe) -> NetworkInfo:
+    weights = f"fine-tuned from {title}{', head only' if recipe.freeze else ''}"
+    return NetworkInfo(name=title, origin=origin, parameters=0, weights=weights)
+
+
+def _size(words: Words, made: Provenance | None) -> tuple[int, int] | None:
+    return words.image.size or ((made.image.height, made.image.width) if made is not None else None)
+
+
+def _arithmetic(image: ImageOptions, channels: int, made: Provenance | None) -> Preprocessing | None:
+    return image.arithmetic(channels) or (made.preprocessing if made is not None else None)
+
+
+def _policy(
+    shape: tuple[int, int, int],
+    dataset: DataSet,
+    image: ImageOptions,
+    made: Provenance | None,
+    preprocessing: Preprocessing,
+) -> ImagePolicy:
+    """That of the training which is repeated, or the data set's, at the network's input size, as `image` changes it."""
+    height, width, channels = shape
+    policy = made.image if made is not None else dataset.policy
+    sized = policy.model_copy(update={"height": height, "width": width, "channels": channels})
+    return image.over(sized, preprocessing)

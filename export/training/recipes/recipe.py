@@ -1,0 +1,173 @@
+"""A recipe as a frozen value. Its fields' docstrings are the only place that says what they mean: help and docs show
+them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from export.errors import UsageError, near_miss
+from export.training.augmentation import Augmentation
+
+Option = str | int | float | bool | None
+OFF = ("augmentation.", "weights")
+"""Keys, or how they begin, that a summary leaves out where they are off."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training, complete: the same recipe, data and seed give the same network.
+
+    `make_recipe` checks types and limits, of the nested parts too.
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    network: str
+    """A name from `convserve-export networks` or of keras.applications; of a file or a run, its own name."""
+    dataset: str
+    """A data set's name, or that of a folder of class folders."""
+    epochs: Annotated[int, Field(ge=1)]
+    """How often every training image is seen."""
+    weights: str = ""
+    """What the training begins with: imagenet, a file or a run; empty for random weights."""
+    freeze: bool = False
+    """Train only what `weights` don't bring: the new head."""
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    """Images an optimizer step."""
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    """adamw is adam with a weight_decay; sgd has Nesterov's momentum; rmsprop has epsilon 1, as Inception's papers
+    do."""
+    learning_rate: Annotated[float, Field(ge=0)] = 1e-3
+    """The largest of the schedule."""
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
+    """cosine falls to zero; one-cycle climbs from a 25th for 30 % of the steps, then falls (Smith 2018)."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """So long the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle, which
+    climbs itself."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of sgd and rmsprop."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Times the learning rate, taken off every weight at each step, apart from the gradient (Loshchilov and Hutter
+    2019)."""
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Gradients are scaled down where their norm over all weights is larger (Pascanu et al. 2013); 0: never."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Validated and kept is a moving average of the weights, which at each step keeps this share of itself: 0.999
+    averages the last thousand steps, statistics of batch normalization aside; 0: none."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the target that all classes divide evenly (Szegedy et al. 2015)."""
+    class_weights: bool = False
+    """The loss of an image is weighed by how rare its class is, so that every class counts the same."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Of the training images: they choose the best epoch and calibrate the probabilities."""
+    patience: Annotated[int, Field(ge=1)] = 10
+    """Stop when validation accuracy has not risen for so many epochs."""
+    mixed_precision: bool = False
+    """Compute in float16, keep weights in float32; for GPUs."""
+    options: dict[str, Option] = field(default_factory=dict)
+    """An argument of the network's build, such as width."""
+
+    @property
+    def model_name(self) -> str:
+        return f"{self.network}-{self.dataset}"
+
+    def flat(self) -> dict[str, Option]:
+        """Every field by its key; those of the augmentation and the options behind a dot."""
+        flat: dict[str, Option] = {}
+        for key, value in asdict(self).items():
+            flat.update(
+                {f"{key}.{part}": of for part, of in value.items()} if isinstance(value, dict) else {key: value}
+            )
+        return flat
+
+    def summary(self) -> dict[str, Option]:
+        """For the card, whole: `make_recipe` reads it back. Augmentation that is off and random weights are left out,
+        and what the weights' file or run is called stands for where it lay."""
+        named = replace(self, weights=Path(self.weights).name).flat()
+        return {key: value for key, value in named.items() if value or not key.startswith(OFF)}
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """The learning rate at an optimizer step of `steps`."""
+        warmup = steps * self.warmup_epochs / self.epochs
+        if step < warmup:
+            return self.learning_rate * (step + 1) / (warmup + 1)
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        rise = 0.3
+        if done < rise:
+            return self.learning_rate * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / rise)))
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
+
+
+SCHEMA = TypeAdapter(Recipe)
+
+
+def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
+    """The recipe of flat `values`, as `Recipe.flat` and `Recipe.summary` give them; what is missing has its default.
+
+    Raises UsageError naming `where`, the field, its value and what it may be.
+    """
+    recipe = check_values(values, where)
+    for wrong, complaint in (
+        (
+            recipe.optimizer == "adamw" and not recipe.weight_decay,
+            'optimizer = "adamw" without a weight_decay is adam: say one, such as weight_decay=0.05',
+        ),
+        (
+            recipe.warmup_epochs > 0 and recipe.schedule == "one-cycle",
+            "warmup_epochs is for the schedules constant and cosine: one-cycle climbs itself",
+        ),
+        (
+            recipe.warmup_epochs >= recipe.epochs,
+            f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of {recipe.epochs} epochs: say fewer",
+        ),
+    ):
+        if wrong:
+            raise UsageError(f"{where}: {complaint}" if where else complaint)
+    return recipe
+
+
+def check_values(values: Mapping[str, Any], where: str = "") -> Recipe:
+    """As make_recipe, each value by itself: not yet whether it means something beside the others."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        table, dot, name = key.partition(".")
+        if not dot:
+            nested[key] = value
+        elif isinstance(part := nested.setdefault(table, {}), dict):
+            part[name] = value
+    try:
+        return SCHEMA.validate_json(json.dumps(nested, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        complaint = _explain(".".join(map(str, first["loc"])), first["type"], first["msg"], first["input"])
+        raise UsageError(f"{where}: {complaint}" if where else complaint) from error
+
+
+def change(recipe: Recipe, changes: Iterable[tuple[str, Any]]) -> Recipe:
+    """`recipe` with other values of the fields that `changes` name by their keys. Raises UsageError as make_recipe."""
+    return make_recipe({**recipe.flat(), **dict(changes)})
+
+
+def unknown_field(key: str, known: Iterable[str]) -> str:
+    """The complaint about a key that is none."""
+    return f"a recipe has no field {key!r}{near_miss(key, known)}: `convserve-export train --help` lists them"
+
+
+def _explain(key: str, kind: str, message: str, value: Any) -> str:
+    if kind == "unexpected_keyword_argument":
+        return unknown_field(key, make_recipe({"network": "", "dataset": "", "epochs": 1}).flat())
+    if kind == "missing":
+        return f"a recipe must say its {key}"
+    return f"{key} = {json.dumps(value)} {message.replace('Input', '').strip()}"

@@ -1,0 +1,80 @@
+"""Images in a bucket: moto's S3 server stands in for it."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from app.client.image_lists import InputError, ListedImage, list_images
+from app.client.image_reader import ImageReader, UnreadableImage
+from artifact.errors import StoreError
+from artifact.stores.objects import open_objects
+from tests.makers.stores import S3StandIn
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3StandIn]:
+    stand_in = S3StandIn()
+    stand_in.make_bucket("photos")
+    manifest = b"path,label\n../day/cat/1.png,cat\ns3://photos/day/2.png,\n"
+    files = {
+        "day/cat/1.png": b"one",
+        "day/2.png": b"two",
+        "day/notes.txt": b"",
+        "day/.x/3.png": b"",
+        "in/set.csv": manifest,
+    }
+    for path, content in files.items():
+        stand_in.ask("PUT", f"/photos/{path}", content)
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture(autouse=True)
+def keys(s3: S3StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_objects.cache_clear()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def read(name: str, max_bytes: int = 100) -> bytes:
+    async def read_one() -> bytes:
+        async with ImageReader(max_bytes) as reader:
+            return await reader.read(name)
+
+    return asyncio.run(read_one())
+
+
+def test_what_is_below_an_address_is_listed_as_a_folder_is() -> None:
+    images = [ListedImage("s3://photos/day/2.png"), ListedImage("s3://photos/day/cat/1.png", "cat", is_folder=True)]
+    assert list_images(["s3://photos/day/"]) == images
+    assert [read(image.name) for image in images] == [b"two", b"one"]
+    assert [image.name for image in list_images(["s3://photos"])] == [image.name for image in images]
+
+
+def test_one_object_is_an_image_and_a_manifest_may_lie_there_too() -> None:
+    assert list_images(["s3://photos/day/2.png"]) == [ListedImage("s3://photos/day/2.png")]
+    first, second = list_images(["s3://photos/in/set.csv"])
+    assert first == ListedImage("s3://photos/in/../day/cat/1.png", "cat")
+    assert second == ListedImage("s3://photos/day/2.png")
+
+
+def test_what_is_not_there_says_so() -> None:
+    with pytest.raises(InputError, match="s3://photos/night holds no image"):
+        list_images(["s3://photos/night"])
+    with pytest.raises(InputError, match=r"absent\.csv can't be read: "):
+        list_images(["s3://photos/absent.csv"])
+    with pytest.raises(UnreadableImage, match="can't be read: not in the store"):
+        read("s3://photos/absent.png")
+    with pytest.raises(StoreError, match="the bucket s3://nowhere isn't there"):
+        list_images(["s3://nowhere/day"])
+
+
+def test_a_large_object_is_refused_before_it_is_copied() -> None:
+    with pytest.raises(UnreadableImage, match="more than 2 bytes"):
+        read("s3://photos/day/2.png", max_bytes=2)
+
+
+def test_credentials_that_are_refused_are_named(s3: S3StandIn) -> None:
+    with s3.asking_for_credentials(), pytest.raises(UnreadableImage, match="set AWS_ACCESS_KEY_ID"):
+        read("s3://photos/day/2.png")

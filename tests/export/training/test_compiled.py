@@ -1,0 +1,201 @@
+"""That each field of a recipe does to the training what its docstring says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from artifact.card import ImagePolicy, NetworkInfo
+from export.data.datasets import DataSet
+from export.data.preprocessing import preset
+from export.data.samples import ArraySamples
+from export.sources.run_folder import KERAS_FILE
+from export.training import train as training
+from export.training.batches import Batches
+from export.training.callbacks import Epochs
+from export.training.checkpoint import Checkpoint, State
+from export.training.compiled import compile_network
+from export.training.initial_network import Start
+from export.training.recipes.recipe import Recipe
+
+POLICY = ImagePolicy(height=4, width=4, channels=1)
+RECIPE = Recipe("small", "gray", epochs=2, batch_size=16, optimizer="sgd", momentum=0.0, schedule="constant")
+
+
+def build() -> keras.Model:
+    image = keras.Input((4, 4, 1), name="image")
+    hidden = keras.layers.Dense(5, activation="relu", name="hidden", bias_initializer="ones")
+    logits = keras.layers.Dense(2, name="logits", bias_initializer="ones")
+    return keras.Model(image, logits(hidden(keras.layers.Flatten()(image))))
+
+
+START = Start(
+    NetworkInfo(name="small", origin="convserve", parameters=0, weights="trained"), POLICY, build, preset("tf", 1)
+)
+
+
+def gray(counts: tuple[int, int], seed: int = 0) -> ArraySamples:
+    """Images of one gray level each; the two classes overlap."""
+    generator = np.random.default_rng(seed)
+    levels = np.concatenate([generator.normal(mean, 25, count) for mean, count in zip((110, 150), counts, strict=True)])
+    images = np.broadcast_to(levels.clip(0, 255)[:, None, None], (sum(counts), 4, 4)).astype(np.uint8)
+    return ArraySamples(images, np.repeat([0, 1], counts))
+
+
+@pytest.fixture
+def dataset() -> DataSet:
+    return DataSet("gray", ("dark", "light"), POLICY, gray((60, 60)), gray((20, 20), seed=1), "none")
+
+
+def pixels(samples: ArraySamples) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is fed with, and one-hot classes."""
+    batches = Batches(samples, np.arange(len(samples)), 2, POLICY, preset("tf", 1), len(samples))
+    return batches[0]
+
+
+def step(recipe: Recipe, samples: ArraySamples) -> tuple[np.ndarray, np.ndarray]:
+    """All weights, flat, before and after one step on all of `samples`."""
+    keras.utils.set_random_seed(0)
+    model = compile_network(recipe, START)
+    before = flat(model.get_weights())
+    model.train_on_batch(*pixels(samples))
+    return before, flat(model.get_weights())
+
+
+def flat(weights: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([weight.ravel() for weight in weights])
+
+
+def test_gradients_are_scaled_down_to_the_norm_and_keep_their_direction() -> None:
+    recipe = replace(RECIPE, learning_rate=1.0)
+    before, after = step(recipe, gray((16, 0)))
+    free = after - before
+    assert np.linalg.norm(free) > 0.1
+    before, after = step(replace(recipe, clip_norm=0.1), gray((16, 0)))
+    np.testing.assert_allclose(after - before, free * (0.1 / np.linalg.norm(free)), atol=1e-6)
+    before, after = step(replace(recipe, clip_norm=1e3), gray((16, 0)))
+    np.testing.assert_allclose(after - before, free, atol=1e-6)
+
+
+def test_decay_is_taken_off_the_weights_apart_from_adam_s_gradient() -> None:
+    recipe = replace(RECIPE, optimizer="adam", learning_rate=0.01)
+    before, plain = step(recipe, gray((8, 8)))
+    for optimizer in ("adam", "adamw"):
+        _, decayed = step(replace(recipe, optimizer=optimizer, weight_decay=0.5), gray((8, 8)))
+        # Added to the gradient, Adam would divide it away.
+        np.testing.assert_allclose(decayed, plain - 0.01 * 0.5 * before, atol=1e-6)
+
+
+def test_label_smoothing_divides_its_share_among_all_classes() -> None:
+    model = compile_network(replace(RECIPE, label_smoothing=0.2), START)
+    x, y = pixels(gray((3, 5)))
+    logits = model.predict(x, verbose=0)
+    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    by_hand = -((0.8 * y + 0.1) * logarithms).sum(axis=1).mean()
+    assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_learning_rate_of_each_step_is_the_schedule_s(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(Epochs, "on_train_batch_end", watch(lambda model: rates.append(rate_of(model))))
+    recipe = replace(RECIPE, schedule="cosine", warmup_epochs=1.0, learning_rate=0.1)
+    training.train(recipe, dataset, tmp_path, start=START)
+    steps = len(rates) // 2
+    np.testing.assert_allclose(rates, [recipe.rate_at(step, 2 * steps) for step in range(2 * steps)], rtol=1e-5)
+    assert np.argmax(rates) == steps
+
+
+def rate_of(model: keras.Model) -> float:
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+
+
+def watch(look: Any) -> Any:
+    """Epochs.on_train_batch_end, and then `look` at the network."""
+    ends = Epochs.on_train_batch_end
+
+    def on_train_batch_end(self: Epochs, batch: int, logs: dict[str, float] | None = None) -> None:
+        ends(self, batch, logs)
+        look(self.model)
+
+    return on_train_batch_end
+
+
+class _Killed(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_kept_and_validated_is_the_average_of_the_weights_also_after_a_resume(
+    killed: bool, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[np.ndarray]] = []
+    monkeypatch.setattr(Epochs, "on_train_batch_end", watch(lambda model: seen.append(model.get_weights())))
+    recipe = replace(RECIPE, ema=0.8, learning_rate=0.5)
+    if killed:
+        write = Checkpoint.write
+
+        def write_and_die(self: Checkpoint, model: keras.Model, state: State) -> None:
+            write(self, model, state)
+            raise _Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoint, "write", write_and_die)
+            with pytest.raises(_Killed):
+                training.train(recipe, dataset, tmp_path, start=START)
+    training.train(recipe, dataset, tmp_path, start=START)
+    state = Checkpoint(tmp_path / "checkpoint").read()
+    steps = len(seen) // state.epoch * state.best_epoch
+    average = seen[0]
+    for weights in seen[1:steps]:
+        average = [0.8 * old + 0.2 * new for old, new in zip(average, weights, strict=True)]
+    kept = keras.models.load_model(tmp_path / KERAS_FILE)
+    np.testing.assert_allclose(flat(kept.get_weights()), flat(average), atol=1e-5)
+    assert np.abs(flat(average) - flat(seen[steps - 1])).max() > 1e-3
+    # The figures of an epoch are the average's: those of the network that is kept.
+    assert dataset.train is not None
+    _, validation = training.split_images(dataset.train.labels, recipe.validation_share, 0)
+    held_out = Batches(dataset.train, validation, 2, POLICY, preset("tf", 1), 64)
+    logits = keras.ops.convert_to_numpy(kept(held_out[0][0]))
+    right = (logits.argmax(axis=1) == dataset.train.labels[validation]).mean()
+    assert state.history[state.best_epoch - 1]["val_accuracy"] == pytest.approx(right, abs=1e-4)
+
+
+def test_class_weights_make_every_class_count_the_same_in_the_loss() -> None:
+    samples = gray((30, 10))
+    weights = training._weigh_classes(samples.labels, 2)
+    np.testing.assert_allclose(weights, [2 / 3, 2])
+    assert weights[samples.labels].mean() == pytest.approx(1)
+    model = compile_network(RECIPE, START)
+    batches = Batches(samples, np.arange(40), 2, POLICY, preset("tf", 1), 40, class_weights=weights)
+    x, y, _ = batches[0]
+    one_by_one = [model.evaluate(x[i : i + 1], y[i : i + 1], verbose=0)[0] for i in range(40)]
+    by_hand = (np.mean(one_by_one[:30]) + np.mean(one_by_one[30:])) / 2
+    assert model.evaluate(batches, verbose=0)[0] == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_a_class_without_training_images_weighs_nothing() -> None:
+    np.testing.assert_allclose(training._weigh_classes(np.int64([0, 0, 0, 2]), 3), [2 / 3, 0, 2], rtol=1e-6)
+
+
+def test_a_rare_class_is_found_with_class_weights(tmp_path: Path) -> None:
+    """20 to 1: the prior hides the rare class from a network that counts images, not from one that counts classes."""
+    test = gray((200, 200), seed=1)
+    rare = DataSet("gray", ("dark", "light"), POLICY, gray((600, 30)), test, "none")
+    recall = {}
+    for weighed in (False, True):
+        recipe = replace(RECIPE, epochs=15, optimizer="adam", learning_rate=0.01, class_weights=weighed, patience=15)
+        folder = tmp_path / str(weighed)
+        training.train(recipe, rare, folder, start=START)
+        last = Checkpoint(folder / "checkpoint").load(15, optimizer=False)
+        found = last.predict(pixels(test)[0], verbose=0).argmax(axis=1)
+        recall[weighed] = [float((found[test.labels == label] == label).mean()) for label in (0, 1)]
+    assert recall[False][1] < 0.4
+    assert recall[True][1] > 0.6
+    assert np.mean(recall[True]) > np.mean(recall[False]) + 0.1
