@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.settings import Settings
 from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.pooled import make_pooled_artifact
 from tests.makers.sources import ROOT
 from tests.makers.threaded_server import serve_all_in_thread
 
@@ -41,6 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("examples")
     for name in ("digit.png", "other.png"):
         (found / name).write_bytes(gray_image(150))
+    Image.new("RGB", (40, 30), "red").save(found / "photo.jpg")
     return found
 
 
@@ -48,6 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
     repository = tmp_path_factory.mktemp("repository")
     make_artifact(repository)
+    make_pooled_artifact(repository, "resnet50")
     with serve_all_in_thread(Settings(repository=repository, grpc_port=0, poll_s=0)) as found:
         yield found
 
@@ -84,7 +88,8 @@ def test_a_program_prints_the_answer(
 def test_a_line_of_curl_is_answered(title: str, line: str, ports: tuple[int, int], folder: Path) -> None:
     command = fill_in(line, ports).replace("lenet5", "tiny").replace("curl ", "curl -sS --fail ", 1)
     printed = run(["bash", "-c", command], folder)
-    assert '"predictions"' in printed or '"gray"' in printed
+    answered = {"Embeddings": '"embeddings"'}.get(title, '"predictions"')
+    assert answered in printed or '"gray"' in printed
 
 
 def test_every_client_has_an_example() -> None:

@@ -165,7 +165,7 @@ def test_wrong_credentials_and_buckets_that_are_not_there_end_the_start_in_one_l
     assert f"{address} refuses the credentials (InvalidAccessKeyId): set AWS_ACCESS_KEY_ID" in done.stderr
     done = run_serve("--repository", "s3://absent/models", *flags, environment=s3.environment)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "s3://absent/models isn't there (NoSuchBucket): make it, or name another with --repo" in done.stderr
+    assert "s3://absent/models isn't there (NoSuchBucket): make it, or name another" in done.stderr
 
 
 def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start: Start) -> None:

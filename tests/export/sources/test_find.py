@@ -84,9 +84,8 @@ def test_every_command_says_it_alike(command: list[str], word: str, capsys: pyte
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("run", "run is a run folder: a training begins with a network or a file, run/model.keras"),
         ("saved", "saved is a SavedModel folder, which can't be trained on: name a .keras or .h5 file"),
-        ("mobilenet_v2", "trained from its ImageNet weights, with --weights imagenet"),
+        ("mobilenet_v2", "it is trained from weights that it has, with --weights imagenet, or with --weights FILE"),
     ],
 )
 def test_what_no_training_begins_with_is_said(word: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
