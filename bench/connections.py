@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import time
 from collections import Counter
 
@@ -33,7 +34,8 @@ async def come_and_go(port: int, pid: int, minutes: int) -> tuple[Counter[str], 
         connection = Connection(port)
         answer = await connection.send(request)
         connection.close()
-        seen["right" if answer.status == 200 and b'"class_id":4' in answer.body else "wrong"] += 1
+        is_right = answer.status == 200 and json.loads(answer.body)["predictions"][0]["classes"][0]["index"] == 4
+        seen["right" if is_right else "wrong"] += 1
 
     async def leave(sent: bytes, kind: str) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
