@@ -28,6 +28,7 @@ from artifact.images.formats import MEDIA_TYPES
 from artifact.layout import list_versions
 from bench.client import Connection, Request
 from bench.service import serving
+from bench.verdict import print_bounds
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import Samples
 from export.publish.cascade import choose_cascade
@@ -150,9 +151,7 @@ def report(first: str, then: str, chosen: Threshold, tallies: dict[str, Tally]) 
         f"accuracy {-lost * 100:+.2f} points (goal: -{MOST_LOST * 100:g} or better)": round(lost, 6) <= MOST_LOST,
         "nothing skipped": not both.skipped,
     }
-    for bound, held in kept.items():
-        print(f"{'ok    ' if held else 'FAILED'} {bound}")
-    return 0 if all(kept.values()) else 1
+    return print_bounds(kept)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ import uvloop
 
 from bench.client import Connection, Request
 from bench.service import WHITE, read_memory, running, stop
+from bench.verdict import print_bounds
 
 _CLIENTS = 16
 _GROWTH = 0.01
@@ -83,9 +84,7 @@ def main() -> int:
         "every answer right": seen["right"] > 0 and not seen["wrong"],
         "exit status 0": status == 0,
     }
-    for bound, held in kept.items():
-        print(f"{'ok    ' if held else 'FAILED'} {bound}")
-    return 0 if all(kept.values()) else 1
+    return print_bounds(kept)
 
 
 if __name__ == "__main__":

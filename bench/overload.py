@@ -30,6 +30,7 @@ from PIL import Image
 from bench.client import Connection, Request
 from bench.load.process_tree import parse_stat
 from bench.service import read_memory, running, serving, stop
+from bench.verdict import print_bounds
 from tests.makers.running_server import RunningServer
 
 PAUSE_S = 0.05
@@ -219,9 +220,7 @@ def report(before: Seen, storm: Seen, after: Seen, recovery: float, status: int)
         "no connection lost": storm.lost == 0,
         "exit status 0": status == 0,
     }
-    for bound, held in kept.items():
-        print(f"{'ok    ' if held else 'FAILED'} {bound}")
-    return 0 if all(kept.values()) else 1
+    return print_bounds(kept)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from bench.load.process_tree import cpu_seconds
 from bench.plain_training import add_arguments
+from bench.verdict import print_bounds
 from export.training.recipes.files import SHIPPED, read_recorded
 
 OURS, PLAIN, FLOOR = "build", "fit + tf2onnx", "without augmentation"
@@ -181,9 +182,7 @@ def report(name: str, courses: dict[str, list[Course]]) -> int:
         kept[f"{what}: {ratio:.2f} times {PLAIN} ({busy:.2f} of CPU; goal: at most {most:g})"] = ratio <= most
     ratio = memory / plain_memory
     kept[f"memory: {ratio:.2f} times {PLAIN} (goal: at most {MOST_MEMORY:g})"] = ratio <= MOST_MEMORY
-    for bound, held in kept.items():
-        print(f"{'ok    ' if held else 'FAILED'} {bound}")
-    return 0 if all(kept.values()) else 1
+    return print_bounds(kept)
 
 
 def main() -> int:

@@ -1,10 +1,18 @@
-"""What must be set before TensorFlow is imported, and put back after each test."""
+"""What must be set before TensorFlow is imported and put back after each test, and what tests of several folders
+share.
+"""
+
+from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.makers.stores import S3StandIn
 
 # As export/__init__.py does, for the tests that import Keras without it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -19,3 +27,13 @@ def logs_as_before() -> Iterator[None]:
     for handler in logging.root.handlers[:]:
         if handler not in before:
             logging.root.removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3StandIn]:
+    """A server that speaks as S3 does, without a bucket."""
+    from tests.makers.stores import S3StandIn  # which takes a second
+
+    stand_in = S3StandIn()
+    yield stand_in
+    stand_in.close()

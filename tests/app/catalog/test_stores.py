@@ -28,13 +28,6 @@ WHITE = gray_image(255)
 Start = Callable[..., RunningServer]
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3StandIn]:
-    stand_in = S3StandIn()
-    yield stand_in
-    stand_in.close()
-
-
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[WebStandIn]:
     make_artifact(tmp_path / "site")

@@ -1,6 +1,5 @@
 """What moto's S3 server makes of a bucket's calls, and where its keys come from."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,6 @@ from artifact.stores.bucket import Bucket
 from artifact.stores.index import hash_card, write_store_index
 from artifact.stores.opening import open_store
 from tests.makers.stores import KEYS, S3StandIn
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3StandIn]:
-    stand_in = S3StandIn()
-    yield stand_in
-    stand_in.close()
 
 
 @pytest.fixture
