@@ -79,6 +79,11 @@ def list_of_images(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "maxItems": _MOST_IMAGES, "items": items}
 
 
+def describe_json(schema: dict[str, Any], *, required: bool = True, **more: Any) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads JSON itself; `more` stands beside the schema, an example, say."""
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema, **more}}}}
+
+
 def build_openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The document of /openapi.json, made once."""
     if app.openapi_schema is None:

@@ -14,7 +14,7 @@ from app.catalog.catalog import Catalog
 from app.errors import InvalidParameter
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
-from app.http.openapi import MANAGEMENT, describe_errors
+from app.http.openapi import MANAGEMENT, describe_errors, describe_json
 from app.http.services import ServicesDep
 
 router = APIRouter(prefix="/aliases")
@@ -37,25 +37,18 @@ _CASCADE = {
     "required": ["first", "then", "when"],
     "additionalProperties": False,
 }
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "to": {"anyOf": [_TARGET, _WEIGHTS, _CASCADE]},
-                        "sticky": {"type": "string", "description": "A header, of weights."},
-                    },
-                    "required": ["to"],
-                    "additionalProperties": False,
-                },
-                "example": {"to": {"lenet5/3": 90, "lenet5/4": 10}, "sticky": "X-User"},
-            }
+_BODY = describe_json(
+    {
+        "type": "object",
+        "properties": {
+            "to": {"anyOf": [_TARGET, _WEIGHTS, _CASCADE]},
+            "sticky": {"type": "string", "description": "A header, of weights."},
         },
-    }
-}
+        "required": ["to"],
+        "additionalProperties": False,
+    },
+    example={"to": {"lenet5/3": 90, "lenet5/4": 10}, "sticky": "X-User"},
+)
 _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check_admin_key)]}
 
 

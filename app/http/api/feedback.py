@@ -12,7 +12,7 @@ from app.errors import BadJson, BadReceipt, InvalidParameter, RequestTooLarge
 from app.http.auth import check_predict_key
 from app.http.bodies.json import parse_json
 from app.http.bodies.stream import read_body, request_limit
-from app.http.openapi import describe_errors
+from app.http.openapi import describe_errors, describe_json
 from app.http.schemas import ErrorAnswer, FeedbackAnswer, ToldAnswer
 from app.http.services import ServicesDep
 from app.observe.live_accuracy import Told
@@ -33,16 +33,7 @@ _ONE: dict[str, Any] = {
     "required": ["receipt", "label"],
     "additionalProperties": False,
 }
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}]}
-            }
-        },
-    }
-}
+_BODY = describe_json({"oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}]})
 
 
 class _Given(NamedTuple):

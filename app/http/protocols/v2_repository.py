@@ -12,7 +12,7 @@ from app.admission import v2
 from app.errors import BadJson, InvalidParameter
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
-from app.http.openapi import MANAGEMENT, describe_errors
+from app.http.openapi import MANAGEMENT, describe_errors, describe_json
 from app.http.services import ServicesDep
 
 router = APIRouter(prefix="/v2/repository", tags=[MANAGEMENT])
@@ -27,7 +27,7 @@ _SHAPE = 'send {"parameters": {}}'
 
 def _describe_body(properties: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties}
-    return {"requestBody": {"required": False, "content": {"application/json": {"schema": schema}}}}
+    return describe_json(schema, required=False)
 
 
 _INDEX = _describe_body({"ready": {"type": "boolean", "description": "Only what serves."}})
