@@ -93,13 +93,16 @@ class NetworkInfo(Part):
     """trained, imagenet, random, or the name of the file they came from."""
 
 
+RecipeValue = str | int | float | bool | list[float] | None
+
+
 class Training(Part):
     dataset: str
     images: int
     validation_images: int
     epochs: int
     seed: int
-    recipe: dict[str, str | int | float | bool | None]
+    recipe: dict[str, RecipeValue]
     seconds: float
     backend: str
 

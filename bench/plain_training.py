@@ -38,8 +38,8 @@ def augment(images: Pixels, augmentation: Augmentation, random: np.random.Genera
 
     Raises ValueError for the changes that no recipe of bench.training has.
     """
-    if augmentation.color or augmentation.sharpness:
-        raise ValueError("the plain script has no colors and no sharpness: take another recipe")
+    if augmentation.color or augmentation.pca_noise or augmentation.sharpness or augmentation.scale_jitter:
+        raise ValueError("the plain script has no colors, sharpness and scale_jitter: take another recipe")
     images = images.copy()
     count, height, width, channels = images.shape
     if augmentation.rotate or augmentation.zoom:
@@ -65,9 +65,14 @@ def augment(images: Pixels, augmentation: Augmentation, random: np.random.Genera
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> Any:
-    """Keras' own optimizer and learning rate schedule, as near to the recipe's as it has them."""
+    """Keras' own optimizer and learning rate schedule, as near to the recipe's as it has them.
+
+    Raises ValueError for those that no recipe of bench.training has.
+    """
     import keras
 
+    if recipe.schedule not in ("constant", "cosine", "one-cycle") or recipe.l2:
+        raise ValueError("the plain script has neither stepwise schedules nor l2: take another recipe")
     schedules, rate, decay = keras.optimizers.schedules, recipe.learning_rate, recipe.weight_decay or None
     learning_rate: Any = rate
     if recipe.schedule == "cosine":
@@ -77,7 +82,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> Any:
         learning_rate = schedules.CosineDecay(0.04 * rate, steps - rise, warmup_target=rate, warmup_steps=rise)
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(learning_rate, weight_decay=decay)
-    return keras.optimizers.SGD(learning_rate, recipe.momentum, nesterov=True, weight_decay=decay)
+    return keras.optimizers.SGD(learning_rate, recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay)
 
 
 def main() -> None:

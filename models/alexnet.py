@@ -71,14 +71,19 @@ def _build(
             x = LocalResponseNormalization(name=f"norm{i}", dtype="float32")(x)
         if pooled:
             x = max_pool(x, padding="valid", name=f"pool{i}")
-    return keras.Model(image, classify_dense(x, classes, name, initial), name=name)
+    return keras.Model(image, classify_dense(x, classes, name, initial, one=True), name=name)
 
 
-def classify_dense(x: keras.KerasTensor, classes: int, network: str, initial: str) -> keras.KerasTensor:
-    """Two hidden layers of 4096 with dropout, then logits: the end of AlexNet, ZFNet and VGG."""
+def classify_dense(
+    x: keras.KerasTensor, classes: int, network: str, initial: str, one: bool = False
+) -> keras.KerasTensor:
+    """Two hidden layers of 4096 with dropout, then logits: the end of AlexNet, ZFNet and VGG.
+
+    `one` says whether the paper's initial biases of the hidden layers are 1, as AlexNet's are, or 0.
+    """
     x = layers.Flatten(name="flatten")(x)
     for name in ("fc6", "fc7"):
-        values = initial_values(network, initial, one=True)
+        values = initial_values(network, initial, one=one)
         x = layers.Dense(
             4096,
             activation="relu",
@@ -87,18 +92,18 @@ def classify_dense(x: keras.KerasTensor, classes: int, network: str, initial: st
             name=name,
         )(x)
         x = layers.Dropout(0.5, name=f"{name}_dropout")(x)
-    kernel = initial_values(network, initial, one=False)["initial"] if initial == "paper" else "glorot_uniform"
+    kernel = initial_values(network, initial)["initial"] if initial == "paper" else "glorot_uniform"
     return layers.Dense(classes, kernel_initializer=kernel, name="logits", dtype="float32")(x)
 
 
-def initial_values(network: str, initial: str, one: bool) -> dict[str, object]:
-    """Initial values for one layer; `one` says where the paper sets biases to 1."""
-    if initial == "he_normal":
-        return {"initial": "he_normal", "initial_bias": "zeros"}
+def initial_values(network: str, initial: str, one: bool = False) -> dict[str, object]:
+    """Initial values for one layer of AlexNet, ZFNet or VGG; `one` says where the paper sets biases to 1."""
+    if initial in {"he_normal", "glorot_uniform"}:
+        return {"initial": initial, "initial_bias": "zeros"}
     if initial == "paper":
         normal = keras.initializers.RandomNormal(stddev=0.01)
         return {"initial": normal, "initial_bias": "ones" if one else "zeros"}
-    raise ValueError(f'{network}: initial="{initial}" does not exist: choose "he_normal" or "paper"')
+    raise ValueError(f'{network}: initial="{initial}" does not exist: choose "he_normal", "paper" or "glorot_uniform"')
 
 
 NETWORKS: dict[str, Network] = {

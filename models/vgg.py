@@ -5,7 +5,7 @@ from functools import partial
 import keras
 from keras import layers
 
-from models.alexnet import classify_dense
+from models.alexnet import classify_dense, initial_values
 from models.convolution import convolution, max_pool
 from models.network import Network
 from models.shapes import image_input
@@ -23,18 +23,24 @@ STAGES = {
 FILTERS = (64, 128, 256, 512, 512)  # at 224x224, pooled: 112x112, 56x56, 28x28, 14x14, 7x7
 
 
-def vgg(network: str, input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000) -> keras.Model:
+def vgg(
+    network: str,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    initial: str = "he_normal",
+) -> keras.Model:
     """A VGG by name. Pools round up, so that 28x28 images pass all five: 28-14-7-4-2-1.
 
-    Initial values are He's; the paper trained A from normal(0, 0.01) and started the deeper ones from A.
+    initial="paper" takes those of the paper's A: normal with deviation 0.01, biases 0; it starts the deeper ones from
+    A. initial="glorot_uniform" is what the paper names in its place, and needs no A. The default is He's.
     """
     image = image_input(network, input_shape, classes, minimum=17)  # the fifth pool still finds 2x2
     x = image
     for stage, (filters, kernels) in enumerate(zip(FILTERS, STAGES[network], strict=True), 1):
         for i, kernel in enumerate(kernels, 1):
-            x = _convolution(x, filters, kernel, name=f"conv{stage}_{i}")
+            x = _convolution(x, filters, kernel, **initial_values(network, initial), name=f"conv{stage}_{i}")
         x = max_pool(x, 2, name=f"pool{stage}")
-    return keras.Model(image, classify_dense(x, classes, network, "he_normal"), name=network)
+    return keras.Model(image, classify_dense(x, classes, network, initial), name=network)
 
 
 def vgg11_series(

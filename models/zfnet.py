@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from models.alexnet import classify_dense
+from models.alexnet import classify_dense, initial_values
 from models.convolution import convolution, max_pool
 from models.network import Network
 from models.response_normalization import LocalResponseNormalization
@@ -12,30 +12,34 @@ from models.shapes import image_input
 PAPER = "Zeiler and Fergus, Visualizing and understanding convolutional networks, 2013"
 
 
-def zfnet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000) -> keras.Model:
+def zfnet(
+    input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000, initial: str = "he_normal"
+) -> keras.Model:
     """ZFNet: 7x7 windows at stride 2 where AlexNet has 11x11 at stride 4; 62,357,608 parameters.
 
     Pools round up (110 -> 55, 26 -> 13), which the paper's sizes need. It normalizes contrast across maps
-    after the first two pools without giving constants: ours are AlexNet's. Initial values are He's (the
-    paper: 0.01).
+    after the first two pools without giving constants: ours are AlexNet's. initial="paper" takes the paper's
+    initial values: deviation 0.01, biases 0. The default is He's, made for ReLU.
     """
     image = image_input("zfnet", input_shape, classes, minimum=47)
     x = layers.ZeroPadding2D(1, name="padding")(image)
-    x = _convolution(x, 96, 7, 2, padding="valid", name="conv1")  # 110x110x96
+    x = _convolution(x, 96, 7, 2, padding="valid", initial=initial, name="conv1")  # 110x110x96
     x = _pool_rounding_up(x, name="pool1")  # 55x55x96
     x = LocalResponseNormalization(name="norm1", dtype="float32")(x)
-    x = _convolution(x, 256, 5, 2, padding="valid", name="conv2")  # 26x26x256
+    x = _convolution(x, 256, 5, 2, padding="valid", initial=initial, name="conv2")  # 26x26x256
     x = _pool_rounding_up(x, name="pool2")  # 13x13x256
     x = LocalResponseNormalization(name="norm2", dtype="float32")(x)
-    x = _convolution(x, 384, 3, name="conv3")  # 13x13x384
-    x = _convolution(x, 384, 3, name="conv4")  # 13x13x384
-    x = _convolution(x, 256, 3, name="conv5")  # 13x13x256
+    x = _convolution(x, 384, 3, initial=initial, name="conv3")  # 13x13x384
+    x = _convolution(x, 384, 3, initial=initial, name="conv4")  # 13x13x384
+    x = _convolution(x, 256, 3, initial=initial, name="conv5")  # 13x13x256
     x = _pool_rounding_up(x, name="pool5")  # 6x6x256
-    return keras.Model(image, classify_dense(x, classes, "zfnet", "he_normal"), name="zfnet")
+    return keras.Model(image, classify_dense(x, classes, "zfnet", initial), name="zfnet")
 
 
-def _convolution(x: keras.KerasTensor, *sizes: int, name: str, padding: str = "same") -> keras.KerasTensor:
-    x = convolution(x, *sizes, padding=padding, name=name)
+def _convolution(
+    x: keras.KerasTensor, *sizes: int, name: str, initial: str, padding: str = "same"
+) -> keras.KerasTensor:
+    x = convolution(x, *sizes, padding=padding, **initial_values("zfnet", initial), name=name)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,9 @@ from artifact.card import ImagePolicy
 from artifact.images.frame import Frame, Opened, Pixels, Place
 from artifact.images.interpolation import METHODS
 from artifact.images.resize import resize
+
+FindFrame = Callable[[Opened, ImagePolicy], Frame]
+"""Chooses the part of an image that the network sees, in the image's own pixels."""
 
 # A scaled image of more than so many times the network's pixels isn't made: the box alone is resized.
 _MOST_SCALED = 64
@@ -35,13 +39,13 @@ def fit_pixels(pixels: Pixels, policy: ImagePolicy) -> Pixels:
     return apply_policy(Image.fromarray(pixels), policy)
 
 
-def fit_image(opened: Opened, policy: ImagePolicy) -> tuple[Pixels, Frame]:
-    """What `apply_policy` gives, and the part of the image that it shows."""
+def fit_image(opened: Opened, policy: ImagePolicy, find: FindFrame | None = None) -> tuple[Pixels, Frame]:
+    """What `apply_policy` gives, and the part of the image that it shows; `find` chooses another part."""
     image = opened.image.convert("L" if policy.channels == 1 else "RGB")
     if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)
     opened = Opened(image, opened.width, opened.height)
-    frame = find_frame(opened, policy)
+    frame = (find or find_frame)(opened, policy)
     return resize(opened, frame, policy).reshape(policy.shape), frame
 
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from artifact.card import ImagePolicy
-from artifact.images.decode import decode_image, decode_small
-from artifact.images.fit import fit_pixels
-from artifact.images.frame import Pixels
+from artifact.images.decode import decode_image, decode_small, open_image
+from artifact.images.fit import FindFrame, fit_image, fit_pixels
+from artifact.images.frame import Opened, Pixels
 from artifact.images.limits import Limits
 from export.errors import DataError
 from export.progress import Progress
@@ -138,6 +138,28 @@ def decode_samples(samples: Samples, indices: Sequence[int] | npt.NDArray[np.int
         small = decode_small(data, policy, limits)
         rows.append(_decoders().submit(decode_image, data, policy, limits) if small is None else small)
     return np.stack([row.result() if isinstance(row, Future) else row for row in rows])
+
+
+def cut_samples(
+    samples: Samples, indices: npt.NDArray[np.intp], policy: ImagePolicy, finds: Sequence[FindFrame]
+) -> Pixels:
+    """As `samples.pixels`, but each image shows the part that its own function of `finds` chooses, as a training has
+    it: uint8 [len(indices), h, w, channels].
+    """
+    rows = [
+        _decoders().submit(_cut_sample, samples, index, policy, find)
+        for index, find in zip(indices, finds, strict=True)
+    ]
+    return np.stack([row.result() for row in rows])
+
+
+def _cut_sample(samples: Samples, index: int, policy: ImagePolicy, find: FindFrame) -> Pixels:
+    if isinstance(samples, ArraySamples):
+        image = Image.fromarray(samples.images[index])
+        opened = Opened(image, *image.size)
+    else:
+        opened = open_image(samples.encoded(index)[0], policy=policy)
+    return fit_image(opened, policy, find)[0]
 
 
 @cache

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifact.card import Evaluation, Provenance
+from artifact.card import Evaluation, Provenance, RecipeValue
 from artifact.documents import Document, read_document
 from artifact.errors import ArtifactError
 from export.errors import DataError, TrainingError
@@ -32,7 +32,7 @@ class Run(Provenance, Document):
     split: str
     """How its training and test images were told apart."""
     seed: int
-    recipe: dict[str, str | int | float | bool | None]
+    recipe: dict[str, RecipeValue]
     evaluation: Evaluation | None = None
     """Of the Keras network; the card's is of the graph."""
 

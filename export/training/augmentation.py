@@ -10,7 +10,9 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 from pydantic import Field
 
+from artifact.card import ImagePolicy
 from artifact.images.frame import Pixels
+from export.errors import UsageError
 from export.training.affine import transform
 
 
@@ -22,14 +24,33 @@ class Augmentation:
     """Left to right, every second image."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
     """Shift by up to this many pixels, edges filled with black (He et al. 2015 on CIFAR)."""
+    scale_jitter: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=2)] = ()
+    """The shorter side is resized to a length between these two, in pixels, and the network's size cut out anywhere
+    (Simonyan and Zisserman 2014: [256, 512]); twice the same length is one scale."""
     color: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Brightness and contrast times 1 +- this (saturation too on RGB)."""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     """Turn by up to this many degrees, shear by half of it."""
     zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Scale by 1 +- this."""
+    pca_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Light: along each principal component of ImageNet's colors, its eigenvalue times a normal number of this
+    deviation is added to all pixels alike (Krizhevsky et al. 2012: 0.1). For RGB alone."""
     sharpness: bool = False
     """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
+
+    def check(self, policy: ImagePolicy) -> None:
+        """Raises UsageError for what can't be done to images under this policy."""
+        if self.scale_jitter and self.scale_jitter[0] < (size := max(policy.width, policy.height)):
+            raise UsageError(
+                f"augmentation.scale_jitter = {list(self.scale_jitter)}: the network's {policy.height}x{policy.width} "
+                f"pixels can't be cut from a side of {self.scale_jitter[0]}: say {size} or more, or a smaller --size"
+            )
+        if self.pca_noise and policy.channels != 3:
+            raise UsageError(
+                f"augmentation.pca_noise = {self.pca_noise:g} is for RGB images, these are gray: say "
+                "augmentation.pca_noise=0, or augmentation.color for brightness and contrast"
+            )
 
     def apply(self, images: Pixels, generator: np.random.Generator) -> Pixels:
         """A changed copy of uint8 [batch, h, w, c]."""
@@ -43,6 +64,8 @@ class Augmentation:
             images = np.where(generator.random((len(images), 1, 1, 1)) < 0.5, images[:, :, ::-1], images)
         if self.color:
             images = _recolor(images, self.color, generator)
+        if self.pca_noise:
+            images = _relight(images, self.pca_noise, generator)
         return images
 
     def _draw_matrices(self, images: Pixels, generator: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -54,6 +77,16 @@ class Augmentation:
         x, y = width / 2, height / 2
         a, b, d, e = cos / across, (sin + shear) / across, -sin / down, cos / down
         return np.stack([a, b, x - a * x - b * y, d, e, y - d * x - e * y], axis=1)
+
+
+# Of the RGB levels 0..255 of ImageNet's training images, as fb.resnet.torch has them: a column a component.
+_EIGENVALUES = np.array([55.46, 4.794, 1.148])
+_EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+
+def _relight(images: Pixels, deviation: float, generator: np.random.Generator) -> Pixels:
+    shifts = (generator.normal(0, deviation, (len(images), 3)) * _EIGENVALUES) @ _EIGENVECTORS.T
+    return np.clip(np.rint(images + shifts[:, None, None, :]), 0, 255).astype(np.uint8)
 
 
 def _restroke(pixels: Pixels, generator: np.random.Generator) -> Pixels:

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.card import ImagePolicy, Preprocessing
+from artifact.images.frame import Pixels
 from export.data.preprocessing import normalize
-from export.data.samples import Samples
+from export.data.samples import Samples, cut_samples
 from export.training.augmentation import Augmentation
+from export.training.scale_jitter import jitter_scale
 
 
 class Batches(keras.utils.PyDataset):
@@ -51,16 +53,24 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, batch: int) -> tuple[Any, ...]:
         chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        pixels = self.samples.pixels(chosen, self.policy)
         if self.augmentation is not None and self.seed is not None:
             generator = np.random.default_rng((self.seed, self.epoch, batch))
-            pixels = self.augmentation.apply(pixels, generator)
+            pixels = self.augmentation.apply(self._read(chosen, self.augmentation.scale_jitter, generator), generator)
+        else:
+            pixels = self.samples.pixels(chosen, self.policy)
         one_hot = np.eye(self.classes, dtype=np.float32)[self.samples.labels[chosen]]
         x = normalize(pixels, self.preprocessing)
         y: Any = {name: one_hot for name in self.outputs} if self.outputs else one_hot
         if self.class_weights is None:
             return x, y
         return x, y, self.class_weights[self.samples.labels[chosen]]
+
+    def _read(
+        self, chosen: npt.NDArray[np.intp], scale_jitter: Sequence[int], generator: np.random.Generator
+    ) -> Pixels:
+        if not scale_jitter:
+            return self.samples.pixels(chosen, self.policy)
+        return cut_samples(self.samples, chosen, self.policy, jitter_scale(scale_jitter, len(chosen), generator))
 
     def on_epoch_end(self) -> None:
         self.epoch += 1

@@ -19,7 +19,7 @@ from export.sources.find import Kind, LoadOptions, identify
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
 from export.sources.run_folder import trained_file
-from export.training.initial_network import Start, build_arguments, start_model, start_network
+from export.training.initial_network import Start, build_arguments, choose_arithmetic, start_model, start_network
 from export.training.recipes.defaults import (
     default_recipe,
     fine_tuning_recipe,
@@ -126,7 +126,11 @@ def _first_word(recorded: Recorded | None) -> str:
 
 def _check_changes(said: dict[str, Any]) -> None:
     """Raise UsageError for values that can't be, and for the fields that have words of their own."""
-    for key, words in (("network", "as the first word"), ("dataset", "with --dataset")):
+    for key, words in (
+        ("network", "as the first word"),
+        ("dataset", "with --dataset"),
+        ("preprocessing", "with --preprocessing"),
+    ):
         if key in said:
             raise UsageError(f"--set {key}: the {key} is named {words}")
     check_values({"network": "", "dataset": "", "epochs": 1, **said})
@@ -260,7 +264,7 @@ def _start_file(file: Path, recipe: Recipe, dataset: DataSet, words: Words, made
 
     model = load()
     shape = read_input_shape(model, _size(words, made))
-    preprocessing = _arithmetic(words.image, shape[2], made)
+    preprocessing = choose_arithmetic(words.image, shape[2], made, recipe)
     if preprocessing is None and prepares_pixels(model):
         preprocessing = preset("none", shape[2])
     if preprocessing is None:
@@ -293,7 +297,8 @@ def _start_application(name: str, recipe: Recipe, dataset: DataSet, words: Words
         return model
 
     shape = read_input_shape(load(), size)
-    preprocessing = _arithmetic(words.image, shape[2], made) or preset(APPLICATIONS[name].preprocessing, shape[2])
+    preprocessing = choose_arithmetic(words.image, shape[2], made, recipe)
+    preprocessing = preprocessing or preset(APPLICATIONS[name].preprocessing, shape[2])
     title = f"{name} ({'ImageNet' if recipe.weights == 'imagenet' else Path(recipe.weights).name})"
     return start_model(
         title,
@@ -313,10 +318,6 @@ def _describe(title: str, origin: Literal["keras-file", "keras.applications"], r
 
 def _size(words: Words, made: Provenance | None) -> tuple[int, int] | None:
     return words.image.size or ((made.image.height, made.image.width) if made is not None else None)
-
-
-def _arithmetic(image: ImageOptions, channels: int, made: Provenance | None) -> Preprocessing | None:
-    return image.arithmetic(channels) or (made.preprocessing if made is not None else None)
 
 
 def _policy(

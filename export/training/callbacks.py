@@ -27,14 +27,17 @@ class Epochs(keras.callbacks.Callback):
         self._progress: Progress | None = None
         self._began = self._first = time.monotonic()
         self._resumed_at = self._epoch = state.epoch
+        self._accuracies: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch, self._began = epoch, time.monotonic()
+        self._accuracies = [row["val_accuracy"] for row in self.state.history]
         self._progress = Progress(f"epoch {epoch + 1}/{self.recipe.epochs}", self.steps, "batches")
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         step = self._epoch * self.steps + batch
-        self.model.optimizer.learning_rate = self.recipe.rate_at(step, self.recipe.epochs * self.steps)
+        steps = self.recipe.epochs * self.steps
+        self.model.optimizer.learning_rate = self.recipe.rate_at(step, steps, self._accuracies)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         loss = (logs or {})["loss"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,6 +13,11 @@ import numpy.typing as npt
 from export.training.initial_network import Start
 from export.training.recipes.recipe import Recipe
 from models.walk import walk_layers
+
+if TYPE_CHECKING:
+    _Optimizer = keras.optimizers.Optimizer
+else:
+    _Optimizer = object
 
 
 def compile_network(recipe: Recipe, start: Start) -> keras.Model:
@@ -61,9 +66,38 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         case "adamw":
             return keras.optimizers.AdamW(rate, **common)
         case "sgd":
-            return keras.optimizers.SGD(rate, recipe.momentum, nesterov=True, **common)
+            plain = {"momentum": recipe.momentum, "nesterov": recipe.nesterov, **common}
+            return DecayedSGD(rate, l2=recipe.l2, **plain) if recipe.l2 else keras.optimizers.SGD(rate, **plain)
         case "rmsprop":
-            return keras.optimizers.RMSprop(rate, 0.9, recipe.momentum, epsilon=1.0, **common)
+            inception = {"rho": 0.9, "momentum": recipe.momentum, "epsilon": 1.0, **common}
+            if recipe.l2:
+                return DecayedRMSprop(rate, l2=recipe.l2, **inception)
+            return keras.optimizers.RMSprop(rate, **inception)
+
+
+class _Decayed(_Optimizer):
+    """Adds `l2` times the variable to each gradient, after clipping: weight decay as papers up to 2017 mean it."""
+
+    def __init__(self, *args: Any, l2: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        decay = keras.ops.multiply(keras.ops.convert_to_tensor(variable), self.l2)
+        super().update_step(keras.ops.add(gradient, decay), variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l2": self.l2}
+
+
+@keras.saving.register_keras_serializable(package="convserve")
+class DecayedSGD(_Decayed, keras.optimizers.SGD):
+    """keras.optimizers.SGD with `l2`."""
+
+
+@keras.saving.register_keras_serializable(package="convserve")
+class DecayedRMSprop(_Decayed, keras.optimizers.RMSprop):
+    """keras.optimizers.RMSprop with `l2`."""
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import keras
 
 from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
 from export.data.datasets import DataSet
+from export.data.preprocessing import preset
 from export.errors import UsageError, near_miss
 from export.progress import say
 from export.sources.applications import load_fitting_weights
@@ -64,7 +65,7 @@ def start_network(
         height, width = image.size or (policy.shape[:2] if made is not None else network.input_shape[:2])
         channels = network.input_shape[2]
         policy = policy.model_copy(update={"height": height, "width": width, "channels": channels})
-    preprocessing = image.arithmetic(policy.channels) or (made.preprocessing if made is not None else None)
+    preprocessing = choose_arithmetic(image, policy.channels, made, recipe)
     policy = image.over(policy, preprocessing)
     options: dict[str, Any] = dict(recipe.options)
     if unknown := sorted(options.keys() - build_arguments(recipe.network)):
@@ -95,6 +96,17 @@ def start_network(
     )
     auxiliary = network.auxiliary if options.get("auxiliary") else {}
     return Start(info, policy, build, preprocessing, auxiliary=auxiliary)
+
+
+def choose_arithmetic(
+    image: ImageOptions, channels: int, made: Provenance | None, recipe: Recipe
+) -> Preprocessing | None:
+    """How pixels are prepared: as the image options say, else as the repeated training did, else as the recipe says."""
+    if (said := image.arithmetic(channels)) is not None:
+        return said
+    if made is not None:
+        return made.preprocessing
+    return preset(recipe.preprocessing, channels) if recipe.preprocessing else None
 
 
 def build_arguments(network: str) -> list[str]:

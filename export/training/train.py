@@ -49,6 +49,7 @@ def train(
         )
     keras.utils.set_random_seed(seed)
     start = start or start_network(recipe, dataset)
+    recipe.augmentation.check(start.image)
     training, validation = split_images(dataset.train.labels, recipe.validation_share, seed)
     run = plan_run(recipe, dataset, start, training, seed, data_dir)
     checkpoint = Checkpoint(folder / "checkpoint", start.definitions)

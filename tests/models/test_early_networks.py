@@ -1,5 +1,7 @@
 """AlexNet, ZFNet, VGG: variants and sizes."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -60,6 +62,20 @@ def test_the_vgg_listing_keeps_7x7_in_its_last_pool(build_without_weights):
     assert sizes(build_without_weights(vgg11_series), "pool1", "pool2", "pool3") == [14, 7, 7]
 
 
+@pytest.mark.parametrize("network", [zfnet, partial(vgg, "vgg11")])
+def test_the_papers_initial_values_of_zfnet_and_vgg_are_an_option(network):
+    model = network(input_shape=(47, 47, 1), classes=10, initial="paper")
+    for layer in (layer for layer in model.layers if layer.weights):
+        assert np.std(np.asarray(layer.kernel)) == pytest.approx(0.01, rel=0.1)
+        assert not np.any(np.asarray(layer.bias))
+
+
+def test_vggs_may_begin_with_glorots_values():
+    limit = np.sqrt(6 / (9 * 512 + 9 * 512))
+    kernel = vgg("vgg11", input_shape=(17, 17, 1), classes=2, initial="glorot_uniform").get_layer("conv5_1").kernel
+    assert 0.99 * limit < np.abs(np.asarray(kernel)).max() <= limit
+
+
 def test_the_listings_initial_values_are_an_option():
     model = vgg11_series(input_shape=(8, 8, 1), initial="listing")
     for layer in model.layers:
@@ -72,5 +88,5 @@ def test_the_listings_initial_values_are_an_option():
 
 @pytest.mark.parametrize("network", [alexnet, vgg11_series])
 def test_unknown_initial_values_are_refused_with_the_known_ones(network):
-    with pytest.raises(ValueError, match='initial="zeros" does not exist: choose "he_normal" or'):
+    with pytest.raises(ValueError, match='initial="zeros" does not exist: choose "he_normal"'):
         network(initial="zeros")

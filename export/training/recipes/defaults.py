@@ -29,8 +29,19 @@ def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
 def further_recipe(recipe: Recipe, *, freeze: bool) -> Recipe:
     """That of a run whose weights are trained further: its own, with the length and the small steps of fine-tuning."""
     tuned = fine_tuning_recipe(recipe.network, recipe.dataset, freeze=freeze)
-    same = ("epochs", "optimizer", "learning_rate", "schedule", "patience", "freeze")
-    return replace(recipe, warmup_epochs=0.0, **{name: getattr(tuned, name) for name in same})
+    same = (
+        "epochs",
+        "optimizer",
+        "l2",
+        "learning_rate",
+        "schedule",
+        "decay_milestones",
+        "warmup_epochs",
+        "warmup_rate",
+        "patience",
+        "freeze",
+    )
+    return replace(recipe, **{name: getattr(tuned, name) for name in same})
 
 
 # Fewer optimizer steps than this leave a new head where it began.

@@ -48,7 +48,9 @@ def _describe(properties: dict[str, Any], parts: dict[str, Any], table: str = ""
 
 def _kind(field: dict[str, Any]) -> str:
     if "enum" in field:
-        return ", ".join(field["enum"])
+        return ", ".join(filter(None, field["enum"]))
+    if field["type"] == "array":
+        return f"list of {len(field['prefixItems'])} numbers" if "prefixItems" in field else "list of numbers"
     limits = [words.format(field[limit]) for limit, words in _LIMITS.items() if limit in field]
     return " ".join([_KINDS[field["type"]], ", ".join(limits)]).strip()
 

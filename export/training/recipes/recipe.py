@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from artifact.card import RecipeValue
 from export.errors import UsageError, near_miss
 from export.training.augmentation import Augmentation
 
 Option = str | int | float | bool | None
-OFF = ("augmentation.", "weights")
+OFF = ("augmentation.", "preprocessing", "weights")
 """Keys, or how they begin, that a summary leaves out where they are off."""
 
 
@@ -39,20 +40,36 @@ class Recipe:
     """What the training begins with: imagenet, a file or a run; empty for random weights."""
     freeze: bool = False
     """Train only what `weights` don't bring: the new head."""
+    preprocessing: Literal["", "tf", "caffe", "torch", "unit", "none"] = ""
+    """How pixels are prepared where --preprocessing, --mean and --std don't say it; empty: by mean and deviation of the
+    training images. Initial values of a fixed deviation belong to one scale of pixels."""
     batch_size: Annotated[int, Field(ge=1)] = 128
     """Images an optimizer step."""
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
-    """adamw is adam with a weight_decay; sgd has Nesterov's momentum; rmsprop has epsilon 1, as Inception's papers
-    do."""
+    """adamw is adam with a weight_decay; rmsprop has epsilon 1, as Inception's papers do."""
     learning_rate: Annotated[float, Field(ge=0)] = 1e-3
     """The largest of the schedule."""
-    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
-    """cosine falls to zero; one-cycle climbs from a 25th for 30 % of the steps, then falls (Smith 2018)."""
+    schedule: Literal["constant", "cosine", "one-cycle", "step", "multistep", "plateau"] = "cosine"
+    """cosine falls to zero; one-cycle climbs from a 25th for 30 % of the steps, then falls (Smith 2018); the last three
+    multiply the rate by `decay_rate`, at times that `decay_epochs` and `decay_milestones` say."""
+    decay_rate: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Of the schedules step, multistep and plateau."""
+    decay_epochs: Annotated[float, Field(gt=0)] = 30.0
+    """step: every so many epochs. plateau: when validation accuracy has not risen for so many."""
+    decay_milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """multistep: once so many epochs are done, such as [30, 60]."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     """So long the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle, which
     climbs itself."""
+    warmup_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Above zero: the warm-up's rate, which then doesn't climb (He et al. 2016 on CIFAR)."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of sgd and rmsprop."""
+    nesterov: bool = True
+    """Whether sgd's momentum is Nesterov's; the papers of the series have the plain one."""
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    """Times the weight, added to each weight's gradient before the momentum of sgd or rmsprop: what the papers up to
+    2017 call weight decay. Momentum makes 1 / (1 - momentum) times as much of it as of weight_decay."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Times the learning rate, taken off every weight at each step, apart from the gradient (Loshchilov and Hutter
     2019)."""
@@ -79,28 +96,36 @@ class Recipe:
     def model_name(self) -> str:
         return f"{self.network}-{self.dataset}"
 
-    def flat(self) -> dict[str, Option]:
+    def flat(self) -> dict[str, RecipeValue]:
         """Every field by its key; those of the augmentation and the options behind a dot."""
-        flat: dict[str, Option] = {}
+        flat: dict[str, RecipeValue] = {}
         for key, value in asdict(self).items():
             flat.update(
                 {f"{key}.{part}": of for part, of in value.items()} if isinstance(value, dict) else {key: value}
             )
-        return flat
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()}
 
-    def summary(self) -> dict[str, Option]:
-        """For the card, whole: `make_recipe` reads it back. Augmentation that is off and random weights are left out,
-        and what the weights' file or run is called stands for where it lay."""
+    def summary(self) -> dict[str, RecipeValue]:
+        """For the card, whole: `make_recipe` reads it back. Augmentation that is off, random weights and measured
+        arithmetic are left out, and what the weights' file or run is called stands for where it lay."""
         named = replace(self, weights=Path(self.weights).name).flat()
         return {key: value for key, value in named.items() if value or not key.startswith(OFF)}
 
-    def rate_at(self, step: int, steps: int) -> float:
-        """The learning rate at an optimizer step of `steps`."""
+    def rate_at(self, step: int, steps: int, accuracies: Sequence[float] = ()) -> float:
+        """The learning rate at an optimizer step of `steps`, after epochs of these validation accuracies."""
         warmup = steps * self.warmup_epochs / self.epochs
         if step < warmup:
-            return self.learning_rate * (step + 1) / (warmup + 1)
-        if self.schedule == "constant":
-            return self.learning_rate
+            return self.warmup_rate or self.learning_rate * (step + 1) / (warmup + 1)
+        match self.schedule:
+            case "constant":
+                return self.learning_rate
+            case "step":
+                return self.learning_rate * self.decay_rate ** int(step * self.epochs / steps / self.decay_epochs)
+            case "multistep":
+                passed = sum(step * self.epochs / steps >= milestone for milestone in self.decay_milestones)
+                return self.learning_rate * self.decay_rate**passed
+            case "plateau":
+                return self.learning_rate * self.decay_rate ** self._count_plateaus(accuracies)
         done = min((step - warmup) / max(steps - warmup, 1), 1.0)
         if self.schedule == "cosine":
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
@@ -108,6 +133,14 @@ class Recipe:
         if done < rise:
             return self.learning_rate * (0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / rise)))
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
+
+    def _count_plateaus(self, accuracies: Sequence[float]) -> int:
+        best, since, plateaus = -1.0, 0, 0
+        for accuracy in accuracies:
+            best, since = (accuracy, 0) if accuracy > best else (best, since + 1)
+            if since >= self.decay_epochs:
+                since, plateaus = 0, plateaus + 1
+        return plateaus
 
 
 SCHEMA = TypeAdapter(Recipe)
@@ -126,7 +159,23 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
         ),
         (
             recipe.warmup_epochs > 0 and recipe.schedule == "one-cycle",
-            "warmup_epochs is for the schedules constant and cosine: one-cycle climbs itself",
+            "warmup_epochs is for the other schedules: one-cycle climbs itself",
+        ),
+        (
+            recipe.warmup_rate > 0 and not recipe.warmup_epochs,
+            f"warmup_rate = {recipe.warmup_rate:g} without warmup_epochs is never used: say both",
+        ),
+        (
+            (recipe.schedule == "multistep") != bool(recipe.decay_milestones),
+            'schedule = "multistep" and decay_milestones belong together: say both, such as decay_milestones=[30,60]',
+        ),
+        (
+            len(sides := recipe.augmentation.scale_jitter) == 1 or list(sides) != sorted(sides),
+            f"augmentation.scale_jitter = {list(sides)}: say the least and the most of the shorter side, as [256, 512]",
+        ),
+        (
+            recipe.l2 > 0 and recipe.optimizer not in ("sgd", "rmsprop"),
+            f"l2 is for sgd and rmsprop: {recipe.optimizer} would divide it away, say weight_decay={recipe.l2:g}",
         ),
         (
             recipe.warmup_epochs >= recipe.epochs,

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
+from artifact.card import ImagePolicy
+from export.errors import UsageError
 from export.training.augmentation import Augmentation
 
 
@@ -17,6 +21,31 @@ def test_shifts_move_whole_images_and_fill_with_black() -> None:
     assert shifted.shape == images.shape
     assert set(np.unique(shifted)) == {0, 9}
     assert (shifted[:, 2:4, 2:4] == 9).all()
+
+
+def test_pca_noise_shifts_all_pixels_of_an_image_alike_mostly_in_brightness() -> None:
+    images = np.full((500, 2, 3, 3), 128, dtype=np.uint8)
+    shifts = Augmentation(pca_noise=0.1).apply(images, np.random.default_rng(0)).astype(float) - 128
+    assert (shifts == shifts[:, :1, :1]).all()
+    # The largest component is gray light, of 0.1 x 55.46 levels over all channels; whole levels add their rounding.
+    variances, directions = np.linalg.eigh(np.cov(shifts[:, 0, 0].T))
+    assert np.sqrt(variances[2]) == pytest.approx(5.546, rel=0.1)
+    np.testing.assert_allclose(np.abs(directions[:, 2]), [0.5675, 0.5808, 0.5836], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "channels", "complaint"),
+    [
+        (Augmentation(pca_noise=0.1), 1, r"augmentation.pca_noise = 0.1 is for RGB images, these are gray: say"),
+        (Augmentation(scale_jitter=(19, 40)), 3, r"= \[19, 40\]: .* 10x20 .* from a side of 19: say 20 or more"),
+    ],
+)
+def test_what_cannot_be_done_to_the_images_is_refused(
+    augmentation: Augmentation, channels: Literal[1, 3], complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        augmentation.check(ImagePolicy(height=10, width=20, channels=channels))
+    Augmentation(pca_noise=0.1, scale_jitter=(20, 20)).check(ImagePolicy(height=10, width=20, channels=3))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -15,6 +15,7 @@ from artifact.layout import CARD_FILE
 from export.cli.main import main
 from export.errors import UsageError
 from export.sources.applications import build_application
+from export.sources.image_options import ImageOptions
 from export.sources.run_folder import KERAS_FILE, RUN_FILE, read_run
 from export.training.begin import Words, begin
 from export.training.checkpoint import Checkpoint
@@ -129,6 +130,18 @@ def test_a_recipe_of_another_network_brings_no_arithmetic(run: Path) -> None:
     begun = begin(Words(network="resnet18", changes=[("width", 4)]), read_recorded(str(run)))
     assert (begun.start.image.channels, begun.start.preprocessing) == (3, None)
     assert (begun.recipe.epochs, begun.recipe.augmentation.rotate) == (2, 3)
+
+
+def test_a_recipe_says_how_pixels_are_prepared_unless_image_options_do(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('network = "lenet5"\ndataset = "digits"\nepochs = 1\npreprocessing = "unit"\n')
+    recorded = read_recorded(str(file))
+    for image, name in ((ImageOptions(), "unit"), (ImageOptions(preprocessing="tf"), "tf")):
+        begun = begin(Words(image=image), recorded)
+        assert begun.start.preprocessing is not None
+        assert begun.start.preprocessing.name == name
+    with pytest.raises(UsageError, match="--set preprocessing: the preprocessing is named with --preprocessing"):
+        begin(Words(changes=[("preprocessing", "tf")]), recorded)
 
 
 def test_a_run_is_not_trained_into_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

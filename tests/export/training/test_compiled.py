@@ -91,6 +91,68 @@ def test_decay_is_taken_off_the_weights_apart_from_adam_s_gradient() -> None:
         np.testing.assert_allclose(decayed, plain - 0.01 * 0.5 * before, atol=1e-6)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_looks_ahead_where_the_recipe_says_so(nesterov: bool) -> None:
+    before, plain = step(replace(RECIPE, learning_rate=0.1), gray((8, 8)))
+    _, after = step(replace(RECIPE, learning_rate=0.1, momentum=0.5, nesterov=nesterov), gray((8, 8)))
+    np.testing.assert_allclose(after - before, (plain - before) * (1.5 if nesterov else 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_l2_is_a_part_of_the_gradient_that_momentum_carries_on(optimizer: str) -> None:
+    """Two steps on a network whose gradient is l2's alone: at logits that are all alike and targets that are even."""
+    recipe = replace(RECIPE, optimizer=optimizer, l2=0.1, learning_rate=0.5, momentum=0.9, nesterov=False)
+    model = compile_network(recipe, START)
+    begin = [np.zeros_like(weight) for weight in model.get_weights()]
+    begin[0] += 2.0
+    model.set_weights(begin)
+    x, y = np.zeros((1, 4, 4, 1), np.float32), np.full((1, 2), 0.5, np.float32)
+    weight, velocity, moved = 2.0, 0.0, 0.0
+    for _ in range(2):
+        model.train_on_batch(x, y)
+        gradient = 0.1 * weight
+        if optimizer == "rmsprop":
+            velocity = 0.9 * velocity + 0.1 * gradient**2
+            gradient /= np.sqrt(velocity + 1.0)
+        moved = 0.9 * moved + 0.5 * gradient
+        weight -= moved
+    after = model.get_weights()
+    np.testing.assert_allclose(after[0], weight, rtol=1e-5)
+    assert not any(other.any() for other in after[1:])
+
+
+def test_the_state_of_l2_s_optimizer_is_resumed(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, l2=0.1, learning_rate=0.1, momentum=0.9)
+    x, y = pixels(gray((8, 8)))
+    model = compile_network(recipe, START)
+    model.train_on_batch(x, y)
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.write(model, State(epoch=1, best_epoch=1))
+    again = checkpoint.load(1)
+    for network in (model, again):
+        network.train_on_batch(x, y)
+    np.testing.assert_allclose(flat(again.get_weights()), flat(model.get_weights()), rtol=1e-6)
+
+
+def test_the_rate_falls_after_a_plateau_also_of_a_resumed_training(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a learning rate of almost nothing accuracy never rises after the first epoch."""
+    rates: list[float] = []
+    recipe = replace(RECIPE, epochs=4, schedule="plateau", decay_epochs=2.0, learning_rate=1e-12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Epochs, "on_train_batch_end", watch(lambda model: rates.append(rate_of(model))))
+        training.train(recipe, dataset, tmp_path / "whole", start=START)
+    steps = len(rates) // 4
+    np.testing.assert_allclose(rates, [1e-12] * 3 * steps + [1e-13] * steps, rtol=1e-5)
+    state = State(epoch=3, best_epoch=1, history=Checkpoint(tmp_path / "whole/checkpoint").read().history[:3])
+    epochs = Epochs(recipe, state, Checkpoint(tmp_path), steps)
+    epochs.set_model(compile_network(recipe, START))
+    epochs.on_epoch_begin(3)
+    epochs.on_train_batch_begin(0)
+    assert rate_of(epochs.model) == pytest.approx(1e-13)
+
+
 def test_label_smoothing_divides_its_share_among_all_classes() -> None:
     model = compile_network(replace(RECIPE, label_smoothing=0.2), START)
     x, y = pixels(gray((3, 5)))

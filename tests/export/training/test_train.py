@@ -109,6 +109,13 @@ def test_another_training_in_the_folder_is_refused(few_digits: DataSet, tmp_path
         training.train(replace(RECIPE, epochs=1, learning_rate=0.5), few_digits, tmp_path)
 
 
+def test_augmentation_that_the_images_cannot_take_leaves_no_folder(few_digits: DataSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, augmentation=Augmentation(pca_noise=0.1))
+    with pytest.raises(UsageError, match="is for RGB images"):
+        training.train(recipe, few_digits, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unfinished_run_is_not_converted(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

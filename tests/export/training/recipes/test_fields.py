@@ -23,6 +23,7 @@ def test_every_field_of_the_dataclasses_says_what_it_means() -> None:
     assert all(field.help.endswith(".") and field.kind for field in described.values())
     assert described["learning_rate"].default == "0.001"
     assert described["momentum"].kind == "number from 0, below 1"
+    assert described["decay_milestones"].kind == "list of numbers"
     assert described["batch_size"].kind == "whole number from 1"
 
 
@@ -44,6 +45,7 @@ def test_help_shows_every_field(capsys: pytest.CaptureFixture[str]) -> None:
         ("1e-3", 1e-3),
         ("true", True),
         ("sgd", "sgd"),
+        ("[30, 60]", [30, 60]),
         ('"5"', "5"),
         ("runs/a=b.keras", "runs/a=b.keras"),
         ("", ""),

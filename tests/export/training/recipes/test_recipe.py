@@ -34,9 +34,36 @@ def test_the_rate_climbs_before_the_schedule_begins() -> None:
         assert rates[100] == pytest.approx(1 if schedule == "constant" else 0)
 
 
+def test_stepwise_schedules_fall_by_their_rate_when_they_say() -> None:
+    recipe = replace(RECIPE, learning_rate=1.0, epochs=10, decay_rate=0.5)
+    step = replace(recipe, schedule="step", decay_epochs=2.5)
+    assert [step.rate_at(at, 1000) for at in (0, 249, 250, 499, 500, 750)] == [1, 1, 0.5, 0.5, 0.25, 0.125]
+    multistep = replace(recipe, schedule="multistep", decay_milestones=(2.5, 9.0))
+    assert [multistep.rate_at(at, 1000) for at in (0, 249, 250, 899, 900, 999)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_a_plateau_is_so_many_epochs_without_a_rise_and_the_next_counts_anew() -> None:
+    recipe = replace(RECIPE, learning_rate=1.0, schedule="plateau", decay_epochs=2.0)
+    accuracies = [0.5, 0.6, 0.6, 0.55, 0.58, 0.7, 0.7, 0.7, 0.6, 0.6]
+    rates = [recipe.rate_at(0, 100, accuracies[:epoch]) for epoch in range(11)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 1e-2, 1e-2, 1e-3])
+
+
+def test_a_warm_up_may_keep_to_one_rate() -> None:
+    values = {"warmup_epochs": 1.0, "warmup_rate": 0.01, "learning_rate": 0.1, "schedule": "constant"}
+    recipe = change(RECIPE, values.items())
+    assert [recipe.rate_at(step, 30) for step in (0, 9, 10, 29)] == [0.01, 0.01, 0.1, 0.1]
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
+        ({"warmup_rate": 0.1}, "warmup_rate = 0.1 without warmup_epochs is never used"),
+        ({"schedule": "multistep"}, "decay_milestones belong together"),
+        ({"decay_milestones": [1]}, "decay_milestones belong together"),
+        ({"augmentation.scale_jitter": [256]}, "say the least and the most of the shorter side"),
+        ({"augmentation.scale_jitter": [512, 256]}, "say the least and the most of the shorter side"),
+        ({"l2": 1e-4}, "l2 is for sgd and rmsprop: adam would divide it away"),
         ({"optimizer": "adamw"}, "without a weight_decay is adam: say one"),
         ({"warmup_epochs": 1.0, "schedule": "one-cycle"}, "one-cycle climbs itself"),
         ({"warmup_epochs": 3.0}, "leaves nothing of 3 epochs"),
@@ -50,6 +77,9 @@ def test_fields_that_mean_nothing_beside_each_other_are_refused(values: dict[str
 def test_a_summary_is_read_back_to_the_same_recipe() -> None:
     assert make_recipe(RECIPE.summary()) == RECIPE
     assert make_recipe(RECIPE.flat()) == RECIPE
+    with_list = replace(RECIPE, schedule="multistep", decay_milestones=(1.0, 2.5))
+    assert with_list.summary()["decay_milestones"] == [1.0, 2.5]
+    assert make_recipe(with_list.summary()) == with_list
 
 
 def test_a_summary_names_the_weights_and_not_where_they_lay() -> None:
@@ -73,6 +103,8 @@ def test_changes_reach_every_part() -> None:
         ("learning_rate", "fast", 'learning_rate = "fast" should be a valid number'),
         ("optimizer", "adm", "optimizer = \"adm\" should be 'adam', "),
         ("augmentation.flip", "maybe", 'augmentation.flip = "maybe" should be a valid boolean'),
+        ("decay_milestones", [1, 0], "decay_milestones.1 = 0 should be greater than 0"),
+        ("decay_milestones", 3, "decay_milestones = 3 should be a valid array"),
         ("augmentation.zoom", 1, "augmentation.zoom = 1 should be less than 1"),
         ("augmentation.zom", 1, "no field 'augmentation.zom' (did you mean augmentation.zoom?)"),
         ("epoch", 1, "no field 'epoch' (did you mean epochs?)"),
