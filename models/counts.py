@@ -24,12 +24,12 @@ def multiply_adds(model: keras.Model) -> int:
     once.
     """
     return sum(
-        multiply_adds(layer) if isinstance(layer, keras.Model) else _layer_multiply_adds(layer)
-        for layer in model.layers
+        multiply_adds(layer) if isinstance(layer, keras.Model) else layer_multiply_adds(layer) for layer in model.layers
     )
 
 
-def _layer_multiply_adds(layer: layers.Layer) -> int:
+def layer_multiply_adds(layer: layers.Layer) -> int:
+    """Those of one layer that was called on images of a fixed shape; 0 for what is no convolution and not dense."""
     if isinstance(layer, SEPARABLE):
         depthwise, pointwise = prod(layer.depthwise_kernel.shape), prod(layer.pointwise_kernel.shape)
         return _positions(layer.output) * (depthwise + pointwise)

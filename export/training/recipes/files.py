@@ -16,8 +16,8 @@ from export.errors import DataError, UsageError, near_miss
 from export.sources.run_folder import RUN_FILE, read_run
 from export.training.recipes.recipe import Recipe, make_recipe
 
-SHIPPED = {file.stem: file for file in sorted((Path(__file__).parent / "shipped").glob("*.toml"))}
-"""The recipes that the project ships, by name."""
+SHIPPED = dict(sorted((file.stem, file) for file in (Path(__file__).parent / "shipped").glob("*.toml")))
+"""The recipes that the project ships, by name. NETWORK-DATASET stands before its variants, NETWORK-DATASET-paper."""
 
 
 @dataclass(frozen=True)

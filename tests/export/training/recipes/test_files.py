@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,33 @@ def test_every_shipped_recipe_is_of_a_network_and_a_data_set_that_exist() -> Non
         assert recipe.network in NETWORKS, name
         assert recipe.dataset in DATASETS, name
         assert recipe.options.keys() <= set(build_arguments(recipe.network)), name
+
+
+# The series' listings of these have no training of their own.
+UNTRAINED = {"alexnet_series", "resnet18_series"}
+PAPERS = {name: recipe for name, recipe in shipped_recipes() if "Not repeated:" in SHIPPED[name].read_text()}
+
+
+def test_every_network_with_a_training_in_its_paper_has_a_recipe_of_it() -> None:
+    listing = dict(shipped_recipes())["vgg11_series-mnist-listing"]
+    assert {recipe.network for recipe in [*PAPERS.values(), listing]} == NETWORKS.keys() - UNTRAINED
+    # 20,000 steps of 10 images.
+    assert listing.epochs * round(60_000 * (1 - listing.validation_share)) / listing.batch_size == 20_000
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_paper_s_recipe_says_its_source_and_trains_its_network_to_the_end(name: str) -> None:
+    recipe, network = PAPERS[name], NETWORKS[PAPERS[name].network]
+    text = SHIPPED[name].read_text()
+    comment = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    author = network.paper.split()[0].rstrip(",")
+    assert re.search(rf"^{author} .*{network.year}", comment)
+    assert re.search(r"(section|sections|appendix)\b", comment)
+    figures = re.findall(r"\d+\.\d+", network.published_error)
+    assert all(figure in comment for figure in figures)
+    assert recipe.patience == recipe.epochs
+    sides = recipe.augmentation.scale_jitter
+    assert not sides or sides[0] >= max(network.input_shape[:2])
 
 
 def test_a_file_says_what_it_says_and_leaves_the_rest_to_the_defaults(tmp_path: Path) -> None:
