@@ -1,9 +1,11 @@
 """What the Ray layer costs: the same model on one core, plain and under Ray Serve, in one run.
 
     python -m deploy.measure_ray --repository repository --model lenet5-digits
+    python -m deploy.measure_ray --repository repository --model resnet50 --image photo.jpg --proxies haproxy own
 
-Both services run at once and are loaded in turn, so that a noisy machine is equally noisy to both. Prints requests
-a second, the median and 99th percentile, and the processor time that the servers spent on a request.
+Both services run at once and are loaded in turn, so that a noisy machine is equally noisy to both; with several proxies
+one after the other, each beside a plain service. Prints requests a second and their ratio to the plain service's, the
+median and 99th percentile, and the processor time that the servers spent on a request.
 """
 
 from __future__ import annotations
@@ -27,11 +29,12 @@ import yaml
 from deploy.load import Load
 from deploy.ports import free_port
 
-TUNED = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+# What stands in front of the replicas: HAProxy, or Ray's own proxy.
+PROXIES = {
+    "haproxy": {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"},
+    "own": {"RAY_SERVE_ENABLE_HA_PROXY": "0"},
 }
+TUNED = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 # Processes that inherited this variable belong to a service: Ray's don't stay children of the one that was started.
 MARK = "CONVSERVE_MEASURED_AS"
 TICK = os.sysconf("SC_CLK_TCK")
@@ -41,26 +44,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repository", type=Path, default=Path("repository"))
     parser.add_argument("--model", default="lenet5-digits")
+    parser.add_argument("--image", type=Path, help="default: one of the model's golden images")
+    parser.add_argument("--proxies", choices=PROXIES, nargs="+", default=["haproxy"])
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     golden = given.repository / given.model
-    image = next(path for path in sorted(golden.glob("*/golden/*")) if path.suffix != ".npz").read_bytes()
-    with plain(given.repository) as plain_port, under_ray(given.repository, given.model) as ray_port:
-        ports = {"plain": plain_port, "ray": ray_port}
-        for port in ports.values():
-            wait_until_ready(port)
-        print(f"{given.model}, one core a service, {given.rounds} rounds of {given.seconds:g} s, medians")
-        print(f"{'connections':>11} {'':>6} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8}")
-        for connections in given.connections:
-            rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in ports}
-            for _ in range(given.rounds):
-                for name, port in ports.items():
-                    rows[name].append(measure(name, port, given.model, image, connections, given.seconds))
-            for name, measured in rows.items():
-                rate, p50, p99, cpu = (statistics.median(column) for column in zip(*measured, strict=True))
-                print(f"{connections:>11} {name:>6} {rate:>8,.0f} {p50:>8.2f} {p99:>8.2f} {cpu:>8.2f}", flush=True)
+    path = given.image or next(path for path in sorted(golden.glob("*/golden/*")) if path.suffix != ".npz")
+    image = path.read_bytes()
+    print(
+        f"{given.model}, {len(image) / 1e3:,.1f} kB an image, one core a service, "
+        f"{given.rounds} rounds of {given.seconds:g} s, medians"
+    )
+    print(f"{'connections':>11} {'':>7} {'req/s':>8} {'ratio':>6} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8}")
+    for proxy in given.proxies:
+        with plain(given.repository) as plain_port, under_ray(given.repository, given.model, proxy) as ray_port:
+            ports = {"plain": plain_port, proxy: ray_port}
+            for port in ports.values():
+                wait_until_ready(port)
+            for connections in given.connections:
+                compare(ports, given, image, connections)
+
+
+def compare(ports: dict[str, int], given: argparse.Namespace, image: bytes, connections: int) -> None:
+    """Load the services by turns and print a line for each."""
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in ports}
+    for _ in range(given.rounds):
+        for name, port in ports.items():
+            rows[name].append(measure(name, port, given.model, image, connections, given.seconds))
+    plain_rate = statistics.median(row[0] for row in rows["plain"])
+    for name, measured in rows.items():
+        rate, p50, p99, cpu = (statistics.median(column) for column in zip(*measured, strict=True))
+        print(
+            f"{connections:>11} {name:>7} {rate:>8,.1f} {rate / plain_rate:>6.2f} {p50:>8.2f} {p99:>8.2f} {cpu:>8.2f}",
+            flush=True,
+        )
 
 
 def measure(name: str, port: int, model: str, image: bytes, connections: int, seconds: float) -> tuple[float, ...]:
@@ -83,7 +102,7 @@ def plain(repository: Path) -> Iterator[int]:
 
 
 @contextmanager
-def under_ray(repository: Path, model: str) -> Iterator[int]:
+def under_ray(repository: Path, model: str, proxy: str) -> Iterator[int]:
     plan = yaml.safe_load((Path(__file__).parent / "cluster.yaml").read_text())
     port = plan["http_options"]["port"] = free_port()
     (application,) = plan["applications"]
@@ -95,7 +114,7 @@ def under_ray(repository: Path, model: str) -> Iterator[int]:
         yaml.safe_dump(plan, file)
         file.flush()
         run = [str(Path(sys.executable).parent / "serve"), "run", file.name]
-        with service("ray", run, **TUNED, **ports):
+        with service(proxy, run, **TUNED, **PROXIES[proxy], **ports):
             yield port
 
 
