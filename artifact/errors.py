@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class InputError(Exception):
+    """Words, or a list, that name no images; the text says what would."""
+
+
 class ConvserveError(Exception):
     """A failure whose text is for the person who caused it: it names the value, the limit and the remedy."""
 

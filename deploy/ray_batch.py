@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from app.catalog.mirror import fill
-from app.client.image_lists import InputError, is_address
 from app.client.progress import Progress
 from app.settings import load_settings
 from artifact.card import read_card
-from artifact.errors import ArtifactError
+from artifact.errors import ArtifactError, InputError
 from artifact.layout import list_models, list_versions
+from artifact.manifest import is_address
 from artifact.stores.address import read_repository
 from deploy.batch.blocks import Block, digest, find_blocks
 from deploy.batch.output import Output, OutputError

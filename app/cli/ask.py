@@ -100,8 +100,7 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 def _run(work: Coroutine[Any, Any, int]) -> int:
     """Exit status 1 and a line where it fails. Raises UsageError for words that name no images."""
     from app.client.connect import RequestFailed
-    from app.client.image_lists import InputError
-    from artifact.errors import StoreError
+    from artifact.errors import InputError, StoreError
 
     # An app within this process says everything in its answers; its log would say it twice.
     logging.basicConfig(level=logging.CRITICAL)

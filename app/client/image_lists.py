@@ -5,22 +5,18 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from artifact.errors import ArtifactError
+from artifact.errors import ArtifactError, InputError
 from artifact.images.formats import IMAGE_SUFFIXES
+from artifact.manifest import is_address, join_name, parse_manifest
 from artifact.stores.address import WRITABLE, Address
 from artifact.stores.objects import open_objects
 
 _WEB = ("http", "https")
-
-
-class InputError(Exception):
-    """Words that name no images; the text says what would."""
 
 
 class ListedImage(NamedTuple):
@@ -43,10 +39,6 @@ def list_images(words: Iterable[str]) -> list[ListedImage]:
     Raises InputError where a word can't be read or names none, StoreError where a bucket can't be listed.
     """
     return [image for word in words for image in _list_word(word)]
-
-
-def is_address(name: str) -> bool:
-    return "://" in name
 
 
 def scheme_of(name: str) -> str:
@@ -117,41 +109,10 @@ def read_manifest(name: str) -> list[ListedImage]:
     relative to the file's own folder. Raises InputError, naming the line, and StoreError.
     """
     try:
-        text = _read_bytes(name).decode("utf-8-sig")
+        content = _read_bytes(name)
     except OSError as error:
         raise InputError(f"the manifest {name} can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the manifest {name} isn't UTF-8 (byte {error.start:,}): save it as UTF-8") from error
-    try:
-        images = list(_parse_manifest(name, text))
-    except csv.Error as error:
-        raise InputError(f"the manifest {name} isn't CSV: {error}") from error
-    if not images:
-        raise InputError(f"the manifest {name} names no image: a line each below its first one, path or path,label")
-    return images
-
-
-def _parse_manifest(name: str, text: str) -> Iterator[ListedImage]:
-    rows = csv.DictReader(text.splitlines())
-    columns = rows.fieldnames or []
-    if "path" not in columns:
-        raise InputError(
-            f"the manifest {name} begins with {', '.join(columns)[:100]!r}: its first line names the columns, path "
-            "and, where they are known, label"
-        )
-    for row in rows:
-        path = (row["path"] or "").strip()
-        if not path:
-            raise InputError(
-                f"the manifest {name} has no path in line {rows.line_num}: give one, or take the line away"
-            )
-        yield ListedImage(join_name(name, path), (row.get("label") or "").strip())
-
-
-def join_name(table: str, path: str) -> str:
-    """The whole name of a path that a table has: it is relative to the table's own folder."""
-    start = table.rpartition("/")[0]
-    return path if is_address(path) or path.startswith("/") or not start else f"{start}/{path}"
+    return [ListedImage(join_name(name, row.path), row.label) for row in parse_manifest(name, content)]
 
 
 def _read_bytes(name: str) -> bytes:

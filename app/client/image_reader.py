@@ -9,8 +9,9 @@ from typing import Self
 
 import httpx2
 
-from app.client.image_lists import InputError, is_address, scheme_of, split_address
-from artifact.errors import StoreError
+from app.client.image_lists import scheme_of, split_address
+from artifact.errors import InputError, StoreError
+from artifact.manifest import is_address
 from artifact.stores.objects import open_objects
 
 _THREADS = 8

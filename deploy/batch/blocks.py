@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.client.image_lists import InputError, list_images
+from app.client.image_lists import list_images
+from artifact.errors import InputError
 from deploy.batch.tables import count_rows, is_table
 
 _DIGITS = 8

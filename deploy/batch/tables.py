@@ -5,14 +5,13 @@ needed: the command's help, and runs over folders until the first answer, do wit
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from app.client.image_lists import InputError, is_address, join_name, split_address
+from app.client.image_lists import split_address
+from artifact.manifest import is_address, join_name
+from artifact.parquet import find_image_column, open_table, read_cell
 from artifact.stores.objects import open_objects
-
-# The first of these that is there; the first two as Hugging Face's data sets have them.
-_COLUMNS = ("image", "img", "path")
 
 
 class Row(NamedTuple):
@@ -30,14 +29,14 @@ def is_table(word: str) -> bool:
 def count_rows(table: str) -> list[int]:
     """Rows of each row group. Raises InputError where it isn't Parquet or has no column of images."""
     with _open(table) as file:
-        _find_column(table, file.schema_arrow.names)
+        find_image_column(table, file.schema_arrow.names)
         return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
 
 
 def read_rows(table: str, group: int) -> Iterator[Row]:
     """The images of a row group. Raises InputError."""
     with _open(table) as file:
-        column = _find_column(table, file.schema_arrow.names)
+        column = find_image_column(table, file.schema_arrow.names)
         before = sum(file.metadata.row_group(earlier).num_rows for earlier in range(group))
         values = file.read_row_group(group, [column]).column(column).to_pylist()
     for number, value in enumerate(values, before):
@@ -45,38 +44,17 @@ def read_rows(table: str, group: int) -> Iterator[Row]:
 
 
 def _read_row(table: str, number: int, value: Any) -> Row:
-    """Of a path; of bytes; or of both in one, where the bytes may lie at the path."""
-    if isinstance(value, str):
-        return Row(join_name(table, value), None)
-    path, content = (value.get("path"), value.get("bytes")) if isinstance(value, Mapping) else (None, value)
+    path, content = read_cell(value)
     if content is None and path:
         return Row(join_name(table, path), None)
     return Row(f"{table}#{number}" + (f"/{path}" if path else ""), content or b"")
 
 
-def _find_column(table: str, names: Sequence[str]) -> str:
-    for name in _COLUMNS:
-        if name in names:
-            return name
-    raise InputError(
-        f"{table} has the columns {', '.join(names)[:100]}: one must be called path, or image and hold the bytes of "
-        "image files"
-    )
-
-
 def _open(table: str) -> Any:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        if not is_address(table):
-            return ParquetFile(table)
-        root, path = split_address(table)
-        return ParquetFile(io.BytesIO(open_objects(root).read(path)))
-    except OSError as error:
-        raise InputError(f"{table} can't be read: {error.strerror or error}") from error
-    except ArrowException as error:
-        raise InputError(f"{table} isn't Parquet: {error}") from error
+    if not is_address(table):
+        return open_table(table, table)
+    root, path = split_address(table)
+    return open_table(table, io.BytesIO(open_objects(root).read(path)))
 
 
 def write_answers(answers: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes:

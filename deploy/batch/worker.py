@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from app.client.bulk import classify_all
 from app.client.connect import RequestFailed, Service, connect
-from app.client.image_lists import InputError
 from app.client.image_reader import ImageReader
 from app.settings import load_settings
+from artifact.errors import InputError
 from deploy.batch.blocks import Block
 from deploy.batch.tables import Row, read_rows, write_answers
 

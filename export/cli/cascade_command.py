@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from export.cli.options import add_shared, add_skip_damaged, fraction, repository_place
+from export.cli.options import DATASET, add_shared, add_skip_damaged, fraction, repository_place
 
 
 def add_cascade(commands: Any) -> None:
@@ -19,7 +19,7 @@ def add_cascade(commands: Any) -> None:
     )
     parser.add_argument("first", metavar="FIRST", help="NAME or NAME/VERSION of the small model")
     parser.add_argument("then", metavar="THEN", help="of the large one, with the same labels")
-    parser.add_argument("--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders")
+    parser.add_argument("--dataset", required=True, metavar="D", help=DATASET)
     parser.add_argument(
         "--accuracy", type=fraction, required=True, metavar="A", help="share of right answers to reach, such as 0.93"
     )

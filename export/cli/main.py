@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
-from export.cli.options import add_shared, add_skip_damaged
+from export.cli.options import DATASET, add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
 from export.cli.train_command import add_train
 from export.errors import ExportError, UsageError
@@ -69,9 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="accuracy of an artifact through the serving decoder")
     evaluate.add_argument("model", help="NAME or NAME/VERSION")
-    evaluate.add_argument(
-        "--dataset", required=True, metavar="D", help="a data set's name, or a folder of class folders"
-    )
+    evaluate.add_argument("--dataset", required=True, metavar="D", help=DATASET)
     add_skip_damaged(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     add_shared(evaluate, _evaluate, repository=True, data=True)

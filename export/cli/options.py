@@ -14,6 +14,7 @@ from artifact.stores.address import read_repository
 if TYPE_CHECKING:
     from export.sources.image_options import ImageOptions
 
+DATASET = "a data set's name, a folder of class folders, a .csv manifest, .parquet or .tar files or a folder of them"
 PREPROCESSING = tuple(name for name in get_args(PreprocessingName) if name != "custom")
 
 
@@ -72,7 +73,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--output", metavar="NAME", help="which of several outputs is the classifier's")
     images = group.add_mutually_exclusive_group()
     images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
-    images.add_argument("--dataset", metavar="D", help="a data set for the proof and the accuracy")
+    images.add_argument("--dataset", metavar="D", help=f"for the proof and the accuracy: {DATASET}")
     add_skip_damaged(group)
 
 

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.cli.options import add_policy_options, add_shared, add_skip_damaged, read_policy_options, size
+from export.cli.options import (
+    DATASET,
+    add_policy_options,
+    add_shared,
+    add_skip_damaged,
+    positive,
+    read_policy_options,
+    size,
+)
 from export.cli.quiet_import import load_keras
 from export.errors import UsageError
 from export.training.recipes.fields import help_text, read_setting
@@ -29,7 +37,7 @@ def add_train(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("network", nargs="?", metavar="NETWORK|FILE.keras|RUN", help="what is trained")
-    parser.add_argument("--dataset", metavar="D", help="a data set's name, or a folder (default: the recipe's, RUN's)")
+    parser.add_argument("--dataset", metavar="D", help=f"{DATASET} (default: the recipe's, RUN's)")
     parser.add_argument(
         "--recipe", metavar="NAME|FILE.toml|CARD", help="a shipped one, a file, or a card.json or run.json to repeat"
     )
@@ -60,6 +68,15 @@ def add_train(commands: Any) -> None:
     parser.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
     add_policy_options(parser, "crop for photos")
     add_skip_damaged(parser)
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep decoded pixels there, for later epochs and trainings",
+    )
+    parser.add_argument(
+        "--cache-gb", type=positive, default=20, metavar="GB", help="so much the cache may take (default: 20)"
+    )
     parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
     parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET; for RUN, RUN-further)")
@@ -105,5 +122,7 @@ def choose_beginning(options: argparse.Namespace) -> Beginning:
         load=LoadOptions(code=options.code, unsafe=options.unsafe),
         seed=options.seed,
         skip_damaged=options.skip_damaged,
+        cache=options.cache,
+        cache_bytes=options.cache_gb * 10**9,
     )
     return begin(words, read_recorded(options.recipe) if options.recipe is not None else None)

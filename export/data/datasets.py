@@ -14,11 +14,13 @@ import numpy as np
 
 from artifact.card import ImagePolicy
 from export.data.cifar import Cifar, read_cifar10, read_cifar100
-from export.data.class_folders import read_class_folders
+from export.data.class_folders import list_class_folders
 from export.data.idx import read_four_files
 from export.data.imagenet import read_imagenet
 from export.data.labels import imagenet_labels
 from export.data.samples import ArraySamples, BytesSamples, FileSamples, Samples
+from export.data.stored.divide import divide
+from export.data.stored.find import is_stored, name_set, read_stored
 from export.errors import DataError, UsageError, near_miss
 
 DIGITS = tuple("0123456789")
@@ -53,30 +55,32 @@ class DataSet:
 
     @property
     def title(self) -> str:
-        """A short name: the folder's own where the set is a folder."""
-        return Path(self.name).name
+        """A short name: the folder's or the file's own where the set is one."""
+        return name_set(Path(self.name))
 
 
 def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False, seen: bool = True) -> DataSet:
-    """The data set called `name`, or the folder of class folders that it names.
+    """The data set called `name`, or the one at that path: a folder of class folders, a .csv manifest, a .parquet file
+    or a .tar, or a folder of one of the last two.
 
-    A folder without a split of its own is split; where the network has not `seen` any of it, all of it is for the test.
+    A set without a split of its own is split; where the network has not `seen` any of it, all of it is for the test.
     Raises UsageError for an unknown name, DataError where its files can't be had.
     """
     if name in DATASETS:
         return DATASETS[name](data_dir)
-    if (folder := Path(name)).is_dir():
-        return _load_folder(folder, skip_damaged, seen)
-    raise UsageError(
-        f"unknown data set {name!r}{near_miss(name, DATASETS)}: there are {', '.join(DATASETS)}, "
-        "or a folder of class folders"
-    )
-
-
-def _load_folder(folder: Path, skip_damaged: bool, seen: bool) -> DataSet:
-    labels, train, test, split = read_class_folders(folder, skip_damaged=skip_damaged, seen=seen)
+    path = Path(name)
+    if is_stored(path):
+        listing = read_stored(path, seen=seen)
+    elif path.is_dir():
+        listing = list_class_folders(path)
+    else:
+        raise UsageError(
+            f"unknown data set {name!r}{near_miss(name, DATASETS)}: there are {', '.join(DATASETS)}, a folder of class "
+            "folders, a .csv manifest, and .parquet files and .tars or a folder of them"
+        )
+    labels, train, test, split = divide(name, listing, skip_damaged=skip_damaged, seen=seen)
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
-    return DataSet(str(folder.resolve()), labels, policy, train, test, "not stated", any_size=True, split=split)
+    return DataSet(str(path.resolve()), labels, policy, train, test, "not stated", any_size=True, split=split)
 
 
 def _load_imagenet(data_dir: Path | None) -> DataSet:

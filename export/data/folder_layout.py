@@ -33,7 +33,7 @@ class LeftOut:
     others: Counter[str] = field(default_factory=Counter)
     """Files that are no images, by their suffix."""
 
-    def tell(self, folder: Path) -> None:
+    def tell(self, where: Path | str) -> None:
         found = [
             f"{count:,} {suffix or 'without suffix'}"
             + (" (not decoded here: convert them to JPEG)" if suffix in CONVERTIBLE else "")
@@ -42,21 +42,21 @@ class LeftOut:
         if self.hidden:
             found.append(f"{self.hidden:,} hidden images")
         if found:
-            say(f"left out in {folder}: {', '.join(found)}")
+            say(f"left out in {where}: {', '.join(found)}")
 
 
 def find_images(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
     """Every image file below `folder`, by its suffix, in a fixed order; `left_out` counts the other files."""
     images = []
     for place, _, names in os.walk(folder):
-        hidden = any(map(_is_hidden, Path(place).relative_to(folder).parts))
+        hidden = any(map(is_hidden, Path(place).relative_to(folder).parts))
         for name in names:
             suffix = Path(name).suffix.lower()
-            if not hidden and not _is_hidden(name) and suffix in IMAGE_SUFFIXES:
+            if not hidden and not is_hidden(name) and suffix in IMAGE_SUFFIXES:
                 images.append(Path(place, name))
             elif left_out is not None and suffix in IMAGE_SUFFIXES:
                 left_out.hidden += 1
-            elif left_out is not None and not hidden and not _is_hidden(name):
+            elif left_out is not None and not hidden and not is_hidden(name):
                 left_out.others[suffix] += 1
     return sorted(images)
 
@@ -105,7 +105,7 @@ def count_loose(folder: Path, left_out: LeftOut) -> None:
     """What lies beside the folders of classes or splits: images are told at once, hidden ones and others counted."""
     images = 0
     for entry in folder.iterdir():
-        hidden, suffix = _is_hidden(entry.name), entry.suffix.lower()
+        hidden, suffix = is_hidden(entry.name), entry.suffix.lower()
         if hidden and entry.is_dir():
             left_out.hidden += len(find_images(entry))
         elif not entry.is_file():
@@ -121,16 +121,16 @@ def count_loose(folder: Path, left_out: LeftOut) -> None:
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"  # which macOS puts into archives: one ._file beside each file
 
 
 def _holds_classes(folder: Path) -> bool:
     """Whether a folder holds folders of images, and no images beside them."""
-    own = any(entry.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(entry.name) for entry in folder.iterdir())
+    own = any(entry.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(entry.name) for entry in folder.iterdir())
     return not own and any(find_images(entry) for entry in visible_folders(folder))
 
 

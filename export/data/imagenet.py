@@ -8,48 +8,20 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from artifact.card import ImagePolicy
-from artifact.images.frame import Pixels
 from export.data.folder_layout import find_images
 from export.data.labels import imagenet_synsets
-from export.data.samples import FileSamples, Labels, Samples, decode_samples
+from export.data.samples import FileSamples, Samples
+from export.data.stored.packed import PackedSamples
 from export.errors import DataError
 
 TRAIN, VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 _TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
 _META = "ILSVRC2012_devkit_t12/data/meta.mat"
-
-
-class _Place(NamedTuple):
-    offset: int
-    size: int
-
-
-class TarSamples:
-    """Images inside an uncompressed tar, read by offset: nothing is unpacked and nothing kept in memory."""
-
-    def __init__(self, archive: Path, places: Sequence[_Place], labels: npt.ArrayLike) -> None:
-        self.archive, self.places = archive, list(places)
-        self.labels: Labels = np.asarray(labels, dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
-        return decode_samples(self, indices, policy)
-
-    def encoded(self, index: int) -> tuple[bytes, str]:
-        with self.archive.open("rb") as file:  # opened each time: several threads decode
-            file.seek(self.places[index].offset)
-            return file.read(self.places[index].size), ".jpg"
 
 
 def read_imagenet(folder: Path) -> tuple[Samples, Samples]:
@@ -78,9 +50,9 @@ def _read_folders(folder: Path, classes: dict[str, int]) -> FileSamples:
     return FileSamples([path for path, _ in files], [label for _, label in files])
 
 
-def _read_training_tar(archive: Path, classes: dict[str, int]) -> TarSamples:
+def _read_training_tar(archive: Path, classes: dict[str, int]) -> PackedSamples:
     """A tar of one tar a synset."""
-    places, labels = [], []
+    places, labels, names = [], [], []
     with tarfile.open(archive, "r:") as outer:
         for synset in outer:
             name = Path(synset.name).stem
@@ -90,20 +62,22 @@ def _read_training_tar(archive: Path, classes: dict[str, int]) -> TarSamples:
             with tarfile.open(fileobj=inner, mode="r:") as images:
                 for image in images:
                     if image.isfile():
-                        places.append(_Place(synset.offset_data + image.offset_data, image.size))
+                        places.append((0, synset.offset_data + image.offset_data, image.size))
                         labels.append(classes[name])
-    return TarSamples(archive, places, labels)
+                        names.append(f"{synset.name}/{image.name}")
+    return PackedSamples([archive], np.array(places, np.int64), labels, names)
 
 
-def _read_validation_tar(folder: Path, classes: dict[str, int]) -> TarSamples:
+def _read_validation_tar(folder: Path, classes: dict[str, int]) -> PackedSamples:
     """A flat tar, in the order of its file names; their classes stand in the development kit."""
     with tarfile.open(folder / VALIDATION, "r:") as tar:
         images = sorted((image for image in tar if image.isfile()), key=lambda image: image.name)
     truth, synsets = _read_devkit(folder / DEVKIT)
     if len(truth) != len(images):
         raise DataError(f"{VALIDATION} holds {len(images):,} images, {DEVKIT} names {len(truth):,} classes")
-    places = [_Place(image.offset_data, image.size) for image in images]
-    return TarSamples(folder / VALIDATION, places, [classes[synsets[number]] for number in truth])
+    places = np.array([(0, image.offset_data, image.size) for image in images], np.int64)
+    labels = [classes[synsets[number]] for number in truth]
+    return PackedSamples([folder / VALIDATION], places, labels, [image.name for image in images])
 
 
 def _read_devkit(archive: Path) -> tuple[list[int], dict[int, str]]:

@@ -43,6 +43,10 @@ class Samples(Protocol):
         """The bytes of an image file and its suffix: what a client would post."""
         ...
 
+    def name(self, index: int) -> str:
+        """For people: where the image lies, else its number."""
+        ...
+
 
 class ArraySamples:
     """Images of one size in memory: uint8 [n, h, w] (gray) or [n, h, w, 3] (RGB).
@@ -75,6 +79,9 @@ class ArraySamples:
         Image.fromarray(self.images[index]).save(buffer, "PNG")
         return buffer.getvalue(), ".png"
 
+    def name(self, index: int) -> str:
+        return f"image {index}"
+
 
 class FileSamples:
     """Image files, decoded when asked for: the set may be far larger than memory."""
@@ -93,6 +100,14 @@ class FileSamples:
         path = self.paths[index]
         return path.read_bytes(), path.suffix.lower()
 
+    def name(self, index: int) -> str:
+        path = self.paths[index]
+        return f"{path.parent.name}/{path.name}"
+
+    def select(self, indices: npt.NDArray[np.intp], labels: Labels) -> FileSamples:
+        """The files at `indices`, of the classes `labels`."""
+        return FileSamples([self.paths[index] for index in indices], labels)
+
 
 class BytesSamples:
     """Encoded images in memory, as (bytes, suffix); without labels their classes are unknown."""
@@ -110,20 +125,15 @@ class BytesSamples:
     def encoded(self, index: int) -> tuple[bytes, str]:
         return self.files[index]
 
+    def name(self, index: int) -> str:
+        return f"image {index}"
+
 
 def relabel(samples: Samples, places: Labels) -> Samples:
     """The same images, with class i called `places[i]`."""
     renamed = copy.copy(samples)
     renamed.labels = places[samples.labels]
     return renamed
-
-
-def name_sample(samples: Samples, index: int) -> str:
-    """For people: an image file's name with its folder's, else its number."""
-    if isinstance(samples, FileSamples):
-        path = samples.paths[index]
-        return f"{path.parent.name}/{path.name}"
-    return f"image {index}"
 
 
 def decode_samples(samples: Samples, indices: Sequence[int] | npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
@@ -136,7 +146,7 @@ def decode_samples(samples: Samples, indices: Sequence[int] | npt.NDArray[np.int
     for index in indices:
         data = samples.encoded(index)[0]
         small = decode_small(data, policy, limits)
-        rows.append(_decoders().submit(decode_image, data, policy, limits) if small is None else small)
+        rows.append(decoders().submit(decode_image, data, policy, limits) if small is None else small)
     return np.stack([row.result() if isinstance(row, Future) else row for row in rows])
 
 
@@ -147,7 +157,7 @@ def cut_samples(
     it: uint8 [len(indices), h, w, channels].
     """
     rows = [
-        _decoders().submit(_cut_sample, samples, index, policy, find)
+        decoders().submit(_cut_sample, samples, index, policy, find)
         for index, find in zip(indices, finds, strict=True)
     ]
     return np.stack([row.result() for row in rows])
@@ -163,7 +173,8 @@ def _cut_sample(samples: Samples, index: int, policy: ImagePolicy, find: FindFra
 
 
 @cache
-def _decoders() -> ThreadPoolExecutor:
+def decoders() -> ThreadPoolExecutor:
+    """The threads that decode, in all of a process."""
     return ThreadPoolExecutor(thread_name_prefix="decode")
 
 

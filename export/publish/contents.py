@@ -18,7 +18,6 @@ from artifact.classifier import Classifier, write_classifier
 from artifact.files import list_files
 from artifact.golden import Golden, write_golden
 from artifact.layout import MODEL_FILE, REPORT_FOLDER
-from export.data.samples import name_sample
 from export.progress import say
 from export.proof.assumptions import judge_assumptions
 from export.proof.head import Reading
@@ -108,7 +107,7 @@ def _write_report(folder: Path, source: Source, made: Made, evaluation: Evaluati
 def _show_examples(
     folder: Path, source: Source, own: Floats, made: Made, reading: Reading, chosen: Sequence[int]
 ) -> None:
-    names = [name_sample(source.images.samples, index) for index in chosen]
+    names = [source.images.samples.name(index) for index in chosen]
     examples = compare_images(names, own[chosen], made.probabilities[chosen], source.provenance.labels)
     say(f"what your network itself gives, read as {reading.words}, beside what is served:")
     for example in examples:

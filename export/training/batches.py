@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,12 +47,19 @@ class Batches(keras.utils.PyDataset):
         self.policy, self.preprocessing, self.batch_size = policy, preprocessing, batch_size
         self.augmentation, self.seed, self.epoch, self.outputs = augmentation, seed, epoch, outputs
         self.class_weights = class_weights
+        self.ready = np.zeros(len(self))
+        """When each batch was last ready, in seconds of time.monotonic(): `Epochs` finds out by it who waits."""
         self._order = self._shuffled()
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
 
     def __getitem__(self, batch: int) -> tuple[Any, ...]:
+        made = self._make(batch)
+        self.ready[batch] = time.monotonic()
+        return made
+
+    def _make(self, batch: int) -> tuple[Any, ...]:
         chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
         if self.augmentation is not None and self.seed is not None:
             generator = np.random.default_rng((self.seed, self.epoch, batch))

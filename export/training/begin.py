@@ -12,6 +12,8 @@ import keras
 from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
 from export.data.datasets import DataSet, load_dataset
 from export.data.preprocessing import preset
+from export.data.samples import ArraySamples
+from export.data.stored.pixel_cache import CachedSamples, PixelCache
 from export.errors import UsageError
 from export.progress import say
 from export.sources.applications import APPLICATIONS, build_application, load_fitting_weights
@@ -48,6 +50,10 @@ class Words:
     """`code` and `unsafe` alone: weights are a field of the recipe."""
     seed: int | None = None
     skip_damaged: bool = False
+    cache: Path | None = None
+    """Where decoded pixels are kept from epoch to epoch."""
+    cache_bytes: int = 0
+    """So much they may take there."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     run = recorded_run(Path(network)) if kind == "run" else None
     there = recorded if recorded is not None and recorded.dataset else run
     if not (where := words.dataset or (there.dataset if there is not None else None)):
-        raise UsageError("--dataset is missing: name a data set, or a folder of class folders")
+        raise UsageError("--dataset is missing: name a data set, or the folder or file that it is")
     again = there is not None and words.dataset is None
     data_dir = words.data_dir or (there.data_dir if there is not None and again else None)
     # What is damaged in a folder was decided on before the training that is repeated.
@@ -105,7 +111,16 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     if recorded is not None and (recorded.recipe.network, recorded.dataset) == (title, dataset.name):
         made = recorded.made
     start = _start(kind, network, recipe, dataset, words, made, run)
+    if words.cache is not None:
+        dataset = _keep_pixels(dataset, start.image, words.cache, words.cache_bytes)
     return Beginning(recipe, dataset, start, seed, data_dir, Path(network) if run is not None else None)
+
+
+def _keep_pixels(dataset: DataSet, policy: ImagePolicy, cache: Path, limit: int) -> DataSet:
+    """The set with its training images' pixels in a cache. Raises UsageError where they are in memory."""
+    if dataset.train is None or isinstance(dataset.train, ArraySamples):
+        raise UsageError(f"--cache {cache}: {dataset.title} has no image files to decode for training, leave it out")
+    return replace(dataset, train=CachedSamples(dataset.train, PixelCache(cache, policy, limit)))
 
 
 def _first_word(recorded: Recorded | None) -> str:

@@ -9,6 +9,7 @@ import keras
 
 from export.errors import TrainingError
 from export.progress import Progress, format_seconds, say
+from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint, State
 from export.training.recipes.recipe import Recipe
 
@@ -19,11 +20,15 @@ def is_over(state: State, recipe: Recipe) -> bool:
 
 
 class Epochs(keras.callbacks.Callback):
-    """Carries `state` through a training of `steps` batches an epoch, and writes the checkpoint after each."""
+    """Carries `state` through a training on `batches`, and writes the checkpoint after each epoch."""
 
-    def __init__(self, recipe: Recipe, state: State, checkpoint: Checkpoint, steps: int) -> None:
+    def __init__(self, recipe: Recipe, state: State, checkpoint: Checkpoint, batches: Batches) -> None:
         super().__init__()
-        self.recipe, self.state, self.checkpoint, self.steps = recipe, state, checkpoint, steps
+        self.recipe, self.state, self.checkpoint, self.batches = recipe, state, checkpoint, batches
+        self.steps = len(batches)
+        self.waiting = 0.0
+        """The share of this epoch's time in which a step waited for its batch."""
+        self._waited = self._idle_since = 0.0
         self._progress: Progress | None = None
         self._began = self._first = time.monotonic()
         self._resumed_at = self._epoch = state.epoch
@@ -32,6 +37,7 @@ class Epochs(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch, self._began = epoch, time.monotonic()
         self._accuracies = [row["val_accuracy"] for row in self.state.history]
+        self._waited, self._idle_since = 0.0, self._began
         self._progress = Progress(f"epoch {epoch + 1}/{self.recipe.epochs}", self.steps, "batches")
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -42,8 +48,12 @@ class Epochs(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         loss = (logs or {})["loss"]
         self._refuse_unless_finite("loss", loss)
+        # A step ends where its loss is known; the next one waits from there until its batch is ready, if it isn't yet.
+        now = time.monotonic()
+        self._waited += max(0.0, float(self.batches.ready[batch]) - self._idle_since)
+        self._idle_since, self.waiting = now, self._waited / (now - self._began)
         assert self._progress is not None
-        self._progress.advance(note=f"loss {loss:.4f},")
+        self._progress.advance(note=f"loss {loss:.4f}, {self.waiting:.0%} waiting for data,")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         row, state = _row(epoch + 1, logs or {}), self.state
@@ -60,7 +70,7 @@ class Epochs(keras.callbacks.Callback):
         say(
             f"  epoch {state.epoch}/{self.recipe.epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%}, "
             f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%}{' *' if better else ''}, "
-            f"{format_seconds(left)} left"
+            f"{self.waiting:.0%} waiting for data, {format_seconds(left)} left"
         )
         if is_over(state, self.recipe) and state.epoch < self.recipe.epochs:
             say(f"  stopped: no better validation accuracy for {self.recipe.patience} epochs")

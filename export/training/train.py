@@ -123,7 +123,7 @@ def _fit(
         # The average is swapped in while validation runs, and out again before the checkpoint is written.
         callbacks=[
             *([keras.callbacks.SwapEMAWeights()] if recipe.ema else []),
-            Epochs(recipe, state, checkpoint, len(batches)),
+            Epochs(recipe, state, checkpoint, batches),
         ],
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client.image_lists import InputError
+from artifact.errors import InputError
 from deploy import ray_batch
 from deploy.batch.blocks import Block, digest, find_blocks
 from deploy.batch.output import Output, OutputError

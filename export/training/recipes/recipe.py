@@ -33,7 +33,7 @@ class Recipe:
     network: str
     """A name from `convserve-export networks` or of keras.applications; of a file or a run, its own name."""
     dataset: str
-    """A data set's name, or that of a folder of class folders."""
+    """A data set's name, or that of the folder or file that it is."""
     epochs: Annotated[int, Field(ge=1)]
     """How often every training image is seen."""
     weights: str = ""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.client.image_lists import InputError, ListedImage, list_images
+from app.client.image_lists import ListedImage, list_images
 from app.client.image_reader import ImageReader, UnreadableImage
-from artifact.errors import StoreError
+from artifact.errors import InputError, StoreError
 from artifact.stores.objects import open_objects
 from tests.makers.stores import S3StandIn
 

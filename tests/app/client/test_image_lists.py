@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.client.image_lists import InputError, ListedImage, list_images
+from app.client.image_lists import ListedImage, list_images
+from artifact.errors import InputError
 
 
 def fill(folder: Path, *names: str) -> Path:

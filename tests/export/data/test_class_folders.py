@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from export.data.class_folders import read_class_folders
 from export.data.datasets import load_dataset
 from export.data.labels import imagenet_synsets
+from export.data.samples import FileSamples
 from export.errors import DataError
 from export.sources.image_options import ImageOptions
 from export.sources.proof_images import choose_images
@@ -27,6 +27,13 @@ def fill(folder: Path, count: int, level: int = 100) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(count):
         (folder / f"{index:03}.jpg").write_bytes(jpeg(level))
+
+
+def read_class_folders(folder: Path, **options: bool) -> tuple[tuple[str, ...], FileSamples, FileSamples, str]:
+    dataset = load_dataset(str(folder), None, **options)
+    assert isinstance(dataset.train, FileSamples)
+    assert isinstance(dataset.test, FileSamples)
+    return dataset.labels, dataset.train, dataset.test, dataset.split
 
 
 def test_a_split_is_made_by_the_names_and_stays_when_images_are_added(tmp_path: Path) -> None:
@@ -54,7 +61,7 @@ def test_the_folders_own_split_is_kept(tmp_path: Path) -> None:
         for name in ("cat", "dog"):
             fill(tmp_path / split / name, count)
     _, train, test, split = read_class_folders(tmp_path)
-    assert split == "the folder's own"
+    assert split == "the set's own"
     assert (len(train), len(test)) == (8, 4)
     assert train.labels.tolist() == [0] * 4 + [1] * 4
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from export.data.class_folders import read_class_folders
 from export.data.folder_layout import find_images
 from export.errors import DataError
 from export.sources.proof_images import folder_images
-from tests.export.data.test_class_folders import fill, jpeg
+from tests.export.data.test_class_folders import fill, jpeg, read_class_folders
 
 Capture = pytest.CaptureFixture[str]
 
@@ -29,7 +28,7 @@ def test_splits_go_by_the_names_that_people_use(tmp_path: Path, train: str, test
     fill_classes(tmp_path / train, "ab")
     fill_classes(tmp_path / test, "ab", 3)
     labels, trained, tested, split = read_class_folders(tmp_path)
-    assert (labels, len(trained), len(tested), split) == (("a", "b"), 8, 6, "the folder's own")
+    assert (labels, len(trained), len(tested), split) == (("a", "b"), 8, 6, "the set's own")
 
 
 @pytest.mark.parametrize("name", ["train", "test", "Training", "valid"])

@@ -1,0 +1,62 @@
+"""Lists of images as CSV files: the columns path, label and split. Both stages read them; reads no image."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from artifact.errors import InputError
+
+
+class ManifestRow(NamedTuple):
+    """A line of a manifest; texts without spaces at their ends, empty where the column or the value isn't there."""
+
+    path: str
+    label: str
+    split: str
+    line: int
+    """Its last one in the file, from 1."""
+
+
+def parse_manifest(name: str, content: bytes) -> list[ManifestRow]:
+    """The rows of a CSV file in UTF-8, whose first line names its columns: path and, where they are known, label and
+    split; other columns are passed over. Raises InputError naming the line.
+    """
+    try:
+        rows = list(_parse(name, content.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise InputError(f"the manifest {name} isn't UTF-8 (byte {error.start:,}): save it as UTF-8") from error
+    except csv.Error as error:
+        raise InputError(f"the manifest {name} isn't CSV: {error}") from error
+    if not rows:
+        raise InputError(f"the manifest {name} names no image: a line each below its first one, path or path,label")
+    return rows
+
+
+def _parse(name: str, text: str) -> Iterator[ManifestRow]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    columns = rows.fieldnames or []
+    if "path" not in columns:
+        raise InputError(
+            f"the manifest {name} begins with {', '.join(columns)[:100]!r}: its first line names the columns, path "
+            "and, where they are known, label and split"
+        )
+    for row in rows:
+        path, label, split = ((row.get(column) or "").strip() for column in ("path", "label", "split"))
+        if not path:
+            raise InputError(
+                f"the manifest {name} has no path in line {rows.line_num}: give one, or take the line away"
+            )
+        yield ManifestRow(path, label, split, rows.line_num)
+
+
+def join_name(table: str, path: str) -> str:
+    """The whole name of a path that a table has: it is relative to the table's own folder."""
+    start = table.rpartition("/")[0]
+    return path if is_address(path) or path.startswith("/") or not start else f"{start}/{path}"
+
+
+def is_address(name: str) -> bool:
+    return "://" in name

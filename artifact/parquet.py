@@ -1,0 +1,57 @@
+"""Tables of images in Parquet, as Hugging Face's data sets have them: which column, and what a cell of it holds.
+
+pyarrow is imported once it is needed: it belongs to extras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from artifact.errors import InputError
+
+# The first of these that is there; the first two as Hugging Face's data sets have them.
+_COLUMNS = ("image", "img", "path")
+
+
+class Cell(NamedTuple):
+    """An image of a table: its bytes, or the path where they lie; bytes may bear the path that they once had."""
+
+    path: str | None
+    content: bytes | None
+
+
+def open_table(name: str, source: str | BinaryIO) -> Any:
+    """pyarrow's ParquetFile of a path or an opened file. Raises InputError where it can't be read, isn't Parquet, or
+    pyarrow isn't installed.
+    """
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ModuleNotFoundError as error:
+        raise InputError(f"{name} is read by the package pyarrow, which is missing: pip install pyarrow") from error
+
+    try:
+        return ParquetFile(source)
+    except OSError as error:
+        raise InputError(f"{name} can't be read: {error.strerror or error}") from error
+    except ArrowException as error:
+        raise InputError(f"{name} isn't Parquet: {error}") from error
+
+
+def find_image_column(table: str, names: Sequence[str]) -> str:
+    """Raises InputError where none of a table's columns holds images."""
+    for name in _COLUMNS:
+        if name in names:
+            return name
+    raise InputError(
+        f"{table} has the columns {', '.join(names)[:100]}: one must be called path, or image and hold the bytes of "
+        "image files"
+    )
+
+
+def read_cell(value: Any) -> Cell:
+    """Of a path; of bytes; or of both in one, where the bytes may lie at the path."""
+    if isinstance(value, str):
+        return Cell(value, None)
+    return Cell(value.get("path"), value.get("bytes")) if isinstance(value, Mapping) else Cell(None, value)

@@ -1,0 +1,126 @@
+"""A listing's division into images to train and to test on, without what is damaged: the same for every form."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from artifact.errors import ConvserveError
+from artifact.images.decode import open_image
+from export.data.holdout import hold_out
+from export.data.samples import CHUNK, Labels
+from export.data.stored.listing import Listing, Stored
+from export.errors import DataError
+from export.progress import Progress, say
+
+TEST_SHARE = 0.2
+SHOWN = 10
+"""So many damaged images are named."""
+
+Divided = tuple[tuple[str, ...], Stored, Stored, str]
+"""Class names, training and test samples, and how they were told apart."""
+
+
+def divide(where: str, listing: Listing, *, skip_damaged: bool = False, seen: bool = True) -> Divided:
+    """Where the set has no split of its own and the network has not `seen` any of these images, all of them are test
+    samples; classes without images are kept then.
+
+    Raises DataError for fewer than two classes, and (unless `skip_damaged`, which leaves them out) for classes without
+    images and images that can't be decoded: it lists both.
+    """
+    samples, names, tested = listing.samples, listing.classes, listing.tested
+    damaged = _find_damaged(samples)
+    trained = ~damaged if tested is None else ~damaged & ~tested
+    held = np.zeros(len(samples), bool) if tested is None else ~damaged & tested
+    empty = _find_empty(names, samples.labels[trained])
+    untested = [name for name in _find_empty(names, samples.labels[held]) if name not in empty]
+    untested = untested if tested is not None else []
+    filled = tuple(name for name in names if name not in empty)
+    listed = _list(samples, damaged)
+    if len(filled) < 2:
+        undecoded = f" ({np.count_nonzero(damaged):,} can't be decoded: {listed})" if damaged.any() else ""
+        raise DataError(f"{where}: only {len(filled)} classes hold images{undecoded}: a classifier needs at least 2")
+    _report(where, int(damaged.sum()), listed, empty, untested, skip_damaged, seen)
+    labels = filled if seen else names  # a network that is measured here knows the empty class
+    places = {label: index for index, label in enumerate(labels)}
+    numbers = np.array([places.get(name, -1) for name in names], np.int64)[samples.labels]
+    if tested is None and not seen:
+        every = _select(samples, trained, numbers)
+        return labels, every, every, "all of it to test on"
+    split = "the set's own"
+    if tested is None:
+        split = f"{TEST_SHARE:.0%} of each class to test on, by a hash of the file name"
+        chosen = np.flatnonzero(trained)
+        draws = np.array([_draw(listing.names[index]) for index in chosen.tolist()])
+        # Two of a class at least are left, one of them to validate on.
+        held[chosen[hold_out(draws, numbers[chosen], TEST_SHARE, leave=2)]] = True
+        trained &= ~held
+    held &= numbers >= 0  # of a class that can't be trained
+    if not held.any():
+        raise DataError(f"{where} has too few images to hold some back for the test: add images, or a test split")
+    return labels, _select(samples, trained, numbers), _select(samples, held, numbers), split
+
+
+def _select(samples: Stored, chosen: npt.NDArray[np.bool_], labels: Labels) -> Stored:
+    return samples.select(np.flatnonzero(chosen), labels[chosen])
+
+
+def _report(
+    where: str, damaged: int, listed: str, empty: list[str], untested: list[str], skip: bool, seen: bool
+) -> None:
+    """Say what is left out, or raise DataError that lists it all."""
+    found = []
+    if damaged:
+        found.append(f"{damaged} images can't be decoded: {listed}")
+    if empty:
+        found.append(f"no images in {', '.join(empty)}")
+    if untested:
+        found.append(f"no test images of {', '.join(untested)}")
+    if found and not skip:
+        raise DataError(f"{where}: {'; '.join(found)}. Remove or fill them, or go on without them with --skip-damaged")
+    if damaged:
+        say(f"left out {damaged} damaged images: {listed}")
+    if empty and seen:
+        say(f"left out {len(empty)} classes without images: {', '.join(empty)}")
+    elif empty:
+        say(f"no images of {', '.join(empty)}: their accuracy stays unknown")
+    if untested:
+        say(f"no test images of {', '.join(untested)}: their accuracy stays unknown")
+
+
+def _find_empty(names: Sequence[str], labels: Labels) -> list[str]:
+    count = np.bincount(labels, minlength=len(names))
+    return [name for name, images in zip(names, count, strict=True) if not images]
+
+
+def _draw(name: str) -> float:
+    """0..1 by a hash of the name alone: the split stays as it is when images are added."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:4], "big") / 2**32
+
+
+def _find_damaged(samples: Stored) -> npt.NDArray[np.bool_]:
+    """bool [n]: which images can't be read or decoded."""
+
+    def is_damaged(index: int) -> bool:
+        try:
+            open_image(samples.encoded(index)[0])
+        except (ConvserveError, OSError):
+            return True
+        return False
+
+    damaged = np.zeros(len(samples), bool)
+    with Progress("checking", len(samples)) as progress, ThreadPoolExecutor() as pool:
+        for start in range(0, len(samples), CHUNK):
+            some = range(len(samples))[start : start + CHUNK]
+            damaged[some] = list(pool.map(is_damaged, some))
+            progress.advance(len(some))
+    return damaged
+
+
+def _list(samples: Stored, damaged: npt.NDArray[np.bool_]) -> str:
+    shown = sorted(samples.name(index) for index in np.flatnonzero(damaged).tolist())
+    return ", ".join(shown[:SHOWN]) + (f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else "")

@@ -1,0 +1,53 @@
+"""A CSV manifest as a data set: path, label and, where it says one, split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from artifact.errors import InputError
+from artifact.manifest import ManifestRow, is_address, join_name, parse_manifest
+from export.data.samples import FileSamples
+from export.data.stored.listing import Entry, Listing, make_listing, read_split
+from export.errors import DataError
+
+
+def read_manifest(path: Path, *, seen: bool) -> Listing:
+    """The images of a manifest, which lie where it says, relative to its own folder.
+
+    Raises DataError where it can't be read, or says something of a line that can't be: it names the line.
+    """
+    try:
+        rows = parse_manifest(str(path), path.read_bytes())
+    except InputError as error:
+        raise DataError(str(error)) from error
+    except OSError as error:
+        raise DataError(f"the manifest {path} can't be read: {error.strerror}") from error
+    if not any(row.label for row in rows):
+        raise DataError(f"the manifest {path} has no column label, or nothing in it: a data set's says each class")
+    _refuse_twice(path, rows)
+    entries = [_read(path, row) for row in rows]
+    samples = FileSamples([Path(join_name(str(path), row.path)) for row in rows], np.full(len(rows), -1))
+    return make_listing(str(path), entries, samples, None, seen=seen)
+
+
+def _read(path: Path, row: ManifestRow) -> Entry:
+    if is_address(row.path):
+        raise DataError(f"{path}, line {row.line}: {row.path} is an address: a data set's images lie on this machine")
+    split = read_split(row.split)
+    if row.split and split is None:
+        raise DataError(f"{path}, line {row.line}: the split {row.split!r} is neither train nor test nor validation")
+    name = Path(row.path)
+    if name.is_absolute() and name.is_relative_to(path.resolve().parent):
+        name = name.relative_to(path.resolve().parent)
+    return Entry(name.as_posix(), row.label, split or "")
+
+
+def _refuse_twice(path: Path, rows: Iterable[ManifestRow]) -> None:
+    """An image that is named twice could be trained on and tested on."""
+    lines: dict[str, int] = {}
+    for row in rows:
+        if (first := lines.setdefault(row.path, row.line)) != row.line:
+            raise DataError(f"{path} names {row.path} in line {first} and in line {row.line}: take one away")

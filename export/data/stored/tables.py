@@ -1,0 +1,152 @@
+"""Parquet as a data set, as Hugging Face's are: a column of images, a column of classes, their names in the schema.
+
+A table is compressed, and can't be read by offset: its images are copied once, a few rows at a time, into a file that
+goes when the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from artifact.errors import InputError
+from artifact.manifest import is_address, join_name
+from artifact.parquet import Cell, find_image_column, open_table, read_cell
+from export.data.stored.listing import Entry, Listing, make_listing
+from export.data.stored.packed import PackedSamples, Scratch
+from export.errors import DataError
+from export.progress import Progress
+
+ROWS = 32
+"""Read at once."""
+_LABEL_COLUMNS = ("label", "labels")
+
+
+class _Schema(NamedTuple):
+    image: str
+    label: str
+    classes: tuple[str, ...] | None
+    """None where the schema doesn't name them."""
+
+
+class _Row(NamedTuple):
+    table: str
+    number: int
+    """In the table, from 0."""
+    path: str | None
+    label: Any
+    split: str
+    offset: int
+    """In the copy."""
+    size: int
+
+
+def read_tables(where: str, tables: Sequence[tuple[Path, str]], *, seen: bool) -> Listing:
+    """The images of some Parquet files, each with the split that its name says, or an empty one.
+
+    Raises DataError for tables that aren't Parquet, have no columns of images and classes or other classes than the
+    first, and where the disk has no room for the copy.
+    """
+    try:
+        schemas = [_read_schema(path) for path, _ in tables]
+        for (path, _), schema in zip(tables, schemas, strict=True):
+            if schema != schemas[0]:
+                raise DataError(f"{path.name} has other columns or classes than {tables[0][0].name}: name one of them")
+        _refuse_full_disk(sum(path.stat().st_size for path, _ in tables))
+        copy = Scratch()
+        rows = list(_copy_rows(tables, schemas[0], copy))
+    except InputError as error:
+        raise DataError(str(error)) from error
+    except OSError as error:
+        raise DataError(f"{where}: its images can't be copied to {tempfile.gettempdir()}: {error.strerror}") from error
+    places = np.array([(0, row.offset, row.size) for row in rows], np.int64).reshape(-1, 3)
+    samples = PackedSamples([copy], places, np.full(len(rows), -1), [_name(row) for row in rows])
+    return make_listing(
+        where, _describe(rows, named=schemas[0].classes is not None), samples, schemas[0].classes, seen=seen
+    )
+
+
+def _read_schema(path: Path) -> _Schema:
+    with open_table(str(path), str(path)) as file:
+        names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
+    image = find_image_column(str(path), names)
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    listed = [name for name in names if isinstance(features.get(name), dict) and features[name].get("names")]
+    found = next((name for name in (*_LABEL_COLUMNS, *(listed if len(listed) == 1 else ())) if name in names), None)
+    if found is None:
+        raise DataError(
+            f"{path} has the columns {', '.join(names)[:100]}: one must be called label, and say each image's class"
+        )
+    return _Schema(image, found, tuple(features[found]["names"]) if found in listed else None)
+
+
+def _refuse_full_disk(size: int) -> None:
+    """A table's images are about as large as the table: they are compressed already."""
+    folder = tempfile.gettempdir()
+    if size > (free := shutil.disk_usage(folder).free):
+        raise DataError(
+            f"images in Parquet are copied to {folder}, to be read in any order: they take {size / 1e9:,.1f} GB, "
+            f"{free / 1e9:,.1f} GB are free; set TMPDIR to a folder on a larger disk"
+        )
+
+
+def _copy_rows(tables: Sequence[tuple[Path, str]], schema: _Schema, copy: Scratch) -> Iterator[_Row]:
+    opened = [open_table(str(path), str(path)) for path, _ in tables]
+    with Progress("copying", sum(file.metadata.num_rows for file in opened)) as progress:
+        for (path, split), file in zip(tables, opened, strict=True):
+            number = 0
+            with file:
+                for batch in file.iter_batches(ROWS, columns=[schema.image, schema.label], use_threads=False):
+                    for value, label in zip(
+                        batch.column(schema.image).to_pylist(), batch.column(schema.label).to_pylist(), strict=True
+                    ):
+                        cell = read_cell(value)
+                        content = _read_content(path, number, cell)
+                        yield _Row(path.name, number, cell.path, label, split, copy.size, len(content))
+                        copy.append(content)
+                        number += 1
+                    progress.advance(len(batch))
+
+
+def _read_content(table: Path, number: int, cell: Cell) -> bytes:
+    """Empty where there is nothing, or no file: it is counted with those that can't be decoded."""
+    if cell.content is not None or not cell.path:
+        return cell.content or b""
+    if is_address(cell.path):
+        raise DataError(f"{table.name}#{number}: {cell.path} is an address: a data set's images lie on this machine")
+    try:
+        return Path(join_name(str(table), cell.path)).read_bytes()
+    except OSError:
+        return b""
+
+
+def _name(row: _Row) -> str:
+    return f"{row.table}#{row.number}" + (f"/{row.path}" if row.path else "")
+
+
+def _describe(rows: Sequence[_Row], *, named: bool) -> list[Entry]:
+    """Images are called by their paths; by their rows where not every one has a path of its own within its class."""
+    times = Counter((row.path, str(row.label)) for row in rows)
+    by_path = all(row.path and times[row.path, str(row.label)] == 1 for row in rows)
+    return [
+        Entry(
+            (row.path or "") if by_path else f"{row.table}#{row.number:09}",
+            _read_label(row.label, named),
+            row.split,
+        )
+        for row in rows
+    ]
+
+
+def _read_label(value: Any, named: bool) -> str | int | None:
+    """-1 is Hugging Face's word for a class that isn't known."""
+    if value is None or value == -1:
+        return None
+    return int(value) if named else str(value)

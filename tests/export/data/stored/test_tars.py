@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from export.data.datasets import load_dataset
+from export.errors import DataError
+from tests.makers.stored_sets import draw_images, write_tar
+
+IMAGES = draw_images(count=6)
+NUMBERED = {name.replace("cat", "0").replace("dog", "1"): content for name, content in IMAGES.items()}
+
+
+def test_labels_beside_the_tars_name_classes_that_are_numbers(tmp_path: Path) -> None:
+    path = write_tar(NUMBERED, tmp_path / "a.tar")
+    assert load_dataset(str(path), None).labels == ("0", "1")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    assert load_dataset(str(path), None).labels == ("cat", "dog")
+    (tmp_path / "labels.txt").write_text("cat\ndog\nant\n")
+    with pytest.raises(DataError, match="no images in ant"):
+        load_dataset(str(path), None)
+
+
+def test_a_number_beyond_the_listed_classes_is_refused(tmp_path: Path) -> None:
+    images = {name.replace("1/", "2/"): content for name, content in NUMBERED.items()}
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    with pytest.raises(DataError, match=r"2/000.jpg is of class 2, but the set lists 2 classes"):
+        load_dataset(str(write_tar(images, tmp_path / "a.tar")), None)
+
+
+def test_what_is_no_image_of_a_class_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = {"cat/000.seg.npy": b"1", "cat/900.jpg": b"1", ".hidden/1.jpg": b"1", "cat/._0.jpg": b"1"}
+    load_dataset(str(write_tar(IMAGES, tmp_path / "a.tar", **others)), None)
+    said = capsys.readouterr().err
+    assert "1 .seg.npy, 2 hidden images" in said, said
+    assert "left out 1 images of" in said
+
+
+def test_two_images_of_one_key_are_refused(tmp_path: Path) -> None:
+    path = write_tar(IMAGES, tmp_path / "a.tar", **{"cat/000.png": b"1"})
+    with pytest.raises(DataError, match=r"a\.tar has two images of one key, cat/000\.jpg and cat/000\.png"):
+        load_dataset(str(path), None)
+
+
+def test_tars_without_classes_say_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there must be KEY\.cls"):
+        load_dataset(str(write_tar(IMAGES, tmp_path / "a.tar", ".caption")), None)
+    with pytest.raises(DataError, match=r"beside cat/000\.jpg isn't JSON"):
+        load_dataset(str(write_tar(IMAGES, tmp_path / "b.tar", ".caption", **{"cat/000.json": b"{"})), None)
+
+
+def test_damaged_tars_are_named_all_at_once(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        content = write_tar(IMAGES, tmp_path / f"{name}.tar").read_bytes()
+        if name != "b":
+            (tmp_path / f"{name}.tar").write_bytes(content[:40_000])
+    with pytest.raises(DataError, match=r"2 tars can't be read: a\.tar \(.*\), c\.tar \(.*\)"):
+        load_dataset(str(tmp_path), None)
+
+
+def test_a_compressed_tar_says_to_unpack_it(tmp_path: Path) -> None:
+    content = gzip.compress(write_tar(IMAGES, tmp_path / "a.tar").read_bytes())
+    (tmp_path / "b.tar.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"unpack it to a plain \.tar"):
+        load_dataset(str(tmp_path / "b.tar.gz"), None)
+    (tmp_path / "c.tar").write_bytes(content)
+    with pytest.raises(DataError, match=r"unpack it to a plain \.tar"):
+        load_dataset(str(tmp_path / "c.tar"), None)
