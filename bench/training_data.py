@@ -1,6 +1,6 @@
 """How fast training gets its batches from a data set as a folder, a manifest, Parquet, a tar, and from a cache.
 
-python -m bench.training_data --data-dir DATA          # about a minute; writes 2 GB into a temporary folder
+python -m bench.training_data --data-dir DATA          # about a minute; writes 1 GB into a temporary folder
 
 The photos of DATA/photos, each copied under a comment of its own so that no two files are the same, are made a data set
 of every form; a network of 224x224 is fed by `Batches` as training feeds it, without augmentation.
