@@ -14,6 +14,7 @@ from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
 from export.cli.options import DATASET, add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
+from export.cli.suspects_command import add_suspects
 from export.cli.train_command import add_train
 from export.errors import ExportError, UsageError
 
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     add_shared(evaluate, _evaluate, repository=True, data=True)
 
+    add_suspects(commands)
     add_cascade(commands)
 
     verify = commands.add_parser("verify", help="the proof of an artifact again, on this machine")

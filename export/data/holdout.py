@@ -7,6 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from artifact.card import Training
+from export.errors import DataError
+
 
 def hold_out(
     draws: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], share: float, *, leave: int
@@ -39,3 +42,25 @@ def split_images(
     if not held_out.any():
         held_out[draws.argmin()] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def validation_images(labels: npt.NDArray[np.int64], training: Training, trained: str) -> npt.NDArray[np.intp]:
+    """Indices of the images that a recorded training on these `labels` held back; `trained` is what it trained.
+
+    Raises DataError where the set isn't as large as it was: another split may mix the two sides.
+    """
+    kept, held_back = split_images(labels, float(training.recipe["validation_share"] or 0), training.seed)
+    if (len(kept), len(held_back)) != (training.images, training.validation_images):
+        before = training.images + training.validation_images
+        raise DataError(
+            f"{training.dataset} has changed since {trained} was trained ({len(labels):,} training images now, "
+            f"{before:,} then): its validation images are lost"
+        )
+    return held_back
+
+
+def split_folds(labels: npt.NDArray[np.int64], folds: int, seed: int) -> list[npt.NDArray[np.intp]]:
+    """Indices of `folds` parts, which together hold every image once, of each class equally many or one more."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    dealt = order[np.argsort(labels[order], kind="stable")]
+    return [np.sort(dealt[fold::folds]) for fold in range(folds)]

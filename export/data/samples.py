@@ -129,6 +129,26 @@ class BytesSamples:
         return f"image {index}"
 
 
+class PartOfSamples:
+    """The images of `samples` at `places`, in that order."""
+
+    def __init__(self, samples: Samples, places: npt.NDArray[np.intp]) -> None:
+        self.samples, self.places = samples, places
+        self.labels: Labels = samples.labels[places]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def pixels(self, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
+        return self.samples.pixels(self.places[indices], policy)
+
+    def encoded(self, index: int) -> tuple[bytes, str]:
+        return self.samples.encoded(int(self.places[index]))
+
+    def name(self, index: int) -> str:
+        return self.samples.name(int(self.places[index]))
+
+
 def relabel(samples: Samples, places: Labels) -> Samples:
     """The same images, with class i called `places[i]`."""
     renamed = copy.copy(samples)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from artifact.card import ModelCard
 from export.data.datasets import DataSet
-from export.data.holdout import split_images
-from export.errors import DataError, UsageError
+from export.data.holdout import split_images, validation_images
+from export.errors import UsageError
 from export.progress import say
 from export.publish.read_back import Published, match_classes, run_published
 from export.report.calibration import LEAST_IMAGES
@@ -49,9 +49,7 @@ def find_validation(cards: tuple[ModelCard, ModelCard], dataset: DataSet) -> npt
             said = "what it was trained on isn't recorded" if training is None else f"trained on {training.dataset}"
             say(f"{card.name}: {said}, so that it may or may not have seen images of {dataset.name}")
             continue
-        _, own = split_images(labels, float(training.recipe["validation_share"] or 0), training.seed)
-        if len(own) != training.validation_images:
-            raise DataError(f"{dataset.name} has changed since {card.name} was trained: its validation images are lost")
+        own = validation_images(labels, training, card.name)
         unseen = own if unseen is None else np.intersect1d(unseen, own)
     if unseen is None:
         _, unseen = split_images(labels, _SHARE, seed=0)

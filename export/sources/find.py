@@ -10,7 +10,7 @@ from typing import Literal
 import keras
 
 from artifact.card import NetworkInfo, Preprocessing, Provenance
-from export.data.datasets import load_dataset
+from export.data.datasets import DataSet, load_dataset
 from export.data.labels import check_count, read_labels
 from export.data.preprocessing import preset
 from export.errors import DataError, UsageError, near_miss
@@ -28,7 +28,7 @@ from export.sources.keras_file import (
     read_input_shape,
 )
 from export.sources.proof_images import choose_images
-from export.sources.run_folder import RUN_FILE, read_run, trained_file
+from export.sources.run_folder import RUN_FILE, Run, read_run, trained_file
 from export.sources.saved_model import MARKER, SavedModel
 from export.sources.source import ProofImages, Source
 from export.sources.user_code import Definitions
@@ -158,14 +158,7 @@ def load_run(folder: Path, name: str | None, data_dir: Path | None, definitions:
     """A finished training. Raises DataError where the run isn't finished or its data set can't be found."""
     run = read_run(folder)
     file = trained_file(folder)
-    # What is damaged in a folder was decided on before the training.
-    where = data_dir or (Path(run.data_dir) if run.data_dir else None)
-    dataset = load_dataset(run.dataset, where, skip_damaged=True)
-    if dataset.labels != run.labels:
-        raise DataError(
-            f"{run.dataset} has {len(dataset.labels)} classes now, other than the {len(run.labels)} that {folder} was "
-            "trained on: restore them, or train again into another folder"
-        )
+    dataset = load_run_data(folder, run, data_dir)
     return Source(
         name=name or run.model_name,
         model=load_keras_file(file, definitions),
@@ -174,6 +167,19 @@ def load_run(folder: Path, name: str | None, data_dir: Path | None, definitions:
         images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name, dataset.train),
         report=folder / "report",
     )
+
+
+def load_run_data(folder: Path, run: Run, data_dir: Path | None) -> DataSet:
+    """The data set of a run, in `data_dir` or where it was. Raises DataError where its classes have changed."""
+    # What is damaged in a folder was decided on before the training.
+    where = data_dir or (Path(run.data_dir) if run.data_dir else None)
+    dataset = load_dataset(run.dataset, where, skip_damaged=True)
+    if dataset.labels != run.labels:
+        raise DataError(
+            f"{run.dataset} has {len(dataset.labels)} classes now, other than the {len(run.labels)} that {folder} was "
+            "trained on: restore them, or train again into another folder"
+        )
+    return dataset
 
 
 def load_file(

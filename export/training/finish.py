@@ -44,7 +44,7 @@ def measure(
 ) -> Run:
     """The finished run of `model`, whose output is logits; `validation` indexes the data set's training images."""
     assert dataset.train is not None
-    seen, labels = _logits(model, run, dataset.train, validation), dataset.train.labels[validation]
+    seen, labels = predict_logits(model, run, dataset.train, validation), dataset.train.labels[validation]
     _warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
     calibration = calibrate(seen, labels, f"{dataset.name} validation")
     temperature = calibration.temperature if calibration is not None else 1.0
@@ -53,7 +53,7 @@ def measure(
             f"only {len(labels)} validation images, {LEAST_IMAGES} are needed: probabilities stay uncalibrated "
             "(temperature 1), and the card has no label sets and no warning of unfamiliar images; add training images"
         )
-    probabilities = softmax(_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
+    probabilities = softmax(predict_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
     evaluation = evaluate(probabilities, dataset.test.labels, dataset.name)
     with disk_in_a_line(report.parent):
         try:
@@ -88,7 +88,10 @@ def measure(
     return run.model_copy(update=found)
 
 
-def _logits(model: keras.Model, run: Run, samples: Samples, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+def predict_logits(
+    model: keras.Model, run: Run, samples: Samples, indices: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float32]:
+    """float32 [len(indices), classes] of the network of a run. Raises TrainingError where one isn't finite."""
     batches = Batches(samples, indices, len(run.labels), run.image, run.preprocessing, 256)
     logits = np.asarray(model.predict(batches, verbose=0))
     if not np.isfinite(logits).all():

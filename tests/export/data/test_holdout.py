@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.data.holdout import hold_out, split_images
+from artifact.card import Training
+from export.data.holdout import hold_out, split_folds, split_images, validation_images
+from export.errors import DataError
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -34,3 +36,30 @@ def test_the_seed_makes_the_validation_images() -> None:
     labels = np.arange(60) % 6
     one, same, other = (split_images(labels, 0.1, seed)[1].tolist() for seed in (1, 1, 2))
     assert one == same != other
+
+
+def test_folds_hold_every_image_once_and_of_each_class_equally_many() -> None:
+    labels = np.repeat(np.arange(3), [4, 11, 30])
+    folds = split_folds(labels, 4, seed=1)
+    np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(45))
+    counts = np.stack([np.bincount(labels[fold], minlength=3) for fold in folds])
+    assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()
+    assert [fold.tolist() for fold in split_folds(labels, 4, seed=1)] == [fold.tolist() for fold in folds]
+
+
+def test_a_record_says_which_images_its_training_held_back_unless_the_set_has_changed() -> None:
+    labels = np.arange(600) % 6
+    kept, held_back = split_images(labels, 0.2, seed=3)
+    training = Training(
+        dataset="shapes",
+        images=len(kept),
+        validation_images=len(held_back),
+        epochs=1,
+        seed=3,
+        recipe={"validation_share": 0.2},
+        seconds=1,
+        backend="none",
+    )
+    np.testing.assert_array_equal(validation_images(labels, training, "first"), held_back)
+    with pytest.raises(DataError, match=r"changed since first was trained \(594 training images now, 600 then"):
+        validation_images(labels[:-6], training, "first")
