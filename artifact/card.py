@@ -15,6 +15,7 @@ from artifact.documents import Document, Part, read_document
 from artifact.errors import ArtifactError
 from artifact.files import FilePath, ListedFile, Sha256, always_needed
 from artifact.layout import CARD_FILE, MODEL_FILE, NAME_PATTERN
+from artifact.robustness import Robustness
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -276,6 +277,8 @@ class ModelCard(Provenance, Title):
     max_batch: PositiveInt = 32
     evaluation: Evaluation | None = None
     """Of the graph, not of the network that it was made from."""
+    robustness: Robustness | None = None
+    """Of the graph, too; None where no labeled images were given, or it was left out."""
     proof: Proof
     replay: Replay = Replay()
     sha256: Sha256

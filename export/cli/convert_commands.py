@@ -118,7 +118,13 @@ def _convert(options: argparse.Namespace) -> None:
             data_dir=options.data_dir,
         )
         place.prepare(name_published(source, options.precision))
-        made = convert(source, place.folder, options.precision, replace_config=options.replace_config)
+        made = convert(
+            source,
+            place.folder,
+            options.precision,
+            replace_config=options.replace_config,
+            robustness=options.robustness,
+        )
         _print_published(made, place.deliver(made), options)
 
 
@@ -136,6 +142,7 @@ def _adopt(options: argparse.Namespace) -> None:
             name=options.name,
             data_dir=options.data_dir,
             replace_config=options.replace_config,
+            robustness=options.robustness,
         )
         _print_published(made, place.deliver(made), options)
 

@@ -29,6 +29,7 @@ def adopt(
     name: str | None = None,
     data_dir: Path | None = None,
     replace_config: bool = False,
+    robustness: bool = True,
 ) -> Path:
     """Put pixel arithmetic, layout and softmax into the graph, prove it against the untouched file, publish it.
 
@@ -73,4 +74,6 @@ def adopt(
         max_batch=batch,
         prepare=normalize,
     )
-    return publish_network(source, network, repository, layout=layout, replace_config=replace_config)
+    return publish_network(
+        source, network, repository, layout=layout, replace_config=replace_config, robustness=robustness
+    )

@@ -18,14 +18,17 @@ from artifact.classifier import Classifier, write_classifier
 from artifact.files import list_files
 from artifact.golden import Golden, write_golden
 from artifact.layout import MODEL_FILE, REPORT_FOLDER
+from artifact.robustness import Robustness
 from export.progress import say
 from export.proof.assumptions import judge_assumptions
 from export.proof.head import Reading
 from export.proof.prove import Made
 from export.proof.side_by_side import SideBySide, compare_images, write_examples
+from export.publish.robustness import judge_robustness
 from export.publish.write import Draft, disk_refusals
 from export.report.calibration import Floats
 from export.report.evaluation import evaluate, write_report
+from export.report.robustness import PICTURE_FILE, draw_robustness
 from export.sources.source import Source
 
 GOLDEN_IMAGES = 8
@@ -41,15 +44,18 @@ class GraphParts:
     classifier: Classifier | None
 
 
-def fill_draft(draft: Draft, source: Source, own: Floats, made: Made, reading: Reading, graph: GraphParts) -> ModelCard:
+def fill_draft(
+    draft: Draft, source: Source, own: Floats, made: Made, reading: Reading, graph: GraphParts, *, robustness: bool
+) -> ModelCard:
     """Write everything but the card beside the draft's model.onnx; the card that lists it, as version 1.
 
     `own` is what the untouched network gave for the proof images [n, outputs]. Accuracy is measured where classes are
-    known, and the assumptions are held against others. Raises PublishError where the disk refuses, UsageError where an
-    assumption is contradicted.
+    known, with `robustness` on damaged images too, and the assumptions are held against others. Raises PublishError
+    where the disk refuses, UsageError where an assumption is contradicted.
     """
     evaluation = _measure(source, made)
     judgment = judge_assumptions(source, made, reading, evaluation)
+    damaged = judge_robustness(source, made) if robustness else None
     chosen = choose_golden(source.images.samples.labels, made.probabilities)
     golden = Golden(
         name_images([source.images.samples.encoded(index) for index in chosen]),
@@ -60,7 +66,7 @@ def fill_draft(draft: Draft, source: Source, own: Floats, made: Made, reading: R
         write_golden(draft.folder, golden)
         if graph.classifier is not None:
             write_classifier(draft.folder, graph.classifier)
-        _write_report(draft.folder / REPORT_FOLDER, source, made, evaluation)
+        _write_report(draft.folder / REPORT_FOLDER, source, made, evaluation, damaged)
         _show_examples(draft.folder / REPORT_FOLDER, source, own, made, reading, chosen[:SHOWN_IMAGES])
         files = list_files(draft.folder)
     return ModelCard(
@@ -78,6 +84,7 @@ def fill_draft(draft: Draft, source: Source, own: Floats, made: Made, reading: R
         features=graph.classifier is not None,
         max_batch=made.max_batch,
         evaluation=evaluation,
+        robustness=damaged,
         proof=made.proof,
         replay=made.replay,
         sha256=files[MODEL_FILE].sha256,
@@ -96,9 +103,13 @@ def _measure(source: Source, made: Made) -> Evaluation | None:
     return evaluation
 
 
-def _write_report(folder: Path, source: Source, made: Made, evaluation: Evaluation | None) -> None:
+def _write_report(
+    folder: Path, source: Source, made: Made, evaluation: Evaluation | None, robustness: Robustness | None
+) -> None:
     if evaluation is not None:
         write_report(folder, made.probabilities, source.images.samples.labels, source.provenance.labels, evaluation)
+    if robustness is not None:
+        draw_robustness(robustness, folder / PICTURE_FILE)
     if source.report is not None and (curves := source.report / "curves.png").exists():
         folder.mkdir(exist_ok=True)
         shutil.copy(curves, folder)

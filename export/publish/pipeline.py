@@ -31,12 +31,19 @@ from export.publish.write import check_place, disk_refusals, open_draft, publish
 from export.sources.source import Source
 
 
-def convert(source: Source, repository: Path, precision: Precision = "fp32", *, replace_config: bool = False) -> Path:
+def convert(
+    source: Source,
+    repository: Path,
+    precision: Precision = "fp32",
+    *,
+    replace_config: bool = False,
+    robustness: bool = True,
+) -> Path:
     """Convert, prove on every proof image, measure, and publish. Returns the version's folder.
 
     Raises ConversionError, ProofError or PublishError; then nothing has been published. `fp16` and `int8` are models of
     their own, `<name>-fp16` and `<name>-int8`, published where they are nearly as accurate. `replace_config`: a
-    config.pbtxt that we didn't write may be replaced.
+    config.pbtxt that we didn't write may be replaced. `robustness`: accuracy is measured on damaged images, too.
     """
     if precision == "int8" and source.images.calibration is None:
         raise UsageError("int8 takes the ranges of activations from real images: name some with --dataset or --images")
@@ -48,7 +55,9 @@ def convert(source: Source, repository: Path, precision: Precision = "fp32", *, 
     say(f"converting {source.name} ({source.provenance.network.parameters:,} parameters) to ONNX")
     shape, batch = source.provenance.image.shape, source.max_batch
     network = settle_boundary(keras_to_onnx(source.model, shape, batch), try_shape(source.model, shape, batch or 2))
-    return publish_network(source, network, repository, precision=precision, replace_config=replace_config)
+    return publish_network(
+        source, network, repository, precision=precision, replace_config=replace_config, robustness=robustness
+    )
 
 
 def publish_network(
@@ -59,6 +68,7 @@ def publish_network(
     layout: Layout = "nhwc",
     precision: Precision = "fp32",
     replace_config: bool = False,
+    robustness: bool = True,
 ) -> Path:
     """Finish the graph of a bare network in ONNX, prove the file against `source.model`, measure and publish it.
 
@@ -85,7 +95,7 @@ def publish_network(
                 write_graph(published, lowered, source.provenance, head)
             del lowered
             made = judge_precision(source, made, published, precision)
-        card = fill_draft(draft, source, own.proof, made, reading, parts)
+        card = fill_draft(draft, source, own.proof, made, reading, parts, robustness=robustness)
         return publish(draft, card)
 
 

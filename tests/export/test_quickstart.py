@@ -46,11 +46,14 @@ def test_the_card_tells_the_whole_story(built: Path) -> None:
     assert card.calibration is not None
     assert card.score_quantiles is not None
     assert card.image.fit == "content"
+    assert card.robustness is not None
+    assert (card.robustness.images, card.robustness.top1) == (360, card.evaluation.top1)
     report = built / "repository/lenet5-digits/1/report"
     assert {path.name for path in report.iterdir()} == {
         "curves.png",
         "confusion.png",
         "reliability.png",
+        "robustness.png",
         "metrics.json",
         "examples.json",
     }

@@ -51,7 +51,7 @@ async def list_report(model: str, services: ServicesDep, version: VersionNumber 
 
 @router.get("/report/{file}", response_class=FileResponse)
 async def send_report(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
-    """curves.png, confusion.png, reliability.png or metrics.json, where the version has them."""
+    """curves.png, confusion.png, reliability.png, robustness.png or metrics.json, where the version has them."""
     return _send(_folder(services, model, version) / REPORT_FOLDER, file)
 
 

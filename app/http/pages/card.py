@@ -6,12 +6,13 @@ Links are relative, so that the page works behind a proxy that puts a path in fr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from app.http.pages.card_words import describe_data, describe_limits, describe_trust
+from app.http.pages.robustness import render_robustness
 from app.inference.model import LoadedModel
 from app.observe.live_accuracy import LiveAccuracy
 from artifact.card import ModelCard
@@ -29,6 +30,7 @@ _PICTURES = {
     "confusion.png": "Confusion matrix: true classes by what they were called",
     "reliability.png": "Reliability: accuracy by how sure the network was",
 }
+_DAMAGED = {"robustness.png": "Top-1 and calibration error by kind and strength of damage"}
 
 Rows = Iterable[tuple[str, str]]
 
@@ -46,7 +48,8 @@ def render_card(model: LoadedModel, cascades: Sequence[str] = (), live: LiveAccu
         _section("Network", _table_of_facts(_network_rows(card))),
         _section("Input", _table_of_facts(_input_rows(card))),
         _section("Data", _table_of_facts(describe_data(card))),
-        _section("Accuracy and trust", _table_of_facts(describe_trust(card, live)), _pictures(report, card)),
+        _section("Accuracy and trust", _table_of_facts(describe_trust(card, live)), _pictures(report, card, _PICTURES)),
+        _robustness(report, card),
         _section("Class by class", _class_table(report)),
         _section("Proof", _table_of_facts(_proof_rows(model))),
         _section("Cascades", _list(cascades)),
@@ -124,10 +127,16 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _pictures(report: Path, card: ModelCard) -> str:
+def _robustness(report: Path, card: ModelCard) -> str:
+    if card.robustness is None:
+        return ""
+    return _section("Damaged images", _pictures(report, card, _DAMAGED), render_robustness(card.robustness))
+
+
+def _pictures(report: Path, card: ModelCard, titles: Mapping[str, str]) -> str:
     figures = "".join(
         f'<figure><img src="report/{name}?version={card.version}" alt="{text}" loading="lazy"></figure>'
-        for name, text in _PICTURES.items()
+        for name, text in titles.items()
         if (report / name).is_file()
     )
     return f'<div class="pictures">{figures}</div>' if figures else ""

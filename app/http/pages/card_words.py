@@ -102,6 +102,8 @@ def describe_limits(card: ModelCard) -> list[str]:
         limits.append("Its accuracy was never measured on labeled images.")
     elif card.evaluation.images < 1000:
         limits.append(f"Its accuracy was measured on only {card.evaluation.images:,} images: some tenths are luck.")
+    if card.robustness is None:
+        limits.append("It was never tried on damaged images (blurred, noisy, dark, turned).")
     if card.calibration is None:
         limits.append("Its probabilities were not calibrated: read them as an order, not as frequencies.")
     elif card.calibration.images < 1000:

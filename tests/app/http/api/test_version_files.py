@@ -5,7 +5,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.admission.keys import hash_key
-from tests.makers.artifacts import gray_image
+from artifact.robustness import Corrupted, Robustness
+from tests.makers.artifacts import gray_image, sign
 
 
 def test_golden_images_are_listed_and_served_byte_for_byte(client: TestClient) -> None:
@@ -56,6 +57,27 @@ def test_the_card_page_shows_the_report_where_there_is_one(repository: Path, ope
     assert "confusion.png" not in page
     assert '<th scope="row">&lt;b&gt;</th><td>1,234</td><td>50.0%</td><td>-</td>' in page
     assert client.get("/models/tiny/report/curves.png?version=1").content == gray_image(1)
+
+
+def test_the_card_page_shows_damaged_images_where_they_were_measured(repository: Path, open_client: Any) -> None:
+    assert "Damaged images" not in read_page(open_client(repository=repository))
+    row = Corrupted(corruption="jpeg", strength=1, amount="<quality 50>", top1=0.5, ece=0.125)
+    measured = Robustness(dataset="<grays>", images=100, top1=0.9, ece=0.05, corrupted=(row,))
+    folder = repository / "tiny" / "1"
+    (folder / "report").mkdir()
+    (folder / "report" / "robustness.png").write_bytes(gray_image(1))
+    sign(folder, robustness=measured)
+    client = open_client(repository=repository)
+    assert client.get("/models/tiny").json()["versions"][0]["card"]["robustness"]["corrupted"][0]["top1"] == 0.5
+    page = read_page(client)
+    assert "100 images of &lt;grays&gt;" in page
+    assert '<th scope="row">jpeg</th><td>&lt;quality 50&gt;</td><td>50.0%</td><td>40.4% to 59.6%</td>' in page
+    assert '<img src="report/robustness.png?version=1"' in page
+    assert "never tried on damaged images" not in page
+
+
+def read_page(client: TestClient) -> str:
+    return client.get("/models/tiny/card", headers={"Accept": "text/html"}).text
 
 
 def test_a_damaged_report_does_not_break_the_card(repository: Path, open_client: Any) -> None:
