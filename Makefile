@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "== installing into .venv (runtime: $(RUNTIME)); TensorFlow is large, this takes a minute or two"
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,grpc,cloud,test]'
+	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,log,grpc,cloud,test]'
 	@touch $@
 
 serve: $(INSTALLED)

@@ -79,6 +79,14 @@ def add_train(commands: Any) -> None:
     )
     parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
     parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="tensorboard|mlflow[:FOLDER]",
+        help="log each epoch, the recipe and the report there, too: tensorboard into RUN/tensorboard, mlflow into "
+        "mlruns, unless a FOLDER is named (pip install 'convserve[log]')",
+    )
     parser.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET; for RUN, RUN-further)")
     add_shared(parser, _train, data=True, seed=True)
 
@@ -95,15 +103,26 @@ def _value_of(key: str) -> Callable[[str], tuple[str, Any]]:
 
 
 def _train(options: argparse.Namespace) -> None:
-    load_keras()
     from export.progress import say
+    from export.training.logs.log import read_log
+
+    words = [read_log(text) for text in options.log]  # what isn't installed is said before anything is loaded
+    load_keras()
     from export.training.train import train
 
     begun = choose_beginning(options)
     folder = options.out or begun.folder
     if begun.before is not None and folder.resolve() == begun.before.resolve():
         raise UsageError(f"--out {folder}: the run that is trained further stays as it is: name another folder")
-    train(begun.recipe, begun.dataset, folder, start=begun.start, seed=begun.seed, data_dir=begun.data_dir)
+    train(
+        begun.recipe,
+        begun.dataset,
+        folder,
+        start=begun.start,
+        seed=begun.seed,
+        data_dir=begun.data_dir,
+        logs=[word.open(folder) for word in words],
+    )
     say(f"next: convserve-export convert {shlex.quote(str(folder))} --repository repository")
 
 

@@ -177,8 +177,7 @@ def cut_samples(
     it: uint8 [len(indices), h, w, channels].
     """
     rows = [
-        decoders().submit(_cut_sample, samples, index, policy, find)
-        for index, find in zip(indices, finds, strict=True)
+        decoders().submit(_cut_sample, samples, index, policy, find) for index, find in zip(indices, finds, strict=True)
     ]
     return np.stack([row.result() for row in rows])
 

@@ -3,6 +3,7 @@
 model.keras          the network of the best epoch, without optimizer state (written when training is over)
 run.json             this module's Run: network, labels, image policy, recipe, seed, data set, calibration
 checkpoint/          state.json and the .keras of the last and the best epoch: what a killed training resumes from
+tensorboard/         event files, where `train --log tensorboard` was said; mlflow.txt: the id of the MLflow run
 report/              curves.png, confusion.png, reliability.png, metrics.json
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import keras
 
@@ -11,6 +12,7 @@ from export.errors import TrainingError
 from export.progress import Progress, format_seconds, say
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint, State
+from export.training.logs.log import Log
 from export.training.recipes.recipe import Recipe
 
 
@@ -22,9 +24,11 @@ def is_over(state: State, recipe: Recipe) -> bool:
 class Epochs(keras.callbacks.Callback):
     """Carries `state` through a training on `batches`, and writes the checkpoint after each epoch."""
 
-    def __init__(self, recipe: Recipe, state: State, checkpoint: Checkpoint, batches: Batches) -> None:
+    def __init__(
+        self, recipe: Recipe, state: State, checkpoint: Checkpoint, batches: Batches, logs: Sequence[Log] = ()
+    ) -> None:
         super().__init__()
-        self.recipe, self.state, self.checkpoint, self.batches = recipe, state, checkpoint, batches
+        self.recipe, self.state, self.checkpoint, self.batches, self.logs = recipe, state, checkpoint, batches, logs
         self.steps = len(batches)
         self.waiting = 0.0
         """The share of this epoch's time in which a step waited for its batch."""
@@ -58,12 +62,16 @@ class Epochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         row, state = _row(epoch + 1, logs or {}), self.state
         self._refuse_unless_finite("validation loss", row["val_loss"])
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
         state.epoch, state.seconds = epoch + 1, state.seconds + time.monotonic() - self._began
         state.history.append(row)
         # Few validation images often tie in accuracy; the loss decides then.
         better = (row["val_accuracy"], -row["val_loss"]) > (state.best_accuracy, -state.best_loss)
         if better:
             state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, row["val_accuracy"], row["val_loss"]
+        # Before the checkpoint: an epoch that is logged and lost is done again, one that is kept is never missing.
+        for log in self.logs:
+            log.add_epoch(row)
         self.checkpoint.write(self.model, state)
         done = state.epoch - self._resumed_at
         left = (time.monotonic() - self._first) / done * (self.recipe.epochs - state.epoch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -22,6 +22,7 @@ from export.training.checkpoint import Checkpoint, State
 from export.training.compiled import averaged_weights, compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import Start, start_network
+from export.training.logs.log import Log
 from export.training.plan import plan_run, refuse_another_training
 from export.training.recipes.recipe import Recipe
 from models.counts import count_parameters
@@ -36,6 +37,7 @@ def train(
     start: Start | None = None,
     seed: int = 0,
     data_dir: Path | None = None,
+    logs: Sequence[Log] = (),
 ) -> Run:
     """Train, keep the epoch of best validation accuracy, calibrate on validation images, measure on test images.
 
@@ -59,12 +61,18 @@ def train(
         return read_run(folder)
     state = checkpoint.read()
     with true_grouped_convolutions(), deep_recursion(), _memory_in_a_line(recipe):
+        model = None
         if not is_over(state, recipe):
             model = checkpoint.load(state.epoch) if state.epoch else compile_network(recipe, start)
-            _open_folder(folder, run)  # not before the weights were found to fit
-            _fit(model, recipe, dataset, run, training, validation, checkpoint, state)
+        _open_folder(folder, run)  # not before the weights were found to fit
+        for log in logs:
+            log.begin(run, state.history)
+        if model is not None:
+            _fit(model, recipe, dataset, run, training, validation, checkpoint, state, logs)
         best = inference_network(_load_best(checkpoint, state, recipe), start)
         run = measure(run, best, dataset, validation, recipe, state, folder / "report")
+        for log in logs:
+            log.finish(run, folder / "report")
     with disk_in_a_line(folder), half_written(folder / "part.keras") as part:
         best.save(part)
         write_run(folder, run)
@@ -90,6 +98,7 @@ def _fit(
     validation: npt.NDArray[np.intp],
     checkpoint: Checkpoint,
     state: State,
+    logs: Sequence[Log],
 ) -> None:
     """Train from `state` on, epoch by epoch, into the checkpoint."""
     assert dataset.train is not None
@@ -123,7 +132,7 @@ def _fit(
         # The average is swapped in while validation runs, and out again before the checkpoint is written.
         callbacks=[
             *([keras.callbacks.SwapEMAWeights()] if recipe.ema else []),
-            Epochs(recipe, state, checkpoint, batches),
+            Epochs(recipe, state, checkpoint, batches, logs),
         ],
     )
 
