@@ -29,6 +29,7 @@ Polarity = Literal["light-on-dark", "dark-on-light", "any"]
 PreprocessingName = Literal["tf", "caffe", "torch", "unit", "none", "custom"]
 Head = Literal["softmax", "logits", "sigmoid", "multilabel"]
 Precision = Literal["fp32", "fp16", "int8"]
+Ranges = Literal["minmax", "percentile", "entropy"]
 
 # Places of figures that one stage writes and the other reads.
 COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
@@ -230,6 +231,38 @@ class Replay(Part):
     cuda: float = 2e-3
 
 
+class Int8Step(Part):
+    """One int8 graph that was tried, and what became of the search's images."""
+
+    ranges: Ranges
+    float_layers: int
+    top1: Probability
+    moved: float
+    """Half the sum of |p - p'| over the classes, to the fp32 graph: an image's share of probability, on average."""
+
+
+class LayerEffect(Part):
+    """How much one layer, alone in int8, moves."""
+
+    layer: str
+    moved: float
+
+
+class Int8Search(Part):
+    """How an int8 graph was chosen: which ranges its activations have, and which layers it leaves in float."""
+
+    ranges: Ranges
+    calibration_images: int
+    judged_images: int
+    """Other ones than those of the calibration where there are enough."""
+    fp32_top1: Probability
+    layers: int
+    in_float: tuple[str, ...] = ()
+    steps: tuple[Int8Step, ...]
+    effects: tuple[LayerEffect, ...] = ()
+    """The most first; empty where the whole network in int8 kept its accuracy."""
+
+
 class PrecisionReport(Part):
     """A model of fewer bits beside its fp32 parent: what it costs in accuracy and gives in speed."""
 
@@ -246,6 +279,7 @@ class PrecisionReport(Part):
     fp32_ms: float
     ms: float
     """Median time of one batch on the CPU that made the artifact, measured by turns with fp32."""
+    int8: Int8Search | None = None
 
 
 class Title(Document):

@@ -7,16 +7,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from artifact.card import Precision
+from artifact.card import Precision, Ranges
 from export.cli.options import (
     add_image_options,
     add_publish_options,
     add_shared,
+    points,
     positive,
     read_policy_options,
     size,
 )
 from export.cli.quiet_import import load_keras
+from export.errors import UsageError
 
 if TYPE_CHECKING:
     from export.sources.image_options import ImageOptions
@@ -46,8 +48,18 @@ def add_convert(commands: Any) -> None:
         choices=get_args(Precision),
         default="fp32",
         help="fp16 (for CUDA) or int8 (for CPUs; needs --dataset or --images) make a model of its own, NAME-fp16 or "
-        "NAME-int8, published if top-1 falls by 0.5 points at most (default: fp32)",
+        "NAME-int8, published if top-1 falls by --budget at most; int8 leaves layers in float where that needs it, and "
+        "is published where it is faster than fp32 here (default: fp32)",
     )
+    parser.add_argument(
+        "--budget", type=points, metavar="POINTS", help="of a lower precision: how far top-1 may fall (default: 0.5)"
+    )
+    parser.add_argument(
+        "--calibration",
+        choices=("auto", *get_args(Ranges)),
+        help="of int8: where activations are cut off; auto takes the first that holds the budget (default: auto)",
+    )
+    parser.add_argument("--allow-slower", action="store_true", help="publish int8 where it is slower than fp32, too")
     add_image_options(parser)
     add_publish_options(parser)
     add_shared(parser, _convert, repository=True, data=True)
@@ -100,13 +112,24 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
     )
 
 
+def check_lowering(options: argparse.Namespace) -> None:
+    """Raise UsageError for words of a lower precision that would do nothing."""
+    if options.precision == "fp32" and options.budget is not None:
+        raise UsageError("--budget is of a lower precision: say --precision fp16 or int8, too")
+    if options.precision != "int8" and (options.calibration is not None or options.allow_slower):
+        word = "--calibration" if options.calibration is not None else "--allow-slower"
+        raise UsageError(f"{word} is of int8: say --precision int8, too")
+
+
 def _convert(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
 
     image = read_image_options(options)
+    check_lowering(options)
     with open_place(options.repository) as place:
         place.check_writable()
         load_keras()
+        from export.proof.precision import Lowering
         from export.publish.pipeline import convert, name_published
         from export.sources.find import LoadOptions, find_source
 
@@ -118,10 +141,16 @@ def _convert(options: argparse.Namespace) -> None:
             data_dir=options.data_dir,
         )
         place.prepare(name_published(source, options.precision))
+        lowering = Lowering(
+            ranges=None if options.calibration in (None, "auto") else options.calibration,
+            allow_slower=options.allow_slower,
+            **({} if options.budget is None else {"budget": options.budget}),
+        )
         made = convert(
             source,
             place.folder,
             options.precision,
+            lowering=lowering,
             replace_config=options.replace_config,
             robustness=options.robustness,
         )

@@ -206,3 +206,14 @@ def fraction(text: str) -> float:
     if not 0 < number <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and at most 1")
     return number
+
+
+def points(text: str) -> float:
+    """Percentage points of 0 to 100 to a share."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of percentage points, such as 0.5")
+    return number / 100

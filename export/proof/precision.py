@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,40 +11,92 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from artifact.card import Precision, PrecisionReport, Proof, Replay
+from artifact.card import Int8Search, Precision, PrecisionReport, Proof, Ranges, Replay
 from artifact.images.frame import Pixels
 from export.data.samples import decode_samples, run_samples
 from export.errors import ProofError
 from export.graph.precision.fp16 import to_fp16
-from export.graph.precision.int8 import to_int8
 from export.progress import say
 from export.proof import compare, runtime
+from export.proof.int8_search import Candidate, SearchImages, keeps_budget, search_int8
 from export.proof.prove import Made
 from export.proof.timing import compare_speed
 from export.sources.source import Source
 
-BUDGET = 0.005
-# The server may differ by this factor from what was measured here.
 SLACK = 3
+"""The server may differ by this factor from what was measured here."""
 TIMED_BATCH = 8
 
 
-def lower_precision(source: Source, made: Made, precision: Precision) -> onnx.ModelProto:
-    """The same network in fp16 or int8; input stays uint8, outputs stay float32."""
+@dataclass(frozen=True)
+class Lowering:
+    """What is asked of a lower precision."""
+
+    budget: float = 0.005
+    """How far top-1 may fall: 0.005 is half a point."""
+    ranges: Ranges | None = None
+    """Of int8's activations; None: the first kind that holds the budget."""
+    allow_slower: bool = False
+    """Whether an int8 graph is wanted that is slower than fp32 on this CPU."""
+
+
+USUAL = Lowering()
+
+
+def lower_precision(
+    source: Source, made: Made, precision: Precision, lowering: Lowering, write: Callable[[onnx.ModelProto], Path]
+) -> Made:
+    """The same network in fp16 or int8, as the file that `write` makes of it, held to the budget beside fp32.
+
+    Input stays uint8, outputs stay float32. int8 leaves layers in float as far as the budget asks for it. Raises
+    ProofError where top-1 falls too far, on the evaluation set where classes are known, else in agreement with fp32,
+    and where int8 is slower than fp32 here and that isn't allowed.
+    """
     say(f"lowering the precision to {precision}")
     model = onnx.load(made.file)
     if precision == "fp16":
-        return to_fp16(model)
-    assert source.images.calibration is not None  # export.publish.pipeline.convert has seen to it
-    return to_int8(model, source.images.calibration, source.provenance.image)
+        return _judge_file(source, made, write(to_fp16(model)), precision, lowering)
+    refused: ProofError | None = None
+    for candidate in _search(source, made, model, lowering):
+        try:
+            lowered = _judge_file(source, made, write(candidate.model), precision, lowering, candidate.search)
+        except OverBudget as error:
+            refused = error
+            say(f"  not so on the proof images: {error}; searching on")
+            continue
+        _tell_choice(candidate.search)
+        return lowered
+    assert refused is not None  # a search without a candidate has raised
+    raise refused
 
 
-def judge_precision(source: Source, made: Made, file: Path, precision: Precision) -> Made:
-    """The lowered graph in `file`, held to the budget beside the fp32 graph that it was made from.
+class OverBudget(ProofError):
+    """Accuracy fell too far; another graph may hold it."""
 
-    Raises ProofError where top-1 falls by more than 0.5 points, on the evaluation set where classes are known, else in
-    agreement with fp32.
-    """
+
+def _search(source: Source, made: Made, model: onnx.ModelProto, lowering: Lowering) -> Iterator[Candidate]:
+    samples = source.images.calibration
+    assert samples is not None  # export.publish.pipeline.convert has seen to it
+    known = source.images.dataset is not None
+    fp32 = runtime.open_session(str(made.file))
+    images = SearchImages.take(samples, source.provenance.image, fp32, made.max_batch, known=known)
+    return search_int8(model, images, lowering.budget, lowering.ranges, made.max_batch)
+
+
+def _tell_choice(search: Int8Search) -> None:
+    kept = f": {', '.join(search.in_float)}" if search.in_float else ""
+    say(f"int8 by {search.ranges} ranges, {len(search.in_float)} of {search.layers} layers in float{kept}")
+
+
+def _judge_file(
+    source: Source,
+    made: Made,
+    file: Path,
+    precision: Precision,
+    lowering: Lowering,
+    search: Int8Search | None = None,
+) -> Made:
+    """The lowered graph in `file` beside the fp32 graph that it was made from."""
     policy, samples = source.provenance.image, source.images.samples
     session = runtime.open_session(str(file))
 
@@ -51,17 +104,23 @@ def judge_precision(source: Source, made: Made, file: Path, precision: Precision
         return runtime.run_graph(session, pixels, made.max_batch).probabilities
 
     probabilities = np.concatenate(run_samples(samples, policy, run, title="lower precision"))
-    report = _judge(source, made, probabilities, precision)
+    report = _judge(source, made, probabilities, precision, lowering.budget)
     pixels = decode_samples(samples, range(min(TIMED_BATCH, len(samples))), policy)
     pixels = np.resize(pixels, (min(TIMED_BATCH, made.max_batch), *policy.shape))
     fp32_ms, ms = compare_speed([runtime.open_session(str(made.file)), session], pixels)
-    report = report.model_copy(update={"batch_size": len(pixels), "fp32_ms": fp32_ms, "ms": ms})
+    report = report.model_copy(update={"batch_size": len(pixels), "fp32_ms": fp32_ms, "ms": ms, "int8": search})
     say(
         f"{precision}: top-1 {report.measure} {report.top1:.2%} (fp32 {report.fp32_top1:.2%}) on {report.images:,} "
-        f"images, {ms:.1f} ms a batch of {len(pixels)} (fp32 {fp32_ms:.1f} ms) on this CPU"
+        f"images, {ms:.1f} ms a batch of {len(pixels)} (fp32 {fp32_ms:.1f} ms, {fp32_ms / ms:.2f} times as fast) on "
+        "this CPU"
     )
+    if ms > fp32_ms and precision == "int8" and not lowering.allow_slower:
+        raise ProofError(
+            f"int8 is slower than fp32 on this CPU, {ms:.2f} ms a batch of {len(pixels)} beside {fp32_ms:.2f}: nothing "
+            "was published; --allow-slower publishes it all the same"
+        )
     if ms > fp32_ms:
-        say(f"note: {precision} is slower than fp32 here" + (", it is meant for CUDA" if precision == "fp16" else ""))
+        say(f"NOTE: {precision} IS SLOWER than fp32 here" + (", it is meant for CUDA" if precision == "fp16" else ""))
     return replace(
         made,
         file=file,
@@ -73,20 +132,22 @@ def judge_precision(source: Source, made: Made, file: Path, precision: Precision
     )
 
 
-def _judge(source: Source, made: Made, probabilities: npt.NDArray[np.float32], precision: Precision) -> PrecisionReport:
-    """How accurate the lower precision is. Raises ProofError where that is beyond the budget."""
+def _judge(
+    source: Source, made: Made, probabilities: npt.NDArray[np.float32], precision: Precision, budget: float
+) -> PrecisionReport:
+    """How accurate the lower precision is. Raises OverBudget where that is beyond the budget."""
     known = source.images.dataset is not None
     before, after = made.probabilities.argmax(axis=1), probabilities.argmax(axis=1)
     truth = source.images.samples.labels if known else before
     fp32_top1, top1 = float((before == truth).mean()), float((after == truth).mean())
     measure: Literal["accuracy", "agreement"] = "accuracy" if known else "agreement"
-    if not np.isfinite(probabilities).all() or fp32_top1 - top1 > BUDGET:
-        raise ProofError(
+    if not np.isfinite(probabilities).all() or not keeps_budget(fp32_top1, top1, budget):
+        raise OverBudget(
             f"{precision} falls from {fp32_top1:.2%} to {top1:.2%} top-1 {measure} on {len(truth):,} images, "
-            f"the budget is {100 * BUDGET:g} points: nothing was published"
+            f"the budget is {100 * budget:g} points: nothing was published; --budget POINTS allows more"
         )
     return PrecisionReport(
-        budget=BUDGET,
+        budget=budget,
         measure=measure,
         images=len(truth),
         fp32_top1=fp32_top1,

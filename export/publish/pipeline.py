@@ -24,7 +24,7 @@ from export.proof.assumptions import refuse_doubled_scaling
 from export.proof.head import judge_head, measure
 from export.proof.operations import read_operations
 from export.proof.own_outputs import run_network
-from export.proof.precision import judge_precision, lower_precision
+from export.proof.precision import USUAL, Lowering, lower_precision
 from export.proof.prove import prove
 from export.publish.contents import GraphParts, fill_draft
 from export.publish.write import check_place, disk_refusals, open_draft, publish, write_graph
@@ -36,6 +36,7 @@ def convert(
     repository: Path,
     precision: Precision = "fp32",
     *,
+    lowering: Lowering = USUAL,
     replace_config: bool = False,
     robustness: bool = True,
 ) -> Path:
@@ -56,7 +57,13 @@ def convert(
     shape, batch = source.provenance.image.shape, source.max_batch
     network = settle_boundary(keras_to_onnx(source.model, shape, batch), try_shape(source.model, shape, batch or 2))
     return publish_network(
-        source, network, repository, precision=precision, replace_config=replace_config, robustness=robustness
+        source,
+        network,
+        repository,
+        precision=precision,
+        lowering=lowering,
+        replace_config=replace_config,
+        robustness=robustness,
     )
 
 
@@ -67,6 +74,7 @@ def publish_network(
     *,
     layout: Layout = "nhwc",
     precision: Precision = "fp32",
+    lowering: Lowering = USUAL,
     replace_config: bool = False,
     robustness: bool = True,
 ) -> Path:
@@ -90,11 +98,13 @@ def publish_network(
         del graph  # the proof opens the file: a large graph isn't held beside it
         made = prove(source, own.proof, proved, head, batch)
         if precision != "fp32":
-            lowered = lower_precision(source, made, precision)
-            with disk_refusals(repository):
-                write_graph(published, lowered, source.provenance, head)
-            del lowered
-            made = judge_precision(source, made, published, precision)
+
+            def write(lowered: onnx.ModelProto) -> Path:
+                with disk_refusals(repository):
+                    write_graph(published, lowered, source.provenance, head)
+                return published
+
+            made = lower_precision(source, made, precision, lowering, write)
         card = fill_draft(draft, source, own.proof, made, reading, parts, robustness=robustness)
         return publish(draft, card)
 

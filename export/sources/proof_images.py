@@ -46,7 +46,8 @@ def dataset_images(
             f"{dataset.title} has {len(dataset.labels):,} of the {len(labels):,} classes, under other numbers or "
             "spellings: they are matched by name"
         )
-    return ProofImages(relabel(dataset.test, places), f"{dataset.title} test set", dataset.title, calibration)
+    test, calibration = relabel(dataset.test, places), relabel(calibration, places)
+    return ProofImages(test, f"{dataset.title} test set", dataset.title, calibration)
 
 
 def folder_images(folder: Path) -> ProofImages:

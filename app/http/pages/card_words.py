@@ -117,5 +117,11 @@ def describe_limits(card: ModelCard) -> list[str]:
     if card.proof.fitted_random_weights:
         limits.append("Its weights are random: it shows speed, not skill.")
     if card.precision != "fp32":
-        limits.append(f"Its arithmetic is {card.precision}: probabilities differ slightly from the fp32 model's.")
+        limits.append(f"Its arithmetic is {_arithmetic(card)}: probabilities differ slightly from the fp32 model's.")
     return [*limits, *card.warnings]
+
+
+def _arithmetic(card: ModelCard) -> str:
+    if card.precision_report is None or (search := card.precision_report.int8) is None or not search.in_float:
+        return card.precision
+    return f"{card.precision}, that of {len(search.in_float)} of {search.layers} layers float32"

@@ -13,13 +13,17 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from artifact.card import read_card
+from artifact.card import Precision, read_card
 from export.cli.main import main
 from export.data.samples import ArraySamples
 from export.errors import ProofError
 from export.proof.own_outputs import network_outputs
+from export.proof.precision import Lowering
 from export.publish.pipeline import convert
 from export.sources.source import ProofImages, Source
+
+SLOWER = Lowering(allow_slower=True)
+"""Of networks as tiny as these nobody knows whether int8 is faster."""
 
 
 def labeled(source: Source) -> Source:
@@ -35,8 +39,8 @@ def labeled(source: Source) -> Source:
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_a_lower_precision_is_a_model_of_its_own(color_source: Source, tmp_path: Path, precision: str) -> None:
-    folder = convert(labeled(color_source), tmp_path, precision)
+def test_a_lower_precision_is_a_model_of_its_own(color_source: Source, tmp_path: Path, precision: Precision) -> None:
+    folder = convert(labeled(color_source), tmp_path, precision, lowering=SLOWER)
     assert folder == tmp_path / f"blobs-{precision}/1"
     card = read_card(folder)
     report = card.precision_report
@@ -57,7 +61,7 @@ def test_a_lower_precision_is_a_model_of_its_own(color_source: Source, tmp_path:
 
 
 def test_int8_quantizes_weights_by_channel(color_source: Source, tmp_path: Path) -> None:
-    graph = onnx.load(convert(labeled(color_source), tmp_path, "int8") / "model.onnx").graph
+    graph = onnx.load(convert(labeled(color_source), tmp_path, "int8", lowering=SLOWER) / "model.onnx").graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     kernels = [tensor for tensor in tensors.values() if list(tensor.dims) == [8, 6, 3, 3]]
     assert [tensor.data_type for tensor in kernels] == [onnx.TensorProto.INT8]
@@ -66,13 +70,43 @@ def test_int8_quantizes_weights_by_channel(color_source: Source, tmp_path: Path)
     assert list(tensors[use.input[1]].dims) == [8]
 
 
-def test_a_precision_that_costs_too_much_is_refused(
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_precision_that_costs_too_much_is_refused(color_source: Source, tmp_path: Path, precision: Precision) -> None:
+    with pytest.raises(ProofError, match=rf"{precision} falls from 100\.00% to .* top-1 .*--budget POINTS allows more"):
+        convert(labeled(color_source), tmp_path, precision, lowering=Lowering(budget=-0.01))
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_that_is_slower_than_fp32_is_published_only_where_that_is_asked_for(
     color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.proof.precision.BUDGET", -0.01)
-    with pytest.raises(ProofError, match=r"int8 falls from 100\.00% to .* top-1 accuracy"):
+    monkeypatch.setattr("export.proof.precision.compare_speed", lambda *_: [1.0, 2.0])
+    with pytest.raises(ProofError, match=r"slower than fp32 on this CPU, 2\.00 ms a batch of 8 beside 1\.00.*--allow-"):
         convert(labeled(color_source), tmp_path, "int8")
     assert not list(tmp_path.iterdir())
+    report = read_card(convert(labeled(color_source), tmp_path, "int8", lowering=SLOWER)).precision_report
+    assert report is not None
+    assert (report.fp32_ms, report.ms) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--budget", "1"], "--budget is of a lower precision"),
+        (["--precision", "fp16", "--calibration", "entropy"], "--calibration is of int8"),
+        (["--precision", "fp16", "--allow-slower"], "--allow-slower is of int8"),
+        (["--precision", "int8", "--budget", "-1"], "is not a number of percentage points"),
+    ],
+)
+def test_words_that_would_do_nothing_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
+) -> None:
+    try:
+        status = main(["convert", "lenet5", "--repository", str(tmp_path), *words])
+    except SystemExit as error:  # argparse's own way
+        status = int(error.code or 0)
+    assert status == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_without_known_classes_agreement_with_fp32_is_measured(color_source: Source, tmp_path: Path) -> None:
@@ -90,7 +124,7 @@ def test_int8_without_images_is_refused_before_any_work(tmp_path: Path, capsys: 
 
 def test_an_int8_model_is_replayed_and_served(built: Path, tmp_path: Path) -> None:
     run = next((built / "runs").iterdir())
-    assert main(["convert", str(run), "--precision", "int8", "--repository", str(tmp_path)]) == 0
+    assert main(["convert", str(run), "--precision", "int8", "--allow-slower", "--repository", str(tmp_path)]) == 0
     with TestClient(create_app(Settings(repository=tmp_path))) as client:
         deadline = time.monotonic() + 60
         while client.get("/health/ready").status_code != 200:
