@@ -129,7 +129,7 @@ def _convert(options: argparse.Namespace) -> None:
     with open_place(options.repository) as place:
         place.check_writable()
         load_keras()
-        from export.proof.precision import Lowering
+        from export.proof.precision.lowering import Lowering
         from export.publish.pipeline import convert, name_published
         from export.sources.find import LoadOptions, find_source
 

@@ -24,7 +24,7 @@ from export.proof.assumptions import refuse_doubled_scaling
 from export.proof.head import judge_head, measure
 from export.proof.operations import read_operations
 from export.proof.own_outputs import run_network
-from export.proof.precision import USUAL, Lowering, lower_precision
+from export.proof.precision.lowering import USUAL, Lowering, lower_precision
 from export.proof.prove import prove
 from export.publish.contents import GraphParts, fill_draft
 from export.publish.write import check_place, disk_refusals, open_draft, publish, write_graph

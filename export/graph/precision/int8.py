@@ -1,6 +1,6 @@
 """A finished graph in int8, for CPUs: quantize and dequantize around the network's own nodes, layer by layer.
 
-Knows nothing of accuracy: which ranges and which layers is decided by export/proof/int8_search.py.
+Knows nothing of accuracy: which ranges and which layers is decided by export/proof/precision/int8_search.py.
 """
 
 from __future__ import annotations

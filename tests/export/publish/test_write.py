@@ -13,7 +13,7 @@ from artifact.card import Precision, read_card
 from artifact.layout import list_versions
 from export.errors import ProofError, PublishError, UsageError
 from export.proof import runtime
-from export.proof.precision import Lowering
+from export.proof.precision.lowering import Lowering
 from export.publish import write
 from export.publish.pipeline import convert
 from export.publish.read_back import open_published, verify_published

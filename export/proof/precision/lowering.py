@@ -18,7 +18,7 @@ from export.errors import ProofError
 from export.graph.precision.fp16 import to_fp16
 from export.progress import say
 from export.proof import compare, runtime
-from export.proof.int8_search import Candidate, SearchImages, keeps_budget, search_int8
+from export.proof.precision.int8_search import Candidate, SearchImages, keeps_budget, search_int8
 from export.proof.prove import Made
 from export.proof.timing import compare_speed
 from export.sources.source import Source

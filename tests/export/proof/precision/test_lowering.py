@@ -18,7 +18,7 @@ from export.cli.main import main
 from export.data.samples import ArraySamples
 from export.errors import ProofError
 from export.proof.own_outputs import network_outputs
-from export.proof.precision import Lowering
+from export.proof.precision.lowering import Lowering
 from export.publish.pipeline import convert
 from export.sources.source import ProofImages, Source
 
@@ -80,7 +80,7 @@ def test_a_precision_that_costs_too_much_is_refused(color_source: Source, tmp_pa
 def test_int8_that_is_slower_than_fp32_is_published_only_where_that_is_asked_for(
     color_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.proof.precision.compare_speed", lambda *_: [1.0, 2.0])
+    monkeypatch.setattr("export.proof.precision.lowering.compare_speed", lambda *_: [1.0, 2.0])
     with pytest.raises(ProofError, match=r"slower than fp32 on this CPU, 2\.00 ms a batch of 8 beside 1\.00.*--allow-"):
         convert(labeled(color_source), tmp_path, "int8")
     assert not list(tmp_path.iterdir())

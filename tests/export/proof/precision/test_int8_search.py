@@ -11,7 +11,7 @@ from artifact.card import ImagePolicy
 from export.data.samples import ArraySamples
 from export.errors import ProofError
 from export.proof import runtime
-from export.proof.int8_search import SearchImages, search_int8
+from export.proof.precision.int8_search import SearchImages, search_int8
 from tests.export.graph.precision.test_int8 import graph
 
 POLICY = ImagePolicy(height=8, width=8, channels=3)
