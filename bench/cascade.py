@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.client.load.connection import Connection, Request
 from artifact.images.formats import MEDIA_TYPES
 from artifact.layout import list_versions
-from bench.client import Connection, Request
 from bench.service import serving
 from bench.verdict import print_bounds
 from export.data.datasets import DataSet, load_dataset

@@ -15,7 +15,7 @@ from collections import Counter
 
 import uvloop
 
-from bench.client import Connection, Request
+from app.client.load.connection import Connection, Request
 from bench.service import WHITE, read_memory, running, stop
 from bench.verdict import print_bounds
 

@@ -28,7 +28,7 @@ import numpy as np
 import uvloop
 
 from app.admission.keys import hash_key
-from bench.client import Answer, Connection, Request
+from app.client.load.connection import Answer, Connection, Request
 from bench.load.table import align
 from bench.overload import make_photo
 from bench.service import SIZE, running

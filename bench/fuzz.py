@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from random import Random
 
-from bench.client import Answer, Connection, Request
+from app.client.load.connection import Answer, Connection, Request
 from bench.mutations import mutate, sound_requests
 from bench.service import read_memory, running, stop
 

@@ -15,7 +15,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from bench.client import Request
+from app.client.load.connection import Request
 
 _BOUNDARY = "d1b2c3"
 

@@ -27,7 +27,7 @@ import numpy as np
 import uvloop
 from PIL import Image
 
-from bench.client import Connection, Request
+from app.client.load.connection import Connection, Request
 from bench.load.process_tree import parse_stat
 from bench.service import read_memory, running, serving, stop
 from bench.verdict import print_bounds

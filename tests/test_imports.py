@@ -37,7 +37,10 @@ FLOORS = {
     ),
 }
 # What every floor may use, and what itself knows nothing of the house but each other.
-GROUND = {"app": {"aliases", "errors", "machine", "platforms", "settings"}, "export": {"errors", "progress"}}
+GROUND = {
+    "app": {"aliases", "child_process", "errors", "machine", "platforms", "settings"},
+    "export": {"errors", "progress"},
+}
 # Which package may know which others.
 MAY_KNOW = {
     "artifact": set(),

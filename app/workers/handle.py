@@ -6,15 +6,13 @@ import asyncio
 import logging
 import os
 import signal
-import site
 import socket
-import sys
 from asyncio.subprocess import Process
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from app.child_process import find_ourselves, name_module
 from app.errors import WorkerFailed
 from app.observe.metrics import Snapshot, keep_counts, read_snapshot
 from app.workers.channel import Channel, Handlers, open_channel
@@ -52,9 +50,8 @@ class WorkerHandle:
         with theirs:
             try:
                 self.process = await asyncio.create_subprocess_exec(
-                    # -P: a folder `app` where the command was given is the user's own, and no part of this service.
-                    *(sys.executable, "-P", "-m", "app.workers.worker", str(theirs.fileno())),
-                    env=_environment(),
+                    *name_module("app.workers.worker", str(theirs.fileno())),
+                    env=find_ourselves(os.environ),
                     pass_fds=[theirs.fileno(), *files],
                     start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone
                 )
@@ -103,15 +100,6 @@ class WorkerHandle:
             log.error("worker %d didn't finish in time and is killed", self.number + 1)
             self.process.kill()
             return await self.process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """For a worker that must not look where the command was given: what it needs of this package is named instead."""
-    root = str(Path(__file__).parents[2])
-    if root in (*site.getsitepackages(), site.getusersitepackages()):
-        return dict(os.environ)
-    others = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, others] if others else [root])}
 
 
 async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any) -> list[ConvserveError]:

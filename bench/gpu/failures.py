@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from app.client.load.connection import Connection, Request
 from app.inference.memory import measure_memory
 from app.inference.model import prepare_session
 from app.settings import Settings
-from bench.client import Connection, Request
 from bench.gpu.driver import Driver
 from bench.gpu.pictures import golden_files
 from bench.gpu.plan import Opened, Plan, Step

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bench.client import Connection, Request
+from app.client.load.connection import Connection, Request
 
 # Answers of the first half second don't count: connections open, and batches find their size.
 SETTLE_S = 0.5

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from app.client.load.connection import Request
 from app.machine import count_cores
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
-from bench.client import Request
 from bench.gpu.busy import BusyShare
 from bench.gpu.load import run_load
 from bench.gpu.pictures import golden_files, golden_rows

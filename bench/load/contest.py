@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from app.client.load.open_loop import run_open_loop
 from app.machine import count_cores
 from bench.load import constant_app, limit
 from bench.load.launches import ROOT, choose_image, our_launch, peer_launch
 from bench.load.measurements import ModelResult, OpenSample, Sample, ServerFacts
 from bench.load.models import LoadModel, Published
-from bench.load.open_loop import run_open_loop
 from bench.load.peers.environment import EnvironmentFailed
 from bench.load.servers import Launch, Server, StartFailed
 from bench.load.shot import Shot
@@ -115,7 +115,9 @@ def _load(server: Server, round: int, result: ModelResult, plan: Plan) -> None:
         facts.memory_mb, facts.largest_mb = max(facts.memory_mb, memory), max(facts.largest_mb, largest)
         plan.advance(f"{result.model} {name} x{connections}")
     for rate in plan.rates:
-        open_result = asyncio.run(run_open_loop(server.shot, server.port, rate, plan.seconds))
+        open_result = asyncio.run(
+            run_open_loop([server.shot.read()], server.port, rate, plan.seconds, is_right=server.shot.is_right)
+        )
         result.open_samples.append(OpenSample(name, round, open_result))
         plan.advance(f"{result.model} {name} at {rate:g}/s")
 

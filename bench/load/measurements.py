@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from app.client.load.open_loop import OpenResult
 from bench.load.limit import Latency, Limit
-from bench.load.open_loop import OpenResult
 from bench.load.servers import OURS
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.request import urlopen
 
-from bench.client import Answer, Connection, Request
+from app.client.load.connection import Answer, Connection, Request
 from bench.load.process_tree import cpu_seconds, memory_mb, signal_tree
 from bench.load.shot import Shot, find_top1
 from deploy.ports import free_port
@@ -126,11 +126,7 @@ class Server:
 
     def _wait_until_right(self, deadline: float) -> str:
         """The text that shows the right top-1 in this server's answers."""
-        request = Request(
-            self.launch.shot.path,
-            self.launch.shot.body_file.read_bytes(),
-            {"Content-Type": self.launch.shot.content_type},
-        )
+        request = self.launch.shot.read()
         said = "nothing"
         while time.perf_counter() < deadline:
             if self._process.poll() is not None:

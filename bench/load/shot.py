@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.client.load.connection import Answer, Request
+
 BOUNDARY = "e7c1a4d09b"
 
 
@@ -20,6 +22,15 @@ class Shot:
     expected: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     """Further ones, by name."""
+
+    def read(self) -> Request:
+        """As it goes over the wire."""
+        return Request(
+            self.path, self.body_file.read_bytes(), {"Content-Type": self.content_type, **dict(self.headers)}
+        )
+
+    def is_right(self, answer: Answer) -> bool:
+        return answer.status == 200 and self.expected.encode() in answer.body
 
 
 def as_multipart(image: bytes, content_type: str) -> tuple[bytes, str]:

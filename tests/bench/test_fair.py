@@ -2,8 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.client.load.connection import Answer
 from app.http.bodies.multipart import FormReader
-from bench.client import Answer
 from bench.fair import IMAGES, Call, Seen, read_stages, report, write_form
 from tests.makers.artifacts import gray_image
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from app.client.load.connection import Answer, Connection, Request
 from app.settings import Settings
-from bench.client import Answer, Connection, Request
 from bench.forms import FORMS, OURS, RAW, STOCK, judge, make_shots, write_table
 from bench.load.constant_app import LABEL
 from bench.load.plain_app import app

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from app.client.load.open_loop import OpenResult
 from bench.load.limit import Limit
 from bench.load.measurements import OpenSample, merge
-from bench.load.open_loop import OpenResult
 from bench.load.plot import draw, spread
 from bench.load.table import align, write_cost_of_content, write_model
 from tests.makers.measured import result, sample

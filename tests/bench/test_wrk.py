@@ -1,4 +1,3 @@
-import asyncio
 import re
 import shutil
 from pathlib import Path
@@ -6,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from bench.load.open_loop import run_open_loop
 from bench.load.shot import Shot
 from bench.load.wrk import WrkFailed, command, parse, run_wrk
 from tests.makers.artifacts import gray_image, make_artifact
@@ -65,14 +63,3 @@ def test_a_wrong_answer_is_an_error_with_a_sample(shot: Shot, tmp_path: Path) ->
     assert found.wrong == found.answers > 0
     assert found.rate == 0
     assert re.match(r'200 \{.*"label":"black"', found.sample)
-
-
-def test_an_open_loop_sends_at_its_rate_and_checks_answers(shot: Shot, tmp_path: Path) -> None:
-    with serve_in_thread(Settings(repository=tmp_path / "repository")) as port:
-        found = asyncio.run(run_open_loop(shot, port, rate=50, seconds=0.4))
-        shot.body_file.write_bytes(gray_image(0))
-        wrong = asyncio.run(run_open_loop(shot, port, rate=50, seconds=0.2))
-    assert found.wanted == 50
-    assert found.wrong == found.lost == 0
-    assert 0 < found.p50_ms <= found.p99_ms
-    assert wrong.wrong == 10

@@ -4,8 +4,8 @@ import asyncio
 import os
 from pathlib import Path
 
+from app.client.load.connection import Request
 from app.settings import Settings
-from bench.client import Request
 from bench.fuzz import check_sound, fuzz
 from bench.mutations import sound_requests
 from bench.overload import attack, time_recovery

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.client import Request
+from app.client.load.connection import Request
 from bench.gpu.load import run_load
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,11 +50,19 @@ class Connection:
             writer.write(request.encode())
             answer = await _read(reader)
         except BaseException:
-            self.close()
+            await self.end()
             raise
         if answer.headers.get("connection") == "close":
             self.close()
         return answer
+
+    async def end(self) -> None:
+        """Close it, and wait until it is gone."""
+        if self._streams is not None:
+            _, writer = self._streams
+            self.close()
+            with suppress(OSError):  # it was broken before
+                await writer.wait_closed()
 
     def close(self) -> None:
         if self._streams is not None:

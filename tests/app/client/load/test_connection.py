@@ -1,6 +1,6 @@
 import asyncio
 
-from bench.client import Connection, Request
+from app.client.load.connection import Connection, Request
 
 
 def test_a_connection_that_the_server_closed_while_it_was_idle_is_opened_again() -> None:
