@@ -1,5 +1,5 @@
-"""The command convserve: serve, predict, models, bench, key. One clear line for an error, exit status 2 for a wrong
-use.
+"""The command convserve: serve, predict, models, bench, tune, key. One clear line for an error, exit status 2 for a
+wrong use.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from collections.abc import Sequence
 
 from app.cli.ask import bench, models, predict
 from app.cli.serve import serve
+from app.cli.tune import tune
 from app.cli.usage import UsageError
 from app.client.terminal import survive_any_encoding
 
-USAGE = """usage: convserve serve | predict | models | bench | key [options]
+USAGE = """usage: convserve serve | predict | models | bench | tune | key [options]
 
   serve     answer HTTP requests from the models of a repository
   predict   classify images or whole folders, by a running service or from a repository
   models    list the models of a service or a repository
   bench     how fast a model runs at each batch size on this machine
+  tune      which settings answer most requests a second and keep a p99
   key       make an API key and the hash that the settings api_keys and admin_keys take
 
 convserve COMMAND --help says more."""
@@ -29,7 +31,7 @@ convserve COMMAND --help says more."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 where something failed, 2 for a wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"serve": serve, "predict": predict, "models": models, "key": key, "bench": bench}
+    commands = {"serve": serve, "predict": predict, "models": models, "key": key, "bench": bench, "tune": tune}
     name = arguments[0] if arguments else ""
     if name in ("-h", "--help"):
         print(USAGE)

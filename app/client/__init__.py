@@ -1,3 +1,3 @@
-"""The commands that ask a service: predict, models, bench. Knows a service by its addresses; of one within this process
-admission, too.
+"""The commands that ask a service: predict, models, bench, tune. Knows a service by its addresses; of one within this
+process admission, too.
 """

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from app.catalog.mirror import fill
+from app.client.local_version import find_version
 from app.client.terminal import draw_bar
 from app.inference.model import ReadySession, prepare_session
 from app.inference.session import Observed, OnnxSession, batch_sizes
 from app.settings import Settings
-from artifact.errors import ArtifactError
 from artifact.images.frame import Pixels
-from artifact.layout import list_models, list_versions
 
 _BURN_IN = 3
 _WIDTH, _HEIGHT = 640, 360
@@ -44,14 +42,7 @@ class Speed:
 
 def load(settings: Settings, model: str, version: int | None = None) -> ReadySession:
     """The newest version, or the one asked for, checked and warmed. Raises ArtifactError."""
-    only = {"load": [model], **({"versions": str(version)} if version else {})}
-    fill(settings.model_copy(update=only))
-    versions = list_versions(settings.folder / model)
-    if not versions:
-        there = ", ".join(list_models(settings.folder)) or "none"
-        raise ArtifactError(f"{settings.repository} has no model {model!r}; there are: {there}")
-    wanted = version or max(versions, default=1)
-    return prepare_session(settings.folder / model / str(wanted), settings.of_model(model))
+    return prepare_session(find_version(settings, model, version), settings.of_model(model))
 
 
 def sweep(ready: ReadySession, seconds: float = 1.0) -> list[Speed]:

@@ -1,0 +1,69 @@
+"""The search: the highest rate of one setting, and from setting to setting the best. Knows no service: rates in, rates
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from math import sqrt
+from typing import TypeVar
+
+S = TypeVar("S", bound=Hashable)
+
+Dimension = Callable[[S], Iterable[Sequence[S]]]
+"""Of a setting, ways to go on: settings to be tried in this order, as long as each is better than the one before."""
+
+FINEST = 1.03
+"""Two rates this close are taken for one: another setting has to be better by as much."""
+_LOWERED = 0.95
+
+
+def find_highest_rate(holds: Callable[[float], bool], lowest: float, growth: float = 2.0) -> float:
+    """The highest rate that `holds`, to within FINEST and by a binary search, from `lowest` on; 0 where not even that
+    does. Rates are first multiplied by `growth` until one doesn't hold.
+    """
+    low, rate = 0.0, lowest
+    while holds(rate):
+        low, rate = rate, growth * rate
+    if not low:
+        return 0.0
+    high = rate
+    while high > FINEST * low:
+        middle = sqrt(low * high)
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def climb(first: S, dimensions: Sequence[Dimension[S]], beat: Callable[[S, float], float]) -> tuple[S, float]:
+    """The best setting that is found from `first` on, one dimension after another, and its rate.
+
+    `beat` gives the highest rate of a setting, or 0 where it isn't higher than the one given. Nothing is tried twice.
+    It ends where no dimension leads to a better one.
+    """
+    best, rate = first, beat(first, 0.0)
+    tried, rises = {first}, True
+    while rises:
+        rises = False
+        for vary in dimensions:
+            for path in vary(best):
+                for setting in path:
+                    if setting in tried:
+                        break
+                    tried.add(setting)
+                    found = beat(setting, rate)
+                    if found <= rate:
+                        break
+                    best, rate, rises = setting, found, True
+    return best, rate
+
+
+def lower_until(holds: Callable[[float], bool], rate: float, lowest: float) -> float:
+    """The first of `rate`, 5 % less, and so on that `holds`; 0 where none above `lowest` does."""
+    while rate >= lowest:
+        if holds(rate):
+            return rate
+        rate *= _LOWERED
+    return 0.0
