@@ -116,7 +116,12 @@ class Evaluation(Part):
     split: str
     images: int
     top1: Probability
-    top5: Probability
+    top5: Probability | None = None
+    """None where there are no more than five classes."""
+    balanced_accuracy: Probability | None = None
+    """The mean over classes of each one's accuracy."""
+    macro_f1: Probability | None = None
+    """The mean over classes of each one's F1, of precision and recall."""
     ece: Probability
     """Expected calibration error over CALIBRATION_BINS."""
 

@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ def augment(images: Pixels, augmentation: Augmentation, random: np.random.Genera
 
     Raises ValueError for the changes that no recipe of bench.training has.
     """
-    if augmentation.color or augmentation.pca_noise or augmentation.sharpness or augmentation.scale_jitter:
-        raise ValueError("the plain script has no colors, sharpness and scale_jitter: take another recipe")
+    known = ("flip", "crop_padding", "rotate", "zoom")
+    if others := [name for name, value in asdict(augmentation).items() if value and name not in known]:
+        raise ValueError(f"the plain script knows no {', '.join(others)}: take another recipe")
     images = images.copy()
     count, height, width, channels = images.shape
     if augmentation.rotate or augmentation.zoom:

@@ -153,6 +153,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _evaluate_published(options: argparse.Namespace, published: Published) -> None:
     from export.data.datasets import load_dataset
     from export.publish.read_back import evaluate_published
+    from export.report.evaluation import describe_evaluation
 
     trained_on = published.card.training.dataset if published.card.training is not None else None
     seen = trained_on == str(Path(options.dataset).resolve())
@@ -163,7 +164,7 @@ def _evaluate_published(options: argparse.Namespace, published: Published) -> No
         return
     print(
         f"{published.card.name} version {published.card.version} on {result.images:,} {result.dataset} test images: "
-        f"top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, calibration error {result.ece:.4f}"
+        f"{describe_evaluation(result)}"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.card import Evaluation
-from export.report import plots
+from export.report import figures, plots
 from export.report.calibration import Floats, Labels, calibration_error, reliability
 
 
@@ -21,19 +21,40 @@ def top_k_accuracy(probabilities: Floats, labels: Labels, k: int) -> float:
 
 
 def evaluate(probabilities: Floats, labels: Labels, dataset: str, split: str = "test") -> Evaluation:
+    classes = probabilities.shape[1]
+    counts = count_classes(confusion_matrix(probabilities.argmax(axis=1), labels, classes))
     return Evaluation(
         dataset=dataset,
         split=split,
         images=len(labels),
         top1=top_k_accuracy(probabilities, labels, 1),
-        top5=top_k_accuracy(probabilities, labels, 5),
+        top5=top_k_accuracy(probabilities, labels, 5) if classes > 5 else None,
+        balanced_accuracy=figures.balanced_accuracy(counts),
+        macro_f1=figures.macro_f1(counts),
         ece=calibration_error(probabilities, labels),
     )
+
+
+def describe_evaluation(evaluation: Evaluation) -> str:
+    """Its figures in a line, for people."""
+    shares = {
+        "top-1": evaluation.top1,
+        "top-5": evaluation.top5,
+        "balanced accuracy": evaluation.balanced_accuracy,
+        "macro F1": evaluation.macro_f1,
+    }
+    known = [f"{name} {share:.2%}" for name, share in shares.items() if share is not None]
+    return ", ".join([*known, f"calibration error {evaluation.ece:.4f}"])
 
 
 def confusion_matrix(predicted: npt.NDArray[np.intp], labels: Labels, classes: int) -> npt.NDArray[np.int64]:
     """counts[i, j]: images of class i that were called class j."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def count_classes(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """[3, classes]: of each class the images that were called right, all of them, and all images called so."""
+    return np.stack([confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)])
 
 
 def write_report(
@@ -42,15 +63,17 @@ def write_report(
     """metrics.json with a row a class, and the two pictures, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     confusion = confusion_matrix(probabilities.argmax(axis=1), labels, len(names))
-    true, called = confusion.sum(axis=1), confusion.sum(axis=0)
+    counts = count_classes(confusion)
+    rows = zip(names, counts[1], *(f(counts) for f in (figures.recall, figures.precision, figures.f1)), strict=True)
     per_class = [
         {
             "label": name,
-            "images": int(true[i]),
-            "recall": _ratio(confusion[i, i], true[i]),
-            "precision": _ratio(confusion[i, i], called[i]),
+            "images": int(images),
+            "recall": _share(recall),
+            "precision": _share(precision),
+            "f1": _share(f1),
         }
-        for i, name in enumerate(names)
+        for name, images, recall, precision, f1 in rows
     ]
     metrics = {
         "evaluation": evaluation.model_dump(),
@@ -65,5 +88,5 @@ def write_report(
     plots.draw_reliability(reliability(probabilities, labels), evaluation.ece, folder / "reliability.png")
 
 
-def _ratio(part: np.integer, whole: np.integer) -> float | None:
-    return round(float(part) / float(whole), 4) if whole else None
+def _share(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

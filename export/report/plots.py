@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from export.report.figures import WORDS
+
 INK, MUTED, BLUE, ORANGE = "#1f2933", "#7b8794", "#2563a8", "#c2571a"
 
 STYLE = {
@@ -23,20 +25,21 @@ STYLE = {
 }
 
 
-def draw_curves(history: list[dict[str, float]], path: Path) -> None:
-    """Loss and accuracy of training and validation over epochs; the best epoch is marked."""
+def draw_curves(history: list[dict[str, float]], best_epoch: int, best_by: str, path: Path) -> None:
+    """Loss and accuracy of training and validation over epochs; the best epoch, by one of WORDS, is marked."""
     epochs = [row["epoch"] for row in history]
-    best = max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    value = history[best_epoch - 1][f"val_{best_by}"]
+    figure_of_best = f"{WORDS[best_by]} {value:.4f}" if best_by == "loss" else f"{WORDS[best_by]} {value:.2%}"
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
             axes.plot(epochs, [row[key] for row in history], color=BLUE, marker=".", label="training")
             axes.plot(epochs, [row[f"val_{key}"] for row in history], color=ORANGE, marker=".", label="validation")
-            axes.axvline(best["epoch"], color=MUTED, linestyle=":", linewidth=1)
+            axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1)
             axes.set(xlabel="epoch", title=title)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
-        figure.suptitle(f"best: epoch {best['epoch']:.0f}, validation accuracy {best['val_accuracy']:.2%}", fontsize=10)
+        figure.suptitle(f"best: epoch {best_epoch}, validation {figure_of_best}", fontsize=10)
         figure.savefig(path, dpi=120)
 
 

@@ -1,4 +1,7 @@
-"""Random changes to training images, a batch at a time. A recipe's choice: a flipped 2 is no digit."""
+"""Random changes to training images, a batch at a time. A recipe's choice: a flipped 2 is no digit.
+
+What each field does is in export/training/augment, as far as it takes more than a few lines.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,15 @@ from PIL import Image, ImageFilter
 from pydantic import Field
 
 from artifact.card import ImagePolicy
+from artifact.images.fit import FindFrame
 from artifact.images.frame import Pixels
 from export.errors import UsageError
-from export.training.affine import transform
+from export.training.augment.affine import transform
+from export.training.augment.crops import draw_crops
+from export.training.augment.erasing import erase
+from export.training.augment.mixing import Floats, cutmix, mixup
+from export.training.augment.rand_augment import STRONGEST, rand_augment
+from export.training.augment.scale_jitter import jitter_scale
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,21 @@ class Augmentation:
     deviation is added to all pixels alike (Krizhevsky et al. 2012: 0.1). For RGB alone."""
     sharpness: bool = False
     """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
+    random_resized_crop: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """A random part of at least this share of the image, 3:4 to 4:3 in shape, resized to the network's size (Szegedy et
+    al. 2015; torchvision: 0.08)."""
+    rand_augment: Annotated[int, Field(ge=0, le=14)] = 0
+    """So many operations of RandAugment on each image (Cubuk et al. 2020; torchvision: 2), as torchvision has them."""
+    rand_augment_magnitude: Annotated[int, Field(ge=0, le=STRONGEST)] = 0
+    """The strength of all of RandAugment's operations (torchvision: 9)."""
+    random_erasing: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The share of images that lose a rectangle of 2 to 33 % of their area to noise (Zhong et al. 2017: 0.5)."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Images and targets of a batch are mixed in pairs by a share of Beta(a, a) of this a (Zhang et al. 2018: 0.2 on
+    ImageNet, 1 on CIFAR)."""
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+    """A rectangle comes from another image of the batch, targets by their areas; its share as mixup's (Yun et al. 2019:
+    1). With mixup, too, each batch takes one of the two, by even chance."""
 
     def check(self, policy: ImagePolicy) -> None:
         """Raises UsageError for what can't be done to images under this policy."""
@@ -46,11 +70,24 @@ class Augmentation:
                 f"augmentation.scale_jitter = {list(self.scale_jitter)}: the network's {policy.height}x{policy.width} "
                 f"pixels can't be cut from a side of {self.scale_jitter[0]}: say {size} or more, or a smaller --size"
             )
+        if self.scale_jitter and self.random_resized_crop:
+            raise UsageError(
+                f"augmentation.scale_jitter = {list(self.scale_jitter)} and augmentation.random_resized_crop = "
+                f"{self.random_resized_crop:g} both choose the part of an image that is shown: set one of them to 0 or []"
+            )
         if self.pca_noise and policy.channels != 3:
             raise UsageError(
                 f"augmentation.pca_noise = {self.pca_noise:g} is for RGB images, these are gray: say "
                 "augmentation.pca_noise=0, or augmentation.color for brightness and contrast"
             )
+
+    def choose_parts(self, count: int, generator: np.random.Generator) -> list[FindFrame] | None:
+        """Which part of each of `count` images is shown; None where that is what the service shows."""
+        if self.scale_jitter:
+            return jitter_scale(self.scale_jitter, count, generator)
+        if self.random_resized_crop:
+            return draw_crops(count, self.random_resized_crop, generator)
+        return None
 
     def apply(self, images: Pixels, generator: np.random.Generator) -> Pixels:
         """A changed copy of uint8 [batch, h, w, c]."""
@@ -66,7 +103,17 @@ class Augmentation:
             images = _recolor(images, self.color, generator)
         if self.pca_noise:
             images = _relight(images, self.pca_noise, generator)
+        if self.rand_augment:
+            images = rand_augment(images, self.rand_augment, self.rand_augment_magnitude, generator)
+        if self.random_erasing:
+            images = erase(images, self.random_erasing, generator)
         return images
+
+    def mix(self, x: Floats, targets: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
+        """x float32 [batch, h, w, c] and targets float32 [batch, classes], mixed within the batch."""
+        if self.cutmix and (not self.mixup or generator.random() < 0.5):
+            return cutmix(x, targets, self.cutmix, generator)
+        return mixup(x, targets, self.mixup, generator) if self.mixup else (x, targets)
 
     def _draw_matrices(self, images: Pixels, generator: np.random.Generator) -> npt.NDArray[np.float64]:
         """For each image, about its middle: where each pixel of the changed one is read."""

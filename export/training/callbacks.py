@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from export.errors import TrainingError
 from export.progress import Progress, format_seconds, say
 from export.training.batches import Batches
+from export.report.figures import WORDS, accuracy, balanced_accuracy, macro_f1
 from export.training.checkpoint import Checkpoint, State
 from export.training.logs.log import Log
 from export.training.recipes.recipe import Recipe
 
 
 def is_over(state: State, recipe: Recipe) -> bool:
-    """Whether all epochs are done or validation accuracy has stopped rising."""
+    """Whether all epochs are done or validation shows no progress any more."""
     return state.epoch >= recipe.epochs or state.epoch - state.best_epoch >= recipe.patience
 
 
@@ -65,8 +67,8 @@ class Epochs(keras.callbacks.Callback):
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         state.epoch, state.seconds = epoch + 1, state.seconds + time.monotonic() - self._began
         state.history.append(row)
-        # Few validation images often tie in accuracy; the loss decides then.
-        better = (row["val_accuracy"], -row["val_loss"]) > (state.best_accuracy, -state.best_loss)
+        before = state.history[state.best_epoch - 1] if state.best_epoch else None
+        better = before is None or _rank(row, self.recipe) > _rank(before, self.recipe)
         if better:
             state.best_epoch, state.best_accuracy, state.best_loss = state.epoch, row["val_accuracy"], row["val_loss"]
         # Before the checkpoint: an epoch that is logged and lost is done again, one that is kept is never missing.
@@ -75,13 +77,18 @@ class Epochs(keras.callbacks.Callback):
         self.checkpoint.write(self.model, state)
         done = state.epoch - self._resumed_at
         left = (time.monotonic() - self._first) / done * (self.recipe.epochs - state.epoch)
+        shares = ", ".join(
+            f"{words} {row[key]:.2%}"
+            for name, words in WORDS.items()
+            if name != "loss" and (key := f"val_{name}") in row
+        )
         say(
             f"  epoch {state.epoch}/{self.recipe.epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%}, "
-            f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.2%}{' *' if better else ''}, "
+            f"validation loss {row['val_loss']:.4f}, {shares}{' *' if better else ''}, "
             f"{self.waiting:.0%} waiting for data, {format_seconds(left)} left"
         )
         if is_over(state, self.recipe) and state.epoch < self.recipe.epochs:
-            say(f"  stopped: no better validation accuracy for {self.recipe.patience} epochs")
+            say(f"  stopped: no better validation {WORDS[self.recipe.best_by]} for {self.recipe.patience} epochs")
             self.model.stop_training = True
 
     def _refuse_unless_finite(self, what: str, loss: float) -> None:
@@ -93,8 +100,24 @@ class Epochs(keras.callbacks.Callback):
             )
 
 
-def _row(epoch: int, logs: dict[str, float]) -> dict[str, float]:
-    """The four figures of an epoch; with auxiliary heads, accuracy is that of the logits."""
-    values = {key.replace("logits_", ""): float(value) for key, value in logs.items() if "auxiliary" not in key}
-    kept = ("loss", "accuracy", "val_loss", "val_accuracy")
-    return {"epoch": epoch, **{key: round(values[key], 5) for key in kept}}
+def _row(epoch: int, logs: dict[str, Any]) -> dict[str, float]:
+    """The figures of an epoch; with auxiliary heads, all but the loss are those of the logits."""
+    values = {key.replace("logits_", ""): value for key, value in logs.items() if "auxiliary" not in key}
+    trained, validated = (keras.ops.convert_to_numpy(values[f"{side}class_counts"]) for side in ("", "val_"))
+    row = {
+        "loss": values["loss"],
+        "accuracy": accuracy(trained),
+        "val_loss": values["val_loss"],
+        "val_accuracy": accuracy(validated),
+        "val_balanced_accuracy": balanced_accuracy(validated),
+        "val_macro_f1": macro_f1(validated),
+    }
+    if "val_top5" in values:
+        row["val_top5"] = values["val_top5"]
+    return {"epoch": epoch, **{key: round(float(value), 5) for key, value in row.items()}}
+
+
+def _rank(row: dict[str, float], recipe: Recipe) -> tuple[float, float]:
+    """The larger, the better. Few validation images often tie; the loss decides then."""
+    loss = -row["val_loss"]
+    return (loss if recipe.best_by == "loss" else row[f"val_{recipe.best_by}"], loss)

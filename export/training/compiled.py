@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from export.errors import UsageError
+from export.sources.keras_file import compute_in_float32
 from export.training.initial_network import Start
+from export.training.objective.class_counts import ClassCounts
+from export.training.objective.focal import FocalCrossentropy
 from export.training.recipes.recipe import Recipe
 from models.walk import walk_layers
 
@@ -21,26 +24,35 @@ else:
 
 
 def compile_network(recipe: Recipe, start: Start) -> keras.Model:
-    with _precision(recipe):
-        model = start.build()
+    """Raises UsageError for best_by = "top5" where there are no more than five classes."""
+    model, optimizer = start.build(), _optimizer(recipe)
+    if recipe.mixed_precision:
+        _compute_in_half(model)
+        # compile() would add it by the model's own policy, which no file keeps: a checkpoint couldn't be read.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    compile_for(recipe, start, model, optimizer)
+    return model
+
+
+def compile_for(recipe: Recipe, start: Start, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    """Give a network the recipe's loss and metrics. A checkpoint's own are those of the convserve that wrote it."""
     loss: Any = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    if recipe.focal_gamma:
+        loss = FocalCrossentropy(recipe.focal_gamma, recipe.label_smoothing)
     weights = None
-    metrics: Any = ["accuracy"]
-    if isinstance(model.output, dict):
+    several = isinstance(model.output, dict)
+    metrics: Any = _metrics(recipe, (model.output["logits"] if several else model.output).shape[-1])
+    if several:
         loss, metrics = {name: loss for name in model.output}, {"logits": metrics}
         weights = {name: start.auxiliary.get(name, 1.0) for name in model.output}
     # XLA gains nothing on a CPU under TensorFlow, and compiles for long.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
-    model.compile(_optimizer(recipe), loss, loss_weights=weights, metrics=metrics, jit_compile=jit)
-    return model
+    model.compile(optimizer, loss, loss_weights=weights, metrics=metrics, jit_compile=jit)
 
 
-def inference_network(trained: keras.Model, start: Start) -> keras.Model:
+def inference_network(model: keras.Model) -> keras.Model:
     """The trained network in float32, without auxiliary heads and optimizer."""
-    model = trained
-    if any(layer.compute_dtype == "float16" for layer in trained.layers):
-        model = start.build()
-        model.set_weights(trained.get_weights())
+    compute_in_float32(model)
     for layer in walk_layers(model):
         layer.trainable = True  # what was frozen is a matter of this training alone
     return keras.Model(model.input, model.output["logits"]) if isinstance(model.output, dict) else model
@@ -100,13 +112,23 @@ class DecayedRMSprop(_Decayed, keras.optimizers.RMSprop):
     """keras.optimizers.RMSprop with `l2`."""
 
 
-@contextlib.contextmanager
-def _precision(recipe: Recipe) -> Iterator[None]:
-    """Networks built inside compute in float16 and keep float32 weights where the recipe says so."""
-    before = keras.config.dtype_policy()
-    if recipe.mixed_precision:
-        keras.config.set_dtype_policy("mixed_float16")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+def _metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
+    if classes > 5:
+        return [ClassCounts(classes), keras.metrics.TopKCategoricalAccuracy(5, name="top5")]
+    if recipe.best_by == "top5":
+        raise UsageError(f'best_by = "top5" is for more than five classes, there are {classes}: say another figure')
+    return [ClassCounts(classes)]
+
+
+def _compute_in_half(model: keras.Model) -> None:
+    """All layers compute in float16 but those that give the outputs; weights stay float32."""
+    last = list(_last_layers(model))
+    for layer in walk_layers(model):
+        if layer not in last and layer.dtype_policy.name == "float32":
+            layer.dtype_policy = "mixed_float16"
+
+
+def _last_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for tensor in keras.tree.flatten(model.output):
+        layer = tensor._keras_history.operation
+        yield from _last_layers(layer) if isinstance(layer, keras.Model) else (layer,)

@@ -25,7 +25,7 @@ from export.report.calibration import (
     score_quantiles,
     softmax,
 )
-from export.report.evaluation import evaluate, write_report
+from export.report.evaluation import describe_evaluation, evaluate, write_report
 from export.sources.run_folder import Run, disk_in_a_line
 from export.training.batches import Batches
 from export.training.checkpoint import State
@@ -58,13 +58,13 @@ def measure(
     with disk_in_a_line(report.parent):
         try:
             write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)
-            plots.draw_curves(state.history, report / "curves.png")
+            plots.draw_curves(state.history, state.best_epoch, recipe.best_by, report / "curves.png")
         except OSError:
             shutil.rmtree(report, ignore_errors=True)
             raise
     say(
-        f"best epoch {state.best_epoch}: {evaluation.top1:.2%} of {evaluation.images:,} test images right, "
-        f"calibration error {evaluation.ece:.4f} (temperature {temperature:g})"
+        f"best epoch {state.best_epoch}: on {evaluation.images:,} test images {describe_evaluation(evaluation)} "
+        f"(temperature {temperature:g})"
     )
     tempered = softmax(seen, temperature)
     training = Training(

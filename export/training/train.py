@@ -19,7 +19,7 @@ from export.sources.run_folder import KERAS_FILE, RUN_FILE, Run, disk_in_a_line,
 from export.training.batches import Batches
 from export.training.callbacks import Epochs, is_over
 from export.training.checkpoint import Checkpoint, State
-from export.training.compiled import averaged_weights, compile_network, inference_network
+from export.training.compiled import averaged_weights, compile_for, compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import Start, start_network
 from export.training.logs.log import Log
@@ -39,7 +39,7 @@ def train(
     data_dir: Path | None = None,
     logs: Sequence[Log] = (),
 ) -> Run:
-    """Train, keep the epoch of best validation accuracy, calibrate on validation images, measure on test images.
+    """Train, keep the epoch that the recipe's best_by chooses, calibrate on validation images, measure on test images.
 
     Without `start` the recipe's network begins with random weights. A folder that holds the checkpoint of the same
     recipe and seed is resumed at its next epoch. Raises UsageError where it holds another training, TrainingError
@@ -63,13 +63,17 @@ def train(
     with true_grouped_convolutions(), deep_recursion(), _memory_in_a_line(recipe):
         model = None
         if not is_over(state, recipe):
-            model = checkpoint.load(state.epoch) if state.epoch else compile_network(recipe, start)
+            if state.epoch:
+                model = checkpoint.load(state.epoch)
+                compile_for(recipe, start, model, model.optimizer)
+            else:
+                model = compile_network(recipe, start)
         _open_folder(folder, run)  # not before the weights were found to fit
         for log in logs:
             log.begin(run, state.history)
         if model is not None:
             _fit(model, recipe, dataset, run, training, validation, checkpoint, state, logs)
-        best = inference_network(_load_best(checkpoint, state, recipe), start)
+        best = inference_network(_load_best(checkpoint, state, recipe))
         run = measure(run, best, dataset, validation, recipe, state, folder / "report")
         for log in logs:
             log.finish(run, folder / "report")
@@ -117,6 +121,7 @@ def _fit(
         epoch=state.epoch,
         outputs=outputs,
         class_weights=weights if recipe.class_weights else None,
+        balanced=recipe.balanced_sampling,
     )
     held_out = Batches(dataset.train, validation, *common, 2 * recipe.batch_size, outputs=outputs)
     say(

@@ -28,7 +28,13 @@ def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterato
     else:
         yield "Measured on", f"{evaluation.images:,} images of {evaluation.dataset} ({evaluation.split})"
         yield "Top-1", f"{evaluation.top1:.2%}"
-        yield "Top-5", f"{evaluation.top5:.2%}"
+        for name, share in (
+            ("Top-5", evaluation.top5),
+            ("Balanced accuracy", evaluation.balanced_accuracy),
+            ("Macro F1", evaluation.macro_f1),
+        ):
+            if share is not None:
+                yield name, f"{share:.2%}"
         yield "Calibration error", f"{evaluation.ece:.2%} (ECE, {CALIBRATION_BINS} bins)"
     if live is not None:
         yield from _describe_live(live)

@@ -82,11 +82,19 @@ class Recipe:
     """The share of the target that all classes divide evenly (Szegedy et al. 2015)."""
     class_weights: bool = False
     """The loss of an image is weighed by how rare its class is, so that every class counts the same."""
+    balanced_sampling: bool = False
+    """An epoch takes of every class equally many images: of frequent ones a part, rare ones several times."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 0.0
+    """The loss of an image is scaled by (1 - p)^gamma, p being its class's probability, so that easy ones count less
+    (Lin et al. 2017: 2); 0: cross-entropy."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Of the training images: they choose the best epoch and calibrate the probabilities."""
+    best_by: Literal["accuracy", "top5", "balanced_accuracy", "macro_f1", "loss"] = "accuracy"
+    """The figure of the validation images that chooses the epoch which is kept; balanced_accuracy is the mean over
+    classes of each one's accuracy, macro_f1 that of each one's F1; top5 is for more than five classes."""
     patience: Annotated[int, Field(ge=1)] = 10
-    """Stop when validation accuracy has not risen for so many epochs."""
+    """Stop when what `best_by` names has not become better for so many epochs."""
     mixed_precision: bool = False
     """Compute in float16, keep weights in float32; for GPUs."""
     options: dict[str, Option] = field(default_factory=dict)
@@ -152,6 +160,7 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
     Raises UsageError naming `where`, the field, its value and what it may be.
     """
     recipe = check_values(values, where)
+    changes = recipe.augmentation
     for wrong, complaint in (
         (
             recipe.optimizer == "adamw" and not recipe.weight_decay,
@@ -180,6 +189,15 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
         (
             recipe.warmup_epochs >= recipe.epochs,
             f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of {recipe.epochs} epochs: say fewer",
+        ),
+        (
+            recipe.class_weights and recipe.balanced_sampling,
+            "class_weights and balanced_sampling correct the same thing, both would favor rare classes: say one",
+        ),
+        (
+            (changes.rand_augment > 0) != (changes.rand_augment_magnitude > 0),
+            "rand_augment, how many operations, and rand_augment_magnitude, how strong they are, mean nothing without "
+            "each other: say both, such as 2 and 9, or none",
         ),
     ):
         if wrong:

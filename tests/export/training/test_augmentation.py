@@ -52,7 +52,18 @@ def test_what_cannot_be_done_to_the_images_is_refused(
 def test_changes_depend_on_the_generator_alone_and_leave_the_originals(channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 12, 10, channels), dtype=np.uint8)
     kept = images.copy()
-    every = Augmentation(flip=True, crop_padding=2, color=0.3, rotate=10, zoom=0.1, sharpness=True)
+    every = Augmentation(
+        flip=True,
+        crop_padding=2,
+        color=0.3,
+        rotate=10,
+        zoom=0.1,
+        sharpness=True,
+        random_resized_crop=0.5,
+        rand_augment=2,
+        rand_augment_magnitude=9,
+        random_erasing=0.5,
+    )
     once, again, other = (every.apply(images, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(once, again)
     assert (once != other).any()

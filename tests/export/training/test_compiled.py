@@ -261,3 +261,42 @@ def test_a_rare_class_is_found_with_class_weights(tmp_path: Path) -> None:
     assert recall[False][1] < 0.4
     assert recall[True][1] > 0.6
     assert np.mean(recall[True]) > np.mean(recall[False]) + 0.1
+
+
+def test_focal_loss_is_compiled_in_and_resumed(dataset: DataSet, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, focal_gamma=2.0, label_smoothing=0.1)
+    model = compile_network(recipe, START)
+    x, y = pixels(gray((3, 5)))
+    logits = model.predict(x, verbose=0)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    by_hand = -((0.9 * y + 0.05) * (1 - p) ** 2 * np.log(p)).sum(axis=1).mean()
+    assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(by_hand, rel=1e-5)
+    training.train(recipe, dataset, tmp_path, start=START)
+    assert Checkpoint(tmp_path / "checkpoint").load(2).loss.gamma == 2.0
+
+
+def test_mixed_precision_computes_in_half_and_leaves_a_network_of_float32(
+    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(RECIPE, mixed_precision=True, ema=0.5, clip_norm=1.0, optimizer="adam", learning_rate=0.01)
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        Epochs, "on_train_batch_end", watch(lambda model: seen.append({x.name: x.compute_dtype for x in model.layers}))
+    )
+    training.train(recipe, dataset, tmp_path, start=START)
+    assert seen[0]["hidden"] == "float16"
+    assert seen[0]["logits"] == "float32"
+    resumed = Checkpoint(tmp_path / "checkpoint").load(2)
+    assert {layer.name: layer.compute_dtype for layer in resumed.layers} == seen[0]
+    assert isinstance(resumed.optimizer, keras.optimizers.LossScaleOptimizer)
+    kept = keras.models.load_model(tmp_path / KERAS_FILE)
+    assert {layer.compute_dtype for layer in kept.layers} | {kept.compute_dtype} == {"float32"}
+    assert {weight.dtype for weight in kept.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    x = pixels(gray((8, 8)))[0]
+    halves = keras.ops.convert_to_numpy(resumed(x))
+    assert np.abs(halves - kept.predict(x, verbose=0)).max() < 0.5  # the average beside the last weights
+    model = compile_network(replace(recipe, ema=0.0), START)
+    before = flat(model.get_weights())
+    model.train_on_batch(*pixels(gray((8, 8))))
+    assert 1e-4 < np.abs(flat(model.get_weights()) - before).max() < 0.1

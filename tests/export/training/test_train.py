@@ -22,6 +22,7 @@ from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint
 from export.training.recipes.recipe import Recipe
 
+OLD_FIGURES = ("epoch", "loss", "accuracy")
 RECIPE = Recipe(network="lenet5", dataset="digits", epochs=3, batch_size=64, augmentation=Augmentation(rotate=5))
 
 
@@ -67,6 +68,27 @@ def test_a_killed_training_goes_on_to_the_same_network(
     assert abs(resumed.evaluation.top1 - whole.evaluation.top1) < 0.02
     steps = Checkpoint(tmp_path / "killed/checkpoint").load(3).optimizer.iterations
     assert int(steps) == 3 * 5  # 288 images in batches of 64: the optimizer was resumed too
+
+
+def test_a_checkpoint_of_an_older_convserve_goes_on_with_today_s_figures(
+    few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_after(1, patch)
+        with pytest.raises(_Killed):
+            training.train(RECIPE, few_digits, tmp_path)
+    checkpoint = Checkpoint(tmp_path / "checkpoint")
+    state, model = checkpoint.read(), checkpoint.load(1)
+    model.compile(model.optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    state.history = [{key: of for key, of in state.history[0].items() if key.removeprefix("val_") in OLD_FIGURES}]
+    checkpoint.write(model, state)
+    run = training.train(RECIPE, few_digits, tmp_path)
+    assert run.training is not None
+    assert run.training.epochs == 3
+    history = checkpoint.read().history
+    assert "val_macro_f1" not in history[0]
+    assert history[2]["val_top5"] >= history[2]["val_accuracy"]
+    assert int(checkpoint.load(3).optimizer.iterations) == 3 * 5
 
 
 def test_the_run_folder_holds_what_convert_needs(

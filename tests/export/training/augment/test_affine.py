@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.training import affine
+from export.training.augment import affine
 from export.training.augmentation import Augmentation
 
 
