@@ -41,9 +41,9 @@ class Comparison:
 COMPARISONS = {
     "common": Comparison(
         "resnet18-cifar10",
-        {"options.width": 8, "epochs": 15, "patience": 15},
+        {"options.width": 8, "epochs": 12, "patience": 12},
         1.0,
-        10_000,
+        8_000,
         {
             "as it is: flip and shift": {},
             "ema=0.99": {"ema": 0.99},
