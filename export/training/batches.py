@@ -81,8 +81,9 @@ class Batches(keras.utils.PyDataset):
             return self.samples.pixels(chosen, self.policy)
         return cut_samples(self.samples, chosen, self.policy, parts)
 
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
+    def begin(self, epoch: int) -> None:
+        """Go on with this epoch. Keras calls its own on_epoch_end before the first, too, and not on every backend."""
+        self.epoch = epoch
         self._order = self._shuffled()
 
     def _shuffled(self) -> npt.NDArray[np.intp]:

@@ -11,8 +11,8 @@ import keras
 
 from export.errors import TrainingError
 from export.progress import Progress, format_seconds, say
-from export.training.batches import Batches
 from export.report.figures import WORDS, accuracy, balanced_accuracy, macro_f1
+from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint, State
 from export.training.logs.log import Log
 from export.training.recipes.recipe import Recipe
@@ -42,6 +42,7 @@ class Epochs(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch, self._began = epoch, time.monotonic()
+        self.batches.begin(epoch)
         self._accuracies = [row["val_accuracy"] for row in self.state.history]
         self._waited, self._idle_since = 0.0, self._began
         self._progress = Progress(f"epoch {epoch + 1}/{self.recipe.epochs}", self.steps, "batches")

@@ -122,9 +122,12 @@ def _metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
 
 def _compute_in_half(model: keras.Model) -> None:
     """All layers compute in float16 but those that give the outputs; weights stay float32."""
-    last = list(_last_layers(model))
+    left_out = list(_last_layers(model))
     for layer in walk_layers(model):
-        if layer not in last and layer.dtype_policy.name == "float32":
+        computes = not isinstance(
+            layer, keras.layers.InputLayer
+        )  # which computes nothing, and whose file keeps no policy
+        if computes and layer not in left_out and layer.dtype_policy.name == "float32":
             layer.dtype_policy = "mixed_float16"
 
 

@@ -10,12 +10,24 @@ import keras
 import numpy as np
 import pytest
 
+from artifact.card import ImagePolicy
+from export.data.preprocessing import preset
+from export.data.samples import ArraySamples
 from export.errors import UsageError
 from export.report.figures import WORDS
+from export.training.batches import Batches
 from export.training.callbacks import Epochs, _row
 from export.training.checkpoint import Checkpoint, State
 from export.training.recipes.recipe import Recipe
 
+BATCHES = Batches(
+    ArraySamples(np.zeros((2, 1, 1, 1), np.uint8), [0, 1]),
+    np.arange(2),
+    2,
+    ImagePolicy(height=1, width=1, channels=1),
+    preset("unit", 1),
+    2,
+)
 RECIPE = Recipe("small", "made up", epochs=9, patience=2)
 
 # Of two classes with 90 and 10 images: right and called, and the loss of four epochs.
@@ -33,6 +45,12 @@ def logs(epoch: int) -> dict[str, Any]:
     return {"loss": 1.0, "class_counts": counts, "val_loss": loss, "val_class_counts": counts}
 
 
+def compiled() -> keras.Model:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
 class _Kept(Checkpoint):
     """Writes nothing."""
 
@@ -43,7 +61,8 @@ class _Kept(Checkpoint):
 @pytest.mark.parametrize(("best_by", "best"), [("accuracy", 1), ("balanced_accuracy", 2), ("macro_f1", 3), ("loss", 4)])
 def test_the_kept_epoch_is_the_best_by_the_recipe_s_figure(best_by: Any, best: int, tmp_path: Path) -> None:
     state = State()
-    epochs = Epochs(replace(RECIPE, best_by=best_by, patience=9), state, _Kept(tmp_path), 1)
+    epochs = Epochs(replace(RECIPE, best_by=best_by, patience=9), state, _Kept(tmp_path), BATCHES)
+    epochs.set_model(compiled())
     for epoch in range(4):
         epochs.on_epoch_end(epoch, logs(epoch))
     assert state.best_epoch == best
@@ -53,8 +72,8 @@ def test_the_kept_epoch_is_the_best_by_the_recipe_s_figure(best_by: Any, best: i
 
 def test_patience_waits_for_that_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = State()
-    epochs = Epochs(replace(RECIPE, best_by="balanced_accuracy"), state, _Kept(tmp_path), 1)
-    epochs.set_model(keras.Sequential())
+    epochs = Epochs(replace(RECIPE, best_by="balanced_accuracy"), state, _Kept(tmp_path), BATCHES)
+    epochs.set_model(compiled())
     for epoch in range(4):
         epochs.on_epoch_end(epoch, logs(epoch))
     assert epochs.model.stop_training
@@ -65,7 +84,8 @@ def test_patience_waits_for_that_figure(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_equal_figures_are_decided_by_the_loss(tmp_path: Path) -> None:
     state = State()
-    epochs = Epochs(replace(RECIPE, best_by="macro_f1"), state, _Kept(tmp_path), 1)
+    epochs = Epochs(replace(RECIPE, best_by="macro_f1"), state, _Kept(tmp_path), BATCHES)
+    epochs.set_model(compiled())
     for epoch, loss in enumerate((0.5, 0.4, 0.6)):
         epochs.on_epoch_end(epoch, {**logs(0), "val_loss": loss})
     assert state.best_epoch == 2

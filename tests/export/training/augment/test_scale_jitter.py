@@ -10,9 +10,9 @@ from artifact.card import ImagePolicy
 from artifact.images.frame import Opened
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples, FileSamples, Samples, cut_samples
+from export.training.augment.scale_jitter import jitter_scale
 from export.training.augmentation import Augmentation
 from export.training.batches import Batches
-from export.training.augment.scale_jitter import jitter_scale
 
 POLICY = ImagePolicy(height=20, width=20, channels=3, fit="crop")
 
