@@ -73,7 +73,7 @@ class Augmentation:
         if self.scale_jitter and self.random_resized_crop:
             raise UsageError(
                 f"augmentation.scale_jitter = {list(self.scale_jitter)} and augmentation.random_resized_crop = "
-                f"{self.random_resized_crop:g} both choose the part of an image that is shown: set one of them to 0 or []"
+                f"{self.random_resized_crop:g} both choose the part of an image: set one of them to 0 or []"
             )
         if self.pca_noise and policy.channels != 3:
             raise UsageError(

@@ -113,6 +113,7 @@ class Int8Graph:
                 extra_options={"TensorQuantOverrides": _whole_bytes(model.graph)},
             )
             quantizer.quantize_model()
+            quantizer.model.topological_sort()
         quantized: onnx.ModelProto = quantizer.model.model
         _shield(quantized.graph, {node for layer in in_float for node in layer.nodes})
         return quantized

@@ -62,5 +62,5 @@ def test_a_training_sees_the_crop_of_the_whole_image_resized_as_the_service_resi
 
 
 def test_two_ways_to_choose_the_part_that_is_shown_are_refused() -> None:
-    with pytest.raises(UsageError, match="both choose the part"):
+    with pytest.raises(UsageError, match="both choose the part of an image"):
         Augmentation(random_resized_crop=0.08, scale_jitter=(16, 32)).check(POLICY)
