@@ -1,4 +1,6 @@
-"""Aliases, as settings and requests write them: what a name may mean. Knows nothing of the models that there are."""
+"""Aliases and shadows, as settings and requests write them: what a name may mean, and what is tried beside it. Knows
+nothing of the models that there are.
+"""
 
 from __future__ import annotations
 
@@ -152,3 +154,37 @@ def write_target(target: Meaning) -> Any:
 def list_targets(target: Meaning) -> tuple[str, ...]:
     """Each model or model/version that a meaning names."""
     return (target,) if isinstance(target, str) else target.targets
+
+
+class Shadow(BaseModel):
+    """`run` sees a share of the images that `of` answers, once nothing waits, and never answers a caller."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    of: Alias
+    """Model or model/version whose answers are compared."""
+    run: Alias
+    """Model or model/version that is tried beside it."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Of the images that `of` answers."""
+    keep_images: bool = False
+    """Whether the images of the newest disagreements may be kept, in memory."""
+
+    @model_validator(mode="after")
+    def _names_two(self) -> Self:
+        if self.of == self.run:
+            raise ValueError(f"of and run are both {self.of}: name two models, or two versions (NAME/1, NAME/2)")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.run} beside {self.of}, {100 * self.share:.4g} %"
+
+
+def read_shadow(written: Any) -> Shadow:
+    """What settings and requests write, or `write_shadow` has written. Raises pydantic's ValidationError."""
+    return Shadow.model_validate(written)
+
+
+def write_shadow(shadow: Shadow) -> dict[str, Any]:
+    """As JSON has it."""
+    return shadow.model_dump(mode="json")

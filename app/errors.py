@@ -5,10 +5,11 @@ ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, BadReceipt, RowFailed
 ├── Unauthorized 401
 ├── Forbidden 403 ── ManagementOff, KeyNotForModel
-├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias, UnknownPath, UnknownService
+├── NotFound 404 ── UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, UnknownAlias,
+│                   UnknownShadow, UnknownImage, UnknownPath, UnknownService
 ├── MethodNotAllowed 405
 ├── RequestTimeout 408
-├── Conflict 409 ── LoadRefused, AliasOfSettings
+├── Conflict 409 ── LoadRefused, AliasOfSettings, ShadowOfSettings
 ├── TooLarge 413 ── ImageTooLarge, RequestTooLarge, TooManyPixels, TooManyParts, TooManyImages, TooManyRows
 ├── UnsupportedType 415
 ├── InvalidParameter 422 ── NotExplainable, NotEmbeddable
@@ -103,6 +104,16 @@ class UnknownAlias(NotFound):
     code, title = "unknown_alias", "No such alias"
 
 
+class UnknownShadow(NotFound):
+    code, title = "unknown_shadow", "No such shadow"
+
+
+class UnknownImage(NotFound):
+    """Of a disagreement: it was never kept, or isn't any more."""
+
+    code, title = "unknown_image", "No such image"
+
+
 class ModelRefused(NotFound):
     code, title = "model_refused", "The model was refused"
 
@@ -135,6 +146,12 @@ class AliasOfSettings(Conflict):
     """There is nothing that a request has set and could take back."""
 
     code, title = "alias_of_settings", "The alias is one of the settings"
+
+
+class ShadowOfSettings(Conflict):
+    """There is nothing that a request has set and could take back."""
+
+    code, title = "shadow_of_settings", "The shadow is one of the settings"
 
 
 class RequestTooLarge(TooLarge):

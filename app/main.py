@@ -16,7 +16,7 @@ from app.admission.services import Services
 from app.catalog.catalog import Catalog
 from app.catalog.control import Control, LocalControl
 from app.catalog.mounted import find_repository
-from app.http.api import aliases, embed, explain, feedback, health, metrics, models, predict, version_files
+from app.http.api import aliases, embed, explain, feedback, health, metrics, models, predict, shadows, version_files
 from app.http.auth import check_predict_key
 from app.http.middleware import Envelope
 from app.http.openapi import build_openapi, describe_errors
@@ -109,7 +109,7 @@ def create_app(
         app.router.routes.extend(direct.routes)
     app.include_router(explain.router, dependencies=[Depends(check_predict_key)])
     app.include_router(version_files.router, responses=describe_errors(404, 422, 503))
-    ours = (models, aliases, feedback, health, metrics, docs, pages)
+    ours = (models, aliases, shadows, feedback, health, metrics, docs, pages)
     for module in (*ours, v2_statistics, v2, v2_repository, v1, sagemaker):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")

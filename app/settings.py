@@ -24,7 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from app.aliases import Target
+from app.aliases import Shadow, Target
 from app.platforms import check_health_route, check_predict_route, read_demands
 from artifact.images.limits import Limits
 from artifact.layout import NAME_PATTERN
@@ -210,8 +210,13 @@ class Settings(BaseSettings):
         description="other names, alias -> model, model/version, weights, {to, sticky} or a cascade, {first, then, "
         "when, coverage}; SIGHUP reads them again",
     )
+    shadows: dict[str, Shadow] = Field(
+        {},
+        description="models tried beside others, name -> {of, run, share, keep_images}: `run` sees a share of the "
+        "images that `of` answers; SIGHUP reads them again",
+    )
     state_file: Path | None = Field(
-        None, description="file that keeps over a restart what requests set (aliases); none: nothing is kept"
+        None, description="file that keeps over a restart what requests set (aliases, shadows); none: nothing is kept"
     )
     poll_s: float | None = Field(
         None,
@@ -240,7 +245,7 @@ class Settings(BaseSettings):
 
     api_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may predict (convserve key); none: anybody")
     admin_keys: list[KeyHash] = Field(
-        [], description="SHA-256 of keys that may load, unload, set aliases; none: nobody"
+        [], description="SHA-256 of keys that may load, unload, set aliases and shadows; none: nobody"
     )
     keys: dict[KeyName, KeySettings] = Field(
         {},

@@ -17,6 +17,7 @@ from app.admission.cascade import Relay, Second
 from app.admission.feedback import Receipts
 from app.admission.keys import ANYBODY, Keys
 from app.admission.options import Asked, Terms, check_embeds
+from app.admission.shadows import ShadowRuns
 from app.admission.shares import ShareMeters
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
@@ -65,6 +66,7 @@ class Admission:
         self.receipts = receipts
         self.pieces = Pieces()
         self.traffic = catalog.traffic
+        self.shadows = ShadowRuns(catalog, decoder)
 
     def check(self, name: str) -> None:
         """Raises as `admit` does where requests to the model or alias `name` are refused."""
@@ -206,6 +208,8 @@ class Ticket:
             self._second.check_images(images)
             attempt = partial(Relay, self._second)
         self._places = places = self.reserve(len(images))
+        if self._admission.traffic.shadows:
+            settle = self._admission.shadows.follow(self.model, images, settle)
         self._settle = settle
         model = self.model
         if len(images) == 1:

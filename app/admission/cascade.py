@@ -145,7 +145,7 @@ class Relay:
         self._release()
         if isinstance(outcome, Prediction):
             timing = _add(first.timing, outcome.timing)
-            self._end(Prediction(outcome.scores, timing, second.by_second))
+            self._end(outcome._replace(timing=timing, by=second.by_second))
             return
         if not isinstance(outcome, ConvserveError):
             log_unexpected(outcome, second.exchange)

@@ -102,6 +102,7 @@ class Batcher(Generic[Row, Out]):
         """False once the model is being unloaded, the server is shutting down, or the device has failed."""
         self._closing = False
         self._failure: DeviceFailed | None = None
+        self._when_idle: list[Callable[[], object]] = []
         self._drained = asyncio.Event()
 
     @property
@@ -117,6 +118,15 @@ class Batcher(Generic[Row, Out]):
     def waiting_rows(self) -> int:
         """Rows that are decoded and wait for a runner."""
         return len(self._rows)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no row runs, waits, or is reserved for a request still decoding."""
+        return not (self._running or self._queue.places_taken)
+
+    def call_when_idle(self, call: Callable[[], object]) -> None:
+        """Have `call` made once, as soon as `is_idle` becomes true."""
+        self._when_idle.append(call)
 
     @property
     def idle_threads(self) -> Executor | None:
@@ -179,7 +189,7 @@ class Batcher(Generic[Row, Out]):
         if self._failure is not None:
             self._queue.forget(entry)
             self._loop.call_soon(self.telling.settle, entry, copy_failure(self._failure))
-            self._check_drained()
+            self._check_idle()
             return
         if self._ahead is not None and self._ahead.is_others(entry):
             self._take_back(self._ahead)
@@ -197,14 +207,20 @@ class Batcher(Generic[Row, Out]):
     def abandon(self, entry: Entry[Row, Out]) -> None:
         entry.settle = None
         if self._queue.remove(entry):
-            self._check_drained()
+            self._check_idle()
 
     def release(self, places: int, standing: Standing) -> None:
         self._queue.release(places, standing)
-        self._check_drained()
+        self._check_idle()
 
-    def _check_drained(self) -> None:
-        if self._closing and not (self._queue.places_taken or self._running):
+    def _check_idle(self) -> None:
+        """Tell whoever waits for an idle moment that this is one."""
+        if not (self._closing or self._when_idle) or not self.is_idle:
+            return
+        calls, self._when_idle = self._when_idle, []
+        for call in calls:
+            call()
+        if self._closing:
             self._drained.set()
 
     def _pump_soon(self) -> None:
@@ -230,7 +246,7 @@ class Batcher(Generic[Row, Out]):
                 share = self._limit(share)
             if batch := self._queue.take(share):  # the head may have expired since it was looked at
                 self._start(batch)
-        self._check_drained()
+        self._check_idle()
 
     def _may_start(self) -> bool:
         """Whether a runner is idle, or a full batch can be had and none waits for a runner already."""

@@ -18,9 +18,11 @@ from app.catalog.background import Background
 from app.catalog.loading import Load, Loader, State, Version
 from app.catalog.model_table import ModelTable
 from app.catalog.repository import Look, strictly
+from app.catalog.traffic.disagreements import Disagreements
 from app.catalog.traffic.traffic import Traffic
 from app.errors import DeviceFailed, LoadRefused
 from app.inference.model import LoadedModel, load_model
+from app.machine import count_cores
 from app.observe.metrics import Labels, Metrics
 from app.settings import Settings
 
@@ -42,7 +44,8 @@ class Catalog:
         self._settings = settings
         self.metrics = metrics or Metrics()
         self.metrics.observe_with(self._observe)
-        self.traffic = Traffic(settings.aliases)
+        self.traffic = Traffic(settings.aliases, settings.shadows)
+        self.disagreements = Disagreements()
         self._table = ModelTable(settings, self.traffic)
         self.resolve = self._table.resolve  # every request calls it: no call between
         self.find, self.default_name = self._table.find, self._table.default_name
@@ -57,6 +60,10 @@ class Catalog:
     def aliases(self) -> dict[str, Meaning]:
         """Other names of models, and what each means."""
         return self.traffic.aliases
+
+    def follow_traffic(self) -> None:
+        """Traffic has changed: forget what no shadow may keep any more."""
+        self.disagreements.follow(self.traffic.shadows)
 
     def names(self) -> list[str]:
         """Every model, whatever its state."""
@@ -105,6 +112,11 @@ class Catalog:
     def share(self, settings: Settings) -> None:
         """Load by these settings from now on: the process shares the machine with others."""
         self._loader.share(settings)
+
+    @property
+    def cores(self) -> int:
+        """Those that this process may keep busy: its part of the machine."""
+        return self._loader.threads or count_cores()
 
     async def wait_until_tried(self) -> None:
         """Wait until every model was tried once."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from app.aliases import Meaning, list_targets
+from app.aliases import Meaning, Shadow, list_targets
 from app.catalog.background import Background
 from app.catalog.threads import run_in_thread
 from app.catalog.traffic.changes import TrafficChanges
@@ -44,6 +44,15 @@ class Control(Protocol):
     async def set_alias(self, name: str, target: Meaning | None) -> bool:
         """As TrafficChanges has it."""
 
+    async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
+        """As TrafficChanges has it."""
+
+    async def list_disagreements(self, shadow: str) -> list[dict[str, Any]]:
+        """Those of all processes, as Disagreements has them, newest first."""
+
+    async def find_image(self, shadow: str, disagreement: str) -> bytes | None:
+        """The image of one of them, where it is kept."""
+
     async def explain_unready(self) -> str:
         """Why the service isn't ready; empty where it is."""
 
@@ -61,7 +70,7 @@ class LocalControl:
         self._catalog = catalog
         self._background = Background()
         self.watcher = Watcher(settings, OneCatalog(catalog))
-        self._changes = TrafficChanges(catalog.traffic, settings.state_file)
+        self._changes = TrafficChanges(catalog.traffic, settings.state_file, self._follow_traffic)
         catalog.metrics.observe_with(observe_process)
 
     async def start(self) -> None:
@@ -79,8 +88,17 @@ class LocalControl:
     async def set_alias(self, name: str, target: Meaning | None) -> bool:
         return await self._changes.set_alias(name, target)
 
+    async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
+        return await self._changes.set_shadow(name, shadow)
+
+    async def list_disagreements(self, shadow: str) -> list[dict[str, Any]]:
+        return self._catalog.disagreements.newest(shadow)
+
+    async def find_image(self, shadow: str, disagreement: str) -> bytes | None:
+        return self._catalog.disagreements.find_image(shadow, disagreement)
+
     def hang_up(self, read_again: ReadAgain) -> None:
-        """SIGHUP: read the aliases and look at the repository, in the background."""
+        """SIGHUP: read aliases and shadows and look at the repository, in the background."""
         self._background.start("what SIGHUP asks for", hang_up(read_again, self._changes, self.watcher))
 
     async def explain_unready(self) -> str:
@@ -94,6 +112,9 @@ class LocalControl:
     async def close(self) -> None:
         await self._background.close()
         await self.watcher.close()
+
+    async def _follow_traffic(self) -> None:
+        self._catalog.follow_traffic()
 
     async def _say_ready(self) -> None:
         await self._catalog.wait_until_tried()
@@ -120,12 +141,12 @@ class OneCatalog:
 
 
 async def hang_up(read_again: ReadAgain, changes: TrafficChanges, watcher: Watcher) -> None:
-    """What SIGHUP asks for: the aliases of the settings (those before, where they can't be read), and one look at the
-    repository. Says in one line what came of it.
+    """What SIGHUP asks for: the aliases and shadows of the settings (those before, where they can't be read), and one
+    look at the repository. Says in one line what came of it.
     """
     settings = await run_in_thread(read_again)
     if settings is not None:
-        await changes.follow_settings(settings.aliases)
+        await changes.follow_settings(settings.aliases, settings.shadows)
     done = ", ".join(await watcher.look()) or "nothing changed"
     models = {look.name for look in watcher.looks}
     names = []
@@ -133,7 +154,9 @@ async def hang_up(read_again: ReadAgain, changes: TrafficChanges, watcher: Watch
         meant = {split_version(part)[0] for part in list_targets(target)}
         names.append(f"{name} -> {target}{'' if meant <= models else ' (which points nowhere)'}")
     kept = "" if settings is not None else " (as before)"
-    log.info("SIGHUP: aliases: %s%s; repository: %s", ", ".join(names) or "none", kept, done)
+    tried = "; ".join(f"{name}: {shadow}" for name, shadow in changes.traffic.shadows.items())
+    shadows = f"; shadows: {tried}{kept}" if tried else ""
+    log.info("SIGHUP: aliases: %s%s%s; repository: %s", ", ".join(names) or "none", kept, shadows, done)
 
 
 def observe_process() -> Iterable[tuple[str, Labels, list[float]]]:

@@ -58,6 +58,11 @@ class Loader:
         self._turn = asyncio.Lock()
         self._reading: set[asyncio.Future[Any]] = set()
 
+    @property
+    def threads(self) -> int:
+        """Of one CPU session; 0 where the settings leave that open."""
+        return self._settings.threads
+
     def share(self, settings: Settings) -> None:
         """Load by these settings from now on."""
         self._settings = settings

@@ -74,7 +74,7 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
         try:
             return _find_repository(read_again())
         except UsageError as error:
-            log.error("the aliases stay as they are: %s", error)
+            log.error("aliases and shadows stay as they are: %s", error)
             return None
 
     listener, tls = _listen(settings.host, settings.port), settings.ssl_certfile is not None
@@ -182,7 +182,7 @@ def _check_state(settings: Settings) -> None:
     from app.catalog.traffic.traffic import Traffic
 
     try:
-        TrafficChanges(Traffic(settings.aliases), settings.state_file)
+        TrafficChanges(Traffic(settings.aliases, settings.shadows), settings.state_file)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

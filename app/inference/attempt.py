@@ -42,6 +42,8 @@ class Prediction(NamedTuple):
     timing: Timing
     by: Speaker | None = None
     """None where only one model could give it."""
+    pixels: Pixels | None = None
+    """What that model has seen: uint8 [height, width, channels], as its card has them."""
 
 
 class Attempt:
@@ -54,7 +56,8 @@ class Attempt:
     """
 
     __slots__ = (
-        *("_at_once", "_decoded", "_decoding", "_embeds", "_entry", "_model", "_places", "_settle", "_start", "_timer"),
+        *("_at_once", "_decoded", "_decoding", "_embeds", "_entry", "_model"),
+        *("_pixels", "_places", "_settle", "_start", "_timer"),
     )
 
     def __init__(
@@ -113,7 +116,7 @@ class Attempt:
             self._end(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
     def _submit(self, pixels: Pixels) -> None:
-        self._decoded = time.perf_counter()
+        self._decoded, self._pixels = time.perf_counter(), pixels
         if self._embeds:
             pixels = pixels.view(Embedded)
         self._entry = self._places.submit(pixels, self._take_result, self._at_once)
@@ -128,7 +131,7 @@ class Attempt:
             return
         self._model.meters.record_image(scores, decode_s, result.queue_s, result.infer_s)
         timing = Timing(decode_s * 1e3, result.queue_s * 1e3, result.infer_s * 1e3, result.batch_size)
-        self._end(Prediction(scores, timing))
+        self._end(Prediction(scores, timing, None, self._pixels))
 
     def _expire(self) -> None:
         settle = self._settle

@@ -34,6 +34,7 @@ class Family:
 
 
 _VERSION = ("model", "version")
+_SHADOW = ("shadow", "of", "run")
 FAMILIES: dict[str, Family] = {
     "convserve_requests_total": Family(
         "counter", "Answers by status; model is empty off a model.", ("model", "status")
@@ -77,6 +78,23 @@ FAMILIES: dict[str, Family] = {
     "convserve_feedback_coverage_total": Family(
         "counter", "Sum of the coverages that these label sets were asked for.", _VERSION
     ),
+    "convserve_shadow_images_total": Family(
+        "counter",
+        "Images shown to a shadow, by what came of them: agreed or disagreed in the top class, failed, or dropped.",
+        (*_SHADOW, "result"),
+    ),
+    "convserve_shadow_difference": Family(
+        "histogram",
+        "How far apart a shadow and its model put the probability of the class that the caller was told.",
+        _SHADOW,
+        (0.001, 0.01, 0.03, 0.1, 0.3),
+    ),
+    "convserve_shadow_infer_seconds": Family(
+        "histogram",
+        "Time of the batch that a compared image was in, by the model that ran it: of or run.",
+        (*_SHADOW, "by"),
+        _SECONDS,
+    ),
     "convserve_unfamiliar_images_total": Family(
         "counter", "Images with less energy than 99 % of the validation images.", _VERSION
     ),
@@ -96,15 +114,22 @@ FAMILIES: dict[str, Family] = {
     "convserve_workers": Family("gauge", "Processes that serve.", ()),
     "convserve_worker_restarts_total": Family("counter", "Workers that ended unasked and were replaced.", ()),
     "convserve_ready": Family("gauge", "1 where every process is ready.", ()),
-    # What statistics and drift are computed from.
+    # What statistics, comparisons and drift are computed from.
     "last_inference_ms": Family("internal", "Unix time of the last prediction.", _VERSION, merge=max),
     "failures": Family("internal", "Failed requests and their seconds.", _VERSION),
     "batches": Family("internal", "Batches and their seconds.", (*_VERSION, "rows")),
+    "shadow_rows": Family("internal", "Rows of the batches that compared images were in, of both models.", _SHADOW),
+    "shadow_confusion": Family(
+        "internal", "Images that a shadow disagrees on, by both labels.", (*_SHADOW, "of_label", "run_label")
+    ),
     "recent_classes": Family("internal", "The last images by class.", _VERSION),
     "recent_confidence": Family("internal", "The last images by tenth of their confidence.", _VERSION),
     "expected_classes": Family("internal", "The card's share of each class.", _VERSION),
     "expected_confidence": Family("internal", "The card's share of each tenth of confidence.", _VERSION),
 }
+
+
+_INTERNAL_COUNTS = frozenset(("failures", "batches", "shadow_rows", "shadow_confusion", "last_inference_ms"))
 
 
 class Metrics:
@@ -174,7 +199,7 @@ def keep_counts(snapshot: Snapshot) -> Snapshot:
     return {
         name: series
         for name, series in snapshot.items()
-        if FAMILIES[name].kind in ("counter", "histogram") or name in ("failures", "batches", "last_inference_ms")
+        if FAMILIES[name].kind in ("counter", "histogram") or name in _INTERNAL_COUNTS
     }
 
 

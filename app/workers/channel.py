@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 import logging
@@ -10,7 +11,17 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from app.errors import AliasOfSettings, Draining, LoadRefused, StateNotWritten, UnknownAlias, UnknownModel, WorkerFailed
+from app.errors import (
+    AliasOfSettings,
+    Draining,
+    LoadRefused,
+    ShadowOfSettings,
+    StateNotWritten,
+    UnknownAlias,
+    UnknownModel,
+    UnknownShadow,
+    WorkerFailed,
+)
 from artifact.errors import ConvserveError
 
 log = logging.getLogger(__name__)
@@ -19,7 +30,11 @@ Handlers = Mapping[str, Callable[..., Awaitable[Any]]]
 
 # What a call may raise at the other end and comes back as itself; anything else is a WorkerFailed.
 _ERRORS: dict[str, type[ConvserveError]] = {
-    error.code: error for error in (UnknownModel, UnknownAlias, LoadRefused, AliasOfSettings, Draining, StateNotWritten)
+    error.code: error
+    for error in (
+        *(UnknownModel, UnknownAlias, UnknownShadow, LoadRefused, AliasOfSettings, ShadowOfSettings),
+        *(Draining, StateNotWritten),
+    )
 }
 _LONGEST_LINE = 1 << 28
 
@@ -95,6 +110,16 @@ class Channel:
 
     def _write(self, message: dict[str, Any]) -> None:
         self._writer.write(json.dumps(message).encode() + b"\n")
+
+
+def write_image(image: bytes | None) -> str | None:
+    """An image file as JSON holds it."""
+    return None if image is None else base64.b64encode(image).decode()
+
+
+def read_image(written: str | None) -> bytes | None:
+    """What `write_image` wrote."""
+    return None if written is None else base64.b64decode(written)
 
 
 async def open_channel(end: socket.socket, handlers: Handlers) -> Channel:

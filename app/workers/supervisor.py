@@ -15,7 +15,7 @@ from dataclasses import asdict
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from app.aliases import Meaning, read_target
+from app.aliases import Meaning, Shadow, read_shadow, read_target
 from app.catalog.background import Background
 from app.catalog.control import ReadAgain, hang_up
 from app.catalog.traffic.changes import TrafficChanges
@@ -26,7 +26,7 @@ from app.machine import count_cores
 from app.observe.metrics import Snapshot, merge, write_snapshot
 from app.settings import Settings
 from app.workers.all_workers import AllWorkers
-from app.workers.channel import Handlers
+from app.workers.channel import Handlers, read_image, write_image
 from app.workers.count import Decision, Machine, Report, decide, share
 from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all, reachable
 
@@ -48,7 +48,7 @@ class Supervisor:
         self._settings = settings
         self._port = port
         self._read_again = read_again
-        self._traffic = Traffic(settings.aliases)
+        self._traffic = Traffic(settings.aliases, settings.shadows)
         self._changes = TrafficChanges(self._traffic, settings.state_file, self._tell_traffic)
         count = 1 if settings.workers == "auto" else settings.workers or count_cores()
         self._workers = [WorkerHandle(number) for number in range(count)]
@@ -96,6 +96,17 @@ class Supervisor:
 
     async def set_alias(self, name: str, target: Meaning | None) -> bool:
         return await self._changes.set_alias(name, target)
+
+    async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
+        return await self._changes.set_shadow(name, shadow)
+
+    async def list_disagreements(self, shadow: str) -> list[dict[str, Any]]:
+        found = await self._ask_each("list_disagreements", shadow=shadow)
+        return sorted((entry for entries in found for entry in entries), key=lambda entry: -entry["at"])
+
+    async def find_image(self, shadow: str, disagreement: str) -> bytes | None:
+        found = await self._ask_each("find_image", shadow=shadow, disagreement=disagreement)
+        return next((read_image(image) for image in found if image is not None), None)
 
     async def explain_unready(self) -> str:
         if self._stopping.is_set():
@@ -173,6 +184,12 @@ class Supervisor:
         async def set_alias(name: str, target: Any) -> bool:
             return await self.set_alias(name, None if target is None else read_target(target))
 
+        async def set_shadow(name: str, shadow: Any) -> bool:
+            return await self.set_shadow(name, None if shadow is None else read_shadow(shadow))
+
+        async def find_image(shadow: str, disagreement: str) -> str | None:
+            return write_image(await self.find_image(shadow, disagreement))
+
         async def snapshot() -> Any:
             return write_snapshot(await self.snapshot())
 
@@ -182,6 +199,9 @@ class Supervisor:
             "load": self.load,
             "unload": self.unload,
             "set_alias": set_alias,
+            "set_shadow": set_shadow,
+            "list_disagreements": self.list_disagreements,
+            "find_image": find_image,
             "explain_unready": self.explain_unready,
             "snapshot": snapshot,
         }
@@ -218,6 +238,15 @@ class Supervisor:
         await self._hung_up.wait()
         self._hung_up.clear()
         await hang_up(self._read_again, self._changes, self._watcher)
+
+    async def _ask_each(self, method: str, **arguments: Any) -> list[Any]:
+        """What those workers answer that do."""
+        asked = (asyncio.wait_for(worker.ask(method, **arguments), _ANSWER_S) for worker in reachable(self._workers))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, WorkerFailed | TimeoutError):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def _tell_traffic(self) -> None:
         await ask_all(reachable(self._workers), "set_traffic", traffic=self._traffic.write())

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from app.aliases import Meaning, write_target
+from app.aliases import Meaning, Shadow, write_shadow, write_target
 from app.catalog.background import Background
 from app.catalog.catalog import Catalog, Change
 from app.catalog.control import observe_process
@@ -27,14 +27,14 @@ from app.server.guard import UnsupportedServer
 from app.server.server import make_server
 from app.server.sockets import open_socket
 from app.settings import Settings
-from app.workers.channel import Channel, open_channel
+from app.workers.channel import Channel, open_channel, read_image, write_image
 from app.workers.count import Report, ThreadedModel
 from app.workers.handle import CANT_SERVE
 
 # What the supervisor calls.
 _ORDERS = (
     *("prepare", "commit", "abort", "note", "unload", "forget"),
-    *("set_traffic", "share", "report", "explain_unready", "snapshot"),
+    *("set_traffic", "list_disagreements", "find_image", "share", "report", "explain_unready", "snapshot"),
 )
 
 
@@ -57,6 +57,17 @@ class SupervisedControl:
         return bool(
             await self.channel.call("set_alias", name=name, target=None if target is None else write_target(target))
         )
+
+    async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
+        return bool(
+            await self.channel.call("set_shadow", name=name, shadow=None if shadow is None else write_shadow(shadow))
+        )
+
+    async def list_disagreements(self, shadow: str) -> list[dict[str, Any]]:
+        return list(await self.channel.call("list_disagreements", shadow=shadow))
+
+    async def find_image(self, shadow: str, disagreement: str) -> bytes | None:
+        return read_image(await self.channel.call("find_image", shadow=shadow, disagreement=disagreement))
 
     async def explain_unready(self) -> str:
         return str(await self.channel.call("explain_unready"))
@@ -97,6 +108,13 @@ class Orders:
 
     async def set_traffic(self, traffic: dict[str, Any]) -> None:
         self.catalog.traffic.read(traffic)
+        self.catalog.follow_traffic()
+
+    async def list_disagreements(self, shadow: str) -> list[dict[str, Any]]:
+        return self.catalog.disagreements.newest(shadow)
+
+    async def find_image(self, shadow: str, disagreement: str) -> str | None:
+        return write_image(self.catalog.disagreements.find_image(shadow, disagreement))
 
     async def share(self, settings: dict[str, Any]) -> None:
         shared = Settings(**settings)

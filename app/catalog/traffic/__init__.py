@@ -1,1 +1,1 @@
-"""What names in requests mean, and how that changes at run time. Knows no model: only names of models."""
+"""What names in requests mean, what runs beside them, and how that changes. Knows no model: only names of models."""

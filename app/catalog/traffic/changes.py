@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from app.aliases import Meaning
+from app.aliases import Meaning, Shadow
 from app.catalog.threads import run_in_thread
 from app.catalog.traffic.state_file import read_state, write_state
-from app.catalog.traffic.traffic import Aliases, Traffic
+from app.catalog.traffic.traffic import Aliases, Shadows, Traffic
 from app.errors import StateNotWritten
 
 log = logging.getLogger(__name__)
@@ -55,14 +55,20 @@ class TrafficChanges:
             await self._change(lambda traffic: traffic.put(name, target))
         return self._file is not None
 
-    async def follow_settings(self, aliases: Aliases) -> None:
+    async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
+        """The same of a shadow. Raises UnknownShadow or ShadowOfSettings, and StateNotWritten."""
+        async with self._changing:
+            await self._change(lambda traffic: traffic.put_shadow(name, shadow))
+        return self._file is not None
+
+    async def follow_settings(self, aliases: Aliases, shadows: Shadows) -> None:
         """The settings say something else. Where that can't be kept, it holds all the same: a restart reads them."""
         async with self._changing:
             try:
-                await self._change(lambda traffic: traffic.replace(aliases))
+                await self._change(lambda traffic: traffic.replace(aliases, shadows))
             except StateNotWritten as error:
                 log.error("%s", error.detail)
-                self.traffic.replace(aliases)
+                self.traffic.replace(aliases, shadows)
                 await self._tell()
 
     async def _change(self, change: Callable[[Traffic], None]) -> None:

@@ -1,4 +1,6 @@
-"""Traffic: what the names in requests mean. The one owner of aliases in its process."""
+"""Traffic: what the names in requests mean, and who sees requests beside whom. The one owner of aliases and shadows in
+its process.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,14 @@ from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Any
 
-from app.aliases import Cascade, Meaning, Split, read_target, write_target
+from app.aliases import Cascade, Meaning, Shadow, Split, read_shadow, read_target, write_shadow, write_target
+from app.catalog.traffic.layers import Layers, read_named, write_named
 from app.catalog.traffic.slots import SLOTS, deal, find_slot, read_table, write_table
-from app.errors import AliasOfSettings, UnknownAlias
+from app.errors import AliasOfSettings, ShadowOfSettings, UnknownAlias, UnknownShadow
 
 Aliases = Mapping[str, Meaning]
 """What each name means."""
+Shadows = Mapping[str, Shadow]
 
 
 class Traffic:
@@ -20,79 +24,97 @@ class Traffic:
     what the settings say.
     """
 
-    def __init__(self, aliases: Aliases, random: Random | None = None) -> None:
+    def __init__(self, aliases: Aliases, shadows: Shadows, random: Random | None = None) -> None:
         """As the settings have them. `random` chooses for requests that no header assigns."""
         self.random = random or Random()
-        self._put: dict[str, Meaning] = {}
+        self._aliases: Layers[Meaning] = Layers("alias", UnknownAlias, AliasOfSettings)
+        self._shadows: Layers[Shadow] = Layers("shadow", UnknownShadow, ShadowOfSettings)
         self._tables: dict[str, list[str]] = {}
-        self.replace(aliases)
+        self.replace(aliases, shadows)
 
     @property
     def aliases(self) -> dict[str, Meaning]:
         """What holds. A copy."""
-        return dict(self._aliases)
+        return dict(self._meanings)
 
     @property
     def put_aliases(self) -> Collection[str]:
         """Those that a request has set."""
-        return self._put.keys()
+        return self._aliases.set_by_requests.keys()
+
+    @property
+    def put_shadows(self) -> Collection[str]:
+        """Those that a request has set."""
+        return self._shadows.set_by_requests.keys()
 
     def write(self) -> dict[str, Any]:
         """All of it as JSON has it, to be read by another process."""
-        return {"settings": _write(self._settings), **self.keep()}
+        settings = {
+            "aliases": write_named(self._aliases.settings, write_target),
+            "shadows": write_named(self._shadows.settings, write_shadow),
+        }
+        return {"settings": settings, **self.keep()}
 
     def read(self, written: Mapping[str, Any]) -> None:
         """Hold what `write` of another process gave, from now on and to the slot."""
-        self._settings = _read(written["settings"])
+        settings = written["settings"]
+        self._aliases.settings = read_named(settings["aliases"], read_target)
+        self._shadows.settings = read_named(settings["shadows"], read_shadow)
         self.restore(written)
 
     def keep(self) -> dict[str, Any]:
         """What a restart can't find in the settings, as JSON has it."""
-        tables = {name: write_table(table) for name, table in self._tables.items()}
-        return {"aliases": _write(self._put), "tables": tables}
+        return {
+            "aliases": write_named(self._aliases.set_by_requests, write_target),
+            "shadows": write_named(self._shadows.set_by_requests, write_shadow),
+            "tables": write_named(self._tables, write_table),
+        }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Hold what `keep` gave before a restart, beside what the settings say now."""
-        self._put = _read(kept.get("aliases", {}))
-        self._tables = {name: read_table(table) for name, table in kept.get("tables", {}).items()}
+        self._aliases.set_by_requests = read_named(kept.get("aliases", {}), read_target)
+        self._shadows.set_by_requests = read_named(kept.get("shadows", {}), read_shadow)
+        self._tables = read_named(kept.get("tables", {}), read_table)
         self._apply()
 
     def copy(self) -> Traffic:
-        copied = Traffic({})
+        copied = Traffic({}, {})
         copied.read(self.write())
         return copied
 
-    def replace(self, aliases: Aliases) -> None:
+    def replace(self, aliases: Aliases, shadows: Shadows) -> None:
         """The settings say these now, and no others."""
-        self._settings = dict(aliases)
+        self._aliases.settings, self._shadows.settings = dict(aliases), dict(shadows)
         self._apply()
 
     def put(self, name: str, target: Meaning | None) -> None:
         """A request gives a name a meaning, which goes before the settings', or takes back what one gave (None). Raises
         UnknownAlias or AliasOfSettings where there is nothing to take back.
         """
-        if target is not None:
-            self._put[name] = target
-        elif name in self._put:
-            del self._put[name]
-        else:
-            self.check_known(name)
-            raise AliasOfSettings(
-                f"the alias {name} is one of the settings: take it out there and send SIGHUP, or PUT another meaning"
-            )
+        self._aliases.put(name, target)
+        self._apply()
+
+    def put_shadow(self, name: str, shadow: Shadow | None) -> None:
+        """The same of a shadow. Raises UnknownShadow or ShadowOfSettings."""
+        self._shadows.put(name, shadow)
         self._apply()
 
     def check_known(self, name: str) -> None:
         """Raises UnknownAlias."""
-        if name not in self._aliases:
-            known = ", ".join(list(self._aliases)[:50]) or "none"
-            raise UnknownAlias(f"there is no alias {name[:80]!r}; there are: {known}")
+        self._aliases.check_known(name)
+
+    def find_shadow(self, name: str) -> Shadow:
+        """Raises UnknownShadow."""
+        self._shadows.check_known(name)
+        return self.shadows[name]
 
     def _apply(self) -> None:
-        self._aliases = {**self._settings, **self._put}
-        self.cascades = {name: target for name, target in self._aliases.items() if isinstance(target, Cascade)}
+        self._meanings = self._aliases.merge()
+        self.shadows = self._shadows.merge()
+        """Those that hold, by name."""
+        self.cascades = {name: target for name, target in self._meanings.items() if isinstance(target, Cascade)}
         """Those that mean two models."""
-        self.splits = {name: target for name, target in self._aliases.items() if isinstance(target, Split)}
+        self.splits = {name: target for name, target in self._meanings.items() if isinstance(target, Split)}
         """Those that mean several, each for its share."""
         self.several: dict[str, Cascade | Split] = {**self.cascades, **self.splits}
         """Both."""
@@ -111,7 +133,7 @@ class Traffic:
         """The model or model/version that a name means: of a split for that slot, or for most; of a cascade the first
         one's. A name that is no alias is itself.
         """
-        target = self._aliases.get(name, name)
+        target = self._meanings.get(name, name)
         if isinstance(target, str):
             return target
         if isinstance(target, Cascade):
@@ -120,7 +142,7 @@ class Traffic:
 
     def follow(self, name: str, slot: int | None = None) -> tuple[str, int | None]:
         """The same as model and version, which is None where none is pinned."""
-        if name not in self._aliases:
+        if name not in self._meanings:
             return name, None
         return split_version(self.target(name, slot))
 
@@ -129,11 +151,3 @@ def split_version(target: str) -> tuple[str, int | None]:
     """The two parts of model/version; None where no version is named."""
     model, _, version = target.partition("/")
     return model, int(version) if version else None
-
-
-def _write(aliases: Aliases) -> dict[str, Any]:
-    return {name: write_target(target) for name, target in aliases.items()}
-
-
-def _read(written: Mapping[str, Any]) -> dict[str, Meaning]:
-    return {name: read_target(target) for name, target in written.items()}

@@ -256,7 +256,7 @@ def test_models_and_cards_say_who_answers(client: TestClient) -> None:
 
 def test_aliases_that_change_hold_from_the_next_request_on(client: TestClient) -> None:
     traffic = client.app.state.services.catalog.traffic  # type: ignore[attr-defined]
-    traffic.replace({"both": "large"})
+    traffic.replace({"both": "large"}, {})
     assert "model" not in predict(client, SURE)
-    traffic.replace({"both": Cascade(**cascade())})
+    traffic.replace({"both": Cascade(**cascade())}, {})
     assert predict(client, SURE)["model"] == "small"

@@ -839,3 +839,38 @@ def test_a_failed_device_leaves_no_place_taken() -> None:
         await batcher.close()
 
     asyncio.run(scene())
+
+
+def test_whoever_waits_for_an_idle_moment_is_called_once_nothing_runs_waits_or_is_reserved() -> None:
+    async def scene() -> None:
+        runner, called = GatedRunner(is_open=False), list[str]()
+        batcher = make_batcher(runner)
+        assert batcher.is_idle
+        running = start(batcher, 1)
+        await runner.wait_until_entered()
+        decoding = batcher.reserve(1, FOREVER)
+        assert not batcher.is_idle
+        batcher.call_when_idle(lambda: called.append("once"))
+        runner.gate.set()
+        await running
+        await turn_the_loop()
+        assert called == []
+        decoding.release()
+        assert (batcher.is_idle, called) == (True, ["once"])
+        await run_rows(batcher, [2])
+        assert called == ["once"]
+
+    asyncio.run(scene())
+
+
+def test_an_idle_moment_comes_inline_too() -> None:
+    async def scene() -> None:
+        called: list[str] = []
+        batcher = make_batcher(GatedRunner(), inline=True)
+        running = start(batcher, 1)
+        await asyncio.sleep(0)
+        batcher.call_when_idle(lambda: called.append("once"))
+        await running
+        assert called == ["once"]
+
+    asyncio.run(scene())

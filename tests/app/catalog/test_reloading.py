@@ -234,7 +234,7 @@ def test_an_alias_means_a_model_or_one_of_its_versions(repository: Path) -> None
         assert catalog.resolve("stable").version == 1
         assert catalog.resolve("newest").version == 2
         assert catalog.resolve("stable", 2).version == 2
-        catalog.traffic.replace({"stable": "tiny/2"})
+        catalog.traffic.replace({"stable": "tiny/2"}, {})
         assert catalog.resolve("stable").version == 2
         with pytest.raises(UnknownModel, match="there are tiny, stable"):
             catalog.resolve("newest")

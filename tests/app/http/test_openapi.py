@@ -35,6 +35,7 @@ NOTHING_TO_FORBID = {
     "GET /models",
     "GET /models/{model}",
     "GET /ping",
+    "GET /shadows",
     "GET /v1/models/{model}",
     "GET /v2",
     "GET /v2/health/live",

@@ -41,6 +41,7 @@ def test_every_example_of_a_request_answers_200(
         *(
             "/v2/models/{model}/infer",
             "/aliases/{name}",
+            "/shadows/{name}",
             "/hf/{model}",
             "/invocations",
             "/predictions/{model}/{version}",

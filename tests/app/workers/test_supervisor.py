@@ -206,6 +206,50 @@ def test_the_rate_of_a_key_is_one_for_all_workers(start_server: Callable, tmp_pa
     assert server.stop() == 0
 
 
+def test_a_shadow_reaches_all_workers_and_is_the_sum_of_them(
+    start_server: Callable, repository: Path, tmp_path: Path
+) -> None:
+    make_artifact(repository, version=2)
+    flags = ("--workers", "2", "--versions", "all", "--admin-keys", hash_key("admin"))
+    flags += ("--state-file", str(tmp_path / "state.json"))
+    server = start_server(*flags)
+
+    def compare() -> dict[str, Any]:
+        return dict(json.loads(ask(server.port, "GET", "/shadows/next")[1]))
+
+    shadow = {"of": "tiny/1", "run": "tiny/2", "keep_images": True}
+    status, answer = ask(server.port, "PUT", "/shadows/next", json.dumps(shadow).encode(), **ADMIN)
+    assert (status, json.loads(answer)["kept"]) == (200, True)
+    for _ in range(40):
+        assert ask(server.port, "POST", "/predict/tiny?version=1", WHITE)[0] == 200
+    wait_until(lambda: compare()["images"] == 40)
+    assert compare()["top1_agreement"] == 1
+    assert ask(server.port, "GET", "/shadows/next/images/none", **ADMIN)[0] == 404
+    os.kill(find_workers(server.process.pid)[0], signal.SIGKILL)
+    server.wait_for(r"workers: all ready$")
+    assert compare()["images"] == 40
+    assert server.stop() == 0
+    server = start_server(*flags)
+    assert (compare()["images"], compare()["run"]) == (0, "tiny/2")
+    assert ask(server.port, "DELETE", "/shadows/next", **ADMIN)[0] == 200
+    assert {ask(server.port, "GET", "/shadows/next")[0] for _ in range(10)} == {404}
+    assert ask(server.port, "DELETE", "/shadows/next", **ADMIN)[0] == 404
+    assert server.stop() == 0
+
+
+def test_sighup_reads_shadows_again(start_server: Callable, repository: Path, tmp_path: Path) -> None:
+    make_artifact(repository, version=2)
+    file = tmp_path / "settings.toml"
+    file.write_text("")
+    server = start_server("--workers", "2", "--versions", "all", "--settings", str(file))
+    file.write_text('[shadows.next]\nof = "tiny/1"\nrun = "tiny/2"\nshare = 0.2\n')
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(r"SIGHUP: aliases: none; shadows: next: tiny/2 beside tiny/1, 20 %; repository: nothing changed")
+    found = [json.loads(ask(server.port, "GET", "/shadows/next")[1]) for _ in range(10)]
+    assert {(shadow["share"], shadow["set_by"]) for shadow in found} == {(0.2, "settings")}
+    assert server.stop() == 0
+
+
 def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[aliases]\nbest = "absent"\n')

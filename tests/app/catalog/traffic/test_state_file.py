@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_read_says_so_with_a_remedy(tmp_path: Path, text: 
     file = tmp_path / "state.json"
     file.write_text(text)
     with pytest.raises(ValueError, match=words) as raised:
-        TrafficChanges(Traffic({}), file)
+        TrafficChanges(Traffic({}, {}), file)
     assert "\n" not in str(raised.value)
 
 

@@ -20,7 +20,7 @@ def user(name: str) -> Any:
 
 
 def make(seed: int = 29, **aliases: Any) -> Traffic:
-    return Traffic({name: read_target(target) for name, target in aliases.items()}, Random(seed))
+    return Traffic({name: read_target(target) for name, target in aliases.items()}, {}, Random(seed))
 
 
 def test_requests_are_given_to_models_by_their_shares() -> None:
@@ -62,7 +62,7 @@ def test_another_process_gives_everybody_the_same_model_after_any_changes() -> N
     traffic, weights = make(), {"a/1": 60, "a/2": 30, "b": 10}
     for share in (0, 25, 5, 40):
         weights |= {"a/2": share}
-        traffic.replace({"best": read_target({"to": weights, "sticky": "X-User"}), "old": "a"})
+        traffic.replace({"best": read_target({"to": weights, "sticky": "X-User"}), "old": "a"}, {})
     other = make()
     other.read(json.loads(json.dumps(traffic.write())))
     assert other.aliases == traffic.aliases
@@ -75,7 +75,7 @@ def test_clients_of_a_model_whose_share_grows_stay_with_it(kept: str) -> None:
     traffic = make(best={"to": {"a/1": 50, "a/2": 50}, "sticky": "X-User"})
     clients = [user(str(number)) for number in range(500)]
     before = [traffic.target("best", traffic.draw("best", client)) for client in clients]
-    traffic.replace({"best": read_target({"to": {"a/1": 50, "a/2": 50, kept: 90}, "sticky": "x-user"})})
+    traffic.replace({"best": read_target({"to": {"a/1": 50, "a/2": 50, kept: 90}, "sticky": "x-user"})}, {})
     after = [traffic.target("best", traffic.draw("best", client)) for client in clients]
     assert {new for old, new in zip(before, after, strict=True) if old == kept} == {kept}
     assert set(after) == {"a/1", "a/2"}

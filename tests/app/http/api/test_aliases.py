@@ -72,7 +72,7 @@ def test_what_a_request_sets_goes_before_the_settings_also_after_sighup(service:
     service.put("/aliases/old", json={"to": "tiny/2"})
     assert versions_of(service, "old") == {2}
     traffic = service.app.state.services.catalog.traffic  # type: ignore[attr-defined]
-    traffic.replace({"old": "tiny", "more": "tiny/1"})
+    traffic.replace({"old": "tiny", "more": "tiny/1"}, {})
     assert service.get("/aliases").json()["aliases"] == [
         {"name": "old", "to": "tiny/2", "set_by": "request"},
         {"name": "more", "to": "tiny/1", "set_by": "settings"},

@@ -1,0 +1,156 @@
+"""What is counted of a shadow beside the model that answers, and what the sums over all processes say. Names and
+figures, no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.observe.metrics import FAMILIES, Labels, Metrics, Snapshot
+from artifact.interval import find_interval
+
+IMAGES = "convserve_shadow_images_total"
+DIFFERENCE = "convserve_shadow_difference"
+SECONDS = "convserve_shadow_infer_seconds"
+ROWS, CONFUSION = "shadow_rows", "shadow_confusion"
+_RESULTS = ("agreed", "disagreed", "failed", "dropped")
+
+# Pairs of labels that are counted one by one in a process; later ones are counted together, under empty labels.
+_MOST_PAIRS = 2_000
+_PAIRS_SHOWN = 50
+
+
+class ShadowMeters:
+    """Where one process counts what one shadow does: `run` beside `of`, each a model/version."""
+
+    def __init__(self, metrics: Metrics, shadow: str, of: str, run: str) -> None:
+        self._metrics = metrics
+        self._labels = labels = (shadow, of, run)
+        self._agreed, self._disagreed, self._failed, self._dropped = (
+            metrics.series(IMAGES, *labels, result) for result in _RESULTS
+        )
+        self._difference = metrics.histogram(DIFFERENCE, *labels)
+        self._seconds = [metrics.histogram(SECONDS, *labels, by) for by in ("of", "run")]
+        self._rows = metrics.series(ROWS, *labels, width=2)
+        self._pairs: dict[tuple[str, str], list[float]] = {}
+
+    def record_pair(
+        self, of: tuple[str, str], difference: float, seconds: tuple[float, float], rows: tuple[int, int]
+    ) -> None:
+        """Both have answered an image: with which labels, the caller's first; how far apart the probabilities of the
+        caller's class are; how long the batches ran in which it was, and how many rows those had.
+        """
+        agreed = of[0] == of[1]
+        (self._agreed if agreed else self._disagreed)[0] += 1
+        self._difference.observe(difference)
+        for place in (0, 1):
+            self._seconds[place].observe(seconds[place])
+            self._rows[place] += rows[place]
+        if not agreed:
+            self._find_pair(of)[0] += 1
+
+    def count_failed(self) -> None:
+        """`run` couldn't answer an image."""
+        self._failed[0] += 1
+
+    def count_dropped(self) -> None:
+        """An image found no room to wait for an idle moment, or its models gone then."""
+        self._dropped[0] += 1
+
+    def _find_pair(self, pair: tuple[str, str]) -> list[float]:
+        if (cell := self._pairs.get(pair)) is None:
+            if len(self._pairs) >= _MOST_PAIRS:
+                pair = ("", "")
+            cell = self._pairs[pair] = self._metrics.series(CONFUSION, *self._labels, *pair)
+        return cell
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The sums of one shadow."""
+
+    agreed: int
+    disagreed: int
+    failed: int
+    dropped: int
+    difference: Sequence[float]
+    """A histogram."""
+    seconds: Mapping[str, Sequence[float]]
+    """`of` and `run` -> histogram."""
+    rows: Sequence[float]
+    pairs: Sequence[tuple[str, str, int]]
+    """Label by `of`, label by `run`, images; the most frequent first."""
+
+    @classmethod
+    def read(cls, snapshot: Snapshot, shadow: str, of: str, run: str) -> Comparison:
+        labels = (shadow, of, run)
+        counts = {by: int(_find(snapshot, IMAGES, (*labels, by))[0]) for by in _RESULTS}
+        pairs = [
+            (found[3], found[4], int(images))
+            for found, (images,) in snapshot.get(CONFUSION, {}).items()
+            if found[:3] == labels
+        ]
+        return cls(
+            **counts,
+            difference=_find(snapshot, DIFFERENCE, labels),
+            seconds={by: _find(snapshot, SECONDS, (*labels, by)) for by in ("of", "run")},
+            rows=_find(snapshot, ROWS, labels, width=2),
+            pairs=sorted(pairs, key=lambda pair: (-pair[2], pair)),
+        )
+
+    @property
+    def images(self) -> int:
+        """Those that both have answered."""
+        return self.agreed + self.disagreed
+
+    @property
+    def agreement(self) -> tuple[float, float, float] | None:
+        """The share of images with the same top class, and its 95 % interval; None without images."""
+        if not self.images:
+            return None
+        share = self.agreed / self.images
+        return share, *find_interval(share, self.images)
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON has it."""
+        agreement = self.agreement
+        return {
+            "images": self.images,
+            "top1_agreement": agreement and agreement[0],
+            "top1_agreement_interval": agreement and agreement[1:],
+            "mean_abs_difference": self.difference[-1] / self.images if self.images else None,
+            "failed": self.failed,
+            "dropped": self.dropped,
+            "latency": {by: self._describe_latency(place, by) for place, by in enumerate(("of", "run"))},
+            "confusion": [{"of": of, "run": run, "images": images} for of, run, images in self.pairs[:_PAIRS_SHOWN]],
+        }
+
+    def _describe_latency(self, place: int, by: str) -> dict[str, float | None]:
+        if not self.images:
+            return {"mean_infer_ms": None, "p99_infer_ms": None, "mean_batch_rows": None}
+        return {
+            "mean_infer_ms": 1e3 * self.seconds[by][-1] / self.images,
+            "p99_infer_ms": 1e3 * find_quantile(FAMILIES[SECONDS].bounds, self.seconds[by], 0.99),
+            "mean_batch_rows": self.rows[place] / self.images,
+        }
+
+
+def find_quantile(bounds: Sequence[float], histogram: Sequence[float], quantile: float) -> float:
+    """A quantile of what a histogram has counted, linear within its bucket; the largest bound where it lies above all,
+    and 0 where nothing was counted.
+    """
+    *counts, _ = histogram
+    wanted, below, lower = quantile * sum(counts), 0.0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and below + count >= wanted:
+            return lower + (bound - lower) * (wanted - below) / count
+        below, lower = below + count, bound
+    return bounds[-1] if sum(counts) else 0.0
+
+
+def _find(snapshot: Snapshot, family: str, labels: Labels, width: int = 1) -> Sequence[float]:
+    """A series, of zeros where there is none."""
+    size = len(FAMILIES[family].bounds) + 2 if FAMILIES[family].kind == "histogram" else width
+    return snapshot.get(family, {}).get(labels) or [0.0] * size
