@@ -71,6 +71,27 @@ class Cascade(BaseModel):
         return f"{self.first}, then {self.then} when {self.when}"
 
 
+class Guard(BaseModel):
+    """What the models of a weighted alias may not do, the first of them aside: which breaks a bound gets weight 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_error_rate: float | None = Field(None, gt=0, lt=1)
+    """Faults, as convserve_alias_faults_total has them, in a model's requests."""
+    max_p99_ratio: float | None = Field(None, ge=1)
+    """99th percentile of its requests' time, over that of the first model's."""
+    max_disagreement: float | None = Field(None, gt=0, lt=1)
+    """Images on which it and the first model disagree, where one of them is the other's shadow."""
+    min_requests: int = Field(100, ge=1)
+    """Requests (or images) that a judgment takes."""
+
+    @model_validator(mode="after")
+    def _has_bound(self) -> Self:
+        if self.max_error_rate is self.max_p99_ratio is self.max_disagreement is None:
+            raise ValueError("guard sets no bound: give max_error_rate, max_p99_ratio or max_disagreement")
+        return self
+
+
 class Split(BaseModel):
     """An alias that means several models, each for its share of the requests. Weights alone may stand for the whole."""
 
@@ -80,6 +101,7 @@ class Split(BaseModel):
     """Model or model/version -> weight, of any sum."""
     sticky: HeaderName | None = None
     """A header of requests: equal values of it get the same model."""
+    guard: Guard | None = None
 
     @model_validator(mode="after")
     def _has_weight(self) -> Self:
@@ -90,6 +112,10 @@ class Split(BaseModel):
     @property
     def targets(self) -> tuple[str, ...]:
         return tuple(self.to)
+
+    def withdraw(self, target: str) -> Split:
+        """The same with weight 0 for `target`."""
+        return self.model_copy(update={"to": {**self.to, target: 0}})
 
     @cached_property
     def largest(self) -> str:

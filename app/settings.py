@@ -207,8 +207,8 @@ class Settings(BaseSettings):
     versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
     aliases: dict[str, Target] = Field(
         {},
-        description="other names, alias -> model, model/version, weights, {to, sticky} or a cascade, {first, then, "
-        "when, coverage}; SIGHUP reads them again",
+        description="other names, alias -> model, model/version, weights, {to, sticky, guard} or a cascade, "
+        "{first, then, when, coverage}; SIGHUP reads them again",
     )
     shadows: dict[str, Shadow] = Field(
         {},

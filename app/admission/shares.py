@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from app.observe.metrics import Metrics
+from app.observe.metrics import ALIAS_FAULTS, ALIAS_SECONDS, Metrics
 
-SECONDS, FAULTS = "convserve_alias_request_seconds", "convserve_alias_faults_total"
 # Errors below 500 that say something of the model or the machine, not of what the client sent.
 _FAULTS = frozenset(("overloaded", "row_failed"))
 
@@ -22,6 +21,6 @@ class ShareMeters:
     def record_request(self, seconds: float, status: int, code: str) -> None:
         """One request was answered with `status`; an error has a code. What the client spoiled counts as nothing."""
         if 200 <= status < 400:
-            self._metrics.histogram(SECONDS, self._alias, self._target).observe(seconds)
+            self._metrics.histogram(ALIAS_SECONDS, self._alias, self._target).observe(seconds)
         elif status >= 500 or code in _FAULTS:
-            self._metrics.add(FAULTS, self._alias, self._target)
+            self._metrics.add(ALIAS_FAULTS, self._alias, self._target)

@@ -13,6 +13,7 @@ from app.aliases import Meaning, Shadow, list_targets
 from app.catalog.background import Background
 from app.catalog.threads import run_in_thread
 from app.catalog.traffic.changes import TrafficChanges
+from app.catalog.traffic.guards import EVERY_S, Guards
 from app.catalog.traffic.traffic import split_version
 from app.catalog.watch import Watcher
 from app.inference.memory import measure_resident
@@ -71,6 +72,7 @@ class LocalControl:
         self._background = Background()
         self.watcher = Watcher(settings, OneCatalog(catalog))
         self._changes = TrafficChanges(catalog.traffic, settings.state_file, self._follow_traffic)
+        self._guards = Guards(self._changes, self.snapshot, catalog.metrics)
         catalog.metrics.observe_with(observe_process)
 
     async def start(self) -> None:
@@ -78,6 +80,7 @@ class LocalControl:
         self._catalog.start(self.watcher.looks, self.watcher.unloaded, self.watcher.problem)
         self._background.start("saying that every model was tried", self._say_ready())
         self._background.repeat("watching the repository", self.watcher.watch)
+        self._background.repeat("guarding aliases", self._guards.look, EVERY_S)
 
     async def load(self, name: str) -> None:
         await self.watcher.load(name)

@@ -22,6 +22,9 @@ _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.
 _TENTHS = tuple(tenth / 10 for tenth in range(1, 10))
 
 
+ALIAS_SECONDS, ALIAS_FAULTS = "convserve_alias_request_seconds", "convserve_alias_faults_total"
+
+
 @dataclass(frozen=True)
 class Family:
     """One metric. `internal` ones aren't rendered: statistics and drift are computed from them."""
@@ -47,6 +50,9 @@ FAMILIES: dict[str, Family] = {
         "histogram", "Time of one image in a stage: decode, queue, infer.", (*_VERSION, "stage"), _SECONDS
     ),
     "convserve_images_total": Family("counter", "Images predicted.", _VERSION),
+    "convserve_alias_withdrawals_total": Family(
+        "counter", "Models whose weight a guard took away, by the bound that they broke.", ("alias", "to", "bound")
+    ),
     "convserve_cascade_images_total": Family(
         "counter",
         "Images by what the second model of a cascade did: unasked, answered, or skipped for want of a place or time.",

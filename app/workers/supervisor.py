@@ -19,11 +19,12 @@ from app.aliases import Meaning, Shadow, read_shadow, read_target
 from app.catalog.background import Background
 from app.catalog.control import ReadAgain, hang_up
 from app.catalog.traffic.changes import TrafficChanges
+from app.catalog.traffic.guards import EVERY_S, Guards
 from app.catalog.traffic.traffic import Traffic
 from app.catalog.watch import Watcher
 from app.errors import WorkerFailed
 from app.machine import count_cores
-from app.observe.metrics import Snapshot, merge, write_snapshot
+from app.observe.metrics import Metrics, Snapshot, merge, write_snapshot
 from app.settings import Settings
 from app.workers.all_workers import AllWorkers
 from app.workers.channel import Handlers, read_image, write_image
@@ -52,6 +53,8 @@ class Supervisor:
         self._changes = TrafficChanges(self._traffic, settings.state_file, self._tell_traffic)
         count = 1 if settings.workers == "auto" else settings.workers or count_cores()
         self._workers = [WorkerHandle(number) for number in range(count)]
+        self._metrics = Metrics()  # of what no worker does
+        self._guards = Guards(self._changes, self.snapshot, self._metrics)
         self._watcher = Watcher(settings, AllWorkers(self._workers, self._advise))
         self._background = Background()
         self._ended: Snapshot = {}  # counts of workers that are no more
@@ -76,6 +79,7 @@ class Supervisor:
             self._employ(worker)
         self._background.repeat("what SIGHUP asks for", self._follow_hangup)
         self._background.repeat("watching the repository", self._watcher.watch)
+        self._background.repeat("guarding aliases", self._guards.look, EVERY_S)
         await self._stopping.wait()
         statuses = await asyncio.gather(*(worker.drain(self._settings.drain_timeout_s) for worker in self._workers))
         await self._background.close()
@@ -130,7 +134,7 @@ class Supervisor:
     async def snapshot(self) -> Snapshot:
         workers = reachable(self._workers)
         await asyncio.gather(*(worker.take_snapshot(_ANSWER_S) for worker in workers))
-        merged = merge([self._ended, *(worker.last_snapshot or {} for worker in workers)])
+        merged = merge([self._ended, self._metrics.snapshot(), *(worker.last_snapshot or {} for worker in workers)])
         merged["convserve_worker_restarts_total"][()] = [float(self._restarts)]
         merged["convserve_ready"][()] = [float(not await self.explain_unready())]
         return merged

@@ -55,6 +55,16 @@ class TrafficChanges:
             await self._change(lambda traffic: traffic.put(name, target))
         return self._file is not None
 
+    async def withdraw(self, name: str, target: str, reason: str) -> None:
+        """As Traffic has it. Where that can't be kept, it holds all the same."""
+        async with self._changing:
+            try:
+                await self._change(lambda traffic: traffic.withdraw(name, target, reason))
+            except StateNotWritten as error:
+                log.error("%s", error.detail)
+                self.traffic.withdraw(name, target, reason)
+                await self._tell()
+
     async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
         """The same of a shadow. Raises UnknownShadow or ShadowOfSettings, and StateNotWritten."""
         async with self._changing:

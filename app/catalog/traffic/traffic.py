@@ -30,6 +30,8 @@ class Traffic:
         self._aliases: Layers[Meaning] = Layers("alias", UnknownAlias, AliasOfSettings)
         self._shadows: Layers[Shadow] = Layers("shadow", UnknownShadow, ShadowOfSettings)
         self._tables: dict[str, list[str]] = {}
+        self.withdrawals: dict[str, dict[str, str]] = {}
+        """Alias -> model -> why its guard took its weight away. Forgotten once the alias is changed by a request."""
         self.replace(aliases, shadows)
 
     @property
@@ -68,6 +70,7 @@ class Traffic:
             "aliases": write_named(self._aliases.set_by_requests, write_target),
             "shadows": write_named(self._shadows.set_by_requests, write_shadow),
             "tables": write_named(self._tables, write_table),
+            "withdrawals": write_named(self.withdrawals, dict),
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -75,6 +78,7 @@ class Traffic:
         self._aliases.set_by_requests = read_named(kept.get("aliases", {}), read_target)
         self._shadows.set_by_requests = read_named(kept.get("shadows", {}), read_shadow)
         self._tables = read_named(kept.get("tables", {}), read_table)
+        self.withdrawals = read_named(kept.get("withdrawals", {}), dict)
         self._apply()
 
     def copy(self) -> Traffic:
@@ -92,6 +96,13 @@ class Traffic:
         UnknownAlias or AliasOfSettings where there is nothing to take back.
         """
         self._aliases.put(name, target)
+        self.withdrawals.pop(name, None)
+        self._apply()
+
+    def withdraw(self, name: str, target: str, reason: str) -> None:
+        """Give one model of a weighted alias no requests any more, as a request would, and say why."""
+        self._aliases.put(name, self.splits[name].withdraw(target))
+        self.withdrawals.setdefault(name, {})[target] = reason
         self._apply()
 
     def put_shadow(self, name: str, shadow: Shadow | None) -> None:

@@ -37,12 +37,25 @@ _CASCADE = {
     "required": ["first", "then", "when"],
     "additionalProperties": False,
 }
+_GUARD = {
+    "type": "object",
+    "description": "Of weights: bounds that every model but the first must keep, or its weight becomes 0.",
+    "properties": {
+        "max_error_rate": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        "max_p99_ratio": {"type": "number", "minimum": 1},
+        "max_disagreement": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        "min_requests": {"type": "integer", "minimum": 1, "default": 100},
+    },
+    "minProperties": 1,
+    "additionalProperties": False,
+}
 _BODY = describe_json(
     {
         "type": "object",
         "properties": {
             "to": {"anyOf": [_TARGET, _WEIGHTS, _CASCADE]},
             "sticky": {"type": "string", "description": "A header, of weights."},
+            "guard": _GUARD,
         },
         "required": ["to"],
         "additionalProperties": False,
@@ -90,7 +103,10 @@ async def take_alias_back(name: Name, services: ServicesDep) -> dict[str, Any]:
 def _describe(catalog: Catalog, name: str, target: Meaning) -> dict[str, Any]:
     described = describe_alias(catalog, name, target)
     meaning = described if isinstance(described, dict) and "to" in described else {"to": described}
-    return {"name": name, **meaning, "set_by": "request" if name in catalog.traffic.put_aliases else "settings"}
+    said = {"name": name, **meaning, "set_by": "request" if name in catalog.traffic.put_aliases else "settings"}
+    if withdrawn := catalog.traffic.withdrawals.get(name):
+        said["withdrawn"] = withdrawn
+    return said
 
 
 def _read_target(order: dict[str, Any]) -> Meaning:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.admission.keys import hash_key
-from tests.makers.artifacts import damage, gray_image, make_artifact
+from tests.makers.artifacts import damage, gray_image, make_artifact, make_odd_graph
 from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
@@ -234,6 +234,28 @@ def test_a_shadow_reaches_all_workers_and_is_the_sum_of_them(
     assert ask(server.port, "DELETE", "/shadows/next", **ADMIN)[0] == 200
     assert {ask(server.port, "GET", "/shadows/next")[0] for _ in range(10)} == {404}
     assert ask(server.port, "DELETE", "/shadows/next", **ADMIN)[0] == 404
+    assert server.stop() == 0
+
+
+def test_a_guard_judges_the_sum_of_the_workers_and_reaches_them_all(start_server: Callable, repository: Path) -> None:
+    make_artifact(repository, version=2, graph=make_odd_graph())
+    server = start_server("--workers", "2", "--versions", "all", "--admin-keys", hash_key("admin"))
+
+    def put(path: str, order: Any) -> None:
+        assert ask(server.port, "PUT", path, json.dumps(order).encode(), **ADMIN)[0] == 200
+
+    def is_withdrawn() -> bool:
+        assert {ask(server.port, "POST", "/predict/tiny?version=1", WHITE)[0] for _ in range(20)} == {200}
+        return "withdrawn" in json.loads(ask(server.port, "GET", "/aliases/best")[1])
+
+    put("/shadows/next", {"of": "tiny/1", "run": "tiny/2"})
+    put("/aliases/best", {"to": {"tiny/1": 1, "tiny/2": 1}, "guard": {"max_disagreement": 0.1, "min_requests": 40}})
+    wait_until(is_withdrawn)
+    server.wait_for(r"alias best: tiny/2 gets no requests any more: it disagrees on 100\.00% of \d+ images")
+    for _ in range(10):
+        assert json.loads(ask(server.port, "GET", "/aliases/best")[1])["to"] == {"tiny/1": 1, "tiny/2": 0}
+    withdrawals = 'convserve_alias_withdrawals_total{alias="best",to="tiny/2",bound="max_disagreement"}'
+    assert read_metric(server.port, withdrawals) == 1
     assert server.stop() == 0
 
 

@@ -233,3 +233,29 @@ def test_a_change_that_cannot_be_kept_is_refused_and_nothing_changed(
     assert (refused.status_code, refused.json()["code"]) == (503, "state_not_written")
     assert f"{folder}/state.json can't be written (No such file or directory)" in refused.json()["detail"]
     assert service.get("/aliases/best").status_code == 404
+
+
+def test_what_a_guard_has_taken_back_is_said(service: TestClient) -> None:
+    guarded = {**WEIGHTS, "guard": {"max_error_rate": 0.05, "min_requests": 100}}
+    assert service.put("/aliases/best", json=guarded).json()["guard"] == guarded["guard"]
+    services = service.app.state.services  # type: ignore[attr-defined]
+    services.catalog.traffic.withdraw("best", "tiny/2", "too many faults")
+    said = service.get("/aliases/best").json()
+    assert (said["to"], said["withdrawn"]) == ({"tiny/1": 90, "tiny/2": 0}, {"tiny/2": "too many faults"})
+    assert versions_of(service, "best") == {1}
+    assert "withdrawn" not in service.put("/aliases/best", json=guarded).json()
+
+
+@pytest.mark.parametrize(
+    ("guard", "words"),
+    [
+        ({}, "guard sets no bound"),
+        ({"max_error_rate": 0}, "guard.max_error_rate is '0': input should be greater than 0"),
+        ({"max_p99_ratio": 0.5}, "guard.max_p99_ratio is '0.5': input should be greater than or equal to 1"),
+        ({"max_errors": 1}, "no parameter 'guard.max_errors'"),
+    ],
+)
+def test_a_wrong_guard_is_refused_in_words(service: TestClient, guard: Any, words: str) -> None:
+    refused = service.put("/aliases/best", json={**WEIGHTS, "guard": guard})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameter")
+    assert words in refused.json()["detail"]

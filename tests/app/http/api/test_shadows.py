@@ -5,30 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 from fastapi.testclient import TestClient
-from onnx import numpy_helper
 
 from app.admission.keys import hash_key
 from app.catalog.traffic import disagreements
-from tests.makers.artifacts import LABELS, gray_image, make_artifact, make_graph
+from tests.makers.artifacts import LABELS, gray_image, make_artifact, make_odd_graph
 from tests.makers.waiting import wait_until
 
 ADMIN = {"Authorization": "Bearer admin"}
 GRAY, DARK = gray_image(150), gray_image(10)
 BACKWARD = {"of": "tiny/1", "run": "odd"}
-
-
-def make_odd_graph() -> onnx.ModelProto:
-    """Dark images are light, and light ones dark."""
-    model = make_graph()
-    for tensor in model.graph.initializer:
-        if tensor.name in ("slope", "bias"):
-            values = numpy_helper.to_array(tensor).copy()
-            values[..., [0, -1]] = values[..., [-1, 0]]
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return model
 
 
 @pytest.fixture

@@ -1,0 +1,132 @@
+"""Guards: weighted aliases whose newer models lose their weight by themselves once they break a stated bound. Judged on
+the sums of all workers, by whoever owns the changes of traffic.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from app.aliases import Guard, Shadow, Split
+from app.catalog.traffic.changes import TrafficChanges
+from app.observe.comparison import IMAGES, find_quantile
+from app.observe.metrics import ALIAS_FAULTS, ALIAS_SECONDS, FAMILIES, Metrics, Snapshot
+from artifact.interval import find_interval
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 2.0
+# A share breaks its bound where the lower end of its interval lies above: so wide an interval (in standard deviations)
+# that a model which keeps its bound is hardly ever taken for one that doesn't, however often it is looked at.
+_Z = 3.0
+# A judgment rests on so many times min_requests at most: then counting begins anew, and a change for the worse shows.
+_WINDOW = 10
+
+
+class _Counts(NamedTuple):
+    """Of one model of an alias, beside the first one."""
+
+    seconds: Sequence[float]
+    """A histogram of the answered requests."""
+    faults: float
+    first_seconds: Sequence[float]
+    compared: float
+    disagreed: float
+
+    def since(self, before: _Counts) -> _Counts:
+        return _Counts(
+            [now - then for now, then in zip(self.seconds, before.seconds, strict=True)],
+            self.faults - before.faults,
+            [now - then for now, then in zip(self.first_seconds, before.first_seconds, strict=True)],
+            self.compared - before.compared,
+            self.disagreed - before.disagreed,
+        )
+
+
+class Guards:
+    """Of all aliases of a service."""
+
+    def __init__(self, changes: TrafficChanges, snapshot: Callable[[], Awaitable[Snapshot]], metrics: Metrics) -> None:
+        """`snapshot` gives the sums of all workers; what guards do is counted in `metrics`."""
+        self._changes = changes
+        self._snapshot = snapshot
+        self._metrics = metrics
+        self._before: dict[tuple[str, str], tuple[Split, _Counts]] = {}  # by alias and model: what isn't judged
+
+    async def look(self) -> None:
+        """Judge every model that has weight in an alias with a guard, the first of each aside."""
+        traffic = self._changes.traffic
+        guarded = {name: split for name, split in traffic.splits.items() if split.guard is not None}
+        self._before = {key: known for key, known in self._before.items() if guarded.get(key[0]) == known[0]}
+        if not guarded:
+            return
+        snapshot = await self._snapshot()
+        for name, split in guarded.items():
+            for target in list(split.to)[1:]:
+                if split.to[target] and traffic.splits.get(name) == split:
+                    split = await self._judge(snapshot, name, split, target)
+
+    async def _judge(self, snapshot: Snapshot, name: str, split: Split, target: str) -> Split:
+        """The alias as it stands afterwards."""
+        guard, traffic = split.guard, self._changes.traffic
+        assert guard is not None
+        now = _count(snapshot, name, next(iter(split.to)), target, traffic.shadows)
+        _, before = self._before.setdefault((name, target), (split, now))
+        counts = now.since(before)
+        for bound, reason in find_broken(guard, counts):
+            log.error("alias %s: %s gets no requests any more: %s", name, target, reason)
+            await self._changes.withdraw(name, target, reason)
+            self._metrics.add("convserve_alias_withdrawals_total", name, target, bound)
+            return traffic.splits[name]
+        if sum(counts.seconds[:-1]) + counts.faults >= _WINDOW * guard.min_requests:
+            self._before[name, target] = split, now
+        return split
+
+
+def find_broken(guard: Guard, counts: _Counts) -> Iterator[tuple[str, str]]:
+    """Each bound that is broken, and how."""
+    answered, first = sum(counts.seconds[:-1]), sum(counts.first_seconds[:-1])
+    requests = answered + counts.faults
+    if guard.max_error_rate is not None and requests >= guard.min_requests:
+        rate = counts.faults / requests
+        if find_interval(rate, int(requests), _Z)[0] > guard.max_error_rate:
+            yield (
+                "max_error_rate",
+                f"{rate:.2%} of its {requests:,.0f} requests failed (max_error_rate is {guard.max_error_rate:g})",
+            )
+    if guard.max_p99_ratio is not None and min(answered, first) >= guard.min_requests:
+        bounds = FAMILIES[ALIAS_SECONDS].bounds
+        p99, other = (find_quantile(bounds, found, 0.99) for found in (counts.seconds, counts.first_seconds))
+        if p99 > guard.max_p99_ratio * other:
+            yield (
+                "max_p99_ratio",
+                f"the p99 of its {answered:,.0f} requests is {1e3 * p99:.4g} ms, that of the first model's "
+                f"{1e3 * other:.4g} (max_p99_ratio is {guard.max_p99_ratio:g})",
+            )
+    if guard.max_disagreement is not None and counts.compared >= guard.min_requests:
+        rate = counts.disagreed / counts.compared
+        if find_interval(rate, int(counts.compared), _Z)[0] > guard.max_disagreement:
+            yield (
+                "max_disagreement",
+                f"it disagrees on {rate:.2%} of {counts.compared:,.0f} images that a shadow compared "
+                f"(max_disagreement is {guard.max_disagreement:g})",
+            )
+
+
+def _count(snapshot: Snapshot, name: str, first: str, target: str, shadows: dict[str, Shadow]) -> _Counts:
+    nothing = [0.0] * (len(FAMILIES[ALIAS_SECONDS].bounds) + 2)
+    seconds = snapshot.get(ALIAS_SECONDS, {})
+    (faults,) = snapshot.get(ALIAS_FAULTS, {}).get((name, target), [0.0])
+    of_both = {shadow for shadow, made in shadows.items() if {made.of, made.run} == {first, target}}
+    images = {"agreed": 0.0, "disagreed": 0.0, "failed": 0.0, "dropped": 0.0}
+    for (shadow, _, _, result), (count,) in snapshot.get(IMAGES, {}).items():
+        if shadow in of_both:
+            images[result] += count
+    return _Counts(
+        seconds.get((name, target), nothing),
+        faults,
+        seconds.get((name, first), nothing),
+        images["agreed"] + images["disagreed"],
+        images["disagreed"],
+    )

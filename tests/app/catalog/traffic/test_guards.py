@@ -1,0 +1,127 @@
+"""Guards: which bounds are broken by which counts, and what becomes of a model that breaks one."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.aliases import read_shadow, read_target
+from app.catalog.traffic.changes import TrafficChanges
+from app.catalog.traffic.guards import Guards
+from app.catalog.traffic.traffic import Traffic
+from app.observe.metrics import Metrics, Snapshot, merge
+
+WITHDRAWALS = "convserve_alias_withdrawals_total"
+
+
+class Service:
+    """An alias with a guard, and two workers whose counts the test sets."""
+
+    def __init__(self, state_file: Path | None = None, **guard: Any) -> None:
+        self.weights = {"a/1": 80, "a/2": 10, "a/3": 10}
+        meaning = read_target({"to": self.weights, "sticky": "X-User", "guard": {"min_requests": 100, **guard}})
+        shadow = read_shadow({"of": "a/1", "run": "a/2"})
+        self.traffic = Traffic({"best": meaning}, {"next": shadow})
+        self.workers = [Metrics(), Metrics()]
+        self.metrics = Metrics()
+        self._state_file = state_file
+
+    def look(self, *rounds: Any) -> None:
+        """Before each of `rounds` happens, and after the last."""
+
+        async def snapshot() -> Snapshot:
+            return merge([worker.snapshot() for worker in self.workers])
+
+        async def scene() -> None:
+            guards = Guards(TrafficChanges(self.traffic, self._state_file), snapshot, self.metrics)
+            await guards.look()
+            for happen in rounds:
+                happen()
+                await guards.look()
+
+        asyncio.run(scene())
+
+    def answer(self, target: str, requests: int, seconds: float = 0.002, faults: int = 0) -> None:
+        """By both workers, half and half."""
+        for number in range(requests):
+            worker = self.workers[number % 2]
+            worker.histogram("convserve_alias_request_seconds", "best", target).observe(seconds)
+        self.workers[0].add("convserve_alias_faults_total", "best", target, amount=faults)
+
+    def compare(self, agreed: int, disagreed: int) -> None:
+        for worker, result, images in ((0, "agreed", agreed), (1, "disagreed", disagreed)):
+            labels = ("next", "a/1", "a/2", result)
+            self.workers[worker].add("convserve_shadow_images_total", *labels, amount=images)
+
+    @property
+    def to(self) -> dict[str, float]:
+        return dict(self.traffic.splits["best"].to)
+
+
+def test_a_model_that_fails_too_often_gets_weight_0_and_the_others_keep_theirs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service(max_error_rate=0.05)
+    with caplog.at_level(logging.ERROR):
+        service.look(lambda: (service.answer("a/2", 80, faults=20), service.answer("a/3", 99, faults=1)))
+    assert service.to == {"a/1": 80, "a/2": 0, "a/3": 10}
+    reason = "20.00% of its 100 requests failed (max_error_rate is 0.05)"
+    assert service.traffic.withdrawals == {"best": {"a/2": reason}}
+    assert f"alias best: a/2 gets no requests any more: {reason}" in caplog.text
+    assert service.metrics.snapshot()[WITHDRAWALS] == {("best", "a/2", "max_error_rate"): [1]}
+
+
+@pytest.mark.parametrize(("answered", "faults"), [(70, 20), (94, 6), (0, 0)])
+def test_too_few_requests_or_faults_within_chance_change_nothing(answered: int, faults: int) -> None:
+    service = Service(max_error_rate=0.05)
+    service.look(lambda: service.answer("a/2", answered, faults=faults))
+    assert (service.to, service.traffic.withdrawals) == (service.weights, {})
+
+
+def test_what_was_counted_before_the_alias_was_set_does_not_count() -> None:
+    service = Service(max_error_rate=0.05)
+    service.answer("a/2", 100, faults=100)
+    service.look(lambda: service.answer("a/2", 100))
+    assert service.to == service.weights
+
+
+def test_a_model_that_becomes_bad_late_is_found_as_soon() -> None:
+    service = Service(max_error_rate=0.05)
+    service.look(lambda: service.answer("a/2", 5_000), lambda: service.answer("a/2", 80, faults=20))
+    assert service.to["a/2"] == 0
+
+
+def test_the_first_model_is_what_the_others_are_held_against_and_never_taken_back() -> None:
+    service = Service(max_error_rate=0.05)
+    service.look(lambda: service.answer("a/1", 0, faults=500))
+    assert service.to == service.weights
+
+
+@pytest.mark.parametrize(("seconds", "weight"), [(0.02, 0), (0.002, 10)])
+def test_a_model_that_is_much_slower_than_the_first_gets_weight_0(seconds: float, weight: int) -> None:
+    service = Service(max_p99_ratio=2)
+    service.look(lambda: (service.answer("a/1", 200), service.answer("a/2", 200, seconds)))
+    assert service.to["a/2"] == weight
+
+
+@pytest.mark.parametrize(("disagreed", "weight"), [(40, 0), (12, 10)])
+def test_a_model_that_disagrees_too_often_as_a_shadow_gets_weight_0(disagreed: int, weight: int) -> None:
+    service = Service(max_disagreement=0.1)
+    service.look(lambda: service.compare(100 - disagreed, disagreed))
+    assert service.to == {**service.weights, "a/2": weight}
+
+
+def test_what_was_taken_back_outlives_sighup_and_a_restart_and_ends_with_a_request(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    service = Service(file, max_error_rate=0.05)
+    before = service.traffic.splits["best"]
+    service.look(lambda: service.answer("a/2", 0, faults=100))
+    service.traffic.replace({"best": before}, {})
+    assert service.to["a/2"] == 0
+    again = Traffic({"best": before}, {})
+    TrafficChanges(again, file)
+    assert (again.splits["best"].to["a/2"], list(again.withdrawals["best"])) == (0, ["a/2"])
+    again.put("best", before)
+    assert (again.splits["best"], again.withdrawals) == (before, {})
