@@ -8,17 +8,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import ValidationError
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.admission.options import explain_invalid
 from app.admission.services import Services
 from app.admission.shadows import find_models, write_version
-from app.aliases import Shadow, read_shadow, write_shadow
+from app.aliases import Shadow, list_targets, read_shadow, write_shadow
 from app.catalog.catalog import Catalog
 from app.errors import InvalidParameter, UnknownImage
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
 from app.http.openapi import MANAGEMENT, describe_errors
+from app.http.pages.shadow import render_shadow
+from app.http.pages.static import PAGE_HEADERS
 from app.http.services import ServicesDep
 from app.observe.comparison import Comparison
 from artifact.errors import ConvserveError
@@ -51,6 +53,9 @@ _BODY = {
     }
 }
 _IMAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_COMPARED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "text/html": {"schema": {"type": "string"}}}}
+}
 _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check_admin_key)]}
 
 
@@ -60,12 +65,19 @@ async def list_shadows(services: ServicesDep) -> dict[str, Any]:
     return {"shadows": [_describe(services.catalog, *shadow) for shadow in services.catalog.traffic.shadows.items()]}
 
 
-@router.get("/{name}", tags=["models"], responses=describe_errors(404, 422))
-async def show_shadow(name: Name, services: ServicesDep) -> dict[str, Any]:
+@router.get("/{name}", tags=["models"], response_model=None, responses={**_COMPARED, **describe_errors(404, 422)})
+async def show_shadow(name: Name, request: Request, services: ServicesDep) -> Response:
     """How a shadow compares with the model that answers: on how many images, how often they name the same class, how
-    far their probabilities are apart, and the newest disagreements; the sums of all workers.
+    far their probabilities are apart, and the newest disagreements; the sums of all workers. A page for browsers
+    (Accept: text/html), JSON for programs.
     """
-    return await _compare(services, name)
+    compared, traffic = await _compare(services, name), services.catalog.traffic
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(compared)
+    of, run = compared["of"], compared["run"]
+    aliases = [alias for alias, meaning in traffic.aliases.items() if of in list_targets(meaning)]
+    withdrawn = {alias: found[run] for alias, found in traffic.withdrawals.items() if run in found}
+    return HTMLResponse(render_shadow(compared, aliases, withdrawn), headers=PAGE_HEADERS)
 
 
 @router.put(

@@ -186,3 +186,40 @@ def test_a_state_file_keeps_shadows_over_a_restart(open_service: Callable[..., T
     assert open_service(state_file=state).put("/shadows/next", json=BACKWARD).json()["kept"] is True
     after = open_service(state_file=state)
     assert [shadow["name"] for shadow in after.get("/shadows").json()["shadows"]] == ["old", "next"]
+
+
+def show(client: TestClient, name: str = "old") -> str:
+    page = client.get(f"/shadows/{name}", headers={"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    return page.text
+
+
+def test_the_page_shows_disagreements_with_both_answers_and_how_to_promote(
+    open_service: Callable[..., TestClient],
+) -> None:
+    service = open_service(aliases={"best": {"tiny/1": 9, "odd": 1}, "other": "tiny/2"})
+    service.put("/shadows/keeps", json={**BACKWARD, "keep_images": True})
+    post(service, DARK)
+    (kept,) = compare(service, "keeps", 1)["disagreements"]
+    page = show(service, "keeps")
+    for by in ("of", "run"):
+        assert f"<td>{kept[by]['label']} {kept[by]['probability']:.1%}</td>" in page
+    assert f'data-image="keeps/images/{kept["id"]}"' in page
+    assert "aliases/best " in page
+    assert "aliases/other " not in page
+    assert "{&quot;to&quot;: &quot;odd&quot;}" in page
+    assert "data-image" not in show(service)
+
+
+def test_the_page_says_what_a_guard_took_back_and_what_cannot_run(open_service: Callable[..., TestClient]) -> None:
+    service = open_service(
+        aliases={"best": {"tiny/1": 9, "odd": 1}}, shadows={"old": BACKWARD, "no": {**BACKWARD, "run": "x"}}
+    )
+    service.app.state.services.catalog.traffic.withdraw("best", "odd", "slower <b>")  # type: ignore[attr-defined]
+    assert "best: slower &lt;b&gt;" in show(service)
+    assert "there is no model &#x27;x&#x27;" in show(service, "no")
+
+
+def test_without_an_alias_the_models_own_name_becomes_one(service: TestClient) -> None:
+    assert "/aliases/tiny " in show(service)
