@@ -23,7 +23,8 @@ _VARIABLES = {
 OWN_HEALTH_ROUTES = ("/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready")
 OWN_ROUTES = (
     *("/aliases", "/docs", "/embed", "/explain", "/feedback", "/health", "/hf", "/invocations", "/metrics"),
-    *("/models", "/openapi.json", "/ping", "/predict", "/predictions", "/v1/models", "/v2", "/web"),
+    *("/models", "/openapi.json", "/ping", "/predict", "/predictions", "/shadows", "/v1/models", "/v2"),
+    "/web",
 )
 """Every address of the service is one of these, or below one, but for the page at /."""
 _ROUTE = re.compile(r"(/[A-Za-z0-9._~:@-]+)+/?")

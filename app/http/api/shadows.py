@@ -18,7 +18,7 @@ from app.catalog.catalog import Catalog
 from app.errors import InvalidParameter, UnknownImage
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
-from app.http.openapi import MANAGEMENT, describe_errors
+from app.http.openapi import MANAGEMENT, describe_errors, describe_json
 from app.http.pages.shadow import render_shadow
 from app.http.pages.static import PAGE_HEADERS
 from app.http.services import ServicesDep
@@ -30,28 +30,20 @@ router = APIRouter(prefix="/shadows")
 
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Of a shadow.")]
 _SHAPE = 'send {"of": "MODEL/3", "run": "MODEL/4", "share": 0.2, "keep_images": false}'
-_EXAMPLE = {"of": "lenet5/3", "run": "lenet5/4", "share": 0.2}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "of": {"type": "string", "description": "Whose answers are compared."},
-                        "run": {"type": "string", "description": "What is tried beside it."},
-                        "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1},
-                        "keep_images": {"type": "boolean", "default": False},
-                    },
-                    "required": ["of", "run"],
-                    "additionalProperties": False,
-                },
-                "example": _EXAMPLE,
-            }
+_BODY = describe_json(
+    {
+        "type": "object",
+        "properties": {
+            "of": {"type": "string", "description": "Whose answers are compared."},
+            "run": {"type": "string", "description": "What is tried beside it."},
+            "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1},
+            "keep_images": {"type": "boolean", "default": False},
         },
-    }
-}
+        "required": ["of", "run"],
+        "additionalProperties": False,
+    },
+    example={"of": "lenet5/3", "run": "lenet5/4", "share": 0.2},
+)
 _IMAGE_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _COMPARED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {}, "text/html": {"schema": {"type": "string"}}}}
