@@ -4,11 +4,11 @@
 
 Two versions of one network, of equal cost, are made on the spot: once one that runs on the event loop, once one that
 runs in threads. wrk loads the first version at full speed, by turns without and with the second as the shadow of every
-image; then requests come at half that rate, with a share of 0.2.
+image; then requests come at half that rate, with a share of 0.2. Each run with a shadow is held against the mean of the
+two beside it, and these against each other: so far apart are equal runs on this machine.
 
-Passes where the median ratio of neighboring runs is at least 0.97 and the median p99 with a shadow is no more than the
-largest without; and where at half load 95 % of the images that the share falls on were seen when the load ends, 0.19 of
-all.
+Passes where the median ratio is at least 0.97 and the median p99 with a shadow is no more than the largest without; and
+where at half load 95 % of the images that the share falls on were seen when the load ends, 0.19 of all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,20 @@ SHARE, LEAST_SEEN, LEAST_RATIO = 0.2, 0.95, 0.97
 _MOST_OPEN_RATE = 1_500.0
 _KEY = "bench"
 _PATIENCE_S = 60.0
+_HALF_S = 12.0
 
 
 @dataclass
 class Measured:
-    """One network's runs at full load without and with a shadow, neighbors side by side, and the one at half load."""
+    """One network's runs at full load, and the one at half load. `beside` are those with a shadow, each between two of
+    `without`.
+    """
 
     without: list[Result] = field(default_factory=list)
     beside: list[Result] = field(default_factory=list)
+    without_cpu: list[float] = field(default_factory=list)
+    """Processor time that the service took for an answer, ms, of each run."""
+    beside_cpu: list[float] = field(default_factory=list)
     compared: int = 0
     """Images that the shadow has seen at full load."""
     half: OpenResult | None = None
@@ -59,7 +66,17 @@ class Measured:
 
     @property
     def ratios(self) -> list[float]:
-        return [beside.rate / without.rate for without, beside in zip(self.without, self.beside, strict=True)]
+        return _beside_neighbors([run.rate for run in self.beside], [run.rate for run in self.without])
+
+    @property
+    def equals(self) -> list[float]:
+        """Ratios of runs that differ in nothing."""
+        return [after.rate / before.rate for before, after in pairwise(self.without)]
+
+    @property
+    def costs(self) -> list[float]:
+        """As `ratios`, of the processor time for an answer."""
+        return _beside_neighbors(self.beside_cpu, self.without_cpu)
 
 
 class Service:
@@ -88,6 +105,13 @@ class Service:
             time.sleep(0.5)
         raise TimeoutError(f"after {_PATIENCE_S:g} s the shadow {name} still had images to see")
 
+    def read_cpu_s(self) -> float:
+        """Processor time of all workers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        (line,) = (line for line in lines if line.startswith("convserve_process_cpu_seconds_total "))
+        return float(line.split()[1])
+
     def _send(self, method: str, name: str, order: dict[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/shadows/{name}",
@@ -114,22 +138,26 @@ def two_versions(layers: int) -> Iterator[tuple[Service, Shot]]:
 
 
 def measure(service: Service, shot: Shot, pairs: int, seconds: int, connections: int) -> Measured:
-    """`pairs` of runs of so many `seconds` at full load, by turns, then one of three times as many at half."""
+    """`pairs` of runs of so many `seconds` at full load, by turns, then one at half."""
     found = Measured()
+
+    def load(runs: list[Result], cpu: list[float]) -> None:
+        before = service.read_cpu_s()
+        runs.append(run_wrk(shot, service.port, connections, seconds))
+        cpu.append(1e3 * (service.read_cpu_s() - before) / runs[-1].answers)
+
     run_wrk(shot, service.port, connections, seconds)  # warm
-    for turn in range(pairs):
-        for with_shadow in (False, True) if turn % 2 else (True, False):
-            if with_shadow:
-                service.set_shadow("full", 1.0)
-            run = run_wrk(shot, service.port, connections, seconds)
-            (found.beside if with_shadow else found.without).append(run)
-            if with_shadow:
-                found.compared = service.compare("full")["images"]
-                service.delete_shadow("full")
+    load(found.without, found.without_cpu)
+    for _ in range(pairs):
+        service.set_shadow("full", 1.0)
+        load(found.beside, found.beside_cpu)
+        found.compared = service.compare("full")["images"]
+        service.delete_shadow("full")
+        load(found.without, found.without_cpu)
     rate = min(_MOST_OPEN_RATE, statistics.median(run.rate for run in found.without) / 2)
     service.set_shadow("half", SHARE)
-    found.half = asyncio.run(run_open_loop(shot, service.port, rate, 3.0 * seconds))
-    found.answered = round(rate * 3 * seconds) - found.half.lost
+    found.half = asyncio.run(run_open_loop(shot, service.port, rate, _HALF_S))
+    found.answered = round(rate * _HALF_S) - found.half.lost
     found.seen = service.compare("half")["images"]
     found.chosen = service.count_chosen("half")
     service.delete_shadow("half")
@@ -147,7 +175,10 @@ def report(found: dict[str, Measured]) -> int:
         print(f"a network that runs {network}")
         print(f"  full load    {statistics.median(run.rate for run in measured.without):9,.0f} images/s without")
         print(f"               {statistics.median(run.rate for run in measured.beside):9,.0f} with a shadow, which saw")
-        print(f"               {measured.compared:9,} images; pairs {' '.join(f'{r:.3f}' for r in measured.ratios)}")
+        print(f"               {measured.compared:9,} images in all; with / without: {_write(measured.ratios)}")
+        print(f"                         two runs without: {_write(measured.equals)}")
+        print(f"  processor    {statistics.median(measured.without_cpu):9.4f} ms an answer without, with / without:")
+        print(f"                         {_write(measured.costs)}")
         print(f"  p99          {p99:9.2f} ms with, {min(others):.2f} to {max(others):.2f} without")
         print(f"  half load    {half.rate:9,.0f} images/s, p99 {half.p99_ms:.2f} ms, {half.late:.1%} sent late")
         print(f"               {measured.seen:9,} of {measured.chosen:,} chosen images seen when it ended, of")
@@ -167,10 +198,23 @@ def report(found: dict[str, Measured]) -> int:
     return 0 if all(kept.values()) else 1
 
 
+def _beside_neighbors(beside: list[float], without: list[float]) -> list[float]:
+    """Each over the mean of the two of `without` between which it was measured."""
+    return [2 * middle / sum(around) for middle, around in zip(beside, pairwise(without), strict=True)]
+
+
+def _write(ratios: list[float]) -> str:
+    """The median, and between what the middle half of them lies."""
+    if len(ratios) < 3:
+        return " ".join(f"{ratio:.3f}" for ratio in ratios)
+    low, middle, high = statistics.quantiles(ratios)
+    return f"{middle:.3f} (middle half {low:.3f} to {high:.3f})"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=7, help="of runs at full load (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=4, help="of one run (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=20, help="of runs at full load (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=1, help="of one run (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=32, help="default: %(default)s")
     given = parser.parse_args()
     require_wrk()

@@ -17,7 +17,7 @@ from app.admission.cascade import Relay, Second
 from app.admission.feedback import Receipts
 from app.admission.keys import ANYBODY, Keys
 from app.admission.options import Asked, Terms, check_embeds
-from app.admission.shadows import ShadowRuns
+from app.admission.shadows.runs import ShadowRuns
 from app.admission.shares import ShareMeters
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve

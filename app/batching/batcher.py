@@ -102,6 +102,8 @@ class Batcher(Generic[Row, Out]):
         """False once the model is being unloaded, the server is shutting down, or the device has failed."""
         self._closing = False
         self._failure: DeviceFailed | None = None
+        self.last_busy = 0.0
+        """By the loop's clock, where `is_idle`: when it became so."""
         self._when_idle: list[Callable[[], object]] = []
         self._drained = asyncio.Event()
 
@@ -215,8 +217,9 @@ class Batcher(Generic[Row, Out]):
 
     def _check_idle(self) -> None:
         """Tell whoever waits for an idle moment that this is one."""
-        if not (self._closing or self._when_idle) or not self.is_idle:
+        if not self.is_idle:
             return
+        self.last_busy = self._loop.time()
         calls, self._when_idle = self._when_idle, []
         for call in calls:
             call()

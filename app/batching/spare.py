@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 # Long enough that a moment without requests at full load isn't taken for rest, short against a change of the load.
 WINDOW_S = 0.25
-# At full load a process that shares its cores with others is seen to use about three quarters of them, and less now and
-# then; at half load two fifths.
-_MOST_BUSY = 0.55
+# At full load a process that shares its cores with its clients is seen to use about three quarters of them, at half
+# load up to a half.
+_MOST_BUSY = 0.65
+# Less is seen at full load now and then, but hardly in so many windows one after the other.
+WINDOWS = 4
 
 
 class Spare:
     """Between two requests a process may be idle for want of a core: its clients, on the same machine, have them all.
-    What it used over the last quarter of a second tells the one from the other.
+    What it used over the last second tells the one from the other.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class Spare:
         self._clock = clock
         self._read_cpu = read_cpu
         self._since, self._used = clock(), read_cpu()
-        self._busy = 1.0  # until something is known
+        self._busy: deque[float] = deque(maxlen=WINDOWS)  # the share of each window
 
     @property
     def wait_s(self) -> float:
@@ -36,10 +39,12 @@ class Spare:
         return max(0.0, self._since + WINDOW_S - self._clock())
 
     def is_there(self) -> bool:
-        """Whether nearly half of the cores' time was left over."""
+        """Whether a good third of the cores' time was left over in each of the last windows that are known."""
         now = self._clock()
         if (passed := now - self._since) >= WINDOW_S:
+            if passed >= WINDOWS * WINDOW_S:
+                self._busy.clear()  # nobody asked for long: those before are of another time
             used = self._read_cpu()
-            self._busy = (used - self._used) / passed / self._count_cores()
+            self._busy.append((used - self._used) / passed / self._count_cores())
             self._since, self._used = now, used
-        return self._busy < _MOST_BUSY
+        return bool(self._busy) and max(self._busy) < _MOST_BUSY

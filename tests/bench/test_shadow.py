@@ -14,14 +14,16 @@ def run(rate: float, p99_ms: float = 5.0, wrong: int = 0) -> Result:
 
 
 def measured(beside: float = 990.0, p99_ms: float = 5.0, seen: int = 96, wrong: int = 0) -> Measured:
-    without = [run(1000.0), run(1000.0, 6.0), run(500.0)]
-    ratios = [run(rate, p99_ms, wrong) for rate in (beside, beside, beside / 2)]
+    without = [run(1000.0), run(1000.0, 6.0), run(500.0), run(500.0)]
+    ratios = [run(rate, p99_ms, wrong) for rate in (beside, 0.75 * beside, beside / 2)]
     half = OpenResult(500.0, 500.0, 1.0, 2.0, 3.0, 0, 0, 0.0)
-    return Measured(without, ratios, compared=7, half=half, answered=500, seen=seen, chosen=100)
+    return Measured(without, ratios, [0.2, 0.2, 0.4, 0.4], [0.3, 0.3, 0.4], 7, half, 500, seen, chosen=100)
 
 
 def test_neighboring_runs_are_compared_not_the_means() -> None:
     assert measured().ratios == [0.99, 0.99, 0.99]
+    assert measured().equals == [1.0, 0.5, 1.0]
+    assert measured().costs == pytest.approx([1.5, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(

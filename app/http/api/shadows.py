@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.admission.options import explain_invalid
 from app.admission.services import Services
-from app.admission.shadows import find_models, write_version
+from app.admission.shadows.pairs import find_models, write_version
 from app.aliases import Shadow, list_targets, read_shadow, write_shadow
 from app.catalog.catalog import Catalog
 from app.errors import InvalidParameter, UnknownImage

@@ -1,6 +1,6 @@
 """Whether a process had processor time left: by a clock and a usage that the test sets."""
 
-from app.batching.spare import WINDOW_S, Spare
+from app.batching.spare import WINDOW_S, WINDOWS, Spare
 
 
 class Machine:
@@ -21,11 +21,17 @@ def test_nothing_is_spare_before_anything_is_known() -> None:
     assert machine.spare.wait_s == WINDOW_S
 
 
-def test_what_counts_is_the_use_of_all_cores_over_the_last_window() -> None:
+def test_what_counts_is_the_use_of_all_cores_over_the_last_windows() -> None:
     machine = Machine()
     assert machine.work(WINDOW_S, 1.0)
-    assert not machine.work(WINDOW_S, 1.2)
-    assert machine.work(WINDOW_S, 0.0)
+    assert not machine.work(WINDOW_S, 1.4)
+    assert [machine.work(WINDOW_S, 0.0) for _ in range(WINDOWS)] == (WINDOWS - 1) * [False] + [True]
+
+
+def test_windows_of_another_time_count_no_more() -> None:
+    machine = Machine()
+    assert not machine.work(WINDOW_S, 2.0)
+    assert machine.work(WINDOWS * WINDOW_S, 0.0)
 
 
 def test_a_moment_does_not_change_what_a_whole_window_says() -> None:

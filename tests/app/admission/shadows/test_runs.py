@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.admission import shadows
+from app.admission.shadows import runs as module
 from app.catalog.catalog import Catalog
 from app.inference.model import LoadedModel
 from app.main import create_app
@@ -161,7 +161,7 @@ def test_images_that_find_no_room_to_wait_are_counted(
     in_background: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shadows, "MOST_WAITING", 3)
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
     gated = Gated(repository)
     client = open_client(gated.make())
     gated.gates["1"].open.set()

@@ -1,0 +1,25 @@
+"""BehindAll: runs that no request waits for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.batching.entry import Places
+from app.batching.line import LOWEST, find_standing
+from app.inference.model import LoadedModel
+from app.inference.scores import Scores
+from artifact.images.frame import Pixels
+
+_STANDING = find_standing(LOWEST, "")
+
+
+class BehindAll:
+    """Rows of one model that stand behind those of every request. As app.explain.occlusion.Rows has it."""
+
+    def __init__(self, model: LoadedModel, timeout_s: float) -> None:
+        self.model = model
+        self.deadline = asyncio.get_running_loop().time() + timeout_s
+
+    def reserve(self, rows: int) -> Places[Pixels, Scores]:
+        """Raises as Batcher.reserve does."""
+        return self.model.batcher.reserve(rows, self.deadline, _STANDING)

@@ -1,0 +1,75 @@
+"""IdleMoments: when a process has nothing to do. Knows nothing of what is done then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+
+from app.batching.batcher import Batcher
+from app.batching.spare import Spare
+from app.catalog.catalog import Catalog
+from app.inference.scores import Scores
+from artifact.images.frame import Pixels
+
+# For so long no model may have had anything to do. Clients that ask again as soon as they are answered, as many as
+# keep a process busy, are back within less.
+CALM_S = 0.001
+
+
+class IdleMoments:
+    """Calls back where no model of the process has had anything to do for a moment, at a time when it has cores to
+    spare. Owned by the event loop.
+    """
+
+    def __init__(self, catalog: Catalog, call: Callable[[], None], spare: Spare | None = None) -> None:
+        """`spare` knows the cores of `catalog`, unless another one is given."""
+        self._catalog = catalog
+        self._call = call
+        self._spare = spare or Spare(lambda: catalog.cores)
+        self._is_awaited = False
+        self._context = Context()  # what is logged then is about no request
+
+    def wait(self) -> None:
+        """For one moment, unless that is being done."""
+        if not self._is_awaited:
+            self._is_awaited = True
+            asyncio.get_running_loop().call_soon(self._look, context=self._context)
+
+    def go_on(self) -> None:
+        """What was done in a moment is done: it lasts, unless somebody has come meanwhile."""
+        if not self._is_awaited:
+            self._is_awaited = True
+            loop = asyncio.get_running_loop()
+            # In the turn after the next one all that has arrived by now is known.
+            loop.call_soon(lambda: loop.call_soon(self._look_on, context=self._context), context=self._context)
+
+    def _look_on(self) -> None:
+        if self._find_busy() is None and self._spare.is_there():
+            self._is_awaited = False
+            self._call()
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Where this isn't the moment, look again as soon as it may be."""
+        loop = asyncio.get_running_loop()
+        if not self._spare.is_there():
+            loop.call_later(self._spare.wait_s, self._look, context=self._context)
+        elif (busy := self._find_busy()) is not None:
+            busy.call_when_idle(self._look_soon)
+        elif (wait_s := self._last_busy + CALM_S - loop.time()) > 0:
+            loop.call_later(wait_s, self._look, context=self._context)
+        else:
+            self._is_awaited = False
+            self._call()
+
+    def _look_soon(self) -> None:
+        asyncio.get_running_loop().call_later(CALM_S, self._look, context=self._context)
+
+    def _find_busy(self) -> Batcher[Pixels, Scores] | None:
+        return next((model.batcher for model in self._catalog.loaded() if not model.batcher.is_idle), None)
+
+    @property
+    def _last_busy(self) -> float:
+        return max((model.batcher.last_busy for model in self._catalog.loaded()), default=0.0)
