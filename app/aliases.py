@@ -194,7 +194,7 @@ class Shadow(BaseModel):
     share: float = Field(1.0, gt=0, le=1)
     """Of the images that `of` answers."""
     keep_images: bool = False
-    """Whether the images of the newest disagreements may be kept, in memory."""
+    """Whether the images of the newest disagreements may be kept."""
 
     @model_validator(mode="after")
     def _names_two(self) -> Self:

@@ -215,6 +215,9 @@ class Settings(BaseSettings):
         description="models tried beside others, name -> {of, run, share, keep_images}: `run` sees a share of the "
         "images that `of` answers; SIGHUP reads them again",
     )
+    shadow_images: Path | None = Field(
+        None, description="folder for the images that shadows with keep_images may keep; none: memory"
+    )
     state_file: Path | None = Field(
         None, description="file that keeps over a restart what requests set (aliases, shadows); none: nothing is kept"
     )

@@ -19,6 +19,8 @@ from app.catalog.loading import Load, Loader, State, Version
 from app.catalog.model_table import ModelTable
 from app.catalog.repository import Look, strictly
 from app.catalog.traffic.disagreements import Disagreements
+from app.catalog.traffic.image_folder import ImageFolder
+from app.catalog.traffic.images import ImagesInMemory
 from app.catalog.traffic.traffic import Traffic
 from app.errors import DeviceFailed, LoadRefused
 from app.inference.model import LoadedModel, load_model
@@ -45,7 +47,8 @@ class Catalog:
         self.metrics = metrics or Metrics()
         self.metrics.observe_with(self._observe)
         self.traffic = Traffic(settings.aliases, settings.shadows)
-        self.disagreements = Disagreements()
+        folder = settings.shadow_images
+        self.disagreements = Disagreements(ImagesInMemory() if folder is None else ImageFolder(folder))
         self._table = ModelTable(settings, self.traffic)
         self.resolve = self._table.resolve  # every request calls it: no call between
         self.find, self.default_name = self._table.find, self._table.default_name

@@ -98,7 +98,7 @@ class LocalControl:
         return self._catalog.disagreements.newest(shadow)
 
     async def find_image(self, shadow: str, disagreement: str) -> bytes | None:
-        return self._catalog.disagreements.find_image(shadow, disagreement)
+        return await self._catalog.disagreements.find_image(shadow, disagreement)
 
     def hang_up(self, read_again: ReadAgain) -> None:
         """SIGHUP: read aliases and shadows and look at the repository, in the background."""

@@ -177,12 +177,15 @@ def _check_certificate(settings: Settings) -> None:
 
 
 def _check_state(settings: Settings) -> None:
-    """Raises UsageError where what a restart should keep can't be read."""
+    """Raises UsageError where what a restart should keep can't be read, or its images can't be written."""
     from app.catalog.traffic.changes import TrafficChanges
+    from app.catalog.traffic.image_folder import check_folder
     from app.catalog.traffic.traffic import Traffic
 
     try:
         TrafficChanges(Traffic(settings.aliases, settings.shadows), settings.state_file)
+        if settings.shadow_images is not None:
+            check_folder(settings.shadow_images)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

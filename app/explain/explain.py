@@ -15,7 +15,7 @@ from PIL import Image
 from app.errors import DeadlineExceeded, InvalidParameter, RowFailed
 from app.explain.evidence import EvidenceMap, map_activation
 from app.explain.occlusion import Rows, map_occlusion
-from app.explain.overlay import fit_for_display
+from app.explain.overlay import draw_evidence, encode_png, fit_for_display
 from app.inference.decoder import Decoder, Encoded, to_bytes
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
@@ -93,6 +93,12 @@ async def _map_evidence(rows: Rows, pixels: Pixels, scores: Scores, index: int) 
     if model.classifier is not None and scores.features is not None:
         return map_activation(scores.features, model.classifier, index)
     return await map_occlusion(rows, pixels, index, float(scores.probabilities[index]))
+
+
+def draw(explanation: Explanation) -> bytes:
+    """A PNG of the posted image with the evidence over it."""
+    seen = explanation.seen
+    return encode_png(draw_evidence(seen.shown, explanation.map, seen.rectangle))
 
 
 def see(image: Encoded, policy: ImagePolicy, limits: Limits) -> Seen:

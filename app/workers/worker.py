@@ -114,7 +114,7 @@ class Orders:
         return self.catalog.disagreements.newest(shadow)
 
     async def find_image(self, shadow: str, disagreement: str) -> str | None:
-        return write_image(self.catalog.disagreements.find_image(shadow, disagreement))
+        return write_image(await self.catalog.disagreements.find_image(shadow, disagreement))
 
     async def share(self, settings: dict[str, Any]) -> None:
         shared = Settings(**settings)

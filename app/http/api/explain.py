@@ -13,8 +13,8 @@ from app.admission.admission import Ticket
 from app.admission.options import Options, PredictOptions, Terms
 from app.admission.services import Services
 from app.errors import TooManyImages
-from app.explain.explain import Explanation, check_class, explain, see
-from app.explain.overlay import draw_evidence, encode_png
+from app.explain.explain import Explanation, check_class, draw, explain, see
+from app.explain.overlay import encode_png
 from app.http.api.predict import ERRORS, IMAGES
 from app.http.bodies.images import read_images
 from app.http.bodies.json import encode_json
@@ -75,7 +75,7 @@ async def explain_with_model(
     ticket.begin()
     explanation = await run_while_connected(request, _explain(ticket, image, said.index, services.decoder))
     if _prefers_png(request.headers.get("accept", "")):
-        return Response(await services.decoder.call(lambda: _draw(explanation)), media_type="image/png")
+        return Response(await services.decoder.call(lambda: draw(explanation)), media_type="image/png")
     return Response(encode_json(_translate(ticket.model, explanation)), media_type="application/json")
 
 
@@ -94,11 +94,11 @@ async def show_input(
     ticket.ask(said)
     policy = ticket.model.card.image
 
-    def draw() -> bytes:
+    def draw_input() -> bytes:
         pixels = see(image, policy, services.decoder.limits).pixels
         return encode_png(Image.fromarray(pixels[..., 0] if policy.channels == 1 else pixels))
 
-    return Response(await services.decoder.call(draw), media_type="image/png")
+    return Response(await services.decoder.call(draw_input), media_type="image/png")
 
 
 async def _explain(ticket: Ticket, image: Encoded, index: int | None, decoder: Decoder) -> Explanation:
@@ -126,11 +126,6 @@ def _prefers_png(accept: str) -> bool:
         if kind in ("application/json", "application/*", "*/*"):
             return False
     return False
-
-
-def _draw(explanation: Explanation) -> bytes:
-    seen = explanation.seen
-    return encode_png(draw_evidence(seen.shown, explanation.map, seen.rectangle))
 
 
 def _translate(model: LoadedModel, explanation: Explanation) -> dict[str, Any]:

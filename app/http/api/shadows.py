@@ -4,7 +4,7 @@ of an admin key: in all workers at once. They alone see the images that were kep
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import ValidationError
@@ -12,12 +12,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.admission.options import explain_invalid
 from app.admission.services import Services
+from app.admission.shadows.behind import BehindAll
 from app.admission.shadows.pairs import find_models, write_version
 from app.aliases import Shadow, list_targets, read_shadow, write_shadow
 from app.catalog.catalog import Catalog
 from app.errors import InvalidParameter, UnknownImage
+from app.explain.explain import draw, explain
 from app.http.auth import check_admin_key
 from app.http.bodies.order import read_order
+from app.http.disconnect import run_while_connected
 from app.http.openapi import MANAGEMENT, describe_errors, describe_json
 from app.http.pages.shadow import render_shadow
 from app.http.pages.static import PAGE_HEADERS
@@ -69,7 +72,7 @@ async def show_shadow(name: Name, request: Request, services: ServicesDep) -> Re
     of, run = compared["of"], compared["run"]
     aliases = [alias for alias, meaning in traffic.aliases.items() if of in list_targets(meaning)]
     withdrawn = {alias: found[run] for alias, found in traffic.withdrawals.items() if run in found}
-    return HTMLResponse(render_shadow(compared, aliases, withdrawn), headers=PAGE_HEADERS)
+    return HTMLResponse(render_shadow(compared, aliases, withdrawn, str(request.base_url)), headers=PAGE_HEADERS)
 
 
 @router.put(
@@ -105,6 +108,33 @@ async def take_shadow_back(name: Name, services: ServicesDep) -> dict[str, Any]:
 )
 async def show_image(name: Name, disagreement: str, services: ServicesDep) -> Response:
     """The image of one disagreement, as it was sent, while it is kept."""
+    image = await _find_image(services, name, disagreement)
+    format = find_format(image)
+    media_type = FORMATS[format].media_type if format else "application/octet-stream"
+    return Response(image, media_type=media_type, headers=_IMAGE_HEADERS)
+
+
+@router.get(
+    "/{name}/images/{disagreement}/{by}",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}, **describe_errors(401, 403, 404, 422, 429, 503, 504)},
+    **_CHANGES,
+)
+async def show_evidence(
+    name: Name, disagreement: str, by: Literal["of", "run"], request: Request, services: ServicesDep
+) -> Response:
+    """The same image with the evidence for what one of the two models says of it, as POST /explain/{model} draws it."""
+    image = await _find_image(services, name, disagreement)
+    shadow = services.catalog.traffic.find_shadow(name)
+    model = find_models(services.catalog, name, shadow)[("of", "run").index(by)]
+    rows = BehindAll(model, model.timeout_s)
+    explanation = await run_while_connected(request, explain(rows, image, None, services.decoder))
+    drawn = await services.decoder.call(lambda: draw(explanation))
+    return Response(drawn, media_type="image/png", headers=_IMAGE_HEADERS)
+
+
+async def _find_image(services: Services, name: str, disagreement: str) -> bytes:
+    """Raises UnknownShadow or UnknownImage."""
     services.catalog.traffic.find_shadow(name)
     image = await services.control.find_image(name, disagreement)
     if image is None:
@@ -112,9 +142,7 @@ async def show_image(name: Name, disagreement: str, services: ServicesDep) -> Re
             f"{name} keeps no image {disagreement[:40]!r}: only those of the newest disagreements are kept, and only "
             "with keep_images"
         )
-    format = find_format(image)
-    media_type = FORMATS[format].media_type if format else "application/octet-stream"
-    return Response(image, media_type=media_type, headers=_IMAGE_HEADERS)
+    return image
 
 
 def _describe(catalog: Catalog, name: str, shadow: Shadow) -> dict[str, Any]:

@@ -14,15 +14,17 @@ _PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark"><title>{title}: shadow</title>
 <link rel="icon" href="../web/icon.svg"><link rel="stylesheet" href="../web/style.css">
 <script src="../web/shadow.js" type="module"></script></head>
-<body><main class="card"><p><a href="../">convserve</a></p><h1>{title}</h1>
+<body><main class="card"><p><a href="../">convserve</a></p><h1>Shadow {title}</h1>
 {sections}</main></body></html>"""
 _KEY = """<form id="key-form"><label class="field">Admin key <input type="password" id="key" autocomplete="off"></label>
 <button>Show the images</button> <span id="trouble" role="status"></span></form>"""
 
 
-def render_shadow(compared: Mapping[str, Any], aliases: Sequence[str], withdrawn: Mapping[str, str]) -> str:
+def render_shadow(
+    compared: Mapping[str, Any], aliases: Sequence[str], withdrawn: Mapping[str, str], address: str
+) -> str:
     """`compared` is what GET /shadows/NAME says as JSON; `aliases` are those that mean its `of`, and `withdrawn` says
-    by alias why a guard took the weight of `run` away.
+    by alias why a guard took the weight of `run` away. `address` is the service's, as its visitor knows it.
     """
     of, run = escape(compared["of"]), escape(compared["run"])
     sections = [
@@ -38,7 +40,8 @@ def render_shadow(compared: Mapping[str, Any], aliases: Sequence[str], withdrawn
         ]
     guarded = "".join(f"<li>{escape(name)}: {escape(why)}</li>" for name, why in withdrawn.items())
     sections.append(_section("Taken back by a guard", f"<ul>{guarded}</ul>" if guarded else ""))
-    sections.append(_section("To promote it", f"<pre>{escape(_promote(compared, aliases))}</pre>"))
+    promote = f"<p>With an admin key in KEY:</p><pre>{escape(_promote(compared, aliases, address))}</pre>"
+    sections.append(_section("To promote it", promote))
     return _PAGE.format(title=escape(compared["name"]), sections="\n".join(sections))
 
 
@@ -77,7 +80,7 @@ def _disagreements(compared: Mapping[str, Any]) -> str:
     rows = [
         (
             _image(compared["name"], entry),
-            *(f"{escape(entry[by]['label'])} {entry[by]['probability']:.1%}" for by in ("of", "run")),
+            *(_answer(compared["name"], entry, by) for by in ("of", "run")),
             datetime.fromtimestamp(entry["at"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         )
         for entry in compared["disagreements"]
@@ -86,10 +89,20 @@ def _disagreements(compared: Mapping[str, Any]) -> str:
     return key + _table("Disagreements", ("Image", compared["of"], compared["run"], "Seen"), rows)
 
 
+def _answer(name: str, entry: Mapping[str, Any], by: str) -> str:
+    """What one of the two said, and the place of its evidence."""
+    said = f"{escape(entry[by]['label'])} {entry[by]['probability']:.1%}"
+    if not entry["image"]:
+        return said
+    source = f"{escape(name)}/images/{escape(entry['id'])}/{by}"
+    return f'{said}<img data-source="{source}" alt="evidence for {escape(entry[by]["label"])}" hidden>'
+
+
 def _image(name: str, entry: Mapping[str, Any]) -> str:
     if not entry["image"]:
         return "not kept"
-    return f'<img data-image="{escape(name)}/images/{escape(entry["id"])}" alt="what both have seen" hidden>kept'
+    source = f"{escape(name)}/images/{escape(entry['id'])}"
+    return f'<span>kept</span><img data-source="{source}" alt="what both have seen" hidden>'
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -100,16 +113,15 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
-        f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table class="sides"><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
-def _promote(compared: Mapping[str, Any], aliases: Sequence[str]) -> str:
+def _promote(compared: Mapping[str, Any], aliases: Sequence[str], address: str) -> str:
     """One command for each alias of the model that answers now; without one its own name becomes an alias."""
     names = aliases or [compared["of"].partition("/")[0]]
     return "\n".join(
-        f'curl -X PUT http://HOST:PORT/aliases/{name} -H "Authorization: Bearer $KEY" -d \'{{"to": '
-        f'"{compared["run"]}"}}\''
+        f'curl -X PUT {address}aliases/{name} -H "Authorization: Bearer $KEY" -d \'{{"to": "{compared["run"]}"}}\''
         for name in names
     )
 

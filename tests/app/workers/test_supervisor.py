@@ -224,6 +224,10 @@ def test_a_shadow_reaches_all_workers_and_is_the_sum_of_them(
         assert ask(server.port, "POST", "/predict/tiny?version=1", WHITE)[0] == 200
     wait_until(lambda: compare()["images"] == 40)
     assert compare()["top1_agreement"] == 1
+    for by in ("of", "run"):  # of both workers
+        assert compare()["latency"][by]["mean_infer_ms"] > 0
+        labels = f'shadow="next",of="tiny/1",run="tiny/2",by="{by}"'
+        assert read_metric(server.port, f"convserve_shadow_infer_seconds_count{{{labels}}}") == 40
     assert ask(server.port, "GET", "/shadows/next/images/none", **ADMIN)[0] == 404
     os.kill(find_workers(server.process.pid)[0], signal.SIGKILL)
     server.wait_for(r"workers: all ready$")
@@ -259,20 +263,7 @@ def test_a_guard_judges_the_sum_of_the_workers_and_reaches_them_all(start_server
     assert server.stop() == 0
 
 
-def test_sighup_reads_shadows_again(start_server: Callable, repository: Path, tmp_path: Path) -> None:
-    make_artifact(repository, version=2)
-    file = tmp_path / "settings.toml"
-    file.write_text("")
-    server = start_server("--workers", "2", "--versions", "all", "--settings", str(file))
-    file.write_text('[shadows.next]\nof = "tiny/1"\nrun = "tiny/2"\nshare = 0.2\n')
-    server.process.send_signal(signal.SIGHUP)
-    server.wait_for(r"SIGHUP: aliases: none; shadows: next: tiny/2 beside tiny/1, 20 %; repository: nothing changed")
-    found = [json.loads(ask(server.port, "GET", "/shadows/next")[1]) for _ in range(10)]
-    assert {(shadow["share"], shadow["set_by"]) for shadow in found} == {(0.2, "settings")}
-    assert server.stop() == 0
-
-
-def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) -> None:
+def test_sighup_reads_aliases_and_shadows_again(start_server: Callable, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[aliases]\nbest = "absent"\n')
     server = start_server("--workers", "2", "--settings", str(file))
@@ -297,12 +288,14 @@ def test_sighup_reads_the_aliases_again(start_server: Callable, tmp_path: Path) 
     ]
     assert all(len(statuses) == 1 for statuses in found), "both workers give a client the same model"
     assert set().union(*found) == {200, 404}
-    file.write_text('[aliases]\nbest = "tiny/1"\n')
+    file.write_text('[aliases]\nbest = "tiny/1"\n[shadows.next]\nof = "tiny/1"\nrun = "tiny/2"\nshare = 0.2\n')
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1; shadows: next: tiny/2 beside tiny/1, 20 %; repository: nothing")
+    shadows = [json.loads(ask(server.port, "GET", "/shadows/next")[1]) for _ in range(10)]
+    assert {(shadow["share"], shadow["set_by"]) for shadow in shadows} == {(0.2, "settings")}, "in both workers"
     file.write_text("aliases = 1\n")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\)")
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\); shadows: next: .* \(as before\)")
     assert server.stop() == 0
 
 

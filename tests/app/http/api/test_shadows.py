@@ -9,11 +9,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.admission.keys import hash_key
-from app.catalog.traffic import disagreements
+from app.catalog.traffic import images
 from tests.makers.artifacts import LABELS, gray_image, make_artifact, make_odd_graph
 from tests.makers.waiting import wait_until
 
 ADMIN = {"Authorization": "Bearer admin"}
+PNG = {"Accept": "image/png"}
 GRAY, DARK = gray_image(150), gray_image(10)
 BACKWARD = {"of": "tiny/1", "run": "odd"}
 
@@ -104,13 +105,42 @@ def test_images_are_kept_where_it_is_allowed_and_shown_to_holders_of_an_admin_ke
     assert service.get("/shadows/keeps").json()["disagreements"] == [{**kept, "image": False}]
 
 
-def test_only_the_newest_disagreements_are_kept(service: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disagreements, "MOST_BYTES", 2 * len(DARK) + 1)
+@pytest.mark.parametrize("by", ["of", "run"])
+def test_the_evidence_of_both_is_drawn_over_the_image(service: TestClient, by: str) -> None:
     service.put("/shadows/keeps", json={**BACKWARD, "keep_images": True})
-    for _ in range(disagreements.MOST + 3):
+    post(service, DARK)
+    (kept,) = compare(service, "keeps", 1)["disagreements"]
+    shown = service.get(f"/shadows/keeps/images/{kept['id']}/{by}")
+    drawn = service.post(f"/explain/{'tiny?version=1' if by == 'of' else 'odd'}", content=DARK, headers=PNG)
+    assert (shown.status_code, shown.content) == (200, drawn.content)
+    assert service.get(f"/shadows/keeps/images/{kept['id']}/neither").status_code == 422
+    assert service.get(f"/shadows/keeps/images/none/{by}").json()["code"] == "unknown_image"
+    assert service.get(f"/shadows/keeps/images/{kept['id']}/{by}", headers={"Authorization": ""}).status_code == 401
+
+
+def test_images_are_kept_in_a_folder_where_there_is_one(
+    open_service: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    service = open_service(shadow_images=folder, shadows={"old": {**BACKWARD, "keep_images": True}})
+    post(service, DARK)
+    (kept,) = compare(service, "old", 1)["disagreements"]
+    assert service.get(f"/shadows/old/images/{kept['id']}").content == DARK
+    assert (folder / "old" / f"{kept['id']}.png").read_bytes() == DARK
+    written = json.loads((folder / "old" / f"{kept['id']}.json").read_bytes())
+    assert {**written, "image": True} == kept
+    service.put("/shadows/old", json=BACKWARD)
+    wait_until(lambda: not (folder / "old").exists())
+    assert service.get(f"/shadows/old/images/{kept['id']}").status_code == 404
+
+
+def test_only_the_newest_disagreements_are_kept(service: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MOST_BYTES", 2 * len(DARK) + 1)
+    service.put("/shadows/keeps", json={**BACKWARD, "keep_images": True})
+    for _ in range(images.MOST + 3):
         post(service, DARK)
-    found = compare(service, "keeps", disagreements.MOST + 3)["disagreements"]
-    assert [entry["image"] for entry in found] == [True, True] + [False] * (disagreements.MOST - 2)
+    found = compare(service, "keeps", images.MOST + 3)["disagreements"]
+    assert [entry["image"] for entry in found] == [True, True] + [False] * (images.MOST - 2)
     assert found == sorted(found, key=lambda entry: -entry["at"])
 
 
@@ -204,12 +234,13 @@ def test_the_page_shows_disagreements_with_both_answers_and_how_to_promote(
     (kept,) = compare(service, "keeps", 1)["disagreements"]
     page = show(service, "keeps")
     for by in ("of", "run"):
-        assert f"<td>{kept[by]['label']} {kept[by]['probability']:.1%}</td>" in page
-    assert f'data-image="keeps/images/{kept["id"]}"' in page
-    assert "aliases/best " in page
+        source = f"keeps/images/{kept['id']}/{by}"
+        assert f'<td>{kept[by]["label"]} {kept[by]["probability"]:.1%}<img data-source="{source}"' in page
+    assert f'data-source="keeps/images/{kept["id"]}"' in page
+    assert "curl -X PUT http://testserver/aliases/best " in page
     assert "aliases/other " not in page
     assert "{&quot;to&quot;: &quot;odd&quot;}" in page
-    assert "data-image" not in show(service)
+    assert "data-source" not in show(service)
 
 
 def test_the_page_says_what_a_guard_took_back_and_what_cannot_run(open_service: Callable[..., TestClient]) -> None:

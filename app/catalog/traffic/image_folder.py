@@ -1,0 +1,140 @@
+"""ImageFolder: the images of disagreements as files, which stay when the service ends: FOLDER/SHADOW/ID.png, or
+whatever was sent, and beside each ID.json with both answers. All workers write into the same folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.catalog.threads import run_in_thread
+from app.catalog.traffic import images
+from artifact.images.formats import FORMATS, find_format
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+# Of each shadow, those of earlier starts and of all workers together.
+MOST_IMAGES = 1_000
+MOST_BYTES = 256_000_000
+# The folder is looked through once in so many images of one process, and may hold as many more until then.
+_LOOK_EVERY = 50
+# Images that wait for the disk.
+_MOST_BACKLOG_BYTES = 16_000_000
+
+
+def check_folder(folder: Path) -> None:
+    """Makes it where it isn't there. Raises ValueError with a remedy where nothing can be written into it."""
+    probe = folder / ".convserve"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"shadow_images {folder} can't be written to ({error.strerror}): name another folder"
+        ) from error
+
+
+class ImageFolder:
+    """As app.catalog.traffic.images.Images has it. Owned by the event loop; files are touched in threads, one after the
+    other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kept: dict[str, dict[str, Path]] = {}  # by this process, oldest first
+        self._written: dict[str, int] = {}
+        self._backlog_bytes = 0
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def keep(self, shadow: str, disagreement: Mapping[str, Any], image: bytes) -> None:
+        if self._backlog_bytes + len(image) > _MOST_BACKLOG_BYTES:
+            return  # the disk is slow: the newest are let go
+        self._backlog_bytes += len(image)
+        kept, name = self._kept.setdefault(shadow, {}), disagreement["id"]
+        kept[name] = self._folder / shadow / f"{name}{_find_suffix(image)}"
+        if len(kept) > images.MOST:
+            del kept[next(iter(kept))]
+        looks = self._written.get(shadow, 0) % _LOOK_EVERY == 0
+        self._written[shadow] = self._written.get(shadow, 0) + 1
+        self._begin(self._keep(shadow, kept[name], dict(disagreement), image, looks))
+
+    def holds(self, shadow: str, disagreement: str) -> bool:
+        return disagreement in self._kept.get(shadow, {})
+
+    async def find(self, shadow: str, disagreement: str) -> bytes | None:
+        if (file := self._kept.get(shadow, {}).get(disagreement)) is None:
+            return None
+        return await self._begin(self._in_turn(partial(_read, file)))
+
+    def forget(self, shadow: str) -> None:
+        if self._kept.pop(shadow, None) is not None:
+            work = partial(shutil.rmtree, self._folder / shadow, ignore_errors=True)
+            self._begin(self._in_turn(work))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """All that touches files begins here, and so in order."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        async with self._turn:
+            return await run_in_thread(work)
+
+    async def _keep(self, shadow: str, file: Path, answers: dict[str, Any], image: bytes, looks: bool) -> None:
+        try:
+            await self._in_turn(lambda: _write(file, answers, image, looks))
+        except OSError as error:
+            log.error("the image %s of a disagreement can't be kept: %s", file, error.strerror)
+            self._kept.get(shadow, {}).pop(answers["id"], None)
+        finally:
+            self._backlog_bytes -= len(image)
+
+
+def _find_suffix(image: bytes) -> str:
+    format = find_format(image)
+    return FORMATS[format].suffixes[0] if format else ".bin"
+
+
+def _write(file: Path, answers: dict[str, Any], image: bytes, looks: bool) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # these are other people's images
+    file.write_bytes(image)
+    file.with_suffix(".json").write_text(json.dumps(answers) + "\n")
+    if looks:
+        _drop_oldest(file.parent)
+
+
+def _drop_oldest(folder: Path) -> None:
+    """As many as are too many. Another worker may do the same."""
+    found = []
+    for file in folder.iterdir():
+        if file.suffix != ".json":
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue
+            found.append((status.st_mtime_ns, status.st_size, file))
+    size = 0
+    for place, (_, bytes_, file) in enumerate(sorted(found, reverse=True)):
+        size += bytes_
+        if place >= MOST_IMAGES or size > MOST_BYTES:
+            file.unlink(missing_ok=True)
+            file.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
