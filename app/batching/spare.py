@@ -11,7 +11,7 @@ WINDOW_S = 0.25
 # At full load a process that shares its cores with its clients is seen to use about three quarters of them, at half
 # load up to a half.
 _MOST_BUSY = 0.65
-# Less is seen at full load now and then, but hardly in so many windows one after the other.
+# One window shows less at full load now and then; so many of them, together a second, hardly.
 WINDOWS = 4
 
 
@@ -39,7 +39,7 @@ class Spare:
         return max(0.0, self._since + WINDOW_S - self._clock())
 
     def is_there(self) -> bool:
-        """Whether a good third of the cores' time was left over in each of the last windows that are known."""
+        """Whether a good third of the cores' time was left over, in the last window and in all that are known."""
         now = self._clock()
         if (passed := now - self._since) >= WINDOW_S:
             if passed >= WINDOWS * WINDOW_S:
@@ -47,4 +47,4 @@ class Spare:
             used = self._read_cpu()
             self._busy.append((used - self._used) / passed / self._count_cores())
             self._since, self._used = now, used
-        return bool(self._busy) and max(self._busy) < _MOST_BUSY
+        return bool(self._busy) and max(self._busy[-1], sum(self._busy) / len(self._busy)) < _MOST_BUSY

@@ -12,8 +12,9 @@ from app.catalog.catalog import Catalog
 from app.inference.scores import Scores
 from artifact.images.frame import Pixels
 
-# For so long no model may have had anything to do. Clients that ask again as soon as they are answered, as many as
-# keep a process busy, are back within less.
+# For so long no model that runs on the event loop may have had anything to do: such a one has nothing to do after every
+# turn, and clients that ask again as soon as they are answered, as many as keep a process busy, are back within less.
+# One that runs in threads is hardly ever idle under such clients: two turns of the loop tell.
 CALM_S = 0.001
 
 
@@ -40,9 +41,12 @@ class IdleMoments:
         """What was done in a moment is done: it lasts, unless somebody has come meanwhile."""
         if not self._is_awaited:
             self._is_awaited = True
-            loop = asyncio.get_running_loop()
-            # In the turn after the next one all that has arrived by now is known.
-            loop.call_soon(lambda: loop.call_soon(self._look_on, context=self._context), context=self._context)
+            self._call_after_next_turn(self._look_on)
+
+    def _call_after_next_turn(self, call: Callable[[], None]) -> None:
+        """By then all that has arrived by now is known."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.call_soon(call, context=self._context), context=self._context)
 
     def _look_on(self) -> None:
         if self._find_busy() is None and self._spare.is_there():
@@ -57,19 +61,16 @@ class IdleMoments:
         if not self._spare.is_there():
             loop.call_later(self._spare.wait_s, self._look, context=self._context)
         elif (busy := self._find_busy()) is not None:
-            busy.call_when_idle(self._look_soon)
+            busy.call_when_idle(lambda: self._call_after_next_turn(self._look))
         elif (wait_s := self._last_busy + CALM_S - loop.time()) > 0:
             loop.call_later(wait_s, self._look, context=self._context)
         else:
             self._is_awaited = False
             self._call()
 
-    def _look_soon(self) -> None:
-        asyncio.get_running_loop().call_later(CALM_S, self._look, context=self._context)
-
     def _find_busy(self) -> Batcher[Pixels, Scores] | None:
         return next((model.batcher for model in self._catalog.loaded() if not model.batcher.is_idle), None)
 
     @property
     def _last_busy(self) -> float:
-        return max((model.batcher.last_busy for model in self._catalog.loaded()), default=0.0)
+        return max((model.batcher.last_busy for model in self._catalog.loaded() if model.batcher.inline), default=0.0)

@@ -25,7 +25,9 @@ def test_what_counts_is_the_use_of_all_cores_over_the_last_windows() -> None:
     machine = Machine()
     assert machine.work(WINDOW_S, 1.0)
     assert not machine.work(WINDOW_S, 1.4)
-    assert [machine.work(WINDOW_S, 0.0) for _ in range(WINDOWS)] == (WINDOWS - 1) * [False] + [True]
+    assert machine.work(WINDOW_S, 0.0)
+    assert [machine.work(WINDOW_S, 2.0) for _ in range(WINDOWS)] == WINDOWS * [False]
+    assert not machine.work(WINDOW_S, 0.0), "one window with time to spare is chance"
 
 
 def test_windows_of_another_time_count_no_more() -> None:

@@ -30,7 +30,9 @@ class Idle:
     """A catalog of two models, whose moments are told."""
 
     def __init__(self) -> None:
-        self.batchers: list[Batcher[int, int]] = [Batcher([double], max_batch_size=4, max_queue_rows=8) for _ in "ab"]
+        self.batchers: list[Batcher[int, int]] = [
+            Batcher([double], max_batch_size=4, max_queue_rows=8, inline=inline) for inline in (True, False)
+        ]
         self.came, self.machine = asyncio.Event(), Machine()
         self.moments = IdleMoments(self, self.came.set, self.machine)  # type: ignore[arg-type]
 
