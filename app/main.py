@@ -113,5 +113,5 @@ def create_app(
     for module in (*ours, v2_statistics, v2, v2_repository, v1, sagemaker):
         app.include_router(module.router)
     app.mount("/web", pages.WebFiles(), name="web")
-    app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]
+    app.openapi = lambda: build_openapi(app, settings)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 
 def main(constraints: str) -> int:
@@ -25,7 +26,7 @@ def main(constraints: str) -> int:
     return report(packages)
 
 
-def report(packages: list[dict]) -> int:
+def report(packages: list[dict[str, Any]]) -> int:
     """Print what pip-audit found of each package, and give back the exit status."""
     asked = [package for package in packages if "skip_reason" not in package]
     found = [(package, problem) for package in asked for problem in package["vulns"]]

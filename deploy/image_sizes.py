@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 ENGINE = os.environ.get("DOCKER", "docker")
 BASE = "python:3.11-slim-bookworm"
@@ -30,8 +31,9 @@ def main(images: Sequence[str]) -> int:
     return 0
 
 
-def _inspect(image: str) -> dict:
-    return json.loads(_run("image", "inspect", image))[0]
+def _inspect(image: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_run("image", "inspect", image))[0]
+    return found
 
 
 def _layers(image: str) -> list[tuple[str, str]]:

@@ -116,4 +116,4 @@ class Classifier:
 
 def build(arguments: Arguments) -> serve.Application:
     """The application that cluster.yaml names as its import_path. Raises ClusterError."""
-    return Classifier.bind(settings_of(arguments))
+    return Classifier.bind(settings_of(arguments))  # type: ignore[attr-defined]  # Ray's decorator has no types

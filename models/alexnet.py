@@ -1,5 +1,7 @@
 """AlexNet (Krizhevsky, Sutskever, Hinton 2012), winner of 2012, and the series' one-tower listing of it."""
 
+from typing import NamedTuple
+
 import keras
 from keras import layers
 
@@ -56,6 +58,7 @@ def _build(
     image = image_input(name, input_shape, classes, minimum=MINIMUM)
     x = image
     for i, (filters, kernel, strides, padding, grouped, normalized, pooled) in enumerate(CONVOLUTIONS, 1):
+        values = initial_values(name, initial, one=i in {2, 4, 5})
         x = convolution(
             x,
             filters,
@@ -63,7 +66,8 @@ def _build(
             strides,
             padding=padding,
             groups=groups if grouped else 1,
-            **initial_values(name, initial, one=i in {2, 4, 5}),
+            initial=values.kernel,
+            initial_bias=values.bias,
             name=f"conv{i}",
         )
         x = layers.ReLU(name=f"conv{i}_relu")(x)
@@ -87,22 +91,28 @@ def classify_dense(
         x = layers.Dense(
             4096,
             activation="relu",
-            kernel_initializer=values["initial"],
-            bias_initializer=values["initial_bias"],
+            kernel_initializer=values.kernel,
+            bias_initializer=values.bias,
             name=name,
         )(x)
         x = layers.Dropout(0.5, name=f"{name}_dropout")(x)
-    kernel = initial_values(network, initial)["initial"] if initial == "paper" else "glorot_uniform"
+    kernel = initial_values(network, initial).kernel if initial == "paper" else "glorot_uniform"
     return layers.Dense(classes, kernel_initializer=kernel, name="logits", dtype="float32")(x)
 
 
-def initial_values(network: str, initial: str, one: bool = False) -> dict[str, object]:
+class InitialValues(NamedTuple):
+    """A layer's initializers as Keras takes them: objects, or their names."""
+
+    kernel: object
+    bias: object
+
+
+def initial_values(network: str, initial: str, one: bool = False) -> InitialValues:
     """Initial values for one layer of AlexNet, ZFNet or VGG; `one` says where the paper sets biases to 1."""
     if initial in {"he_normal", "glorot_uniform"}:
-        return {"initial": initial, "initial_bias": "zeros"}
+        return InitialValues(initial, "zeros")
     if initial == "paper":
-        normal = keras.initializers.RandomNormal(stddev=0.01)
-        return {"initial": normal, "initial_bias": "ones" if one else "zeros"}
+        return InitialValues(keras.initializers.RandomNormal(stddev=0.01), "ones" if one else "zeros")
     raise ValueError(f'{network}: initial="{initial}" does not exist: choose "he_normal", "paper" or "glorot_uniform"')
 
 

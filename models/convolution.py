@@ -1,12 +1,13 @@
 """The one convolution that all families are made of: symmetric padding, He's initial values, optional BN."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import keras
 from keras import layers
 
-Tensor = keras.KerasTensor
-Size = int | tuple[int, int]
+Tensor: TypeAlias = keras.KerasTensor
+Size: TypeAlias = int | tuple[int, int]
 
 # torchvision's, where a paper gives none; momentum as Keras counts it (torchvision's 0.1). Keras' own 0.99
 # needs more steps than a short training has.
@@ -32,7 +33,8 @@ def convolution(
     side more, so that weights from there would look one pixel aside.
     """
     if strides > 1 and padding == "same":
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+        height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+        x = layers.ZeroPadding2D((height // 2, width // 2), name=f"{name}_pad")(x)
         padding = "valid"
     return layers.Conv2D(
         filters,

@@ -13,7 +13,7 @@ TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTrans
 
 def count_parameters(model: keras.Model) -> int:
     """Trainable ones, as papers count them: weights, biases, BN scale and offset; not the moving statistics."""
-    return int(sum(prod(weight.shape) for weight in model.trainable_weights))
+    return sum(_numbers(weight.shape) for weight in model.trainable_weights)
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -31,18 +31,23 @@ def multiply_adds(model: keras.Model) -> int:
 def layer_multiply_adds(layer: layers.Layer) -> int:
     """Those of one layer that was called on images of a fixed shape; 0 for what is no convolution and not dense."""
     if isinstance(layer, SEPARABLE):
-        depthwise, pointwise = prod(layer.depthwise_kernel.shape), prod(layer.pointwise_kernel.shape)
+        depthwise, pointwise = _numbers(layer.depthwise_kernel.shape), _numbers(layer.pointwise_kernel.shape)
         return _positions(layer.output) * (depthwise + pointwise)
     if isinstance(layer, TRANSPOSED):
-        return _positions(layer.input) * prod(layer.kernel.shape)
+        return _positions(layer.input) * _numbers(layer.kernel.shape)
     # A kernel holds one number for each product made at a position; a grouped one only its group's channels.
     if isinstance(layer, CONVOLUTIONS + DEPTHWISE):
-        return _positions(layer.output) * prod(layer.kernel.shape)
+        return _positions(layer.output) * _numbers(layer.kernel.shape)
     if isinstance(layer, layers.Dense):
-        return prod(layer.output.shape[1:-1]) * prod(layer.kernel.shape)
+        return _positions(layer.output) * _numbers(layer.kernel.shape)
     return 0
 
 
 def _positions(tensor: keras.KerasTensor) -> int:
-    """Positions of a feature map with channels last: height x width."""
-    return prod(tensor.shape[1:-1])
+    """Positions of a feature map with channels last: height x width; 1 where there are features alone."""
+    return _numbers(tensor.shape[1:-1])
+
+
+def _numbers(shape: tuple[int, ...]) -> int:
+    """How many numbers an array of this shape holds."""
+    return prod(shape)

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.convolution import Size, Tensor, classify, convolution, max_pool, normalize
-from models.inception import Branch, Conv, head_window, module, thin
+from models.inception import Branch, Conv, Unit, head_window, module, thin
 from models.network import Network
 from models.response_normalization import LocalResponseNormalization
 from models.shapes import choose_stem, image_input
@@ -91,7 +91,7 @@ def _branches(one: int, reduce3: int, three: int, reduce5: int, five: int, proje
     ]
 
 
-def _head(x: Tensor, classes: int, unit: object, *, name: str) -> Tensor:
+def _head(x: Tensor, classes: int, unit: Unit, *, name: str) -> Tensor:
     x = layers.AveragePooling2D(head_window(x), 3, name=f"{name}_pool")(x)  # 4x4
     x = unit(x, 128, 1, name=f"{name}_conv")
     x = layers.Flatten(name=f"{name}_flatten")(x)

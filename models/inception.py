@@ -5,7 +5,7 @@ numbers; a width below 1 thins every convolution of a network in its unit.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from keras import layers
 
@@ -24,8 +24,8 @@ class Conv(NamedTuple):
 
 
 # "mean" and "max" are 3x3 poolings that keep the size; "max/2" and "max/2 valid" are 3x3 and halve it.
-Step = Conv | str | list["Branch"]
-Branch = list[Step]
+Step: TypeAlias = Conv | str | list["Branch"]
+Branch: TypeAlias = list[Step]
 
 
 class Unit(Protocol):

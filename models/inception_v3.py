@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.convolution import BATCH_NORM, Tensor, classify, convolution, max_pool, normalize
-from models.inception import Branch, Conv, head_window, module, normalized_unit
+from models.inception import Branch, Conv, Unit, head_window, module, normalized_unit
 from models.network import Network
 from models.shapes import choose_stem, image_input
 
@@ -31,7 +31,7 @@ def _b(n: int) -> list[Branch]:
 
 
 def _c() -> list[Branch]:
-    fork = [[Conv(384, (1, 3))], [Conv(384, (3, 1))]]
+    fork: list[Branch] = [[Conv(384, (1, 3))], [Conv(384, (3, 1))]]
     return [[Conv(320, 1)], [Conv(384, 1), fork], [Conv(448, 1), Conv(384, 3), fork], ["mean", Conv(192, 1)]]
 
 
@@ -118,7 +118,7 @@ def inception_v3(
     return keras.Model(image, {"logits": logits, **heads} if heads else logits, name="inception_v3")
 
 
-def _imagenet_stem(x: Tensor, unit: object) -> Tensor:
+def _imagenet_stem(x: Tensor, unit: Unit) -> Tensor:
     x = unit(x, 32, 3, 2, "valid", name="conv1a")  # 149x149x32
     x = unit(x, 32, 3, 1, "valid", name="conv2a")  # 147x147x32
     x = unit(x, 64, 3, name="conv2b")  # 147x147x64

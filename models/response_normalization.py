@@ -5,7 +5,7 @@ from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class LocalResponseNormalization(layers.Layer):
+class LocalResponseNormalization(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Divide each activation by a power of the energy of its `size` neighbor channels at the same position.
 
     y = x / (k + alpha * sum of squares) ** beta, as the paper prints it: Caffe and ONNX divide alpha by
@@ -28,4 +28,4 @@ class LocalResponseNormalization(layers.Layer):
 
     def get_config(self) -> dict[str, object]:
         settings = {"size": self.size, "k": self.k, "alpha": self.alpha, "beta": self.beta}
-        return super().get_config() | settings
+        return {**super().get_config(), **settings}

@@ -5,8 +5,8 @@ from functools import partial
 import keras
 from keras import layers
 
-from models.alexnet import classify_dense, initial_values
-from models.convolution import convolution, max_pool
+from models.alexnet import InitialValues, classify_dense, initial_values
+from models.convolution import Tensor, convolution, max_pool
 from models.network import Network
 from models.shapes import image_input
 
@@ -38,7 +38,7 @@ def vgg(
     x = image
     for stage, (filters, kernels) in enumerate(zip(FILTERS, STAGES[network], strict=True), 1):
         for i, kernel in enumerate(kernels, 1):
-            x = _convolution(x, filters, kernel, **initial_values(network, initial), name=f"conv{stage}_{i}")
+            x = _convolution(x, filters, kernel, initial_values(network, initial), name=f"conv{stage}_{i}")
         x = max_pool(x, 2, name=f"pool{stage}")
     return keras.Model(image, classify_dense(x, classes, network, initial), name=network)
 
@@ -54,23 +54,20 @@ def vgg11_series(
     if initial not in {"he_normal", "listing"}:
         raise ValueError(f'vgg11_series: initial="{initial}" does not exist: choose "he_normal" or "listing"')
 
-    def values() -> dict[str, object]:
+    def values() -> InitialValues:
         if initial == "he_normal":
-            return {"initial": "he_normal", "initial_bias": "zeros"}
-        return {
-            "initial": keras.initializers.TruncatedNormal(stddev=0.1),
-            "initial_bias": keras.initializers.Constant(0.1),
-        }
+            return InitialValues("he_normal", "zeros")
+        return InitialValues(keras.initializers.TruncatedNormal(stddev=0.1), keras.initializers.Constant(0.1))
 
     image = image_input("vgg11_series", input_shape, classes, minimum=3)
     x = image
     for stage, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 4)], 1):
         for i in range(1, depth + 1):
-            x = _convolution(x, filters, 3, **values(), name=f"conv{stage}_{i}")
+            x = _convolution(x, filters, 3, values(), name=f"conv{stage}_{i}")
         x = max_pool(x, 2, strides=2 if stage < 3 else 1, name=f"pool{stage}")  # 14x14, 7x7, and 7x7 stays
     x = layers.Flatten(name="flatten")(x)  # 12,544
     for name, units in (("fc1", 1024), ("fc2", 1024), ("logits", classes)):
-        kernel, bias = values().values()
+        kernel, bias = values()
         last = name == "logits"
         x = layers.Dense(
             units,
@@ -85,8 +82,8 @@ def vgg11_series(
     return keras.Model(image, x, name="vgg11_series")
 
 
-def _convolution(x: keras.KerasTensor, filters: int, kernel: int, *, name: str, **initial: object) -> keras.KerasTensor:
-    x = convolution(x, filters, kernel, **initial, name=name)
+def _convolution(x: Tensor, filters: int, kernel: int, values: InitialValues, *, name: str) -> Tensor:
+    x = convolution(x, filters, kernel, initial=values.kernel, initial_bias=values.bias, name=name)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from models.alexnet import classify_dense, initial_values
-from models.convolution import convolution, max_pool
+from models.convolution import Tensor, convolution, max_pool
 from models.network import Network
 from models.response_normalization import LocalResponseNormalization
 from models.shapes import image_input
@@ -37,9 +37,10 @@ def zfnet(
 
 
 def _convolution(
-    x: keras.KerasTensor, *sizes: int, name: str, initial: str, padding: str = "same"
-) -> keras.KerasTensor:
-    x = convolution(x, *sizes, padding=padding, **initial_values("zfnet", initial), name=name)
+    x: Tensor, filters: int, kernel: int, strides: int = 1, *, name: str, initial: str, padding: str = "same"
+) -> Tensor:
+    kernels, biases = initial_values("zfnet", initial)
+    x = convolution(x, filters, kernel, strides, padding=padding, initial=kernels, initial_bias=biases, name=name)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

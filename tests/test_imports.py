@@ -38,7 +38,7 @@ FLOORS = {
 }
 # What every floor may use, and what itself knows nothing of the house but each other.
 GROUND = {
-    "app": {"aliases", "child_process", "errors", "machine", "platforms", "settings"},
+    "app": {"aliases", "child_process", "errors", "machine", "platforms", "runtime", "settings"},
     "export": {"errors", "progress"},
 }
 # Which package may know which others.

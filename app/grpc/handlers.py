@@ -37,7 +37,7 @@ Stream = Callable[[str, Any], Awaitable[None]]
 """Answers a call to a path by what grpc.aio calls its context."""
 
 
-class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
+class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
     """What answers each path: where there is nothing else, what says so."""
 
     def __init__(self, services: Services, envelope: Envelope, draining: asyncio.Event) -> None:

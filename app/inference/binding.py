@@ -5,11 +5,11 @@ shapes. With CUDA graphs each batch size is recorded once and replayed as a whol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from app.runtime import RunSettings, Runtime, Session
 from artifact.images.frame import Pixels
 
 # A run with this graph id is neither recorded nor replayed.
@@ -25,11 +25,11 @@ class BucketBinding:
 
     def __init__(
         self,
-        session: Any,
+        session: Session,
         shape: tuple[int, int, int, int],
         outputs: Sequence[str],
         index: int,
-        runtime: Any,
+        runtime: Runtime,
         graph_id: int | None = None,
     ) -> None:
         self._session = session
@@ -37,7 +37,7 @@ class BucketBinding:
         self._device = runtime.OrtValue.ortvalue_from_numpy(self._host, "cuda", index)
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input("image", self._device)
-        self._options = None
+        self._options: RunSettings | None = None
         if graph_id is None:
             for name in outputs:
                 self._binding.bind_output(name, "cuda", index)
@@ -58,7 +58,7 @@ class BucketBinding:
         return [output[: len(rows)] for output in self._binding.copy_outputs_to_cpu()]
 
 
-def graph_options(runtime: Any, graph_id: int) -> Any:
+def graph_options(runtime: Runtime, graph_id: int) -> RunSettings:
     """Run options that name the graph to record or replay."""
     options = runtime.RunOptions()
     options.add_run_config_entry("gpu_graph_id", str(graph_id))

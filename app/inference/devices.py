@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.errors import DeviceUnavailable
+from app.runtime import Providers, Runtime
 from app.settings import Settings
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -77,7 +78,7 @@ class Placement(NamedTuple):
     nodes: int
 
 
-def choose_device(wanted: str, runtime: Any) -> ChosenDevice:
+def choose_device(wanted: str, runtime: Runtime) -> ChosenDevice:
     """Turn auto, cpu, cuda or cuda:N into the device to use. `runtime` is the onnxruntime module.
 
     `cuda` that doesn't work raises DeviceUnavailable; `auto` then takes the CPU and its reason says why.
@@ -95,7 +96,7 @@ def choose_device(wanted: str, runtime: Any) -> ChosenDevice:
     return ChosenDevice(name, "auto: CUDA works" if wanted == "auto" else "as set")
 
 
-def choose_devices(wanted: str, runtime: Any) -> list[ChosenDevice]:
+def choose_devices(wanted: str, runtime: Runtime) -> list[ChosenDevice]:
     """As `choose_device`; cuda:N,M,... names several GPUs, every one of which must work."""
     kind, _, indices = wanted.partition(":")
     if "," not in indices:
@@ -109,7 +110,7 @@ def name_devices(devices: Sequence[ChosenDevice]) -> str:
     return ",".join([first, *(name.partition(":")[2] for name in others)])
 
 
-def check_cuda(index: int, runtime: Any) -> None:
+def check_cuda(index: int, runtime: Runtime) -> None:
     """Run one convolution on GPU `index` with the CPU forbidden.
 
     Raises DeviceUnavailable saying what is missing.
@@ -129,7 +130,7 @@ def check_cuda(index: int, runtime: Any) -> None:
         raise DeviceUnavailable(f"CUDA doesn't run on cuda:{index}: onnxruntime fell back to the CPU")
 
 
-def cuda_providers(index: int, *, fallback: bool, options: CudaOptions | None = None) -> list[Any]:
+def cuda_providers(index: int, *, fallback: bool, options: CudaOptions | None = None) -> Providers:
     """The provider list for GPU `index`; `fallback` lets single nodes (shapes, mostly) run on the CPU."""
     cuda = (CUDA, (options or CudaOptions()).to_provider(index))
     return [cuda, CPU] if fallback else [cuda]

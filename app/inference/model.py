@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 
@@ -30,6 +29,7 @@ from app.inference.scores import Scores
 from app.inference.session import OnnxSession
 from app.machine import count_cores
 from app.observe.metrics import Metrics
+from app.runtime import Runtime
 from app.settings import Settings
 from artifact.card import ModelCard, read_card
 from artifact.classifier import Classifier, read_classifier
@@ -112,7 +112,7 @@ class LoadedModel:
         await self.batcher.close()
 
 
-def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime) -> ReadySession:
+def prepare_session(folder: Path, settings: Settings, runtime: Runtime = onnxruntime) -> ReadySession:
     """Check, load, warm and replay one version's folder; `settings` are those of this model. Blocks: call
     it in a thread.
 
@@ -159,7 +159,7 @@ def prepare_session(folder: Path, settings: Settings, runtime: Any = onnxruntime
 
 
 def _open_session(
-    folder: Path, card: ModelCard, device: ChosenDevice, settings: Settings, threads: int, runtime: Any
+    folder: Path, card: ModelCard, device: ChosenDevice, settings: Settings, threads: int, runtime: Runtime
 ) -> OnnxSession:
     return OnnxSession(
         folder / MODEL_FILE,
@@ -176,7 +176,7 @@ async def load_model(
     folder: Path,
     settings: Settings,
     *,
-    runtime: Any = onnxruntime,
+    runtime: Runtime = onnxruntime,
     metrics: Metrics | None = None,
     on_device_failure: Callable[[DeviceFailed], None] = lambda failure: None,
     in_thread: Callable[[Callable[[], ReadySession]], Awaitable[ReadySession]] = asyncio.to_thread,

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +30,7 @@ from app.inference.devices import (
     read_placement,
 )
 from app.inference.scores import Scores, score_rows
+from app.runtime import Runtime, Session
 from artifact.card import ModelCard
 from artifact.errors import ArtifactError
 from artifact.images.frame import Pixels
@@ -73,7 +73,7 @@ class OnnxSession:
         max_batch_size: int,
         threads: int = 1,
         cuda: CudaOptions | None = None,
-        runtime: Any = onnxruntime,
+        runtime: Runtime = onnxruntime,
     ) -> None:
         """`cuda` counts on a GPU alone. Raises ArtifactError for a graph that doesn't load or isn't what the card says,
         DeviceUnavailable for a fallback.
@@ -91,7 +91,7 @@ class OnnxSession:
         self.placement = self._check_on_cuda() if device.is_cuda else []
         """Where a profiled run was computed, node by node; empty on a CPU."""
 
-    def _open(self, path: Path, threads: int, cuda: CudaOptions) -> tuple[Any, ThreadPoolExecutor | None]:
+    def _open(self, path: Path, threads: int, cuda: CudaOptions) -> tuple[Session, ThreadPoolExecutor | None]:
         """The runtime's session and, with CUDA graphs, the one thread that records and replays them."""
         runtime, device = self._runtime, self.device
         options = runtime.SessionOptions()

@@ -14,7 +14,7 @@ from typing import Any
 try:
     from opentelemetry import propagate, trace
 except ImportError:  # its API comes with FastAPI from 0.120 on; without it there is nothing to trace with
-    trace = propagate = None  # type: ignore[assignment]
+    trace = propagate = None  # type: ignore[assignment]  # asked for None before each use
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 

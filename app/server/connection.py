@@ -43,7 +43,7 @@ class ServiceProtocol(LastingConnection):
         super().connection_lost(exc)
         # What leads back here would keep the connection, and what it holds, until the garbage collector comes by.
         self.app = self._service
-        self.cycle = self._hot = None  # type: ignore[assignment]
+        self.cycle = self._hot = None  # type: ignore[assignment]  # uvicorn starts with None, too
         del self._for_app, self._incoming
 
     def data_received(self, data: bytes) -> None:
@@ -103,7 +103,7 @@ class ServiceProtocol(LastingConnection):
         if (road := self._find_hot_road()) is None or (cycle := road.recognize(data, self)) is None:
             return False
         before = self.cycle, self._incoming
-        self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
+        self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]  # has what uvicorn asks of one
         cycle.admit()
         if cycle.finish_body() is not None:
             self.cycle, self._incoming = before
@@ -146,7 +146,7 @@ class ServiceProtocol(LastingConnection):
             raise
         self.phase = BODY
         if (cycle := self._take_hot_road()) is not None:
-            self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]
+            self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]  # has what uvicorn asks of one
             cycle.admit()
         else:
             self._begin_general()
@@ -159,7 +159,7 @@ class ServiceProtocol(LastingConnection):
             return
         self.phase = IDLE
         if (body := self._incoming.finish_body()) is not None:
-            self.cycle = self._hot = None  # type: ignore[assignment]
+            self.cycle = self._hot = None  # type: ignore[assignment]  # uvicorn starts with None, too
             self._begin_general()
             self._incoming.add_body(body)
             self._incoming.finish_body()
@@ -198,7 +198,7 @@ class ServiceProtocol(LastingConnection):
         self.url, self.expect_100_continue, self.headers = read
         self.scope["headers"] = self.headers
         super().on_headers_complete()
-        self.cycle.transport = self.closing  # type: ignore[assignment]
+        self.cycle.transport = self.closing  # type: ignore[assignment]  # has what a cycle asks of one
         if self.draining:
             self.cycle.keep_alive = False
 
@@ -232,7 +232,7 @@ class ServiceProtocol(LastingConnection):
         """
         if isinstance(self._incoming, HotCycle) and not self._incoming.response_complete:
             body = self._incoming.give_back()
-            self.cycle = self._hot = None  # type: ignore[assignment]
+            self.cycle = self._hot = None  # type: ignore[assignment]  # uvicorn starts with None, too
             self._begin_general()
             self._incoming.add_body(body)
         self.cycle.keep_alive = False

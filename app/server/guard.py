@@ -74,7 +74,7 @@ def _find_moved(classes: dict[str, type]) -> Iterator[str]:
             if method is None or tuple(inspect.signature(method).parameters) != parameters:
                 yield f"{classes[kind].__name__}.{name}"
     for kind, names in _ATTRIBUTES.items():
-        set_there = classes[kind].__init__.__code__.co_names  # type: ignore[misc]
+        set_there = classes[kind].__init__.__code__.co_names  # type: ignore[misc]  # read, not called
         yield from (f"{classes[kind].__name__}.{name}" for name in names if name not in set_there)
 
 

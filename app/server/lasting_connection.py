@@ -74,7 +74,7 @@ class LastingConnection(HttpToolsProtocol):
     def refuse(self, error: ConvserveError) -> None:
         """What comes can't be read on: answer the request at hand with `error`, and end."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream's, always
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
         self.closing = LingeringClose(transport, self.loop)

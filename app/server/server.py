@@ -79,7 +79,7 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        requests = sum(connection.unanswered for connection in self.server_state.connections)  # type: ignore[union-attr]
+        requests = sum(connection.unanswered for connection in self.server_state.connections)  # type: ignore[union-attr]  # all have it
         requests += self._grpc.unanswered if self._grpc else 0
         name, patience = signal.Signals(sig).name, self.config.timeout_graceful_shutdown
         log.info("%s: stopping, once %d requests are answered, %s s at most", name, requests, patience)
@@ -148,7 +148,7 @@ def make_server(
     )
     config = uvicorn.Config(
         app,
-        http=protocol,  # type: ignore[arg-type]
+        http=protocol,  # type: ignore[arg-type]  # makes one, as the class does
         ws="none",
         log_config=None,
         log_level="error",  # its warnings are of what clients sent: they are told, and the access log says so

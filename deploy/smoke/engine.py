@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,12 +20,14 @@ class Failed(Exception):
     """A promise that isn't kept."""
 
 
-def engine(*words: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the engine; standard error comes with standard output, in order."""
+def engine(
+    *words: str, timeout: float = 900, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the engine, with these variables beside those of this process; standard error comes with standard output."""
     return subprocess.run(
         [ENGINE, *words],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -33,7 +36,7 @@ def engine(*words: str, timeout: float = 900, **environment: str) -> subprocess.
 
 
 def compose(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return engine("compose", "--project-name", PROJECT, *words, **environment)
+    return engine("compose", "--project-name", PROJECT, *words, environment=environment)
 
 
 def need(result: subprocess.CompletedProcess[str]) -> str:

@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import time
+from typing import Any
 
 from deploy.smoke.engine import Failed, check, compose, engine, need, say
 
@@ -40,14 +41,15 @@ def check_service(port: int) -> None:
     check("it stops within its grace period", time.monotonic() - began < 40)
 
 
-def post(port: int, path: str, image: bytes) -> dict:
+def post(port: int, path: str, image: bytes) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("POST", path, image, {"Content-Type": "image/png"})
     response = connection.getresponse()
     body = response.read()
     if response.status != 200:
         raise Failed(f"POST {path}: {response.status} {body[:500]!r}")
-    return json.loads(body)
+    answer: dict[str, Any] = json.loads(body)
+    return answer
 
 
 def _draw_zero() -> bytes:

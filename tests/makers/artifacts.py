@@ -19,6 +19,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from app.runtime import Session
 from artifact import golden
 from artifact.card import ImagePolicy, ModelCard, NetworkInfo, Preprocessing, Proof, read_card
 from artifact.classifier import Classifier, write_classifier
@@ -179,7 +180,7 @@ def write_golden(folder: Path, card: ModelCard, levels: Sequence[int] = (0, 70, 
     """Golden images of a few gray levels, and what the graph in `folder` says of them."""
     images = {f"{level}.png": gray_image(level, size=2 * card.image.width) for level in levels}
     rows = np.stack([decode_image(image, card.image) for image in images.values()])
-    session = onnxruntime.InferenceSession(str(folder / MODEL_FILE), providers=["CPUExecutionProvider"])
+    session: Session = onnxruntime.InferenceSession(str(folder / MODEL_FILE), providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probabilities"], {"image": rows})
     golden.write_golden(folder, golden.Golden(images, probabilities, probabilities))
 

@@ -1,17 +1,20 @@
 """A stand-in for the onnxruntime module with a GPU: it computes on the CPU and reports what a test tells it to.
 
-It has exactly the surface that app.inference.devices, app.inference.session and app.inference.binding use.
+It is an app.runtime.Runtime, as the module itself is: mypy checks both.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
+
+from app.runtime import Array, Providers, Runtime
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -48,7 +51,7 @@ class FakeRuntime:
     def preload_dlls(self) -> None:
         self.preloaded += 1
 
-    def InferenceSession(self, path: str, options: Any, providers: list[Any]) -> FakeSession:
+    def InferenceSession(self, path: str, options: Any, providers: Providers) -> FakeSession:
         names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
         if CUDA in names and not self.libraries_load:
             if CPU not in names:  # as with session.disable_cpu_ep_fallback=1
@@ -78,19 +81,19 @@ class FakeSession:
     def get_providers(self) -> list[str]:
         return self._providers
 
-    def run(self, names: list[str] | None, feeds: dict[str, Any], options: Any = None) -> list[Any]:
+    def run(self, names: Sequence[str] | None, feeds: Mapping[str, Array], options: Any = None) -> Any:
         if self._recorded is not None:
             assert _graph_id(options) == -1, "a run without fixed addresses would be recorded"
         return self._compute(names, feeds)
 
-    def _compute(self, names: list[str] | None, feeds: dict[str, Any]) -> list[Any]:
+    def _compute(self, names: Sequence[str] | None, feeds: Mapping[str, Array]) -> Any:
         if self._runtime.run_error is not None:
             raise self._runtime.run_error
         self._runtime.shapes_run.append(next(iter(feeds.values())).shape)
         return self._session.run(names, feeds)
 
     def end_profiling(self) -> str:
-        events = [{"cat": "Session", "name": "model_run"}]
+        events: list[dict[str, Any]] = [{"cat": "Session", "name": "model_run"}]
         for op in ("FusedConv", "Shape", "MatMul"):
             provider = CPU if op in self._runtime.ops_on_cpu or op == "Shape" else CUDA
             events.append({"cat": "Node", "name": op, "args": {"op_name": op, "provider": provider}})
@@ -133,20 +136,20 @@ def _graph_id(options: Any) -> int:
 class FakeValue:
     """An OrtValue in device memory: changed only through update_inplace."""
 
-    def __init__(self, held: np.ndarray) -> None:
+    def __init__(self, held: Array) -> None:
         self.held = held
 
     @staticmethod
-    def ortvalue_from_numpy(array: np.ndarray, device: str, index: int) -> FakeValue:
+    def ortvalue_from_numpy(array: Array, device: str, index: int) -> FakeValue:
         assert device == "cuda"
         return FakeValue(array.copy())
 
     @staticmethod
-    def ortvalue_from_shape_and_type(shape: list[int], kind: Any, device: str, index: int) -> FakeValue:
+    def ortvalue_from_shape_and_type(shape: Sequence[int], kind: Any, device: str, index: int) -> FakeValue:
         assert device == "cuda"
         return FakeValue(np.zeros(shape, kind))
 
-    def update_inplace(self, array: np.ndarray) -> None:
+    def update_inplace(self, array: Array) -> None:
         assert array.shape == self.held.shape
         self.held = array.copy()
 
@@ -156,7 +159,7 @@ class FakeBinding:
         self.inputs: dict[str, FakeValue] = {}
         self.outputs: list[str] = []
         self.kept: dict[str, FakeValue] = {}
-        self.results: list[np.ndarray] = []
+        self.results: list[Array] = []
 
     def bind_ortvalue_input(self, name: str, value: FakeValue) -> None:
         self.inputs[name] = value
@@ -168,5 +171,8 @@ class FakeBinding:
         self.outputs.append(name)
         self.kept[name] = value
 
-    def copy_outputs_to_cpu(self) -> list[np.ndarray]:
+    def copy_outputs_to_cpu(self) -> list[Array]:
         return self.results
+
+
+_: type[Runtime] = FakeRuntime  # for mypy alone

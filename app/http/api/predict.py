@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -16,7 +18,7 @@ from artifact.errors import ConvserveError
 
 router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
-IMAGES = {
+IMAGES: dict[str, Any] = {
     "required": True,
     "content": {
         "image/*": {"schema": {"type": "string", "format": "binary"}},

@@ -26,7 +26,7 @@ _JSON = {"type": "object", "required": ["inputs"], "properties": {"inputs": _TEX
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        **IMAGES["content"],  # type: ignore[dict-item]
+        **IMAGES["content"],
         "application/json": {"schema": _JSON, "example": {"inputs": EXAMPLE_IMAGE, "parameters": {"top_k": 2}}},
     },
 }

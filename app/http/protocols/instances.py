@@ -65,7 +65,7 @@ _JSON = {
 ANY_BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        **IMAGES["content"],  # type: ignore[dict-item]
+        **IMAGES["content"],
         "application/json": {"schema": _JSON, "example": {"instances": [{"b64": EXAMPLE_IMAGE}]}},
     },
 }
