@@ -32,7 +32,7 @@ from bench.verdict import print_bounds
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import Samples
 from export.publish.cascade import choose_cascade
-from export.publish.read_back import Published, open_published
+from export.publish.published import Published, open_published
 from export.report.cascade import Threshold
 
 ALIAS = "cascade"
@@ -169,8 +169,8 @@ def main() -> int:
     for name in (given.first, given.then):
         publish(name, given.repository, given.epochs)
     dataset = load_dataset(given.dataset, given.data_dir)
-    published = (open_published(given.repository, name) for name in (given.first, given.then))
-    chosen = choose_for(*published, dataset, given.accuracy)
+    first, then = (open_published(given.repository, name) for name in (given.first, given.then))
+    chosen = choose_for(first, then, dataset, given.accuracy)
     count = min(given.images, len(dataset.test))
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.toml")

@@ -24,7 +24,7 @@ from app.settings import Settings
 from artifact.images.frame import Pixels
 from export.data.datasets import load_dataset
 from export.data.samples import run_samples
-from export.publish.read_back import open_published
+from export.publish.published import open_published
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 

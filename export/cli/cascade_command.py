@@ -38,7 +38,7 @@ def _cascade(options: argparse.Namespace) -> None:
     from export.data.datasets import load_dataset
     from export.publish.cascade import choose_cascade
     from export.publish.place import open_place
-    from export.publish.read_back import open_published
+    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
         for name in (options.first, options.then):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
+from export.cli.missing import find_extra
 from export.cli.options import DATASET, add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
 from export.cli.suspects_command import add_suspects
@@ -20,7 +21,7 @@ from export.errors import ExportError, UsageError
 
 if TYPE_CHECKING:  # read when a command runs: --help answers at once
     from export.publish.place import Place
-    from export.publish.read_back import Published
+    from export.publish.published import Published
     from export.training.recipes.files import Recorded
 
 
@@ -33,6 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
     except ExportError as error:
         print(f"convserve-export: {error}", file=sys.stderr)
         return error.exit_status
+    except ModuleNotFoundError as error:
+        if (extra := find_extra(error)) is None:
+            raise
+        print(
+            f"convserve-export: {options.command} needs {error.name}, which is not installed: install the extra "
+            f"{extra} (pip install '.[{extra}]')",
+            file=sys.stderr,
+        )
+        return UsageError.exit_status
     except KeyboardInterrupt:
         print("\nconvserve-export: stopped; nothing was left half-written, the same command goes on", file=sys.stderr)
         return 130
@@ -50,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
 
     build = commands.add_parser("build", help="train, evaluate, convert and verify by a recipe")
     build.add_argument(
@@ -127,7 +137,8 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, ti
     say(f"{title}: loading TensorFlow and the data")
     load_keras()
     from export.publish.pipeline import convert
-    from export.publish.read_back import open_published, verify_published
+    from export.publish.published import open_published
+    from export.publish.read_back import verify_published
     from export.sources.find import load_run
     from export.training.begin import Words, begin
     from export.training.train import train
@@ -143,7 +154,7 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, ti
 
 def _evaluate(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
-    from export.publish.read_back import open_published
+    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
         place.fetch(options.model)
@@ -170,7 +181,8 @@ def _evaluate_published(options: argparse.Namespace, published: Published) -> No
 
 def _verify(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
-    from export.publish.read_back import open_published, verify_published
+    from export.publish.published import open_published
+    from export.publish.read_back import verify_published
 
     with open_place(options.repository) as place:
         place.fetch(options.model)
@@ -186,7 +198,7 @@ def _verify(options: argparse.Namespace) -> None:
 def _pack(options: argparse.Namespace) -> None:
     from export.publish.pack import pack
     from export.publish.place import open_place
-    from export.publish.read_back import open_published
+    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
         place.fetch(options.model)

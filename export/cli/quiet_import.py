@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from export.cli.missing import find_extra
 from export.errors import UsageError
 
 
 def load_keras() -> None:
     """Import Keras and its backend with the process's standard error turned off, and take channels to be last.
 
-    TensorFlow's C++ side writes there before any of its log levels is read. Raises UsageError where the backend that
-    KERAS_BACKEND or keras.json names isn't installed.
+    TensorFlow's C++ side writes there before any of its log levels is read. Raises ModuleNotFoundError where Keras or
+    TensorFlow isn't installed, UsageError where another backend isn't that KERAS_BACKEND or keras.json names.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = os.dup(2)
@@ -20,6 +21,8 @@ def load_keras() -> None:
     try:
         import keras
     except ModuleNotFoundError as error:
+        if find_extra(error):
+            raise
         raise UsageError(_explain(error)) from error
     finally:
         os.dup2(kept, 2)
@@ -31,7 +34,5 @@ def load_keras() -> None:
 
 def _explain(error: ModuleNotFoundError) -> str:
     backend = os.environ.get("KERAS_BACKEND")
-    if error.name == "keras" or (backend is None and error.name == "tensorflow"):
-        return f"{error.name} is not installed: the export stage needs it, pip install 'convserve[export]'"
     where = f"KERAS_BACKEND={backend}" if backend else f"the backend of {os.environ.get('KERAS_HOME', '~/.keras')}"
     return f"{where} needs {error.name}, which is not installed: install it, or unset the backend for TensorFlow"

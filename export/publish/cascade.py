@@ -10,7 +10,8 @@ from export.data.datasets import DataSet
 from export.data.holdout import split_images, validation_images
 from export.errors import UsageError
 from export.progress import say
-from export.publish.read_back import Published, match_classes, run_published
+from export.publish.published import Published
+from export.publish.read_back import match_classes, run_published
 from export.report.calibration import LEAST_IMAGES
 from export.report.cascade import Threshold, choose_threshold
 
@@ -30,11 +31,11 @@ def choose_cascade(first: Published, then: Published, dataset: DataSet, accuracy
     places = match_classes(first.card, dataset)
     validation = find_validation((first.card, then.card), dataset)
     assert dataset.train is not None
-    both = [
+    one, other = (
         run_published(published, dataset.train, title=published.card.name, indices=validation.tolist())
         for published in (first, then)
-    ]
-    return choose_threshold(*both, places[dataset.train.labels[validation]], accuracy)
+    )
+    return choose_threshold(one, other, places[dataset.train.labels[validation]], accuracy)
 
 
 def find_validation(cards: tuple[ModelCard, ModelCard], dataset: DataSet) -> npt.NDArray[np.intp]:

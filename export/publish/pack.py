@@ -18,7 +18,7 @@ from artifact.errors import ArtifactError
 from artifact.layout import CARD_FILE, LABELS_FILE, TRITON_FILE
 from artifact.whole import check_files
 from export.errors import DataError, PublishError
-from export.publish.read_back import Published
+from export.publish.published import Published
 
 FOLDER = "models"
 """Of the image: in it is a repository with the one version."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from artifact.errors import ArtifactError
 from artifact.golden import read_golden
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
-from artifact.layout import MODEL_FILE, REPORT_FOLDER, list_versions
+from artifact.layout import MODEL_FILE, REPORT_FOLDER
 from artifact.whole import check_files
 from export.data.datasets import DataSet
 from export.data.labels import describe_difference, match_labels
@@ -25,32 +24,8 @@ from export.data.samples import Samples, run_samples
 from export.errors import DataError, ProofError, UsageError
 from export.proof import compare, runtime
 from export.proof.side_by_side import EXAMPLES_FILE
+from export.publish.published import Published
 from export.report.evaluation import evaluate
-
-
-@dataclass(frozen=True)
-class Published:
-    """A version's folder and its card."""
-
-    folder: Path
-    card: ModelCard
-
-
-def open_published(repository: Path, name: str) -> Published:
-    """The newest version of `name`, or `name/version`. Raises UsageError naming what there is, DataError if damaged."""
-    model, _, wanted = name.partition("/")
-    versions = list_versions(repository / model)
-    if not versions:
-        there = sorted(entry.name for entry in repository.glob("[!.]*") if list_versions(entry))
-        raise UsageError(f"{repository} has no model {model!r}: there are {', '.join(there) or 'none'}")
-    version = versions[-1] if not wanted else int(wanted) if wanted.isdigit() else -1
-    if version not in versions:
-        raise UsageError(f"{model} has no version {wanted!r}: there are {', '.join(map(str, versions))}")
-    folder = repository / model / str(version)
-    try:
-        return Published(folder, read_card(folder))
-    except ArtifactError as error:
-        raise DataError(str(error)) from error
 
 
 def describe_published(folder: Path) -> dict[str, Any]:

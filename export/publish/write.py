@@ -14,14 +14,16 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import onnx
+from typing import TYPE_CHECKING
 
 from artifact.card import Head, ImagePolicy, ModelCard, Provenance, read_card
 from artifact.errors import ArtifactError
 from artifact.layout import CARD_FILE, LABELS_FILE, TRITON_FILE, labels_txt, list_versions, triton_config
 from artifact.stores.index import INDEX_FILE, write_index
 from export.errors import PublishError
+
+if TYPE_CHECKING:
+    import onnx
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from app.settings import Settings
 from artifact.card import read_card
 from export.cli.main import main
 from export.data.datasets import load_dataset
-from export.publish.read_back import evaluate_published, open_published
+from export.publish.published import open_published
+from export.publish.read_back import evaluate_published
 from tests.makers.artifacts import sign
 
 

@@ -17,7 +17,8 @@ from app.main import create_app
 from app.settings import Settings
 from artifact.card import read_card
 from export.errors import DataError, ProofError
-from export.publish.read_back import open_published, verify_published
+from export.publish.published import open_published
+from export.publish.read_back import verify_published
 from export.sources.run_folder import RUN_FILE, read_run
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "format1"

@@ -11,7 +11,8 @@ from export.cli.main import main
 from export.errors import PublishError, UsageError
 from export.publish.pipeline import convert
 from export.publish.place import StorePlace, open_place
-from export.publish.read_back import open_published, verify_published
+from export.publish.published import open_published
+from export.publish.read_back import verify_published
 from export.sources.source import Source
 from tests.export.publish.test_adopt import TORCHVISION, write_network
 from tests.makers.artifacts import make_artifact

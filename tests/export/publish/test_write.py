@@ -16,7 +16,8 @@ from export.proof import runtime
 from export.proof.precision.lowering import Lowering
 from export.publish import write
 from export.publish.pipeline import convert
-from export.publish.read_back import open_published, verify_published
+from export.publish.published import open_published
+from export.publish.read_back import verify_published
 from export.sources.source import ProofImages, Source
 
 

@@ -13,7 +13,8 @@ from keras import layers
 from artifact.card import read_card
 from export.cli.main import main
 from export.data.datasets import load_dataset
-from export.publish.read_back import evaluate_published, open_published
+from export.publish.published import open_published
+from export.publish.read_back import evaluate_published
 from export.sources.user_code import Definitions
 
 

@@ -12,7 +12,8 @@ from artifact.card import read_card
 from export.cli.main import _parser, main
 from export.cli.train_command import choose_beginning
 from export.data.datasets import load_dataset
-from export.publish.read_back import evaluate_published, open_published
+from export.publish.published import open_published
+from export.publish.read_back import evaluate_published
 from export.sources.run_folder import read_run
 from export.training.recipes.defaults import fine_tuning_recipe, fit_to_size
 
