@@ -10,7 +10,7 @@ RUNTIME    ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN       := .venv/bin
 INSTALLED := .venv/installed-$(RUNTIME)
 
-.PHONY: help install serve test test-slow check format bench gpu-check examples constraints clean cluster test-cluster image smoke sbom audit
+.PHONY: help install serve test test-slow check format bench gpu-check examples constraints clean cluster test-cluster image smoke sbom audit wheel
 
 help:
 	@echo "make serve      install, train and convert the embedded default, serve it on http://$(HOST):$(PORT)"
@@ -23,6 +23,7 @@ help:
 	@echo "make cluster    the same service under Ray Serve, on this machine (docs/cluster.md)"
 	@echo "make image      container images, and their sizes"
 	@echo "make smoke      build the images, docker compose up, post a digit, check, tear down"
+	@echo "make wheel      dist/convserve-*.whl, of the tracked files alone; it serves without a checkout"
 	@echo "make sbom       what the serve image is made of, as CycloneDX; make audit: known vulnerabilities"
 	@echo "make examples   digit.png and photo.jpg, for the README's commands"
 
@@ -34,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "== installing into .venv (runtime: $(RUNTIME)); TensorFlow is large, this takes a minute or two"
 	@$(PYTHON) -m venv --clear .venv || \
 	  { echo "python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,log,grpc,cloud,test]'
+	$(BIN)/pip install --disable-pip-version-check -q --progress-bar on -c constraints.txt -e '.[$(RUNTIME),export,log,grpc,cloud,dev]'
 	@touch $@
 
 serve: $(INSTALLED)
@@ -120,6 +121,13 @@ image:
 smoke:
 	$(PYTHON) -m deploy.smoke
 
+# Built from a copy of the tracked files: what lies about in a checkout (an old build/ above all) would be packed too.
+wheel: $(INSTALLED)
+	@rm -rf build/wheel && mkdir -p build/wheel dist
+	@git ls-files -z | xargs -0 cp --parents -t build/wheel
+	@$(BIN)/pip wheel --disable-pip-version-check -q --no-deps --no-build-isolation --wheel-dir dist build/wheel
+	@ls dist/convserve-$(VERSION)-*.whl
+
 # What the serve image holds, and nothing else: listed from an environment made as the image's is.
 sbom: build/audit/ready
 	@rm -rf build/serve && $(PYTHON) -m venv --without-pip build/serve
@@ -136,4 +144,4 @@ build/audit/ready: Makefile
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-ray runs $(REPOSITORY) build *.egg-info
+	rm -rf .venv .venv-ray runs $(REPOSITORY) build dist *.egg-info

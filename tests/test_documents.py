@@ -43,6 +43,13 @@ def test_the_changelog_begins_with_the_version_that_is_built() -> None:
     assert described == sorted(described, key=lambda version: [int(part) for part in version.split(".")], reverse=True)
 
 
+def test_nothing_says_to_install_the_project_by_its_bare_name() -> None:
+    # It is in no registry: what has that name there, now or one day, is somebody else's.
+    bare = re.compile(r"\binstall (?:-\S+ )*['\"]?convserve\b")
+    names = [name for name in tracked_files() if Path(name).suffix in {*TEXTS, ".md", ""}]
+    assert [name for name in names if bare.search((ROOT / name).read_text(errors="ignore"))] == []
+
+
 def find_missing(text: str, least: str = "") -> set[str]:
     """The files and modules of ours that a text names and that don't exist; with `least` only files that end so."""
     paths = re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w{least}\b", text)

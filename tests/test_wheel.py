@@ -61,7 +61,7 @@ def alone(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def server(alone: None, tmp_path: Path) -> Iterator[RunningServer]:
     make_artifact(tmp_path / "repository")
-    running = RunningServer("--repository", str(tmp_path / "repository"), python=("-S", "-P"))
+    running = RunningServer("--repository", str(tmp_path / "repository"), "--workers", "2", python=("-S", "-P"))
     yield running
     running.end()
 
@@ -70,7 +70,8 @@ def test_the_wheel_holds_every_tracked_file_of_its_packages_and_nothing_else(whe
     with ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     # What deploy holds beside modules (manifests, dashboards) is used from a checkout.
-    belongs = {name for name in tracked_files(SHIPPED) if name.endswith(".py") or not name.startswith("deploy/")}
+    used = (".py", "/py.typed")
+    belongs = {name for name in tracked_files(SHIPPED) if name.endswith(used) or not name.startswith("deploy/")}
     assert held == belongs
 
 
