@@ -118,7 +118,7 @@ def start_servers(repository: Path, model: str, shot: Shot, label: str, work: Pa
     uvicorn = [sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning"]
 
     def serve(port: int) -> list[str]:
-        return [*our_command(repository, model)(port), "--workers", "1"]
+        return [*our_command(repository)(port), "--load", model, "--workers", "1"]
 
     def stock(port: int) -> list[str]:
         return [*uvicorn, "--port", str(port), "--factory", "app.main:create_app"]

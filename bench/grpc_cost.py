@@ -38,7 +38,7 @@ async def serve_empty(port: int, size: int) -> None:
     async def answer(request: bytes, context: object) -> bytes:
         return bytes(size)
 
-    class Handler(grpc.GenericRpcHandler):
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
         def service(self, details: object) -> grpc.RpcMethodHandler:
             return grpc.unary_unary_rpc_method_handler(answer)
 

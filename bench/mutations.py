@@ -8,7 +8,7 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -164,7 +164,7 @@ def _form(images: list[bytes]) -> bytes:
     return b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()
 
 
-def _v2_json(datatype: str, shape: list[int], data: list[object]) -> bytes:
+def _v2_json(datatype: str, shape: list[int], data: Sequence[object]) -> bytes:
     return json.dumps({"inputs": [{"name": "image", "datatype": datatype, "shape": shape, "data": data}]}).encode()
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig  # type: ignore
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 
 async def main(address: str, grpc_address: str, model: str, file: str) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlflow.pyfunc.scoring_server.client import ScoringServerClient  # type: ignore
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 
 def main(address: str, grpc_address: str, model: str, file: str) -> None:

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 def main(address: str, grpc_address: str, model: str, file: str) -> None:
     text = base64.b64encode(Path(file).read_bytes()).decode()
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}
-    command = Path(sys.executable).with_name("mlserver")
+    command = str(Path(sys.executable).with_name("mlserver"))
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "in.jsonl"), Path(folder, "out.jsonl")
         asked.write_text(json.dumps({"inputs": [tensor]}) + "\n")
-        options = ["--model-name", model, "--input-data-path", asked, "--output-data-path", answered]
+        options = ["--model-name", model, "--input-data-path", str(asked), "--output-data-path", str(answered)]
         subprocess.run([command, "infer", "--url", urlsplit(address).netloc, *options], check=True, stdout=sys.stderr)
         answer = json.loads(answered.read_text())
     print(json.dumps({"ready": [], "rows": {"infer": answer["outputs"][0]["data"]}}))

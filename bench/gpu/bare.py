@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from app.inference.devices import CPU, CudaOptions, cuda_providers
 from app.machine import count_cores
+from app.runtime import Providers
 from bench.gpu.plan import Opened, Plan
 
 
@@ -21,7 +22,7 @@ class BareSession:
         chosen = self._runtime.SessionOptions()
         chosen.intra_op_num_threads = count_cores()
         chosen.log_severity_level = 3
-        providers = [CPU]
+        providers: Providers = [CPU]
         if self.device.is_cuda:
             providers = cuda_providers(self.device.index, fallback=True, options=options)
         self.session = self._runtime.InferenceSession(str(path), chosen, providers=providers)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import onnxruntime
 
 from app.inference.devices import ChosenDevice, choose_device
+from app.runtime import Runtime
 from artifact.card import ModelCard, read_card
 from bench.gpu.pack import Packed, PackError, list_packed, unpack
 
@@ -55,7 +56,7 @@ class Plan:
     """Of the matrices by which the card's rate is measured."""
     copied: int = 1 << 28
     """Numbers in the vector by which its memory's rate is measured."""
-    onnx: Any = onnxruntime
+    onnx: Runtime = onnxruntime
     """The runtime in this process; a test's stands in for one with a GPU."""
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -137,7 +137,7 @@ def _pipeline(session: OnnxSession, decode: Callable[[], Pixels], batch: int, co
     """One run after another on all cores while the next batch is decoded in threads."""
     with ThreadPoolExecutor(cores) as pool:
 
-        def decode_next() -> list:  # type: ignore[type-arg]
+        def decode_next() -> list[Future[Pixels]]:
             return [pool.submit(decode) for _ in range(batch)]
 
         waiting, done = decode_next(), 0

@@ -26,8 +26,9 @@ _NARROW = 30
 
 def draw(result: ModelResult, to: Path) -> None:
     """Write the plot of one model."""
-    style = {"font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "convserve", "text.color": INK}
-    with pyplot.rc_context(style):
+    with pyplot.rc_context(
+        {"font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "convserve", "text.color": INK}
+    ):
         figure, axes = pyplot.subplots(figsize=(8, 4.6))
         ends = _draw_lines(axes, result)
         if (limit := result.limit()) is not None:

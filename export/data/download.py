@@ -30,7 +30,7 @@ def download(fetch: Callable[[], T], name: str, home: Path | None, what: str, fi
 
 def _find_cause(error: BaseException) -> str:
     """Why a download failed, in a line: Keras wraps the network's own error in a plain Exception."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    while inner := error.__cause__ or error.__context__:
+        error = inner
     reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
     return str(reason).strip().partition("\n")[0] or type(error).__name__

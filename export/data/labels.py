@@ -78,7 +78,7 @@ def match_labels(there: Sequence[str], wanted: Sequence[str]) -> npt.NDArray[np.
     names, plain = [_plain(name) for name in there], [_plain(name) for name in wanted]
     if any(names.count(name) != 1 or plain.count(name) != 1 for name in names):
         return None
-    return np.int64([plain.index(name) for name in names])
+    return np.array([plain.index(name) for name in names], np.int64)
 
 
 def describe_difference(there: Sequence[str], wanted: Sequence[str]) -> str:

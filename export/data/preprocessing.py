@@ -31,8 +31,8 @@ def preset(name: str, channels: int) -> Preprocessing:
             f"--preprocessing {name} is for RGB images, this network takes 1 channel: use tf, unit or none"
         )
     return Preprocessing(
-        name=name,  # type: ignore[arg-type]
-        channel_order="gray" if channels == 1 else order,  # type: ignore[arg-type]
+        name=name,
+        channel_order="gray" if channels == 1 else order,
         mean=mean[:channels],
         std=std[:channels],
     )
@@ -46,7 +46,7 @@ def custom(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocessing:
 def normalize(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
     """What a network is trained on: float32, the shape of `pixels` [..., channels]."""
     swapped = pixels[..., ::-1] if preprocessing.channel_order == "bgr" else pixels
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    mean, std = (np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std))
     return (swapped.astype(np.float32) - mean) / std
 
 
@@ -57,9 +57,12 @@ def reference(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.fl
     values = pixels.astype(np.float32)
     match preprocessing.name:
         case "tf" | "caffe" | "torch" as mode:
-            return imagenet_utils.preprocess_input(values, data_format="channels_last", mode=mode)
+            own: npt.NDArray[np.float32] = imagenet_utils.preprocess_input(
+                values, data_format="channels_last", mode=mode
+            )
+            return own
         case "unit":
-            return values / 255
+            return values / np.float32(255)
         case "none":
             return values
         case "custom":

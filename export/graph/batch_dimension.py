@@ -58,13 +58,18 @@ def pad_rows(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], size: int) -> 
     rename_in_nodes(nodes, INPUT, whole)
     for output in graph.output:
         rename_in_nodes(nodes, output.name, f"batch/{output.name}")
-    zero, one = add_constant(graph, "batch/zero", np.int64([0])), add_constant(graph, "batch/one", np.int64([1]))
-    sides = add_constant(graph, "batch/sides", np.int64([0, 0, 0, 0]))
-    others = add_constant(graph, "batch/others", np.int64([0, 0, 0]))
+    zero, one = (
+        add_constant(graph, "batch/zero", np.array([0], np.int64)),
+        add_constant(graph, "batch/one", np.array([1], np.int64)),
+    )
+    sides = add_constant(graph, "batch/sides", np.array([0, 0, 0, 0], np.int64))
+    others = add_constant(graph, "batch/others", np.array([0, 0, 0], np.int64))
     before = [
         helper.make_node("Shape", [INPUT], ["batch/shape"]),
         helper.make_node("Slice", ["batch/shape", zero, one], [rows]),
-        helper.make_node("Sub", [add_constant(graph, "batch/size", np.int64([size])), rows], ["batch/missing"]),
+        helper.make_node(
+            "Sub", [add_constant(graph, "batch/size", np.array([size], np.int64)), rows], ["batch/missing"]
+        ),
         helper.make_node("Concat", [sides, "batch/missing", others], ["batch/pads"], axis=0),
         helper.make_node("Cast", [INPUT], ["batch/float"], to=TensorProto.FLOAT),  # Pad takes no uint8 before opset 13
         helper.make_node("Pad", ["batch/float", "batch/pads"], ["batch/padded"]),

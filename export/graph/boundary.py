@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 import onnx
@@ -62,7 +63,7 @@ def _settle_input(graph: onnx.GraphProto) -> None:
     current = f"{PARTS}pixels"
     if len(kind.shape.dim) == 3:  # [n, h, w]: the channel axis of [n, h, w, 1] goes
         squeezed = f"{PARTS}squeezed" if kind.elem_type != TensorProto.FLOAT else own
-        by = add_constant(graph, f"{PARTS}plane", np.int64([0, 0, -1]))
+        by = add_constant(graph, f"{PARTS}plane", np.array([0, 0, -1], np.int64))
         before.append(helper.make_node("Reshape", [current, by], [squeezed]))
         current = squeezed
         kind.shape.dim.add().dim_value = 1
@@ -100,12 +101,12 @@ def _settle_output(model: onnx.ModelProto, given: tuple[int, ...]) -> None:
 def _flatten(model: onnx.ModelProto, name: str, given: tuple[int, ...], width: int) -> str:
     """[n, c, 1, 1] and the like to [n, c]; before a closing softmax or sigmoid, so that its logits are at hand."""
     graph = model.graph
-    by = add_constant(graph, f"{PARTS}classes", np.int64([-1, width]))
+    by = add_constant(graph, f"{PARTS}classes", np.array([-1, width], np.int64))
     closing = producer(graph, see_through(graph, name))
     if closing is None or not _closes_over_classes(model, closing, given, width):
         graph.node.append(helper.make_node("Reshape", [name, by], [f"{PARTS}output"]))
         return f"{PARTS}output"
-    axis = {"axis": 1} if closing.op_type == "Softmax" else {}
+    axis: dict[str, Any] = {"axis": 1} if closing.op_type == "Softmax" else {}
     graph.node.append(helper.make_node("Reshape", [closing.input[0], by], [f"{PARTS}logits"]))
     graph.node.append(helper.make_node(closing.op_type, [f"{PARTS}logits"], [f"{PARTS}output"], **axis))
     return f"{PARTS}output"

@@ -6,20 +6,20 @@ Works on ONNX alone, so that networks converted from Keras and foreign ONNX file
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from artifact.card import ImagePolicy, Preprocessing
+from artifact.card import Head, ImagePolicy, Preprocessing
 from artifact.classifier import Classifier
 from export.errors import ConversionError, reason
 from export.graph.batch_dimension import pad_rows, simplify_flatten
 from export.graph.edits import add_constant, drop_unused, free_names
 from export.graph.features import expose_features
-from export.graph.head import Head, head_nodes, output_width
+from export.graph.head import head_nodes, output_width
 
 Layout = Literal["nhwc", "nchw"]
 
@@ -115,17 +115,17 @@ def _pixel_nodes(
     Mean and deviation are written out for a row of pixels, [width, channels]: ONNX Runtime's CPU kernels loop over the
     innermost axes that two operands share, and take 18 times as long for three channels alone.
     """
-    chain: list[tuple[str, npt.NDArray[np.generic] | None, dict[str, object]]] = []
+    chain: list[tuple[str, npt.NDArray[np.generic] | None, dict[str, Any]]] = []
     if preprocessing.channel_order == "bgr":
         # By whole planes, there and back: pixel by pixel it takes 20 times as long.
         chain.append(("Transpose", None, {"perm": [0, 3, 1, 2]}))
-        chain.append(("Gather", np.int64([2, 1, 0]), {"axis": 1}))
+        chain.append(("Gather", np.array([2, 1, 0], np.int64), {"axis": 1}))
         chain.append(("Transpose", None, {"perm": [0, 2, 3, 1]}))
     chain.append(("Cast", None, {"to": TensorProto.FLOAT}))
     if any(preprocessing.mean):
-        chain.append(("Sub", np.tile(np.float32(preprocessing.mean), (width, 1)), {}))
+        chain.append(("Sub", np.tile(np.array(preprocessing.mean, np.float32), (width, 1)), {}))
     if any(deviation != 1 for deviation in preprocessing.std):
-        chain.append(("Div", np.tile(np.float32(preprocessing.std), (width, 1)), {}))
+        chain.append(("Div", np.tile(np.array(preprocessing.std, np.float32), (width, 1)), {}))
     if layout == "nchw":
         chain.append(("Transpose", None, {"perm": [0, 3, 1, 2]}))
     nodes, current = [], INPUT

@@ -38,6 +38,7 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
     function = tf.function(
         lambda pixels: tf.cast(only_output(model(pixels, training=False)), tf.float32), input_signature=signature
     )
+    converted: onnx.ModelProto
     try:
         with true_grouped_convolutions(), deep_recursion(), tf2onnx_at_work() as complaints:
             # "large model" keeps weights out of the protobuf while tf2onnx rewrites it: 2.5 times less work.

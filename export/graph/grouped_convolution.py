@@ -30,7 +30,7 @@ def true_grouped_convolutions() -> Iterator[None]:
     if keras.backend.backend() != "tensorflow":
         yield
         return
-    module = _find_backend()
+    module: Any = _find_backend()
     original = module.conv
     module.conv = _route(original)
     try:

@@ -49,7 +49,9 @@ def head_nodes(
     current = logits
     if width == 1:  # one logit z of the second class: softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]
         nodes.append(
-            helper.make_node("MatMul", [current, add_constant(graph, "head/pair", np.float32([[0, 1]]))], ["head/two"])
+            helper.make_node(
+                "MatMul", [current, add_constant(graph, "head/pair", np.array([[0, 1]], np.float32))], ["head/two"]
+            )
         )
         current = "head/two"
     if temperature != 1:
@@ -64,7 +66,7 @@ def head_nodes(
 def _log_sum_exp(graph: onnx.GraphProto, logits: str, opset: int) -> onnx.NodeProto:
     if opset < 18:
         return helper.make_node("ReduceLogSumExp", [logits], ["energy"], axes=[1], keepdims=0)
-    axes = add_constant(graph, "head/axes", np.int64([1]))
+    axes = add_constant(graph, "head/axes", np.array([1], np.int64))
     return helper.make_node("ReduceLogSumExp", [logits, axes], ["energy"], keepdims=0)
 
 

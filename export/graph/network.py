@@ -23,8 +23,9 @@ class Network(Protocol):
 def known_width(model: Network) -> int | None:
     """The number of outputs a row, where the network says it without being converted."""
     shape = getattr(model, "output_shape", None)
-    known = isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int)
-    return shape[1] if known else None
+    if isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int):
+        return shape[1]
+    return None
 
 
 def only_output(outputs: Any) -> Any:

@@ -53,14 +53,15 @@ def _constants_left_alone() -> Iterator[None]:
 @contextlib.contextmanager
 def _numpy_1_names() -> Iterator[None]:
     """tf2onnx 1.17 still calls np.product, which NumPy 2 removed."""
-    if hasattr(np, "product"):
+    module: Any = np
+    if hasattr(module, "product"):
         yield
         return
-    np.product = np.prod
+    module.product = np.prod
     try:
         yield
     finally:
-        del np.product
+        del module.product
 
 
 @contextlib.contextmanager

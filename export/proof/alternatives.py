@@ -8,18 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy, Preprocessing
+from artifact.card import Head, ImagePolicy, Preprocessing
 from artifact.images.frame import Pixels
 from export.data.preprocessing import PRESETS, preset
 from export.data.samples import CHUNK, decode_samples
 from export.proof import runtime
 from export.proof.compare import probabilities_from
-from export.proof.head import Head
 from export.proof.own_outputs import network_outputs, rows_at_once
 from export.sources.source import Source
 
@@ -56,7 +55,7 @@ class Alternative:
 
 def judge(what: str, value: str, declared: Right, other: Right) -> Alternative:
     """Compare which of the same images [n] are right under either assumption."""
-    gained, lost = np.count_nonzero(other & ~declared), np.count_nonzero(declared & ~other)
+    gained, lost = int(np.count_nonzero(other & ~declared)), int(np.count_nonzero(declared & ~other))
     score = (gained - lost) / max(1, gained + lost) ** 0.5
     return Alternative(what, value, len(declared), int(declared.sum()), int(other.sum()), score)
 
@@ -92,7 +91,7 @@ def try_pixels(source: Source, graph: runtime.Session, batch: int) -> Iterator[A
     trial = _Trial(source, MOST_IMAGES)
 
     def predict(pixels: Pixels) -> npt.NDArray[np.intp]:
-        return runtime.run_graph(graph, pixels, batch).probabilities.argmax(axis=1)
+        return _best(runtime.run_graph(graph, pixels, batch).probabilities)
 
     declared = trial.right(policy, predict)
     for word in POLICY_WORDS:
@@ -105,8 +104,17 @@ def try_pixels(source: Source, graph: runtime.Session, batch: int) -> Iterator[A
     if policy.height == policy.width:
         changed["rows for columns"] = lambda pixels: pixels.transpose(0, 2, 1, 3)
     for title, change in changed.items():
-        other = trial.right(policy, lambda pixels, change=change: predict(np.ascontiguousarray(change(pixels))))
-        yield judge("pixels", title, declared, other)
+
+        def predict_changed(pixels: Pixels, change: Callable[[Pixels], Pixels] = change) -> npt.NDArray[np.intp]:
+            return predict(np.ascontiguousarray(change(pixels)))
+
+        yield judge("pixels", title, declared, trial.right(policy, predict_changed))
+
+
+def _best(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.intp]:
+    """The most probable class of each row."""
+    best: npt.NDArray[np.intp] = probabilities.argmax(axis=1)
+    return best
 
 
 def try_preprocessing(source: Source, head: Head) -> Iterator[Alternative]:
@@ -117,7 +125,7 @@ def try_preprocessing(source: Source, head: Head) -> Iterator[Alternative]:
     def run(trial: _Trial, preprocessing: Preprocessing) -> Right:
         def predict(pixels: Pixels) -> npt.NDArray[np.intp]:
             own = network_outputs(source.model, pixels, preprocessing, rows, source.prepare)
-            return probabilities_from(np.nan_to_num(own), head).argmax(axis=1)
+            return _best(probabilities_from(np.nan_to_num(own), head))
 
         return trial.right(known.image, predict)
 
@@ -147,7 +155,8 @@ class _Trial:
             predict(decode_samples(self._samples, self.indices[start : start + CHUNK], policy))
             for start in range(0, len(self.indices), CHUNK)
         ]
-        return np.concatenate(parts) == self._samples.labels[self.indices]
+        right: Right = np.concatenate(parts) == self._samples.labels[self.indices]
+        return right
 
 
 def _same(first: Preprocessing, second: Preprocessing) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from artifact.card import ImagePolicy
+from artifact.card import Head, ImagePolicy
 from artifact.images.frame import Pixels
 from export.data.preprocessing import preset, reference
 from export.errors import UsageError
@@ -17,7 +17,6 @@ from export.graph.boundary import settle_boundary
 from export.graph.finish import finish_graph
 from export.graph.from_keras import keras_to_onnx
 from export.graph.grouped_convolution import true_grouped_convolutions
-from export.graph.head import Head
 from export.graph.network import try_shape
 from export.progress import Progress, say
 from export.proof import runtime
@@ -89,7 +88,7 @@ def time_network(
     if bound is not None and bound != batch_size:
         raise UsageError(f"--batch-size {batch_size}: {model.name} takes batches of {bound} and no other")
     network = settle_boundary(keras_to_onnx(model, shape, bound), try_shape(model, shape, bound or 2))
-    policy = ImagePolicy(height=height, width=width, channels=channels)  # type: ignore[arg-type]
+    policy = ImagePolicy(height=height, width=width, channels=channels)
     head: Head = "softmax" if read_operations(network).closing == "Softmax" else "logits"
     graph = finish_graph(network, policy=policy, preprocessing=preprocessing, head=head, batch=bound)
     session = runtime.open_session(graph.model.SerializeToString())

@@ -170,7 +170,7 @@ def possible_heads(values: Values, operations: Operations) -> list[Head]:
 def _refuse_contradiction(values: Values, operations: Operations, said: Head) -> None:
     if (reason := _contradiction(values, operations, said)) is None:
         return
-    others = [head for head in ("softmax", "sigmoid", "multilabel", "logits") if head != said]
+    others: list[Head] = [head for head in ("softmax", "sigmoid", "multilabel", "logits") if head != said]
     fits = [head for head in others if _contradiction(values, operations, head) is None]
     advice = f"use --head {' or --head '.join(fits)}" if fits else "no head fits them"
     raise UsageError(f"--head {said}: {reason} ({values}): {advice}")

@@ -9,6 +9,7 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,7 @@ def carried_by(node: onnx.NodeProto, name: str) -> str | None:
     An If whose branches all carry the same tensor is how PyTorch writes a squeeze.
     """
     if node.op_type in CARRIERS:
-        return node.input[0]
+        return str(node.input[0])
     if node.op_type != "If":
         return None
     place = list(node.output).index(name)
@@ -145,7 +146,7 @@ class _Reader:
         self._producers = {output: node for node in graph.node for output in node.output}
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
 
-    def constant(self, name: str) -> npt.NDArray[np.generic] | None:
+    def constant(self, name: str) -> npt.NDArray[Any] | None:
         if name in self._constants:
             return numpy_helper.to_array(self._constants[name])
         node = self._producers.get(name)

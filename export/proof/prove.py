@@ -27,7 +27,7 @@ class Made:
     file: Path
     proof: Proof
     max_batch: int
-    expected: npt.NDArray[np.float64]  # [n, classes]: the untouched network's, for every proof image
+    expected: Floats  # [n, classes]: the untouched network's, for every proof image
     probabilities: npt.NDArray[np.float32]  # [n, classes]: the graph's
     precision: Precision = "fp32"
     report: PrecisionReport | None = None

@@ -31,14 +31,16 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     """Over the last axis, in float64."""
     scaled = np.asarray(logits, np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+    shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def log_sum_exp(logits: Floats, temperature: float = 1.0) -> Floats:
     """float64 [n] from logits [n, classes]."""
     scaled = np.asarray(logits, np.float64) / temperature
     peak = scaled.max(axis=-1)
-    return peak + np.log(np.exp(scaled - peak[..., None]).sum(axis=-1))
+    found: Floats = peak + np.log(np.exp(scaled - peak[..., None]).sum(axis=-1))
+    return found
 
 
 def calibration_error(probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS) -> float:

@@ -42,10 +42,10 @@ def choose_threshold(first: Floats, then: Floats, labels: Labels, accuracy: floa
 
     Raises UsageError where no threshold reaches it, or where the first network does so alone.
     """
-    confidence = np.float64(first.max(axis=1))  # as the service compares it
+    confidence = first.max(axis=1).astype(np.float64)  # as the service compares it
     order = np.argsort(confidence)
     right_first, right_then = (probabilities.argmax(axis=1) == labels for probabilities in (first, then))
-    gains = np.concatenate([[0], np.cumsum(np.int64(right_then)[order] - np.int64(right_first)[order])])
+    gains = np.concatenate([[0], np.cumsum(right_then[order].astype(np.int64) - right_first[order].astype(np.int64))])
     thresholds = np.round(np.arange(1, 10**_DECIMALS + 1) / 10**_DECIMALS, _DECIMALS)
     asked = np.searchsorted(confidence[order], thresholds, side="left")
     right = right_first.sum() + gains[asked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +14,7 @@ from export.report.figures import WORDS
 
 INK, MUTED, BLUE, ORANGE = "#1f2933", "#7b8794", "#2563a8", "#c2571a"
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # for matplotlib's type checker each key is a type of its own
     "font.size": 10,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
@@ -37,7 +38,7 @@ def draw_curves(history: list[dict[str, float]], best_epoch: int, best_by: str, 
             axes.plot(epochs, [row[f"val_{key}"] for row in history], color=ORANGE, marker=".", label="validation")
             axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1)
             axes.set(xlabel="epoch", title=title)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.locator_params("x", integer=True)
             axes.legend(frameon=False)
         figure.suptitle(f"best: epoch {best_epoch}, validation {figure_of_best}", fontsize=10)
         figure.savefig(path, dpi=120)
@@ -94,6 +95,6 @@ def draw_timing(milliseconds: dict[str, list[float]], title: str, path: Path) ->
             axes.plot(range(1, len(times) + 1), times, ".", color=color, markersize=4)
             axes.axhline(mean, color=color, linewidth=1, label=f"{name}: {mean:,.1f} +/- {deviation:,.1f} ms")
         axes.set(xlabel="batch", ylabel="ms a batch", title=title, ylim=(0, None))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
         axes.legend(frameon=False)
         figure.savefig(path, dpi=120)

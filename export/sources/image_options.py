@@ -121,7 +121,7 @@ class ImageOptions:
     ) -> ImagePolicy:
         """The image policy of a network that reads `shape` (height, width, channels), or the defaults."""
         height, width, channels = shape
-        plain = ImagePolicy(height=height, width=width, channels=channels, fit=fit)  # type: ignore[arg-type]
+        plain = ImagePolicy(height=height, width=width, channels=channels, fit=fit)
         return self.over(plain, preprocessing)
 
     def _color(self, channels: int, preprocessing: Preprocessing | None) -> tuple[int, ...] | None:

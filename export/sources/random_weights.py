@@ -66,7 +66,7 @@ def _calm(model: keras.Model) -> None:
 
 def _chain(tensor: keras.KerasTensor) -> list[keras.layers.Layer]:
     """The layers with weights from a tensor back to the sum before it (or the input), the last one first."""
-    found = []
+    found: list[keras.layers.Layer] = []
     while True:
         layer = tensor._keras_history.operation
         if isinstance(layer, keras.layers.Add | keras.layers.InputLayer):

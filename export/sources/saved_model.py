@@ -43,7 +43,8 @@ class SavedModel:
     @property
     def batch(self) -> int | None:
         """The one batch size that the signature takes; None: any."""
-        return self._spec.shape[0]
+        batch: int | None = self._spec.shape[0]
+        return batch
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:

@@ -54,7 +54,8 @@ class Definitions:
 
     def scope(self) -> AbstractContextManager[Any]:
         """Inside it Keras finds the definitions when it loads a model."""
-        return keras.saving.custom_object_scope(self.names)
+        scope: AbstractContextManager[Any] = keras.saving.custom_object_scope(self.names)
+        return scope
 
 
 class _View:

@@ -133,7 +133,8 @@ _EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140]
 
 def _relight(images: Pixels, deviation: float, generator: np.random.Generator) -> Pixels:
     shifts = (generator.normal(0, deviation, (len(images), 3)) * _EIGENVALUES) @ _EIGENVECTORS.T
-    return np.clip(np.rint(images + shifts[:, None, None, :]), 0, 255).astype(np.uint8)
+    levels: Pixels = np.clip(np.rint(images + shifts[:, None, None, :]), 0, 255).astype(np.uint8)
+    return levels
 
 
 def _restroke(pixels: Pixels, generator: np.random.Generator) -> Pixels:
@@ -148,7 +149,8 @@ def _restroke(pixels: Pixels, generator: np.random.Generator) -> Pixels:
             image = image.filter(ImageFilter.MinFilter(3))
     steepness, middle = generator.uniform(1, 4), generator.uniform(80, 160)
     levels = np.clip((np.arange(256) - middle) * steepness + middle, 0, 255)
-    return levels.astype(np.uint8)[np.asarray(image)].reshape(pixels.shape)
+    changed: Pixels = levels.astype(np.uint8)[np.asarray(image)].reshape(pixels.shape)
+    return changed
 
 
 def _shift(images: Pixels, padding: int, generator: np.random.Generator) -> Pixels:
@@ -157,7 +159,8 @@ def _shift(images: Pixels, padding: int, generator: np.random.Generator) -> Pixe
     tops, lefts = generator.integers(0, 2 * padding + 1, (2, count))
     rows = tops[:, None] + np.arange(height)
     columns = lefts[:, None] + np.arange(width)
-    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    shifted: Pixels = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return shifted
 
 
 def _recolor(images: Pixels, amount: float, generator: np.random.Generator) -> Pixels:
@@ -166,6 +169,7 @@ def _recolor(images: Pixels, amount: float, generator: np.random.Generator) -> P
     mean = values.mean(axis=(1, 2, 3), keepdims=True)
     values = (values - mean) * contrast + mean
     if images.shape[-1] == 3:
-        gray = values @ np.float32([0.299, 0.587, 0.114])
+        gray = values @ np.array([0.299, 0.587, 0.114], np.float32)
         values = gray[..., None] + (values - gray[..., None]) * saturation
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    levels: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return levels

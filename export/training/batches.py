@@ -18,7 +18,7 @@ from export.data.samples import Samples, cut_samples
 from export.training.augmentation import Augmentation
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     """Batches of `samples[indices]`: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by `outputs`), and
     with `class_weights`, float32 [classes], the weight of each image's loss, float32 [batch], by its target.
 

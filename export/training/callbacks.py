@@ -23,7 +23,7 @@ def is_over(state: State, recipe: Recipe) -> bool:
     return state.epoch >= recipe.epochs or state.epoch - state.best_epoch >= recipe.patience
 
 
-class Epochs(keras.callbacks.Callback):
+class Epochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Carries `state` through a training on `batches`, and writes the checkpoint after each epoch."""
 
     def __init__(

@@ -18,7 +18,7 @@ from export.training.recipes.recipe import Recipe
 from models.walk import walk_layers
 
 if TYPE_CHECKING:
-    _Optimizer = keras.optimizers.Optimizer
+    from keras.optimizers import Optimizer as _Optimizer
 else:
     _Optimizer = object
 
@@ -61,7 +61,8 @@ def inference_network(model: keras.Model) -> keras.Model:
 def averaged_weights(model: keras.Model) -> list[npt.NDArray[np.float32]]:
     """The weights of a compiled network, with the moving averages that its optimizer keeps in their place."""
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    return model.get_weights()
+    weights: list[npt.NDArray[np.float32]] = model.get_weights()
+    return weights
 
 
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
@@ -87,7 +88,7 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
             return keras.optimizers.RMSprop(rate, **inception)
 
 
-class _Decayed(_Optimizer):
+class _Decayed(_Optimizer):  # type: ignore[misc]  # Keras has no types
     """Adds `l2` times the variable to each gradient, after clipping: weight decay as papers up to 2017 mean it."""
 
     def __init__(self, *args: Any, l2: float, **kwargs: Any) -> None:
@@ -103,12 +104,12 @@ class _Decayed(_Optimizer):
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class DecayedSGD(_Decayed, keras.optimizers.SGD):
+class DecayedSGD(_Decayed, keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
     """keras.optimizers.SGD with `l2`."""
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class DecayedRMSprop(_Decayed, keras.optimizers.RMSprop):
+class DecayedRMSprop(_Decayed, keras.optimizers.RMSprop):  # type: ignore[misc]  # Keras has no types
     """keras.optimizers.RMSprop with `l2`."""
 
 

@@ -152,7 +152,8 @@ def _load_best(checkpoint: Checkpoint, state: State, recipe: Recipe) -> keras.Mo
 def _weigh_classes(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
     """float32 [classes]: the inverse of each one's share, the mean over all images 1; 0 for a class without images."""
     count = np.bincount(labels, minlength=classes)
-    return np.float32(np.where(count > 0, len(labels) / (np.count_nonzero(count) * np.maximum(count, 1)), 0))
+    shares = len(labels) / (np.count_nonzero(count) * np.maximum(count, 1))
+    return np.where(count > 0, shares, 0).astype(np.float32)
 
 
 @contextlib.contextmanager

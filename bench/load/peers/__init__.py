@@ -90,7 +90,7 @@ def _write_mlserver_settings(work: Path, port: int) -> None:
 def _tune_mlserver(work: Path, port: int) -> None:
     """The wait for a batch is in seconds."""
     _write_mlserver_settings(work, port)
-    changes = {
+    changes: dict[str, dict[str, object]] = {
         "settings.json": {"parallel_workers": count_cores()},
         "model-settings.json": {"max_batch_size": 32, "max_batch_time": 0.005},
     }

@@ -38,7 +38,8 @@ class Task:
 
     @property
     def labels(self) -> list[str]:
-        return json.loads(Path(self.labels_file).read_text())
+        labels: list[str] = json.loads(Path(self.labels_file).read_text())
+        return labels
 
 
 TASK = Task(**json.loads(os.environ["BENCH_PEER"]))

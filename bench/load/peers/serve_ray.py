@@ -39,5 +39,5 @@ class TunedClassifier:
 if __name__ == "__main__":
     ray.init(num_cpus=TASK.cores, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": TASK.port})
-    application = TunedClassifier.bind() if TASK.tuned else Classifier.bind()
+    application = (TunedClassifier if TASK.tuned else Classifier).bind()  # type: ignore[union-attr]  # Ray's
     serve.run(application, route_prefix="/predict", blocking=True)

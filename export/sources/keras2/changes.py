@@ -63,14 +63,14 @@ TRAINING_ONLY = ("RandomHeight", "RandomWidth")
 _APPLICATION = re.compile(r"^(?:tf_keras|keras|tensorflow\.(?:python\.)?keras)\.(?:[\w.]+\.)?applications\.(\w+)$")
 
 
-@keras.saving.register_keras_serializable(package="convserve")
+@keras.saving.register_keras_serializable(package="convserve")  # type: ignore[untyped-decorator]  # Keras has no types
 def hard_sigmoid_of_keras_2(x: Any) -> Any:
     """clip(0.2 x + 0.5, 0, 1): Keras 3 gives the name hard_sigmoid to relu6(x + 3) / 6."""
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class PreprocessInput(keras.layers.Layer):
+class PreprocessInput(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """keras.applications' preprocess_input of a family, by its module's name: mobilenet_v2."""
 
     def __init__(self, family: str, **options: Any) -> None:
@@ -98,7 +98,7 @@ def make_layer(kind: str, config: dict[str, Any], find: Callable[[str], type | N
         return keras.layers.ReLU(threshold=config["theta"], name=config.get("name"))
     custom = find(kind)
     if custom is not None:
-        layer = custom.from_config(config)  # type: ignore[attr-defined]
+        layer = custom.from_config(config)  # type: ignore[attr-defined]  # every layer has it
         assert isinstance(layer, keras.layers.Layer)
         return layer
     found = getattr(keras.layers, kind, None) or (getattr(convnext, kind) if kind in OF_CONVNEXT else None)

@@ -30,7 +30,9 @@ def _bias_add(value: Any, bias: Any, data_format: str | None = None) -> Any:
     return ops.add(value, ops.convert_to_tensor(bias, value.dtype))
 
 
-def _resize(images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: Any = 0):
+def _resize(
+    images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: Any = 0
+) -> Any:
     if preserve_aspect_ratio:
         raise ConversionError("tf.image.resize with preserve_aspect_ratio can't be brought to Keras 3")
     return ops.image.resize(images, size, interpolation=method, antialias=bool(antialias))
@@ -128,7 +130,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class TensorFlowCall(keras.layers.Layer):
+class TensorFlowCall(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """One call of a TensorFlow function.
 
     `arguments` is JSON: the first argument and the named ones, where {"tensor": i} stands for the i-th of the tensors

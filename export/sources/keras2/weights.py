@@ -59,7 +59,7 @@ def load_named_weights(network: Built, group: h5py.Group) -> None:
 def load_numbered_weights(network: Built, group: h5py.Group) -> None:
     """From `model.weights.h5` of a .keras file: layers/<class>_<number>/vars/<number>, in the order of the file."""
     counts: dict[str, int] = {}
-    place = next((group[name] for name in ("layers", "_layer_checkpoint_dependencies") if name in group), {})
+    place: Any = next((group[name] for name in ("layers", "_layer_checkpoint_dependencies") if name in group), {})
     for child in network.children:
         kind = _snake_case(child.kind)
         number = counts[kind] = counts.get(kind, -1) + 1
@@ -80,7 +80,7 @@ def load_numbered_weights(network: Built, group: h5py.Group) -> None:
 
 def _numbered(layer: keras.layers.Layer, stored: Iterable[str]) -> dict[str, Any]:
     """A layer's weights as the file names them: vars/0, and forward_layer/cell/vars/0 in layers that it holds."""
-    found = {}
+    found: dict[str, Any] = {}
     for prefix in {name.rpartition("vars/")[0] for name in stored}:
         part = layer
         for attribute in prefix.split("/")[:-1]:

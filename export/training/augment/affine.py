@@ -50,7 +50,8 @@ def _places(coefficients: Floats, height: int, width: int) -> Floats:
     """One coordinate [n, h, w] of where each pixel is read, from the rows (for x, for y, constant) [n, 3]."""
     for_x, for_y, constant = coefficients.T[:, :, None, None]
     x, y = np.arange(width, dtype=np.float32) + np.float32(0.5), np.arange(height, dtype=np.float32) + np.float32(0.5)
-    return for_x * x + (for_y * y[:, None] + constant)
+    places: Floats = for_x * x + (for_y * y[:, None] + constant)
+    return places
 
 
 def _split(coordinate: Floats, most: int) -> tuple[npt.NDArray[np.intp], Floats]:
