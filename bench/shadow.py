@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from app.admission.keys import hash_key
-from bench.load.open_loop import OpenResult, run_open_loop
+from app.client.load.open_loop import OpenResult, run_open_loop
 from bench.load.shot import Shot
 from bench.load.wrk import Result, require_wrk, run_wrk
 from bench.service import SIZE, WHITE, make_slow_graph, serving
@@ -99,7 +99,7 @@ class Service:
         end, before = time.monotonic() + _PATIENCE_S, -1
         while time.monotonic() < end:
             found = self.compare(name)
-            if (now := found["images"] + found["dropped"] + found["failed"]) == before:
+            if (now := int(found["images"] + found["dropped"] + found["failed"])) == before:
                 return now
             before = now
             time.sleep(0.5)
@@ -156,7 +156,7 @@ def measure(service: Service, shot: Shot, pairs: int, seconds: int, connections:
         load(found.without, found.without_cpu)
     rate = min(_MOST_OPEN_RATE, statistics.median(run.rate for run in found.without) / 2)
     service.set_shadow("half", SHARE)
-    found.half = asyncio.run(run_open_loop(shot, service.port, rate, _HALF_S))
+    found.half = asyncio.run(run_open_loop([shot.read()], service.port, rate, _HALF_S, is_right=shot.is_right))
     found.answered = round(rate * _HALF_S) - found.half.lost
     found.seen = service.compare("half")["images"]
     found.chosen = service.count_chosen("half")

@@ -67,6 +67,7 @@ def _measure(root: Path, images: dict[str, bytes]) -> None:
         assert dataset.train is not None
         rates = [_run_epoch(dataset.train, epoch) for epoch in range(3)]
         print(f"{name}: opened and checked in {opened:.1f} s; images/s of each epoch: {_list(rates)}; {_peak()}")
+    assert dataset.train is not None  # the last one
     for word in ("first", "later"):
         cache = PixelCache(root / "cache", _POLICY, 10**10)
         rates = [_run_epoch(CachedSamples(dataset.train, cache), epoch) for epoch in range(3)]

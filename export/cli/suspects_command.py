@@ -117,7 +117,8 @@ def _look_at_model(options: argparse.Namespace) -> None:
     from export.data.datasets import load_dataset
     from export.data.samples import relabel
     from export.publish.place import open_place
-    from export.publish.read_back import match_classes, open_published, run_published
+    from export.publish.published import open_published
+    from export.publish.read_back import match_classes, run_published
 
     with open_place(options.repository) as place:
         place.fetch(options.model)

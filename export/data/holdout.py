@@ -49,7 +49,9 @@ def validation_images(labels: npt.NDArray[np.int64], training: Training, trained
 
     Raises DataError where the set isn't as large as it was: another split may mix the two sides.
     """
-    kept, held_back = split_images(labels, float(training.recipe["validation_share"] or 0), training.seed)
+    share = training.recipe["validation_share"] or 0
+    assert isinstance(share, int | float)
+    kept, held_back = split_images(labels, share, training.seed)
     if (len(kept), len(held_back)) != (training.images, training.validation_images):
         before = training.images + training.validation_images
         raise DataError(

@@ -178,10 +178,11 @@ def _whole_bytes(graph: onnx.GraphProto) -> dict[str, list[dict[str, Any]]]:
 
 def _name(node: onnx.NodeProto) -> str:
     """The path of its weights, of its bias or of what it gives, whichever has one: folded weights have lost theirs."""
-    for tensor in (*node.input[1:], *node.output):
-        if "/" in tensor:
-            return tensor.rpartition("/")[0]
-    return node.name
+    names: list[str] = [*node.input[1:], *node.output]
+    for name in names:
+        if "/" in name:
+            return name.rpartition("/")[0]
+    return str(node.name)
 
 
 def _shield(graph: onnx.GraphProto, in_float: Collection[str]) -> None:

@@ -23,8 +23,14 @@ def draw_boxes(
     height in those of `ratios`, the place uniform among all that there are.
     """
     shares = generator.uniform(*areas, (count, TRIES))
-    shapes = np.exp(generator.uniform(*np.log(ratios), (count, TRIES)))
+    shapes = draw_ratios(ratios, (count, TRIES), generator)
     return fit_boxes(size, shares, shapes, generator.random((count, 2)))
+
+
+def draw_ratios(ratios: tuple[float, float], shape: tuple[int, ...], generator: np.random.Generator) -> Drawn:
+    """float64 of `shape` between the two, the logarithm uniform."""
+    least, most = np.log(ratios).tolist()
+    return np.exp(generator.uniform(least, most, shape))
 
 
 def fit_boxes(size: tuple[int, int], shares: Drawn, ratios: Drawn, places: Drawn) -> Boxes:
@@ -50,4 +56,5 @@ def cover(boxes: Boxes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     rows, columns = np.arange(size[0]), np.arange(size[1])
     down = (rows >= top) & (rows < top + height)
     across = (columns >= left) & (columns < left + width)
-    return down[:, :, None] & across[:, None, :]
+    covered: npt.NDArray[np.bool_] = down[:, :, None] & across[:, None, :]
+    return covered

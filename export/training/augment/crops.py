@@ -10,7 +10,7 @@ import numpy.typing as npt
 from artifact.card import ImagePolicy
 from artifact.images.fit import FindFrame
 from artifact.images.frame import Frame, Opened
-from export.training.augment.boxes import TRIES, fit_boxes
+from export.training.augment.boxes import TRIES, draw_ratios, fit_boxes
 
 # Width by height of a crop.
 RATIOS = (3 / 4, 4 / 3)
@@ -20,7 +20,7 @@ def draw_crops(count: int, least: float, generator: np.random.Generator) -> list
     """For each of `count` images a part of at least the share `least` of it, in whole pixels; where none of the drawn
     ones fits, the largest rectangle in the middle that keeps RATIOS."""
     shares = generator.uniform(least, 1, (count, 1, TRIES))
-    ratios = np.exp(generator.uniform(*np.log(RATIOS), (count, 1, TRIES)))
+    ratios = draw_ratios(RATIOS, (count, 1, TRIES), generator)
     places = generator.random((count, 1, 2))
     return [partial(_cut, *drawn) for drawn in zip(shares, ratios, places, strict=True)]
 

@@ -8,7 +8,7 @@ import keras
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class ClassCounts(keras.metrics.Metric):
+class ClassCounts(keras.metrics.Metric):  # type: ignore[misc]  # Keras has no types
     """float32 [3, classes]: a class's images that were called right, all of them, and all images called so.
 
     The class of a mixed image is that of its larger part. Weights of images count nothing.

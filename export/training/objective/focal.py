@@ -10,7 +10,7 @@ _LEAST = 1e-7
 
 
 @keras.saving.register_keras_serializable(package="convserve")
-class FocalCrossentropy(keras.losses.Loss):
+class FocalCrossentropy(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
     """The sum over classes of -target (1 - p)^gamma log p, for targets [batch, classes] and logits.
 
     keras.losses.CategoricalFocalCrossentropy clips p at 1e-7: an image that is as wrong as that gives it no gradient.
