@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from bench.load.open_loop import OpenResult
 
+from app.client.load.open_loop import OpenResult
 from bench.load.wrk import Result
 from bench.shadow import Measured, Service, report
 
