@@ -7,6 +7,7 @@ EXTRAS = {
     "matplotlib": "export",
     "onnx": "export",
     "onnxruntime": "cpu",
+    "pyarrow": "export",
     "sklearn": "export",
     "tensorflow": "export",
     "tf2onnx": "export",
