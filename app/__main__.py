@@ -1,5 +1,5 @@
-"""The command convserve, also as python -m app. Its first act is to take the signals for a server: to be process 1 of a
-container means to lose those that nobody takes, and the rest of the program takes its time to load.
+"""The command convserve, also as python -m app. It sets the signal handlers of a server before anything else: process 1
+of a container never gets a signal without a handler, and the imports of the rest take a while.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""How another process of this package is started: by the same Python, with the same files, wherever the command was
-given.
-"""
+"""Starts another process of this package with the same Python and the same files, from any working directory."""
 
 from __future__ import annotations
 

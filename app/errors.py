@@ -137,7 +137,7 @@ class Conflict(ConvserveError):
 
 
 class LoadRefused(Conflict):
-    """What is on disk can't be served; what served before goes on."""
+    """The version on disk can't be served; the one that was loaded goes on serving."""
 
     code, title = "load_refused", "The model can't be loaded"
 
@@ -145,7 +145,7 @@ class LoadRefused(Conflict):
 class AliasOfSettings(Conflict):
     """There is nothing that a request has set and could take back."""
 
-    code, title = "alias_of_settings", "The alias is one of the settings"
+    code, title = "alias_of_settings", "The alias is defined in the settings"
 
 
 class ShadowOfSettings(Conflict):
@@ -202,7 +202,7 @@ class Overloaded(ConvserveError):
 class RateExceeded(ConvserveError):
     """By the holder of a key with rows_per_s."""
 
-    status, code, title = 429, "rate_exceeded", "The key has had its images for now"
+    status, code, title = 429, "rate_exceeded", "The key's rate is used up"
 
     def __init__(self, detail: str, *, retry_after_s: float) -> None:
         super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
@@ -236,7 +236,7 @@ class WorkerFailed(Unavailable):
 class StateNotWritten(Unavailable):
     """A change that should outlive a restart can't be written down; nothing changed."""
 
-    code, title = "state_not_written", "The change can't be kept"
+    code, title = "state_not_written", "The change can't be saved"
 
 
 class Unexpected(ConvserveError):

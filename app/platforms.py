@@ -63,7 +63,7 @@ def check_health_route(route: str) -> str:
 
 
 def is_own_health_route(route: str) -> bool:
-    """Whether it is there whatever the settings say."""
+    """Whether every service has it, whatever the settings are."""
     return route in OWN_HEALTH_ROUTES
 
 
@@ -80,7 +80,7 @@ def _check_form(route: str) -> str:
 
 def _check_strange(route: str, allowed: str) -> str:
     if is_own(route):
-        raise ValueError(f"the service answers something else at {route}: take {allowed}, or an address of your own")
+        raise ValueError(f"the service already uses {route}: take {allowed}, or an address of your own")
     return route
 
 

@@ -152,7 +152,7 @@ class Settings(BaseSettings):
 
     repository: Repository = Field(
         Path("repository"),
-        description="where the artifacts are, <model>/<version>/: a folder, s3://, gs://, az://, https:// or "
+        description="folder of the artifacts, <model>/<version>/: a folder, s3://, gs://, az://, https:// or "
         "hf://OWNER/NAME[@REVISION]",
     )
     model_name: ModelName | None = Field(
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
         description="another name of the model, where the repository's folder is itself a model or one version of one",
     )
     cache_dir: Path = Field(
-        Path("~/.cache/convserve"), description="folder that a repository which is no folder is copied into"
+        Path("~/.cache/convserve"), description="local folder that a remote repository is copied into"
     )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -168,21 +168,23 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="port of the v2 protocol over gRPC; none: off; 0 takes a free one",
+        description="port of the v2 protocol over gRPC; unset: off; 0 takes a free one",
     )
     ssl_certfile: Path | None = Field(
-        None, description="PEM file of the certificate, its chain behind it: serves https, and gRPC over TLS"
+        None, description="PEM file of the certificate, followed by its chain: serves https, and gRPC over TLS"
     )
-    ssl_keyfile: Path | None = Field(None, description="PEM file of its key; none where ssl_certfile holds it, too")
+    ssl_keyfile: Path | None = Field(None, description="PEM file of its key; unset if ssl_certfile has it, too")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,M")
     workers: Workers = Field(
         "auto",
-        description="processes that serve; auto: one a core where every model is tiny, one a GPU, otherwise one; "
-        "0 means one a core",
+        description="processes that serve; auto: one per core if every model is tiny, one per GPU, otherwise "
+        "one; 0 means one per core",
     )
     threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
     decode_threads: int = Field(
-        0, ge=0, description="threads that decode images, beside idle runners; 0 shares the cores among the workers"
+        0,
+        ge=0,
+        description="threads that decode images, in addition to idle runners; 0 shares the cores among the workers",
     )
 
     # The CUDA provider's options, by its own names. HEURISTIC: EXHAUSTIVE costs seconds for every new shape, DEFAULT
@@ -201,7 +203,7 @@ class Settings(BaseSettings):
         False, description="on CUDA: replay each batch size as one graph, where every node runs on the GPU"
     )
 
-    load: list[str] = Field([], description="names of the models to load; none named loads all")
+    load: list[str] = Field([], description="names of the models to load; empty loads all")
     require: list[str] = Field([], description="names that must load before the server is ready")
     default_model: str | None = Field(None, description="the model that POST /predict and /invocations mean")
     versions: Versions = Field("latest", description="versions to load of each model: latest, all or 1,3")
@@ -219,21 +221,21 @@ class Settings(BaseSettings):
         None, description="folder for the images that shadows with keep_images may keep; none: memory"
     )
     state_file: Path | None = Field(
-        None, description="file that keeps over a restart what requests set (aliases, shadows); none: nothing is kept"
+        None, description="file that keeps aliases and shadows set by requests over a restart; unset: they are lost"
     )
     poll_s: float | None = Field(
         None,
         ge=0,
-        description="seconds between looks at the repository for changes; without it 5, and 60 where it is no folder; "
-        "0 never looks",
+        description="seconds between checks of the repository for changes; default 5, or 60 for a remote repository; "
+        "0 never checks",
     )
-    memory_budget: int = Field(0, ge=0, description="MB that models may take in all workers together; 0 means any")
+    memory_budget: int = Field(0, ge=0, description="MB that models may take in all workers together; 0: no limit")
 
-    max_batch_size: int = Field(32, ge=1, description="rows in one batch, at most; a card may say less")
+    max_batch_size: int = Field(32, ge=1, description="most rows in one batch; a card may set less")
     max_wait_ms: float = Field(0.0, ge=0, description="ms that an idle session waits for a fuller batch")
     max_queue_rows: int = Field(256, ge=1, description="rows that may wait for one model, decoding included")
     timeout_ms: int = Field(10_000, ge=1, description="ms until an unanswered request gets 504")
-    drain_timeout_s: int = Field(30, ge=0, description="seconds that a stopping server gives its requests")
+    drain_timeout_s: int = Field(30, ge=0, description="seconds that a stopping server waits for its requests")
 
     max_image_bytes: int = Field(10_000_000, ge=1, description="bytes of one encoded image")
     max_request_bytes: int = Field(64_000_000, ge=1, description="bytes of one request, after inflating")
@@ -246,28 +248,30 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(60, gt=0, description="seconds for the body of a request, from its header")
     keep_alive_s: int = Field(5, ge=0, description="seconds that an idle connection stays open")
 
-    api_keys: list[KeyHash] = Field([], description="SHA-256 of keys that may predict (convserve key); none: anybody")
+    api_keys: list[KeyHash] = Field(
+        [], description="SHA-256 of keys that may predict (convserve key); empty: anybody may"
+    )
     admin_keys: list[KeyHash] = Field(
-        [], description="SHA-256 of keys that may load, unload, set aliases and shadows; none: nobody"
+        [], description="SHA-256 of keys that may load, unload, set aliases and shadows; empty: nobody may"
     )
     keys: dict[KeyName, KeySettings] = Field(
         {},
-        description="[keys.NAME] tables of the settings file, beside api_keys and admin_keys: hash, role (predict or "
-        "admin), and of one that predicts priority, rows_per_s and models",
+        description="[keys.NAME] tables of the settings file, in addition to api_keys and admin_keys: hash, role "
+        "(predict or admin) and, with role predict, priority, rows_per_s and models",
     )
     cors_origins: list[Origin] = Field([], description="origins whose pages may call, such as https://example.org")
     root_path: str = Field("", description="path that a proxy puts in front, such as /images")
     forwarded_allow_ips: list[str] = Field(
-        ["127.0.0.1"], description="proxies whose X-Forwarded-For and -Proto are believed: addresses, networks or *"
+        ["127.0.0.1"], description="proxies whose X-Forwarded-For and -Proto are trusted: addresses, networks or *"
     )
     receipt_key: Path | None = Field(
-        None, description="file with the key that signs receipts of predictions (?receipt=1); none: no receipts"
+        None, description="file with the key that signs receipts of predictions (?receipt=1); unset: no receipts"
     )
     predict_route: PredictRoute | None = Field(
         None, description="another address for predictions of the default model, as Vertex AI sends them"
     )
     health_route: HealthRoute | None = Field(None, description="another address that says whether the server is ready")
-    show_golden: bool = Field(True, description="answer the images that models were replayed with, as samples")
+    show_golden: bool = Field(True, description="show the golden images of models as samples")
 
     access_log: bool = Field(False, description="log every request")
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = Field("text", description="text or json")
@@ -378,6 +382,9 @@ def explain_passed_over(environment: Mapping[str, str]) -> Iterator[str]:
         setting = name.removeprefix(_PREFIX).lower().partition("__")[0]
         if setting in Settings.model_fields:
             if _SERVICE_LINK.match(value):
-                yield f"{name} is an address of Kubernetes' and passed over: set enableServiceLinks: false in the pod"
+                yield (
+                    f"{name} is an address that Kubernetes set, and is ignored: set enableServiceLinks: "
+                    "false in the pod"
+                )
         elif not _SERVICE_LINK_NAME.search(name):
-            yield f"{name} is passed over: there is no setting {setting}"
+            yield f"{name} is ignored: unknown setting {setting}"

@@ -34,7 +34,7 @@ class UndecodableImage(BadRequest):
 
 
 class EmptyBody(BadRequest):
-    code, title = "empty_body", "The request holds no image"
+    code, title = "empty_body", "The request has no image"
 
 
 class TooLarge(ConvserveError):
@@ -74,4 +74,4 @@ class StoreError(ArtifactError):
 class NotWhole(ArtifactError):
     """A version that isn't in a store as its card has it, or not yet."""
 
-    code, title = "not_whole", "The version is not whole"
+    code, title = "not_whole", "The version is incomplete"

@@ -17,7 +17,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 def _check_path(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or "/".join(parts) != path or ".." in parts or "\\" in path or not path.isprintable():
-        raise ValueError(f"{path!r} is no path within a version's folder")
+        raise ValueError(f"{path!r} is not a path within a version's folder")
     return path
 
 

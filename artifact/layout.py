@@ -59,7 +59,7 @@ def list_versions(model_folder: Path) -> list[int]:
 
 
 def list_strangers(folder: Path, pattern: str) -> tuple[str, ...]:
-    """Names of folders, hidden ones apart, that are not of `pattern`, sorted. Raises OSError."""
+    """The sorted names of visible folders that do not match `pattern`. Raises OSError."""
     return tuple(
         sorted(name for name in _list_folders(folder) if not name.startswith(".") and not re.fullmatch(pattern, name))
     )

@@ -31,7 +31,9 @@ def parse_manifest(name: str, content: bytes) -> list[ManifestRow]:
     except csv.Error as error:
         raise InputError(f"the manifest {name} isn't CSV: {error}") from error
     if not rows:
-        raise InputError(f"the manifest {name} names no image: a line each below its first one, path or path,label")
+        raise InputError(
+            f"the manifest {name} names no images: below its first line it needs one line for each, path or path,label"
+        )
     return rows
 
 
@@ -46,9 +48,7 @@ def _parse(name: str, text: str) -> Iterator[ManifestRow]:
     for row in rows:
         path, label, split = ((row.get(column) or "").strip() for column in ("path", "label", "split"))
         if not path:
-            raise InputError(
-                f"the manifest {name} has no path in line {rows.line_num}: give one, or take the line away"
-            )
+            raise InputError(f"the manifest {name} has no path in line {rows.line_num}: give one, or remove the line")
         yield ManifestRow(path, label, split, rows.line_num)
 
 

@@ -29,7 +29,7 @@ def open_table(name: str, source: str | BinaryIO) -> Any:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
-        raise InputError(f"{name} is read by the package pyarrow, which is missing: pip install pyarrow") from error
+        raise InputError(f"{name} needs the package pyarrow, which is not installed: pip install pyarrow") from error
 
     try:
         return ParquetFile(source)
@@ -45,7 +45,7 @@ def find_image_column(table: str, names: Sequence[str]) -> str:
         if name in names:
             return name
     raise InputError(
-        f"{table} has the columns {', '.join(names)[:100]}: one must be called path, or image and hold the bytes of "
+        f"{table} has the columns {', '.join(names)[:100]}: one must be called path, or image, with the bytes of "
         "image files"
     )
 

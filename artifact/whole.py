@@ -43,7 +43,7 @@ def check_files(folder: Path, card: ModelCard) -> None:
     """Raises ArtifactError unless the files that are served are there, and are those that the card was written for."""
     if missing := find_missing(folder, card):
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise ArtifactError(f"it is not whole: missing {shown}: copy the folder again, or export the model again")
+        raise ArtifactError(f"it is incomplete: missing {shown}: copy the folder again, or export the model again")
     # Format 1 knows the hash of model.onnx alone.
     for name in name_needed(card) if card.files else [MODEL_FILE]:
         expected = card.files[name].sha256 if card.files else card.sha256
@@ -53,6 +53,6 @@ def check_files(folder: Path, card: ModelCard) -> None:
             raise ArtifactError(f"{name} can't be read ({error.strerror}): export the model again") from error
         if found != expected:
             raise ArtifactError(
-                f"{name} is damaged or was exchanged: its sha256 is {found[:12]}..., the card says "
+                f"{name} is damaged or was replaced: its sha256 is {found[:12]}..., the card says "
                 f"{expected[:12]}...: export the model again"
             )

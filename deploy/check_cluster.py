@@ -38,7 +38,7 @@ def _check_address(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ClusterError(f"http_options: {host}:{port} can't be listened at: {error.strerror}") from error
+            raise ClusterError(f"http_options: can't listen on {host}:{port}: {error.strerror}") from error
 
 
 def main(file: str) -> int:

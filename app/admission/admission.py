@@ -273,7 +273,7 @@ class Ticket:
             self.model = outcome.by.model
 
     def abandon(self) -> None:
-        """Nobody waits any more: what hasn't begun is not done."""
+        """The client no longer waits: cancel what has not begun."""
         self._settle = None
         for attempt in self._attempts:
             attempt.abandon()
@@ -301,7 +301,7 @@ class Ticket:
         if self._second is not None:
             raise NotEmbeddable(
                 f"{self._name} is two models, {self.model.name} and {self._second.then}, whose embeddings can't be "
-                "compared: ask one of them by its name"
+                "compared: send the request to one of them by name"
             )
 
     def _take(self, place: int, outcome: Prediction | Exception) -> None:

@@ -209,7 +209,7 @@ def _find_difference(labels: Sequence[str], others: Sequence[str]) -> str:
     if len(labels) != len(others):
         return f"they have {len(labels):,} and {len(others):,}"
     place = next(place for place, pair in enumerate(zip(labels, others, strict=True)) if pair[0] != pair[1])
-    return f"label {place} is {labels[place][:40]!r} in the one and {others[place][:40]!r} in the other"
+    return f"label {place} is {labels[place][:40]!r} in the first model and {others[place][:40]!r} in the second"
 
 
 def _add(first: Timing, second: Timing) -> Timing:

@@ -59,8 +59,7 @@ class Receipts:
         """Raises InvalidParameter where there is none."""
         if self._key is None:
             raise InvalidParameter(
-                "this service gives and takes no receipts: leave receipt out, or set receipt_key to a file that holds "
-                "a key (openssl rand -hex 32)"
+                "receipts are off: leave receipt out, or set receipt_key to a file with a key (openssl rand -hex 32)"
             )
         return self._key
 
@@ -89,14 +88,14 @@ class Receipts:
         payload, _, signature = text.encode("utf-8", "backslashreplace").rpartition(b".")
         if not hmac.compare_digest(_sign(key, payload).encode(), signature):
             raise BadReceipt(
-                f"the receipt {text[:20]!r}... wasn't signed by this service, or was cut or changed since: give it "
-                "back as the prediction brought it, to a service with the same receipt_key"
+                f"the receipt {text[:20]!r}... was not signed by this service, or was changed since: send it as "
+                "the prediction returned it, to a service with the same receipt_key"
             )
         said = json.loads(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
         if said["format"] != _FORMAT:
             raise BadReceipt(
-                f"the receipt has format {said['format']}, this convserve reads {_FORMAT}: give it to one of the "
-                "version that wrote it"
+                f"the receipt has format {said['format']}, this convserve reads {_FORMAT}: send it to the "
+                "version of convserve that wrote it"
             )
         return Receipt(
             said["model"],
@@ -118,8 +117,8 @@ def count_feedback(catalog: Catalog, receipt: Receipt, label: str) -> Told:
     card = catalog.find(receipt.model, receipt.version).card
     if not card.sha256.startswith(receipt.artifact):
         raise BadReceipt(
-            f"the receipt was given by another {card.name} version {card.version} than the one that is loaded now "
-            f"(the sha256 of its model.onnx began {receipt.artifact}): its answers aren't counted for this one"
+            f"the receipt is of another artifact than the {card.name} version {card.version} that is loaded now (the "
+            f"sha256 of its model.onnx begins with {receipt.artifact}): feedback is counted for the loaded one only"
         )
     told = _compare(card, receipt, label)
     count_told(catalog.metrics, card.name, card.version, told)
@@ -130,7 +129,7 @@ def _compare(card: ModelCard, receipt: Receipt, label: str) -> Told:
     labels = card.labels  # two classes may have one name, as ImageNet's cranes: by it they are the same
     if label not in labels:
         raise InvalidParameter(
-            f"label is {label[:80]!r}, which is none of the {len(labels):,} labels of {card.name} version "
+            f"label is {label[:80]!r}, not one of the {len(labels):,} labels of {card.name} version "
             f"{card.version}: /models/{card.name}/card lists them"
         )
     return Told(

@@ -76,7 +76,9 @@ class Keys:
     def check_admin(self, authorization: str) -> None:
         """Raises ManagementOff where no key may manage, Unauthorized where the header brings none that may."""
         if not self._admin_hashes:
-            raise ManagementOff("models are managed by holders of a key: make one with `convserve key`, set admin_keys")
+            raise ManagementOff(
+                "model management needs an admin key: make one with `convserve key` and add its hash to admin_keys"
+            )
         _find(authorization, self._admin_hashes, "admin_keys and keys")
 
     def check_models(self, holder: Holder, name: str, means: Collection[str]) -> None:
@@ -85,14 +87,14 @@ class Keys:
         """
         if holder.models is None or name in holder.models or holder.models.issuperset(means):
             return
-        raise KeyNotForModel(f"the key {holder.name} isn't for {name}, only for {', '.join(sorted(holder.models))}")
+        raise KeyNotForModel(f"the API key {holder.name} may not use {name}, only {', '.join(sorted(holder.models))}")
 
     def check_rate(self, holder: Holder) -> None:
         """Raises RateExceeded where the holder has had as many rows as it may for now."""
         if holder.rows_per_s is not None and (wait_s := self._rates.find_wait(holder.name)) > 0:
             raise RateExceeded(
-                f"the key {holder.name} may have {holder.rows_per_s:g} images run a second (rows_per_s) and is ahead "
-                f"of that: try again in {wait_s:.1f} s",
+                f"the API key {holder.name} may send {holder.rows_per_s:g} images a second (rows_per_s) and has sent "
+                f"more: try again in {wait_s:.1f} s",
                 retry_after_s=wait_s,
             )
 
@@ -124,7 +126,7 @@ def find_key(given: str, hashes: Sequence[str]) -> int | None:
 def _find(authorization: str, hashes: Sequence[str], settings: str) -> int:
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer" or not key:
-        raise Unauthorized(f"send one of the keys of {settings}: Authorization: Bearer KEY")
+        raise Unauthorized(f"an API key of {settings} is needed: send Authorization: Bearer KEY")
     if (found := find_key(key, hashes)) is None:
-        raise Unauthorized(f"the key is none of {settings}")
+        raise Unauthorized(f"this API key is not valid: send one of {settings}")
     return found

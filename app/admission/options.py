@@ -66,7 +66,7 @@ class Options(BaseModel):
         said = self.read(given)
         for name in said.model_fields_set & self.model_fields_set:
             if (here := getattr(said, name)) != (there := getattr(self, name)):
-                raise InvalidParameter(f"{name} is {there} in the address and {here} in the body: say it once")
+                raise InvalidParameter(f"{name} is {there} in the address and {here} in the body: give it once")
         return self.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
 
 
@@ -74,7 +74,7 @@ def explain_invalid(error: Mapping[str, Any]) -> str:
     """One of pydantic's errors in words, naming the parameter and what was given."""
     where = ".".join(str(part) for part in error["loc"] if part not in ("query", "path", "body"))
     if error["type"] == "extra_forbidden":
-        return f"there is no parameter {where[:40]!r}: /docs lists those of each address"
+        return f"unknown parameter {where[:40]!r}: /docs lists those of each address"
     said = error["msg"].removeprefix("Value error, ")
     return f"{where} is {str(error.get('input'))[:80]!r}: {said[0].lower()}{said[1:]}"
 
@@ -90,7 +90,7 @@ class PredictOptions(Options):
         None,
         gt=0,
         lt=1,
-        description="Also answer the set of labels that holds the true one at least so often.",
+        description="Also answer the set of labels that contains the true one at least this often.",
     )
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
     receipt: bool | None = Field(
@@ -128,7 +128,6 @@ def find_timeout(model: LoadedModel, timeout_ms: int | None) -> float:
         return model.timeout_s
     if timeout_ms > model.timeout_s * 1e3:
         raise InvalidParameter(
-            f"timeout_ms is {timeout_ms}, the server's own is {model.timeout_s * 1e3:.0f}: a request may "
-            "only shorten it"
+            f"timeout_ms is {timeout_ms}, the server's limit is {model.timeout_s * 1e3:.0f}: give that or less"
         )
     return timeout_ms / 1e3

@@ -19,7 +19,7 @@ class ShareMeters:
         self._target = target
 
     def record_request(self, seconds: float, status: int, code: str) -> None:
-        """One request was answered with `status`; an error has a code. What the client spoiled counts as nothing."""
+        """Count a request answered with `status`; `code` is an error's. Errors of the client are not counted."""
         if 200 <= status < 400:
             self._metrics.histogram(ALIAS_SECONDS, self._alias, self._target).observe(seconds)
         elif status >= 500 or code in _FAULTS:

@@ -56,7 +56,7 @@ def read_request(parsed: Any, binary: memoryview, card: ModelCard, max_images: i
     Raises BadTensor naming what is wrong, TooManyImages.
     """
     if not isinstance(parsed, dict):
-        raise BadTensor(f"the JSON is no object: {SHAPE}")
+        raise BadTensor(f"the JSON is not an object: {SHAPE}")
     parameters = _object(parsed, "parameters")
     image = _find_image(parsed)
     rows = _read_rows(image, binary, card, max_images)
@@ -65,7 +65,7 @@ def read_request(parsed: Any, binary: memoryview, card: ModelCard, max_images: i
         raise BadTensor(f"parameters.timeout is {str(timeout)[:40]!r}: give whole microseconds")
     request_id = parsed.get("id")
     if request_id is not None and not isinstance(request_id, str):
-        raise BadTensor("id is no text")
+        raise BadTensor("id is not a string")
     priority = parameters.get("priority", 0)
     if not _is_count(priority):
         raise BadTensor(f"parameters.priority is {str(priority)[:40]!r}: give a whole number, 1 is the highest")
@@ -154,7 +154,7 @@ def _read_outputs(parsed: dict[str, Any], parameters: dict[str, Any], card: Mode
 
 
 def read_pixels(data: Any, card: ModelCard, what: str) -> list[Pixels]:
-    """Nested lists [n, height, width, channels] as the card has them, `what` being their name. Raises BadTensor."""
+    """Nested lists as uint8 [n, height, width, channels]; errors call them `what`. Raises BadTensor."""
     found = _numbers(data, what)
     if found.ndim != 4 or found.shape[1:] != card.image.shape or not len(found):
         wanted = ["n", *card.image.shape]
@@ -167,10 +167,10 @@ def _numbers(data: Any, what: str) -> Pixels:
     try:
         found = np.asarray(data)
     except (ValueError, OverflowError) as error:
-        raise BadTensor(f"{what} is no regular tensor ({error})") from error
+        raise BadTensor(f"{what} is not a regular tensor ({error})") from error
     if found.dtype.kind not in "iu" or (found.size and (found.min() < 0 or found.max() > 255)):
         raise BadTensor(
-            f"{what} must be whole numbers from 0 to 255, the pixels as decoded: all scaling is inside the graph"
+            f"{what} must be whole numbers from 0 to 255, the pixels as decoded: the graph does all scaling"
         )
     return found.astype(np.uint8)
 
@@ -180,7 +180,7 @@ def _texts(data: Any) -> list[Encoded]:
     if isinstance(data, list) and data and all(isinstance(item, list) and len(item) == 1 for item in data):
         data = [item[0] for item in data]
     if not isinstance(data, list) or not all(isinstance(item, str | bytes) for item in data):
-        raise BadTensor("the data of 'image' must be a list of texts: each the base64 of an encoded image")
+        raise BadTensor("the data of 'image' must be a list of strings, each the base64 of an encoded image")
     return data
 
 
@@ -190,11 +190,11 @@ def _split_bytes(binary: memoryview, most: int) -> Iterator[bytes]:
         if place == len(binary):
             return
         if place + 4 > len(binary):
-            raise BadTensor("the binary data of 'image' ends within the length of an item")
+            raise BadTensor("the binary data of 'image' ends inside the length of an item")
         (length,) = struct.unpack_from("<I", binary, place)
         place += 4
         if place + length > len(binary):
-            raise BadTensor(f"an item of 'image' says that it has {length:,} bytes, {len(binary) - place:,} are left")
+            raise BadTensor(f"an item of 'image' declares {length:,} bytes, {len(binary) - place:,} are left")
         yield bytes(binary[place : place + length])
         place += length
     raise too_many_images(most)
@@ -202,7 +202,7 @@ def _split_bytes(binary: memoryview, most: int) -> Iterator[bytes]:
 
 def _check_rows(rows: Sequence[Encoded], count: int) -> list[Encoded | Pixels]:
     if len(rows) != count:
-        raise BadTensor(f"'image' has {len(rows)} items, its shape says {count}")
+        raise BadTensor(f"'image' has {len(rows)} items, but its shape has {count}")
     return list(rows)
 
 
@@ -210,7 +210,7 @@ def _check_count(count: int, most: int) -> int:
     if count > most:
         raise _too_many(count, most)
     if not count:
-        raise BadTensor("'image' has no rows: send one at least")
+        raise BadTensor("'image' has no rows: send at least one")
     return count
 
 
@@ -221,7 +221,7 @@ def _too_many(count: int, most: int) -> TooManyImages:
 def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
     found = parent.get(key) or {}
     if not isinstance(found, dict):
-        raise BadTensor(f"{key} is no object")
+        raise BadTensor(f"{key} is not an object")
     return found
 
 

@@ -160,8 +160,8 @@ class Batcher(Generic[Row, Out]):
         wait = self.expect_answer_s(rows, standing) * _CAUTION
         if wait > left_s:
             raise Overloaded(
-                f"the answer may take {wait * 1e3:,.0f} ms and the deadline {max(0.0, left_s) * 1e3:,.0f} ms away: "
-                "try again later or allow more (timeout_ms)",
+                f"the answer may take {wait * 1e3:,.0f} ms and the deadline is in {max(0.0, left_s) * 1e3:,.0f} ms: "
+                "try again later or raise timeout_ms",
                 retry_after_s=wait - left_s,
             )
 
@@ -186,7 +186,7 @@ class Batcher(Generic[Row, Out]):
         self._lanes.threads.shutdown(wait=False)
 
     def submit(self, entry: Entry[Row, Out], at_once: bool) -> None:
-        """As app.batching.entry.Queue has it; so are `abandon` and `release`."""
+        """Implements app.batching.entry.Queue, as do `abandon` and `release`."""
         self._queue.reserved -= 1
         if self._failure is not None:
             self._queue.forget(entry)

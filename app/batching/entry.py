@@ -82,11 +82,11 @@ class Places(Generic[Row, Out]):
         return entry
 
     def abandon(self, entry: Entry[Row, Out]) -> None:
-        """Let a submitted row go: it leaves the queue unrun, and nobody is told."""
+        """Let a submitted row go: it leaves the queue without being run, and nobody is told."""
         self._queue.abandon(entry)
 
     async def run(self, row: Row) -> Result[Out]:
-        """Submit one decoded row and wait for its result. Cancel the wait and the row leaves the queue unrun.
+        """Submit one decoded row and wait for its result. Where the wait is cancelled, the row is not run.
 
         Raises what `submit` tells.
         """

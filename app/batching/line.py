@@ -92,8 +92,8 @@ class Line(Generic[Item]):
         self._number()
 
     def count_until_done(self, most: int) -> int:
-        """How many of the first `most` there are up to the last one of the sender who is served first with all that it
-        waits for, and of those whose turn ends with it; `most` where each sender waits for more.
+        """The number of rows, at most `most`, that completes the sender who is done first, with the senders who are
+        done in the same turn; `most` where no sender is done within it.
         """
         if self.only is not None:
             return most

@@ -1,4 +1,4 @@
-"""Telling: how rows' outcomes reach those who wait for them."""
+"""Telling: hands the result or the error of each row to who waits for it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Telling:
         try:
             call(*arguments)
         except Exception as error:
-            self._loop.call_exception_handler({"message": "the answer to a row was lost", "exception": error})
+            self._loop.call_exception_handler({"message": "the result of a row was lost", "exception": error})
 
 
 def copy_failure(failure: DeviceFailed) -> DeviceFailed:

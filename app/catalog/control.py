@@ -1,5 +1,5 @@
-"""Control: the few things that concern every process of a service at once. In one process, the default, they act on
-its own catalog; app.workers has the form that asks the supervisor.
+"""Control: what concerns every process of a service at once. With one process, the default, it acts on that process's
+catalog; app.workers has the form that asks the supervisor.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class LocalControl:
     async def start(self) -> None:
         await self.watcher.begin()
         self._catalog.start(self.watcher.looks, self.watcher.unloaded, self.watcher.problem)
-        self._background.start("saying that every model was tried", self._say_ready())
+        self._background.start("reporting that every model was tried", self._say_ready())
         self._background.repeat("watching the repository", self.watcher.watch)
         self._background.repeat("guarding aliases", self._guards.look, EVERY_S)
 
@@ -102,7 +102,7 @@ class LocalControl:
 
     def hang_up(self, read_again: ReadAgain) -> None:
         """SIGHUP: read aliases and shadows and look at the repository, in the background."""
-        self._background.start("what SIGHUP asks for", hang_up(read_again, self._changes, self.watcher))
+        self._background.start("reloading after SIGHUP", hang_up(read_again, self._changes, self.watcher))
 
     async def explain_unready(self) -> str:
         return self._catalog.explain_unready()
@@ -155,8 +155,8 @@ async def hang_up(read_again: ReadAgain, changes: TrafficChanges, watcher: Watch
     names = []
     for name, target in changes.traffic.aliases.items():
         meant = {split_version(part)[0] for part in list_targets(target)}
-        names.append(f"{name} -> {target}{'' if meant <= models else ' (which points nowhere)'}")
-    kept = "" if settings is not None else " (as before)"
+        names.append(f"{name} -> {target}{'' if meant <= models else ' (no such model)'}")
+    kept = "" if settings is not None else " (unchanged)"
     tried = "; ".join(f"{name}: {shadow}" for name, shadow in changes.traffic.shadows.items())
     shadows = f"; shadows: {tried}{kept}" if tried else ""
     log.info("SIGHUP: aliases: %s%s%s; repository: %s", ", ".join(names) or "none", kept, shadows, done)

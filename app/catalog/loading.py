@@ -45,7 +45,7 @@ class Version:
 
 
 class Loader:
-    """Loads one version at a time: what a load takes in memory couldn't be told apart otherwise."""
+    """Loads one version at a time, since the memory of a load is measured as the growth of the process."""
 
     def __init__(
         self, settings: Settings, load: Load, metrics: Metrics, in_memory: Callable[[], list[LoadedModel]]
@@ -127,7 +127,7 @@ class Loader:
             by = ", ".join(f"{model.name} version {model.version} {model.memory_bytes / 1e6:,.0f}" for model in held)
             raise OverBudget(
                 f"{what} needs {needed / 1e6:,.0f} MB, and {used / 1e6:,.0f} of the {budget / 1e6:,.0f} MB of "
-                f"memory_budget are taken ({by or 'by nothing'}): unload a model or raise memory_budget"
+                f"memory_budget are used ({by or 'by no model'}): unload a model or raise memory_budget"
             )
 
 

@@ -90,8 +90,8 @@ class Mirror:
         there = list_models(self.folder)
         if there and not listing:
             raise StoreError(
-                f"the repository {self._address} holds no model any more: check its address, or delete {self.folder} "
-                "if that is meant"
+                f"the repository {self._address} has no models any more: check its address, or delete {self.folder} "
+                "if that is intended"
             )
         wanted = set(names) or {*(self._only or listing), *there}
         for name in sorted(wanted & listing.keys()):
@@ -136,9 +136,9 @@ class Mirror:
         return problem
 
     def _say(self, title: str, error: ArtifactError, is_kept: bool) -> None:
-        kept = ": the copy of before goes on" if is_kept else ""
+        kept = ": the earlier copy stays loaded" if is_kept else ""
         if isinstance(error, NotWhole) and error.detail.startswith("it lacks"):
-            log.info("%s in %s is arriving: %s%s", title, self._address, error.detail, kept)
+            log.info("%s in %s is being copied: %s%s", title, self._address, error.detail, kept)
         else:
             log.error("%s in %s is refused: %s%s", title, self._address, error.detail, kept)
 
@@ -159,7 +159,7 @@ class Mirror:
         log.info("copied %s in %.1f s", title, time.monotonic() - began)
 
     def _withdraw(self, name: str, number: int) -> None:
-        log.info("%s version %d left %s", name, number, self._address)
+        log.info("%s version %d was removed from %s", name, number, self._address)
         self._known.pop((name, number), None)
         with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as scratch:
             (self.folder / name / str(number)).rename(Path(scratch, "old"))
@@ -189,7 +189,7 @@ def fill(settings: Settings) -> None:
     except StoreError as error:
         if not mirror.is_filled:
             raise
-        log.warning("%s: what was copied before is used", error.detail)
+        log.warning("%s: the earlier copy is used", error.detail)
 
 
 def _holds(folder: Path, found: Found) -> bool:

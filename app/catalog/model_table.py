@@ -17,7 +17,7 @@ from app.inference.model import LoadedModel
 from app.settings import Settings
 
 _NOT_REPLACED = "what is on disk now was refused: "
-_BEING_WRITTEN = "what is on disk now is arriving: "
+_BEING_WRITTEN = "what is on disk now is being copied: "
 
 
 class ModelTable:
@@ -59,10 +59,11 @@ class ModelTable:
 
     def resolve(self, name: str | None = None, version: int | None = None, slot: int | None = None) -> LoadedModel:
         """The model to predict with: the newest loaded version unless `version` or the alias names one;
-        without a name, the default model; of a cascade the first, of a split the one of `slot`, or of most slots.
+        without a name, the default model. Of a cascade it is the first, of a weighted alias the one of `slot`, or the
+        one with the largest weight.
 
         Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining, and InvalidParameter for
-        a version of what means several models.
+        a version of an alias that means several models.
         """
         if self._closing:
             raise Draining("the server is shutting down: try again")
@@ -99,9 +100,9 @@ class ModelTable:
         if "loading" in states:
             raise Loading(f"{name} is being loaded: try again in a moment")
         if "unloaded" in states:
-            raise ModelUnloaded(f"{name} was unloaded: POST /v2/repository/models/{name}/load brings it back")
+            raise ModelUnloaded(f"{name} was unloaded: POST /v2/repository/models/{name}/load loads it again")
         if "arriving" in states:
-            raise Loading(f"{name} is arriving: {candidates[0].reason}: try again in a moment")
+            raise Loading(f"{name} is being copied: {candidates[0].reason}: try again in a moment")
         reasons = [candidate.reason for candidate in candidates] or [self._refusals.get(name, "no version")]
         raise ModelRefused(f"{name} was refused: {reasons[0]}")
 

@@ -32,7 +32,7 @@ def find_repository(settings: Settings) -> Settings:
     if version := _find_version(folder):
         return _link(settings, folder, version)
     if settings.model_name is not None:
-        log.warning("%s holds models by their names: model_name %s is passed over", folder, settings.model_name)
+        log.warning("%s has a folder for each model: model_name %s is ignored", folder, settings.model_name)
     return settings
 
 

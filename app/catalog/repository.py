@@ -75,7 +75,7 @@ class Seen:
 
 
 class Repository:
-    """One repository as the settings look at it."""
+    """A repository, of which the settings say what to load."""
 
     def __init__(self, settings: Settings, quiet_s: float = _QUIET_S) -> None:
         self.path = settings.folder
@@ -152,8 +152,8 @@ class Repository:
             return explain_foreign(foreign, self.path)
         if available:
             return f"it has none of the versions that the setting versions={self._versions} asks for"
-        beside = f"; passed over: {', '.join(passed_over[:10])}" if passed_over else ""
-        return f"{folder} holds no version folder (a whole number){beside}"
+        beside = f"; ignored: {', '.join(passed_over[:10])}" if passed_over else ""
+        return f"{folder} has no version folder (a whole number){beside}"
 
 
 def _shorten(missing: list[str]) -> str:
@@ -186,6 +186,6 @@ def explain_unknown(name: str) -> str:
 def explain_foreign(path: Path, repository: Path) -> str:
     """Why a lone .onnx isn't served, with the one command that brings it in."""
     return (
-        f"{path.relative_to(repository)} has no {CARD_FILE}: bring it in with: "
+        f"{path.relative_to(repository)} has no {CARD_FILE}: publish it with: "
         f"convserve-export adopt {shlex.quote(str(path))} --repository {shlex.quote(str(repository))}"
     )

@@ -58,7 +58,7 @@ class PatientReader:
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def read(self, what: str, work: Callable[[], T]) -> T:
-        """What `work` gives or raises. Raises TimeoutError where it hangs."""
+        """The result or the error of `work`. Raises TimeoutError where it hangs."""
         if what in self._hanging:
             raise self._explain(what)
         async with self._places:

@@ -124,7 +124,7 @@ class Watcher:
                 copying.exception()  # seen: nobody waits for it any more
 
     async def watch(self) -> None:
-        """Wait for the time of the next look, and look."""
+        """Wait until the next check of the repository is due, and check."""
         if self._is_behind:
             await self.look()
         elif self._poll_s:
@@ -142,7 +142,7 @@ class Watcher:
         store is away, what was copied before is loaded.
         """
         if unavailable := await self._copy([name]):
-            log.warning("%s is loaded as it was copied before: %s", name, unavailable)
+            log.warning("%s is loaded from the earlier copy: %s", name, unavailable)
         elif refusal := self._uncopied.get(name):
             raise LoadRefused(refusal)
         async with self._changing:
@@ -152,7 +152,7 @@ class Watcher:
                 raise UnknownModel(look.reason)
             arriving = {number: missing for number, missing in look.arriving if number >= max(look.wanted, default=0)}
             if look.reason or arriving:
-                words = [f"{name} version {number} is arriving: it lacks {it}" for number, it in arriving.items()]
+                words = [f"{name} version {number} is being copied: it lacks {it}" for number, it in arriving.items()]
                 raise LoadRefused(look.reason or "; ".join(words))
             await self._served.load(look)
             self._unloaded.discard(name)
@@ -188,7 +188,7 @@ class Watcher:
         except OSError as error:
             problem = problem or str(error)
         if problem and problem != self._problem:
-            log.error("%s%s", problem, ": what was loaded goes on" if unavailable and self._seen else "")
+            log.error("%s%s", problem, ": the loaded models stay" if unavailable and self._seen else "")
         elif self._problem and not problem:
             log.info("the repository can be read again")
         self._problem = problem
@@ -225,7 +225,7 @@ class Watcher:
                     done.append(f"{look.name} loaded")
                 elif look != before.look:
                     await self._served.note(look)
-                    done += [f"{look.name} version {number} is arriving" for number, _ in look.arriving]
+                    done += [f"{look.name} version {number} is being copied" for number, _ in look.arriving]
                     done += [f"{look.name}: {look.reason}"] if look.reason else []
                 self._failures.pop(look.name, None)
                 return done
@@ -249,7 +249,7 @@ class Watcher:
                 self._restore(name, before)
                 self._say_failure(name, error)
                 return [f"{name} stays as it is"]
-            log.info("%s left the repository and is dropped", name)
+            log.info("%s was removed from the repository and is unloaded", name)
             return [f"{name} dropped"]
 
     def _remember(self, seen: Seen) -> None:
@@ -272,14 +272,14 @@ class Watcher:
         said: Mapping[int, str] = dict(before.look.arriving)
         for number, missing in look.arriving:
             if said.get(number) != missing:
-                log.info("%s version %d is arriving: it lacks %s", look.name, number, missing)
+                log.info("%s version %d is being copied: it lacks %s", look.name, number, missing)
         if look.reason and look.reason != before.look.reason:
             log.error("%s %s: %s", look.name, "stays as it is" if before.due else "is refused", look.reason)
 
     def _say_passed_over(self, where: str, now: tuple[str, ...], before: tuple[str, ...], rule: str) -> None:
         if now and now != before:
             names = ", ".join(repr(name[:80]) for name in now[:10])
-            log.warning("passed over in %s: %s%s (a name is %s)", where, names, ", ..." if now[10:] else "", rule)
+            log.warning("ignored in %s: %s%s (a name is %s)", where, names, ", ..." if now[10:] else "", rule)
 
     def _say_failure(self, name: str, error: Exception) -> None:
         if self._failures.get(name) == repr(error):

@@ -19,7 +19,7 @@ def predict(arguments: list[str]) -> int:
     parser = _parser(
         "predict",
         "Classify images: files, those of a folder or below s3:// gs:// az://, those that a CSV file names, http(s) "
-        "addresses. Where folders or the file say the classes, accuracy is told at the end.",
+        "addresses. Where folders or the file give the classes, accuracy is printed at the end.",
     )
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument(
@@ -28,13 +28,13 @@ def predict(arguments: list[str]) -> int:
         nargs="+",
         help="a manifest has the columns path[, label]",
     )
-    parser.add_argument("--top-k", type=int, metavar="K", help="classes an image (default: 5)")
+    parser.add_argument("--top-k", type=int, metavar="K", help="classes for each image (default: 5)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the best class of each image to a CSV file")
     parser.add_argument("--explain", type=Path, metavar="PNG", help="draw where the network looked (one image only)")
     given = parser.parse_args(arguments)
     first = given.images[0]
     if given.explain and (len(given.images) > 1 or first.endswith(".csv") or Path(first).is_dir()):
-        raise UsageError("--explain draws one image: name one file, no folder")
+        raise UsageError("--explain draws one image: name one file, not a folder")
     from app.client.predict import predict_images
 
     return _run(
@@ -66,11 +66,11 @@ def bench(arguments: list[str]) -> int:
     )
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument(
-        "--repository", type=repository, metavar="DIR", help="where the model is (default: ./repository)"
+        "--repository", type=repository, metavar="DIR", help="folder or store of the model (default: ./repository)"
     )
     parser.add_argument("--version", type=int, metavar="N", help="default: the newest")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time a batch size (default: 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time for each batch size (default: 1)")
     parser.add_argument("--plot", type=Path, metavar="SVG", help="draw images a second over the batch size")
     given = parser.parse_args(arguments)
     from app.client.sweep import run_bench

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0
     if name not in commands:
-        print(f"convserve: there is no command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
+        print(f"convserve: unknown command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
         return 2
     survive_any_encoding()
     try:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def key(arguments: list[str]) -> int:
     """Print a new API key and its hash."""
     argparse.ArgumentParser(
-        prog="convserve key", description="Make an API key; the server's settings hold only its hash."
+        prog="convserve key", description="Make an API key; the server's settings contain only its hash."
     ).parse_args(arguments)
     from app.admission.keys import hash_key, make_key
 

@@ -37,11 +37,12 @@ def _explain_setting(error: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for place, part in enumerate(error["loc"]) if (name, place) != ("aliases", 2))
     if name in ("api_keys", "admin_keys") or (name == "keys" and error["loc"][-1] == "hash"):
         return (
-            f"the setting {where} is no SHA-256 of a key (64 digits 0-9, a-f): `convserve key` makes a key for the "
+            f"the setting {where} is not the SHA-256 of a key (64 hexadecimal digits): `convserve "
+            "key` makes a key for the "
             "client and its hash for this setting"
         )
     if error["type"] == "extra_forbidden":
-        return f"there is no setting {where}: `convserve serve --help` lists them"
+        return f"unknown setting {where}: `convserve serve --help` lists them"
     said = error["msg"].removeprefix("Value error, ")
     if name == "keys" and len(error["loc"]) < _KEYS_FIELD:
         return f"the setting {where}: {said}"
@@ -57,4 +58,4 @@ def _explain_parser(error: SettingsError) -> str:
     if not unknown:
         return message
     flags = [word.partition("=")[0] for word in given.split() if word.startswith("-")]
-    return known + (f"there is no flag {', '.join(flags)}" if flags else "there is a value without a flag")
+    return known + (f"unknown option {', '.join(flags)}" if flags else "a value has no flag before it")

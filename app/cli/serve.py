@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -74,13 +75,14 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
         try:
             return _find_repository(read_again())
         except UsageError as error:
-            log.error("aliases and shadows stay as they are: %s", error)
+            log.error("the aliases and shadows are unchanged: %s", error)
             return None
 
-    listener, tls = _listen(settings.host, settings.port), settings.ssl_certfile is not None
+    listener, tls = _listen(settings.host, settings.port, "--port"), settings.ssl_certfile is not None
     addresses = [address_of(listener, tls=tls)]
     if settings.grpc_port is not None:
-        with _listen(settings.host, settings.grpc_port) as proof:  # gRPC opens its own, and says less of what is wrong
+        # gRPC opens its own socket, and says less of what is wrong.
+        with _listen(settings.host, settings.grpc_port, "--grpc-port") as proof:
             settings = settings.model_copy(update={"grpc_port": proof.getsockname()[1]})
             addresses.append(address_of(proof, tls=tls, scheme="grpc"))
     log.info("serving %s at %s", settings.repository, " and ".join(addresses))
@@ -109,14 +111,16 @@ def _serve_as_set(settings: Settings, read_again: Callable[[], Settings]) -> int
         return serve_with_workers(settings, port, read_or_say)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Raises UsageError where the address can't be had."""
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    """`option` names the port on the command line. Raises UsageError where nothing can listen there."""
     from app.server.sockets import open_socket
 
     try:
         return open_socket(host, port)
     except OSError as error:
-        raise UsageError(f"{host}:{port} can't be listened at: {error.strerror}") from error
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(f"port {port} is already in use: choose another with {option}") from error
+        raise UsageError(f"can't listen on {host}:{port}: {error.strerror}") from error
 
 
 def _is_one_process(settings: Settings) -> bool:
@@ -220,8 +224,8 @@ def _check_device(settings: Settings) -> None:
         choose_devices(settings.device, onnxruntime)
     except DeviceUnavailable as error:
         raise UsageError(
-            f"device {settings.device} can't be had: {error.detail}; install an NVIDIA driver and the gpu extra "
-            "instead of the cpu extra, or serve with --device cpu"
+            f"{error.detail}; install an NVIDIA driver and the gpu extra "
+            "instead of the cpu extra, or choose --device cpu"
         ) from error
 
 

@@ -19,10 +19,12 @@ def tune(arguments: list[str]) -> int:
         "requests as they come, not as answers allow; the load is made on this machine, too, and takes a part of its "
         "cores.",
     )
-    parser.add_argument("model", metavar="MODEL", help="its variants MODEL-int8 and MODEL-fp16 are tried, too")
-    parser.add_argument("--p99", type=_positive, required=True, metavar="MS", help="the time that is kept")
     parser.add_argument(
-        "--repository", type=repository, metavar="DIR", help="where the model is (default: ./repository)"
+        "model", metavar="MODEL", help="the model; its variants MODEL-int8 and MODEL-fp16 are tried, too"
+    )
+    parser.add_argument("--p99", type=_positive, required=True, metavar="MS", help="the p99 to keep, in ms")
+    parser.add_argument(
+        "--repository", type=repository, metavar="DIR", help="folder or store of the model (default: ./repository)"
     )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
@@ -31,29 +33,33 @@ def tune(arguments: list[str]) -> int:
         action="append",
         default=[],
         metavar="FILE",
-        help="what is sent, such as your clients send; several by turns (default: the model's golden images)",
+        help="an image like those of your clients; several are sent in turn (default: the model's golden images)",
     )
-    parser.add_argument("--seconds", type=_positive, default=6.0, metavar="S", help="of each trial (default: 6)")
+    parser.add_argument("--seconds", type=_positive, default=6.0, metavar="S", help="length of each trial (default: 6)")
     parser.add_argument(
-        "--budget-minutes", type=_positive, default=10.0, metavar="M", help="that the search may take (default: 10)"
+        "--budget-minutes",
+        type=_positive,
+        default=10.0,
+        metavar="M",
+        help="time that the search may take (default: 10)",
     )
     parser.add_argument(
         "--confirm",
         type=_positive,
         default=60.0,
         metavar="S",
-        help="seconds for which the rate must hold at last; where it doesn't, it is lowered (default: 60)",
+        help="length of the last trial; the rate is lowered until it holds (default: 60)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("tuned.toml"),
         metavar="FILE",
-        help="the settings file; the plot goes beside it as SVG (default: tuned.toml)",
+        help="the settings file; a plot is written beside it as SVG (default: tuned.toml)",
     )
     given = parser.parse_args(arguments)
     if not given.out.parent.is_dir() or given.out.is_dir():
-        raise UsageError(f"--out {given.out} can't be written: name a file in a folder that is there")
+        raise UsageError(f"--out {given.out} can't be written: name a file in a folder that exists")
     flags = [f"--{name}={value}" for name in ("repository", "device") if (value := getattr(given, name))]
     settings = read_settings(flags, None)
     from app.client.tune.service import ServiceFailed
@@ -86,5 +92,5 @@ def _read(path: Path) -> bytes:
 def _positive(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return number

@@ -62,7 +62,7 @@ def _list_folder(folder: Path) -> Iterable[ListedImage]:
         relative += [Path(where, name).relative_to(folder).parts for name in names if _is_image(name)]
     relative.sort()  # part by part, as paths are sorted: what lies in a folder stays together
     if not relative:
-        raise InputError(f"{folder} holds no image, only files that don't end in {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{folder} contains no images, only files that don't end in {', '.join(IMAGE_SUFFIXES)}")
     return [_place(str(folder.joinpath(*parts)), parts) for parts in relative]
 
 
@@ -81,7 +81,7 @@ def _list_address(address: str) -> Iterable[ListedImage]:
         if _is_image(path) and not any(part.startswith(".") for part in path.split("/"))
     )
     if not found:
-        raise InputError(f"{address} holds no image, nothing below it ends in {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{address} contains no images: nothing below it ends in {', '.join(IMAGE_SUFFIXES)}")
     start = address.rstrip("/")
     return [_place("/".join((start, *parts)), parts) for parts in found]
 

@@ -49,4 +49,4 @@ class Tally:
         if self._unknown and self._any_told:  # folders whose names are no classes, all of them, aren't class folders
             several = len(self._unknown) > _NAMED
             named = ", ".join(sorted(self._unknown)[:_NAMED]) + (", ..." if several else "")
-            yield f"{self._unknown.total():,} images are labeled with what is no class of the model: {named}"
+            yield f"{self._unknown.total():,} images have labels that are not classes of the model: {named}"

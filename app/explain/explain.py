@@ -70,7 +70,7 @@ async def explain(rows: Rows, image: Encoded, index: int | None, decoder: Decode
         async with asyncio.timeout_at(rows.deadline):
             return await _explain(rows, image, index, decoder)
     except TimeoutError as error:
-        raise DeadlineExceeded("no explanation before the deadline (timeout_ms) passed") from error
+        raise DeadlineExceeded("the deadline (timeout_ms) passed before the explanation was computed") from error
 
 
 async def _explain(rows: Rows, image: Encoded, index: int | None, decoder: Decoder) -> Explanation:

@@ -97,7 +97,7 @@ def choose_grid(name: str, policy: ImagePolicy, seconds_of_batch: Mapping[int, f
 
 
 def choose_fill(pixels: Pixels, policy: ImagePolicy) -> npt.NDArray[np.uint8]:
-    """The color [channels] that covers without saying anything: the background, or the image's own mean."""
+    """The color [channels] of the occluding squares: the background, or the mean of the image."""
     if policy.polarity != "any":
         return np.full(policy.channels, 255 * (policy.polarity == "dark-on-light"), np.uint8)
     mean: npt.NDArray[np.float64] = pixels.mean(axis=(0, 1))

@@ -1,4 +1,4 @@
-"""Evidence drawn over the posted image: what the network didn't see is darkened, what spoke for the class glows."""
+"""Evidence drawn over the posted image: what the network didn't see is darkened, evidence for the class is bright."""
 
 from __future__ import annotations
 

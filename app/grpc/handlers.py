@@ -21,8 +21,8 @@ from artifact.errors import ConvserveError
 
 def _refuse(call: Call) -> None:
     raise UnknownCall(
-        f"there is no call {call.exchange.path[:200]}: here are those of {INFERENCE.name}, but for shared memory, "
-        "tracing and log settings"
+        f"unknown call {call.exchange.path[:200]}: this server has those of {INFERENCE.name}, except "
+        "shared memory, tracing and log settings"
     )
 
 

@@ -104,7 +104,8 @@ def parse(kind: type[Message], data: bytes) -> Message:
         return kind.FromString(data)
     except DecodeError as error:
         raise BadRequest(
-            f"{len(data):,} bytes that came are no {kind.DESCRIPTOR.full_name}: send one as the protocol has it"
+            f"the {len(data):,} bytes received are no {kind.DESCRIPTOR.full_name}: encode one "
+            "as the protocol defines it"
         ) from error
 
 

@@ -80,7 +80,7 @@ async def classify_one(request: Request, options: PredictOptions, parse: Parse |
     """
     ticket, _, outcomes = await classify(request, request.path_params["model"], options, parse)
     if len(outcomes) > 1:
-        raise TooManyImages(f"the request has {len(outcomes)} images, this form takes one: /predict takes several")
+        raise TooManyImages(f"the request has {len(outcomes)} images, this endpoint takes one: /predict takes several")
     (outcome,) = outcomes
     if isinstance(outcome, ConvserveError):
         raise outcome

@@ -35,7 +35,9 @@ _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
     401: ("A key is needed or wrong", errors.Unauthorized("send a key: Authorization: Bearer KEY")),
     403: (
         "Management is off, or the key is for other models",
-        errors.ManagementOff("models are managed by holders of a key: set admin_keys"),
+        errors.ManagementOff(
+            "model management needs an admin key: make one with `convserve key` and add its hash to admin_keys"
+        ),
     ),
     404: (
         "No such model or version, or it was refused",
@@ -53,7 +55,7 @@ _EXAMPLES: dict[int, tuple[str, ConvserveError]] = {
     415: ("Unsupported type", UnsupportedType("Content-Type 'text/plain' is not supported: send image/*")),
     422: ("Bad parameter", errors.InvalidParameter("top_k is 0, lenet5 has 10 classes: give a number from 1 to 10")),
     429: (
-        "The queue is full, the wait would be longer than the deadline, or the key has had its images for now",
+        "The queue is full, the wait would be longer than the deadline, or the key's rate is used up",
         errors.Overloaded("256 of the 256 places in the queue (max_queue_rows) are taken", retry_after_s=2),
     ),
     503: (

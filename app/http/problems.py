@@ -54,7 +54,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     exchange = exchange_of(request)
     if error.status_code == 404:
         return problem_response(
-            request, UnknownPath(f"there is nothing at {exchange.path[:200]}: /docs lists every address")
+            request, UnknownPath(f"unknown address {exchange.path[:200]}: /docs lists every address")
         )
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")

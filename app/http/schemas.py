@@ -32,14 +32,14 @@ class PredictionAnswer(Answer):
     version: int | None = Field(None, description="Of a cascade: that model's version.")
     second: Literal["skipped"] | None = Field(
         None,
-        description="Of a cascade: the second model had no place or time for the image, the first's answer stands.",
+        description="Of a cascade: the second model had no place or time for the image, so this is the first's answer.",
     )
     classes: list[ClassAnswer] | None = Field(None, description="The top_k most probable classes, best first.")
     set: list[ClassAnswer] | None = Field(
-        None, description="With coverage: classes that together hold the true one at least that often."
+        None, description="With coverage: classes that together contain the true one at least that often."
     )
     receipt: str | None = Field(
-        None, description="With receipt: what POST /feedback takes with the true label. It holds `set`, too."
+        None, description="With receipt: what POST /feedback takes with the true label. It contains `set`, too."
     )
     warning: str | None = Field(None, description="Only where the image looks unlike the training set (energy).")
     error: ErrorAnswer | None = None

@@ -49,7 +49,7 @@ class ChosenDevice:
 
 @dataclass(frozen=True)
 class CudaOptions:
-    """How ONNX Runtime's CUDA provider works; the fields bear its own names, and app.settings says what they mean."""
+    """Options of ONNX Runtime's CUDA provider by their own names; app.settings says what they mean."""
 
     cudnn_conv_algo_search: str = "HEURISTIC"
     cudnn_conv_use_max_workspace: bool = True
@@ -116,7 +116,7 @@ def check_cuda(index: int, runtime: Runtime) -> None:
     Raises DeviceUnavailable saying what is missing.
     """
     if CUDA not in runtime.get_available_providers():
-        raise DeviceUnavailable("this onnxruntime has no CUDA (the gpu extra brings one that has)")
+        raise DeviceUnavailable("CUDA is not available: this onnxruntime is built without it (the gpu extra has it)")
     try:
         runtime.preload_dlls()
         options = runtime.SessionOptions()
@@ -125,9 +125,9 @@ def check_cuda(index: int, runtime: Runtime) -> None:
         session = runtime.InferenceSession(str(ONE_CONV), options, providers=cuda_providers(index, fallback=False))
         session.run(None, {"x": np.ones((1, 1, 8, 8), np.float32)})
     except Exception as error:  # onnxruntime raises errors of many kinds, and OSError for missing libraries
-        raise DeviceUnavailable(f"CUDA doesn't run on cuda:{index}: {_first_line(error)}") from error
+        raise DeviceUnavailable(f"CUDA is not available on cuda:{index}: {_first_line(error)}") from error
     if session.get_providers()[0] != CUDA:
-        raise DeviceUnavailable(f"CUDA doesn't run on cuda:{index}: onnxruntime fell back to the CPU")
+        raise DeviceUnavailable(f"CUDA is not available on cuda:{index}: onnxruntime fell back to the CPU")
 
 
 def cuda_providers(index: int, *, fallback: bool, options: CudaOptions | None = None) -> Providers:

@@ -76,7 +76,7 @@ class LoadedModel:
     seconds_of_batch: dict[int, float]
     """Measured at warm-up on this device, by rows."""
     seconds_in_lane: dict[int, float]
-    """The same of one of the lanes that run side by side under load."""
+    """Seconds of a batch by its rows in one of the lanes that run side by side under load."""
     replay_difference: float
     """The largest departure of a golden probability on this device."""
     load_s: float

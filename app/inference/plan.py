@@ -17,7 +17,7 @@ check or another model's rows wait no longer than that.
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a version once a lane of it was warmed up."""
+    """What the warm-up of one lane has measured of a version."""
 
     on_gpu: bool
     devices: int
@@ -45,7 +45,7 @@ class Plan:
     threads_alone: int
     """Threads that share a batch which has the machine to itself, in a session of its own; 0 where there is none."""
     batch_size: int
-    """Rows from which on batches gain nothing, or all that are allowed."""
+    """The batch size above which throughput no longer rises, or the largest that is allowed."""
     patience_s: float
     """How long clients that were just answered are waited for: as long as a batch can save."""
     lend_threads: bool

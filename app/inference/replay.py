@@ -60,7 +60,7 @@ def _compare(
     # `not <=` rather than `>`: a NaN among the expected must not pass.
     if not differences[worst] <= tolerance:
         raise ArtifactError(
-            f"golden replay {where}: {files[worst]} departs by {differences[worst]:.2g} from the exported "
+            f"golden replay {where}: {files[worst]} differs by {differences[worst]:.2g} from the exported "
             "graph, "
             f"the tolerance is {tolerance:g}"
         )

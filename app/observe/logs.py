@@ -106,7 +106,7 @@ def log_unexpected(error: Exception, request: RequestIds) -> Unexpected:
     """What to tell a client of an error that nobody foresaw, once the log has it."""
     with on_behalf_of(request):
         log.error("request %s failed", request.request_id, exc_info=error)
-    return Unexpected(f"an unexpected error; the server's log has it under {request.request_id}")
+    return Unexpected(f"an unexpected error: see the server's log under {request.request_id}")
 
 
 def set_up_logging(level: str, form: str, who: str = "") -> None:
@@ -122,4 +122,4 @@ def set_up_logging(level: str, form: str, who: str = "") -> None:
 
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     if not issubclass(kind, (KeyboardInterrupt, SystemExit)):
-        log.error("an exception that nobody caught", exc_info=(kind, error or kind(), trace))
+        log.error("an uncaught exception", exc_info=(kind, error or kind(), trace))

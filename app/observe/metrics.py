@@ -55,23 +55,23 @@ FAMILIES: dict[str, Family] = {
     ),
     "convserve_cascade_images_total": Family(
         "counter",
-        "Images by what the second model of a cascade did: unasked, answered, or skipped for want of a place or time.",
+        "Images by what the second model of a cascade did: unasked, answered, or skipped for lack of a place or time.",
         ("alias", "second"),
     ),
     "convserve_alias_request_seconds": Family(
         "histogram",
-        "Whole time of answered requests, by what a weighted alias gave them to.",
+        "Whole time of answered requests, by the model that a weighted alias chose.",
         ("alias", "to"),
         _SECONDS,
     ),
     "convserve_alias_faults_total": Family(
         "counter",
-        "Requests through a weighted alias that failed by no fault of the client's, by the model that it chose.",
+        "Requests through a weighted alias that failed on the server's side, by the model that it chose.",
         ("alias", "to"),
     ),
     "convserve_feedback_images_total": Family(
         "counter",
-        "Images whose true label was told: by the largest probability (bin, its upper edge), and whether the most "
+        "Images with feedback: by the largest probability (bin, its upper edge), and whether the most "
         "probable class was the true one (answer: right, wrong).",
         (*_VERSION, "bin", "answer"),
     ),
@@ -79,7 +79,7 @@ FAMILIES: dict[str, Family] = {
         "counter", "Sum of the largest probabilities of these images, by the same bins.", (*_VERSION, "bin")
     ),
     "convserve_feedback_sets_total": Family(
-        "counter", "Label sets of such images, by whether they hold the true label: yes, no.", (*_VERSION, "holds")
+        "counter", "Label sets of such images, by whether they contain the true label: yes, no.", (*_VERSION, "holds")
     ),
     "convserve_feedback_coverage_total": Family(
         "counter", "Sum of the coverages that these label sets were asked for.", _VERSION
@@ -106,7 +106,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "convserve_batch_rows": Family("histogram", "Rows in a batch.", _VERSION, (1, 2, 4, 8, 16, 32, 64, 128)),
     "convserve_busy_seconds_total": Family("counter", "Time that sessions spent running batches.", _VERSION),
-    "convserve_queue_rows": Family("gauge", "Rows that hold a place in the queue, decoding included.", _VERSION),
+    "convserve_queue_rows": Family("gauge", "Rows that have a place in the queue, decoding included.", _VERSION),
     "convserve_queue_limit_rows": Family("gauge", "Places in the queue (max_queue_rows).", _VERSION),
     "convserve_predictions_total": Family("counter", "Images by their most probable class.", (*_VERSION, "label")),
     "convserve_confidence": Family("histogram", "Largest probability of an image.", _VERSION, _TENTHS),
@@ -118,7 +118,7 @@ FAMILIES: dict[str, Family] = {
     "convserve_process_resident_bytes": Family("gauge", "Resident memory, over all processes.", ()),
     "convserve_process_cpu_seconds_total": Family("counter", "Processor time, over all processes.", ()),
     "convserve_workers": Family("gauge", "Processes that serve.", ()),
-    "convserve_worker_restarts_total": Family("counter", "Workers that ended unasked and were replaced.", ()),
+    "convserve_worker_restarts_total": Family("counter", "Workers that ended unexpectedly and were replaced.", ()),
     "convserve_ready": Family("gauge", "1 where every process is ready.", ()),
     # What statistics, comparisons and drift are computed from.
     "last_inference_ms": Family("internal", "Unix time of the last prediction.", _VERSION, merge=max),

@@ -10,7 +10,7 @@ def check_certificate(certificate: Path | None, key: Path | None) -> None:
     """PEM files, or None where there is none. Raises ValueError naming the setting and the file that is at fault."""
     if certificate is None:
         if key is not None:
-            raise ValueError(f"ssl_keyfile is {key}, but there is no ssl_certfile: name the certificate, too")
+            raise ValueError(f"ssl_keyfile is {key}, but ssl_certfile is empty: set it to the certificate")
         return
     for setting, file in (("ssl_certfile", certificate), ("ssl_keyfile", key)):
         try:
@@ -22,12 +22,12 @@ def check_certificate(certificate: Path | None, key: Path | None) -> None:
     try:
         context.load_verify_locations(certificate)
     except ssl.SSLError as error:
-        raise ValueError(f"ssl_certfile {certificate} holds no certificate in PEM form") from error
+        raise ValueError(f"ssl_certfile {certificate} has no certificate in PEM form") from error
     holder = f"ssl_certfile {certificate}" if key is None else f"ssl_keyfile {key}"
     try:
         # With a password, though an empty one: without it the terminal would be asked.
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise ValueError(f"{holder} holds another key than that of ssl_certfile {certificate}") from error
-        raise ValueError(f"{holder} holds no key in PEM form without a password") from error
+            raise ValueError(f"{holder} has a key that does not belong to ssl_certfile {certificate}") from error
+        raise ValueError(f"{holder} has no unencrypted key in PEM form") from error

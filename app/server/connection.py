@@ -83,7 +83,12 @@ class ServiceProtocol(LastingConnection):
             except httptools.HttpParserError as error:
                 cause = error.__context__
                 known = cause if isinstance(cause, ConvserveError) else None
-                self.refuse(known or BadRequest("the bytes that came are not HTTP/1.1: send a request"))
+                self.refuse(
+                    known
+                    or BadRequest(
+                        "the bytes received are not an HTTP/1.1 request: check the client's protocol and port"
+                    )
+                )
             return
 
     def _begin_without_upgrade(self) -> bytes:
@@ -132,7 +137,7 @@ class ServiceProtocol(LastingConnection):
             raise ConnectionAbortedError("behind the last request that is answered")
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise MethodNotAllowed("CONNECT is not allowed: this is no proxy")
+                raise MethodNotAllowed("CONNECT is not allowed: this server is not a proxy")
             self._wants_upgrade = True
             return
         try:

@@ -55,7 +55,7 @@ _CLASSES: dict[str, type] = {
 
 
 class UnsupportedServer(Exception):
-    """uvicorn has moved what this service stands on."""
+    """uvicorn has renamed or removed a private name that this service uses."""
 
 
 def check_uvicorn(classes: dict[str, type] | None = None) -> None:

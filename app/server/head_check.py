@@ -27,9 +27,9 @@ def check_head(headers: Headers, version: str) -> None:
         raise UnsupportedVersion(f"HTTP/{version} is not supported: send the request as HTTP/1.1")
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and version == "1.1"):
-        raise BadRequest(f"the request has {len(hosts) or 'no'} Host headers: HTTP/1.1 wants just one")
+        raise BadRequest(f"the request has {len(hosts) or 'no'} Host headers: HTTP/1.1 requires exactly one")
     if hosts and _HOST.fullmatch(hosts[0]) is None:
-        raise BadRequest(f"the Host header {hosts[0][:80].decode('latin-1')!r} is no host: send host or host:port")
+        raise BadRequest(f"the Host header {hosts[0][:80].decode('latin-1')!r} is not valid: send host or host:port")
     for name, value in headers:
         if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             coding = value[:40].decode("latin-1")

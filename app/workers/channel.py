@@ -54,7 +54,7 @@ class Channel:
     async def call(self, method: str, **arguments: Any) -> Any:
         """The other end's result, anything that JSON holds. Raises one of the errors above, or WorkerFailed."""
         if self._gone:
-            raise WorkerFailed("the process that was asked has ended: try again")
+            raise WorkerFailed("the worker that was asked has ended: try again")
         number = next(self._numbers)
         answer = self._open[number] = asyncio.get_running_loop().create_future()
         self._write({"call": number, "method": method, "arguments": arguments})
@@ -84,7 +84,7 @@ class Channel:
         self._gone = True
         for answer in self._open.values():
             if not answer.done():
-                answer.set_exception(WorkerFailed("the process that was asked has ended: try again"))
+                answer.set_exception(WorkerFailed("the worker that was asked has ended: try again"))
         self._writer.close()
 
     async def _answer(self, message: dict[str, Any]) -> None:

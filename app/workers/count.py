@@ -88,11 +88,11 @@ def decide(report: Report, machine: Machine, device: str = "auto") -> Decision:
     """
     gpus = _list_gpus(device) or report.gpus
     if gpus:
-        wanted, why = len(gpus), "one a GPU" if len(gpus) > 1 else f"there is one GPU (cuda:{gpus[0]})"
+        wanted, why = len(gpus), "one per GPU" if len(gpus) > 1 else f"there is one GPU (cuda:{gpus[0]})"
     elif report.threaded:
         return Decision(1, _explain_threads(report, machine))
     elif report.inline:
-        wanted, why = machine.cores, "one a core, because every model runs on the event loop"
+        wanted, why = machine.cores, "one per core, because every model runs on the event loop"
     else:
         return Decision(1, "no model is loaded, so none could be measured")
     fitting, limit = min(_find_limits(report, machine), default=(wanted, ""))

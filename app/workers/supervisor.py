@@ -89,7 +89,7 @@ class Supervisor:
 
     def _stop(self, number: int) -> None:
         name, patience = signal.Signals(number).name, self._settings.drain_timeout_s
-        log.info("%s: stopping, once all workers are done with what they accepted, %d s at most", name, patience)
+        log.info("%s: stopping, once all accepted requests are answered, %d s at most", name, patience)
         self._stopping.set()
 
     async def load(self, name: str) -> None:

@@ -164,7 +164,7 @@ async def work(end: socket.socket) -> None:
     server = make_server(app, settings, shared=True)
     listening.add_done_callback(lambda _: setattr(server, "should_exit", True))
     catalog.start([Look.read(look) for look in job["looks"]], job["unloaded"], job["problem"])
-    background.start("telling that every model was tried", _tell_when_ready(orders, server, channel))
+    background.start("reporting that every model was tried", _tell_when_ready(orders, server, channel))
     if job["replaces"]:  # the others serve: take no connections before there is something to answer them with
         await catalog.wait_until_tried()
     await server.serve(sockets=[open_socket(settings.host, settings.port, shared=True)])

@@ -47,7 +47,7 @@ def name_foreign(data: bytes) -> BadRequest | UnsupportedType:
         or _name_text(head)
         or _name_base64(head)
         or UndecodableImage(
-            f"{len(data):,} bytes beginning {data[:8].hex(' ')} are no image of a supported type: "
+            f"{len(data):,} bytes beginning {data[:8].hex(' ')} are not an image of a supported type: "
             f"send {SUPPORTED} files"
         )
     )
@@ -80,9 +80,11 @@ def _name_text(head: bytes) -> BadRequest | UnsupportedType | None:
             return _unsupported("HTML pages", "send the image that the page shows (was it a page with an error?)")
         return _unsupported("XML documents", "if it is an SVG drawing, save it as PNG")
     if text.startswith((b"{", b"[")):
-        return UndecodableImage(f"this is JSON text, no image: {_IN_JSON}")
+        return UndecodableImage(f"this is JSON text, not an image: {_IN_JSON}")
     if text.startswith(b"--") and b"content-disposition:" in text.lower():
-        return UndecodableImage("this is a form, no image: name its Content-Type: multipart/form-data; boundary=...")
+        return UndecodableImage(
+            "this is a form, not an image: name its Content-Type: multipart/form-data; boundary=..."
+        )
     return None
 
 
@@ -95,7 +97,7 @@ def _as_utf8(head: bytes) -> bytes:
 
 def _name_base64(head: bytes) -> BadRequest | None:
     if _DATA_URL.match(head):
-        return UndecodableImage(f"this is a data: URL, no image: {_IN_JSON}")
+        return UndecodableImage(f"this is a data: URL, not an image: {_IN_JSON}")
     match = _BASE64.match(head)
     if match is None:
         return None

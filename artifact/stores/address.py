@@ -45,7 +45,10 @@ def check_address(text: str) -> str:
             "hf://OWNER/NAME[@REVISION]"
         )
     if "@" in form["host"]:
-        raise ValueError("an address holds no password, every log would: docs/operating.md says where one is read from")
+        raise ValueError(
+            "an address must not contain a password, which every log would show: "
+            "docs/operating.md says where one is read from"
+        )
     if form["scheme"] == "hf" and not _HUB_NAME.fullmatch(text.removeprefix("hf://").rstrip("/")):
         raise ValueError("a repository of the hub is hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
     return text.rstrip("/")

@@ -80,18 +80,19 @@ class Hub:
         except RevisionNotFoundError as error:
             raise StoreError(
                 f"the repository {self.address} has no revision {self._revision!r}: name a branch, a tag or a commit "
-                "behind @"
+                "after @"
             ) from error
         except RepositoryNotFoundError as error:
             raise StoreError(
-                f"the repository {self.address} isn't there, or isn't yours to read: check the name, and log in with "
+                f"the repository {self.address} does not exist, or you may not read it: check the "
+                "name, and log in with "
                 "hf auth login or set HF_TOKEN"
             ) from error
         except HfHubHTTPError as error:
             status = error.response.status_code if error.response is not None else "none"
             refused = status in (401, 403)
             said = "refuses the credentials" if refused else "can't be reached"
-            remedy = "log in with hf auth login or set HF_TOKEN" if refused else "the hub fails: it is tried again"
+            remedy = "log in with hf auth login or set HF_TOKEN" if refused else "the hub failed: it is tried again"
             raise StoreError(f"the repository {self.address} {said} (HTTP status {status}): {remedy}") from error
         except (OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
             first = str(error).strip().partition("\n")[0][:120] or type(error).__name__

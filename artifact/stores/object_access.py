@@ -79,7 +79,7 @@ class ObjectAccess:
             said = _shorten(error)
             if said in _NO_BUCKET:
                 raise StoreError(
-                    f"the {self._title} {self.address} isn't there ({said}): make it, or name another"
+                    f"the {self._title} {self.address} does not exist ({said}): create it, or name another"
                 ) from error
             if isinstance(error, FileNotFoundError):
                 raise FileNotFoundError(2, "not in the store", f"{self.address}/{path}") from error

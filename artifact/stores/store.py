@@ -48,14 +48,14 @@ class Store(Protocol):
 
 class WritableStore(Store, Protocol):
     def write(self, path: str, content: bytes | Path) -> None:
-        """Write, or write anew, a file; nobody sees half of it."""
+        """Write or replace a file; no reader sees half of it."""
 
     def claim(self, path: str, content: bytes | Path) -> bool:
         """Write a file that isn't there; False where it is."""
 
 
 def group_files(found: Iterable[tuple[str, Entry]]) -> Listing:
-    """A listing of paths within the repository. What is in no version's folder is passed over."""
+    """A listing of paths within the repository; files outside of version folders are ignored."""
     listing: dict[str, dict[int, dict[str, Entry]]] = {}
     for path, entry in found:
         name, _, rest = path.partition("/")

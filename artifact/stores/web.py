@@ -35,8 +35,8 @@ class Web:
             index = parse_document(Index, self._access.read(INDEX_FILE), INDEX_FILE, "an index of a repository")
         except FileNotFoundError as error:
             raise StoreError(
-                f"the repository {self.address} has no {INDEX_FILE}: check the address, and bring the one along that "
-                "convserve-export writes beside the models"
+                f"the repository {self.address} has no {INDEX_FILE}: check the address, and copy the one that "
+                "convserve-export writes next to the models"
             ) from error
         except StoreError:
             raise
@@ -72,7 +72,7 @@ def _find_password(host: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, netrc.NetrcParseError) as error:
-        raise StoreError(f"~/.netrc can't be read ({error}): mend it, or take it away") from error
+        raise StoreError(f"~/.netrc can't be read ({error}): repair or remove it") from error
     if found is None:
         return {}
     user, _, password = found

@@ -12,17 +12,15 @@ from export.cli.options import DATASET, add_shared, add_skip_damaged, fraction, 
 def add_cascade(commands: Any) -> None:
     parser = commands.add_parser(
         "cascade",
-        help="when to ask a large model behind a small one, for a stated accuracy",
+        help="when a small model should pass an image on to a large one, for a given accuracy",
         description="Choose the probability of FIRST below which THEN is asked, so that the two together reach an "
         "accuracy with as few questions to THEN as possible. It is chosen on the images that both trainings held back, "
         "never on test images, and printed as TOML for the settings of `convserve serve`.",
     )
     parser.add_argument("first", metavar="FIRST", help="NAME or NAME/VERSION of the small model")
-    parser.add_argument("then", metavar="THEN", help="of the large one, with the same labels")
+    parser.add_argument("then", metavar="THEN", help="NAME or NAME/VERSION of the large model, with the same labels")
     parser.add_argument("--dataset", required=True, metavar="D", help=DATASET)
-    parser.add_argument(
-        "--accuracy", type=fraction, required=True, metavar="A", help="share of right answers to reach, such as 0.93"
-    )
+    parser.add_argument("--accuracy", type=fraction, required=True, metavar="A", help="accuracy to reach, such as 0.93")
     parser.add_argument("--name", default="cascade", help="the alias (default: cascade)")
     parser.add_argument(
         "--repository",

@@ -29,7 +29,7 @@ def add_convert(commands: Any) -> None:
         "convert",
         help="convert a run, a Keras file, a SavedModel or a network by name; prove it, publish it",
         description="Convert a network to ONNX; prove that nothing changed; publish it into a repository. "
-        "RUN is a finished training. FILE is your own .keras or .h5 file or SavedModel folder: say --labels, --name "
+        "RUN is a finished training. FILE is your own .keras or .h5 file or SavedModel folder: pass --labels, --name "
         "and how its pixels were prepared. NETWORK is a name from `convserve-export networks` or of keras.applications "
         "(mobilenet_v2, convnext_tiny, ...): without --weights it gets random ones, fitted to the proof images.",
     )
@@ -52,14 +52,18 @@ def add_convert(commands: Any) -> None:
         "is published where it is faster than fp32 here (default: fp32)",
     )
     parser.add_argument(
-        "--budget", type=points, metavar="POINTS", help="of a lower precision: how far top-1 may fall (default: 0.5)"
+        "--budget",
+        type=points,
+        metavar="POINTS",
+        help="for a lower precision: how far top-1 may fall, in percentage points (default: 0.5)",
     )
     parser.add_argument(
         "--calibration",
         choices=("auto", *get_args(Ranges)),
-        help="of int8: where activations are cut off; auto takes the first that holds the budget (default: auto)",
+        help="for int8: how the ranges of activations are chosen; auto takes the first that keeps "
+        "the budget (default: auto)",
     )
-    parser.add_argument("--allow-slower", action="store_true", help="publish int8 where it is slower than fp32, too")
+    parser.add_argument("--allow-slower", action="store_true", help="publish int8 even if it is slower than fp32")
     add_image_options(parser)
     add_publish_options(parser)
     add_shared(parser, _convert, repository=True, data=True)
@@ -68,13 +72,13 @@ def add_convert(commands: Any) -> None:
 def add_adopt(commands: Any) -> None:
     parser = commands.add_parser(
         "adopt",
-        help="take somebody's ONNX classifier into a repository, with pixel arithmetic and softmax put inside",
+        help="publish an ONNX classifier made elsewhere, with pixel arithmetic and softmax put into its graph",
         description="Adopt an ONNX file: float32 images in (NCHW or NHWC, any opset from 7, fixed or dynamic batch), "
         "logits or probabilities out. The arithmetic on pixels, the layout and the softmax are put into its graph, and "
-        "the result is proved against the untouched file. Say --labels, and the arithmetic by --mean and --std, by "
+        "the result is proved against the untouched file. Pass --labels, and the arithmetic by --mean and --std, by "
         "--preprocessing or by --like.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="external data is looked for beside it")
+    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="its external data must be in the same folder")
     parser.add_argument("--name", help="the model's name in the repository (default: the file's)")
     add_image_options(parser)
     add_publish_options(parser)
@@ -84,13 +88,15 @@ def add_adopt(commands: Any) -> None:
 def add_time(commands: Any) -> None:
     parser = commands.add_parser(
         "time",
-        help="forward timing as in the series: Keras beside ONNX Runtime",
+        help="time the forward pass: Keras and ONNX Runtime",
         description="Time the forward pass: 10 burn-in batches, then the measured ones, Keras and ONNX Runtime by "
         "turns in one run, mean +/- deviation a batch as a table and a plot.",
     )
     parser.add_argument("source", metavar="NETWORK|RUN|FILE", help="a network by name gets random weights")
     parser.add_argument("--batch-size", type=positive, default=32, metavar="N", help="default: 32")
-    parser.add_argument("--batches", type=positive, default=100, metavar="N", help="measured ones (default: 100)")
+    parser.add_argument(
+        "--batches", type=positive, default=100, metavar="N", help="batches that are measured (default: 100)"
+    )
     parser.add_argument("--size", type=size, metavar="HxW", help="another input size")
     parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of custom layers; it is executed")
     parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
@@ -115,10 +121,10 @@ def read_image_options(options: argparse.Namespace) -> ImageOptions:
 def check_lowering(options: argparse.Namespace) -> None:
     """Raise UsageError for words of a lower precision that would do nothing."""
     if options.precision == "fp32" and options.budget is not None:
-        raise UsageError("--budget is of a lower precision: say --precision fp16 or int8, too")
+        raise UsageError("--budget is for a lower precision: pass --precision fp16 or int8, too")
     if options.precision != "int8" and (options.calibration is not None or options.allow_slower):
         word = "--calibration" if options.calibration is not None else "--allow-slower"
-        raise UsageError(f"{word} is of int8: say --precision int8, too")
+        raise UsageError(f"{word} is for int8: pass --precision int8, too")
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return UsageError.exit_status
     except KeyboardInterrupt:
-        print("\nconvserve-export: stopped; nothing was left half-written, the same command goes on", file=sys.stderr)
+        print("\nconvserve-export: stopped; every file is complete, and the same command continues", file=sys.stderr)
         return 130
     except BrokenPipeError:
         output = select.poll()
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders (default: runs)")
     build.add_argument("--name", help="the model's name in the repository (default: NETWORK-DATASET)")
-    build.add_argument("--if-missing", action="store_true", help="do nothing where the repository has the model")
+    build.add_argument("--if-missing", action="store_true", help="do nothing if the repository has the model")
     add_shared(build, _build, repository=True, data=True, seed=True)
 
     add_train(commands)
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add_suspects(commands)
     add_cascade(commands)
 
-    verify = commands.add_parser("verify", help="the proof of an artifact again, on this machine")
+    verify = commands.add_parser("verify", help="repeat the proof of an artifact on this machine")
     verify.add_argument("model", help="NAME or NAME/VERSION")
     add_shared(verify, _verify, repository=True)
 
@@ -120,11 +120,11 @@ def _build(options: argparse.Namespace) -> None:
         for word in options.recipe:
             recorded = read_recorded(word)
             if not (recorded.recipe.network and recorded.recipe.dataset):
-                raise UsageError(f"{word} leaves its network or its data set open: `build` needs both in the file")
+                raise UsageError(f"{word} does not name its network or its data set: `build` needs both in the file")
             name = options.name or recorded.recipe.model_name
             place.prepare(name)
             if options.if_missing and list_versions(place.folder / name):
-                say(f"{options.repository} has {name} already")
+                say(f"{options.repository} already has {name}")
                 continue
             place.check_writable()
             title = Path(word).stem if recorded.made is None else recorded.recipe.model_name

@@ -40,11 +40,11 @@ def add_shared(
             "--data-dir",
             type=Path,
             default=os.environ.get("CONVSERVE_DATA_DIR"),
-            help="folder that holds the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
+            help="folder with the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
         )
     if seed:
         parser.add_argument(
-            "--seed", type=int, help="of the split, the weights and the order (default: the one recorded, else 0)"
+            "--seed", type=int, help="seed of the split, the weights and the order (default: the recorded one, else 0)"
         )
 
 
@@ -55,7 +55,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         "How the network was fed when it was trained. Most loaders have a preset: --like "
         "keras:image_dataset_from_directory (:bicubic,pad where the defaults were changed so), keras:load_img, "
         "keras:flow_from_directory (of ImageDataGenerator), torchvision (most published ImageNet accuracies), "
-        "timm:config.json, hf:preprocessor_config.json. What is said by another option goes before the preset.",
+        "timm:config.json, hf:preprocessor_config.json. Other options override the preset.",
     )
     group.add_argument(
         "--labels",
@@ -63,7 +63,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         help="one name a line (numbers before them give their order), synset lines, a class_index or class_indices "
         "JSON, or imagenet",
     )
-    group.add_argument("--size", type=size, metavar="HxW", help="where the network reads images of any size")
+    group.add_argument("--size", type=size, metavar="HxW", help="input size, if the network reads images of any size")
     add_policy_options(group, "stretch for files; crop for networks by name of 224x224 up")
     group.add_argument("--reduced-decode", action="store_true", help="decode large JPEGs at 1/2, 1/4 or 1/8")
     group.add_argument("--polarity", choices=get_args(Polarity), help="default: any")
@@ -72,7 +72,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--output", metavar="NAME", help="which of several outputs is the classifier's")
     images = group.add_mutually_exclusive_group()
-    images.add_argument("--images", type=Path, metavar="DIR", help="real images for the proof")
+    images.add_argument("--images", type=Path, metavar="DIR", help="folder of real images for the proof")
     images.add_argument("--dataset", metavar="D", help=f"for the proof and the accuracy: {DATASET}")
     add_skip_damaged(group)
 
@@ -82,20 +82,28 @@ def add_policy_options(group: argparse._ActionsContainer, fit: str) -> None:
     group.add_argument(
         "--like",
         metavar="PRESET[:FILE]",
-        help="a loader, or a file that a library keeps beside its weights, whose options are taken",
+        help="take the options of a loader, or of a library's configuration file",
     )
-    group.add_argument("--preprocessing", choices=PREPROCESSING, help="the pixel arithmetic by its name")
-    group.add_argument("--mean", type=channels, metavar="R,G,B", help="of the pixels, in units of 0..1")
-    group.add_argument("--std", type=channels, metavar="R,G,B", help="their deviation, in units of 0..1")
+    group.add_argument("--preprocessing", choices=PREPROCESSING, help="the pixel arithmetic by name")
+    group.add_argument("--mean", type=channels, metavar="R,G,B", help="mean of the pixels, in units of 0..1")
+    group.add_argument(
+        "--std", type=channels, metavar="R,G,B", help="standard deviation of the pixels, in units of 0..1"
+    )
     group.add_argument("--fit", choices=get_args(Fit), help=f"default: {fit}")
-    group.add_argument("--crop-fraction", type=fraction, metavar="F", help="of --fit crop (default: 0.875)")
+    group.add_argument(
+        "--crop-fraction",
+        type=fraction,
+        metavar="F",
+        help="share of the side that is kept, for --fit crop (default: 0.875)",
+    )
     group.add_argument(
         "--crop-rule",
         choices=[rule for rule in get_args(CropRule) if rule != "rounded"],
-        help="of --fit crop: whose whole pixels, a single one in some photos (default: torchvision, as timm)",
+        help="for --fit crop: whose rounding to whole pixels, which differs in some photos "
+        "(default: torchvision, as timm)",
     )
     group.add_argument(
-        "--pad-color", type=color, metavar="0|mean|R,G,B", help="of --fit pad, in levels of 0..255 (default: 0)"
+        "--pad-color", type=color, metavar="0|mean|R,G,B", help="color of the padding, in levels of 0..255 (default: 0)"
     )
     group.add_argument(
         "--resize",
@@ -106,7 +114,7 @@ def add_policy_options(group: argparse._ActionsContainer, fit: str) -> None:
     group.add_argument(
         "--decode",
         choices=get_args(Decode),
-        help="of JPEGs: tensorflow for what trained through keras.utils loaders (default: accurate)",
+        help="JPEG decoder: tensorflow for networks trained with keras.utils loaders (default: accurate)",
     )
 
 
@@ -136,7 +144,9 @@ def read_policy_options(options: argparse.Namespace, **others: Any) -> ImageOpti
 
 def add_publish_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--replace-config", action="store_true", help="replace a config.pbtxt of the model's folder that isn't ours"
+        "--replace-config",
+        action="store_true",
+        help="replace a config.pbtxt of the model's folder that convserve did not write",
     )
     parser.add_argument(
         "--no-robustness",

@@ -37,13 +37,13 @@ def add_suspects(commands: Any) -> None:
     which.add_argument(
         "--part",
         choices=("validation", "test"),
-        help="what was held back (default: validation; test for a data set that it wasn't trained on)",
+        help="part of the data set (default: validation; test for a data set that it wasn't trained on)",
     )
     which.add_argument(
         "--folds",
         type=positive,
         metavar="K",
-        help="for a RUN: all training images, by K trainings as its own; the same command goes on where it stopped",
+        help="for a RUN: all training images, by K trainings as its own; the same command continues where it stopped",
     )
     parser.add_argument(
         "--shown", type=positive, default=SHOWN, metavar="N", help=f"thumbnails on the page (default: {SHOWN})"
@@ -65,7 +65,7 @@ def _suspects(options: argparse.Namespace) -> None:
     if not (Path(options.model) / RUN_FILE).is_file():
         if options.folds is not None:
             raise UsageError(
-                f"--folds {options.folds}: {options.model} is no run folder, and only a run tells its recipe"
+                f"--folds {options.folds}: {options.model} is not a run folder, and only a run records its recipe"
             )
         _look_at_model(options)
         return
@@ -125,7 +125,7 @@ def _look_at_model(options: argparse.Namespace) -> None:
         published = open_published(place.folder, options.model)
         card = published.card
         if card.multilabel:
-            raise UsageError(f"{card.name} gives several labels an image: confident learning takes one an image")
+            raise UsageError(f"{card.name} gives several labels for an image: confident learning needs exactly one")
         trained_on = card.training.dataset if card.training is not None else None
         name = options.dataset or trained_on
         if name is None:
@@ -150,12 +150,12 @@ def choose_part(part: str | None, dataset: DataSet, known: Provenance, name: str
     training = known.training
     if training is None or training.dataset != dataset.name:
         if part == "validation":
-            raise UsageError(f"--part validation: {name} records no training on {dataset.name}: say --part test")
+            raise UsageError(f"--part validation: {name} records no training on {dataset.name}: pass --part test")
         return "test images", dataset.test
     if part == "test":
         return "test images", dataset.test
     if dataset.train is None:
-        raise UsageError(f"{dataset.name} has no training images any more: say --part test")
+        raise UsageError(f"{dataset.name} has no training images any more: pass --part test")
     places = validation_images(dataset.train.labels, training, name)
     return "validation images", PartOfSamples(dataset.train, places)
 

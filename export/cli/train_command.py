@@ -29,14 +29,14 @@ def add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network, or a file or a run further, into a run folder; the same command resumes it",
-        description="Train into a run folder, which `convert` publishes; the same command goes on where it stopped. "
+        description="Train into a run folder, which `convert` publishes; the same command continues where it stopped. "
         "NETWORK is a name from `convserve-export networks` or, with --weights, of keras.applications. FILE.keras and "
-        "RUN begin with their own weights: a head for other classes is made new, RUN keeps its preprocessing. What "
+        "RUN begin with their own weights: other classes get a new head, RUN keeps its preprocessing. What "
         "isn't said is as the pair of network and data set is trained here, or as RUN was.",
         epilog=f"fields of a recipe (--set KEY=VALUE; augmentation. and options. may be left out):\n{help_text()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("network", nargs="?", metavar="NETWORK|FILE.keras|RUN", help="what is trained")
+    parser.add_argument("network", nargs="?", metavar="NETWORK|FILE.keras|RUN", help="what to train")
     parser.add_argument("--dataset", metavar="D", help=f"{DATASET} (default: the recipe's, RUN's)")
     parser.add_argument(
         "--recipe", metavar="NAME|FILE.toml|CARD", help="a shipped one, a file, or a card.json or run.json to repeat"
@@ -52,32 +52,38 @@ def add_train(commands: Any) -> None:
     )
     short = parser.add_argument_group("short forms of --set")
     for flag, key, shown, help in (
-        ("--weights", "weights", "imagenet|FILE", "begin with these; the head is made new"),
-        ("--epochs", "epochs", "N", "how often every image is seen"),
-        ("--batch-size", "batch_size", "N", "images an optimizer step"),
-        ("--learning-rate", "learning_rate", "RATE", "the largest of the schedule"),
+        ("--weights", "weights", "imagenet|FILE", "start from these weights with a new head"),
+        ("--epochs", "epochs", "N", "how many times each image is seen"),
+        ("--batch-size", "batch_size", "N", "images in a training step"),
+        ("--learning-rate", "learning_rate", "RATE", "the highest rate of the schedule"),
     ):
         short.add_argument(
             flag, dest="changes", metavar=shown, type=_value_of(key), action="append", help=f"{help} ({key}=)"
         )
     for flag, setting, help in (
-        ("--freeze", ("freeze", True), "train only what is new (freeze=true)"),
+        ("--freeze", ("freeze", True), "train only the new layers (freeze=true)"),
         ("--no-flip", ("augmentation.flip", False), "no mirrored training images: left and right differ (flip=false)"),
     ):
         short.add_argument(flag, dest="changes", const=setting, action="append_const", help=help)
-    parser.add_argument("--size", type=size, metavar="HxW", help="of the network's input, where it is free")
+    parser.add_argument("--size", type=size, metavar="HxW", help="size of the network's input, if it takes any")
     add_policy_options(parser, "crop for photos")
     add_skip_damaged(parser)
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep decoded pixels there, for later epochs and trainings",
+        help="folder that keeps decoded pixels for later epochs and trainings",
     )
     parser.add_argument(
-        "--cache-gb", type=positive, default=20, metavar="GB", help="so much the cache may take (default: 20)"
+        "--cache-gb",
+        type=positive,
+        default=20,
+        metavar="GB",
+        help="most gigabytes that the cache may take (default: 20)",
     )
-    parser.add_argument("--code", type=Path, metavar="FILE.py", help="definitions of a file's own layers; executed")
+    parser.add_argument(
+        "--code", type=Path, metavar="FILE.py", help="Python file with the definitions of custom layers; it is executed"
+    )
     parser.add_argument("--unsafe", action="store_true", help="allow Lambda layers, which run code from the file")
     parser.add_argument(
         "--log",

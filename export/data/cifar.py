@@ -86,12 +86,12 @@ def read_cifar_archive(source: Path, members: Sequence[str]) -> dict[str, dict[s
         folder = source.is_dir()
         raw = {name: (source / name).read_bytes() for name in members} if folder else _extract(source, members)
     except FileNotFoundError as error:
-        raise DataError(f"{error.filename} is missing: lay the original archive or its folder into {source}") from error
+        raise DataError(f"{error.filename} is missing: put the original archive or its folder into {source}") from error
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise DataError(f"{source.name} can't be read ({error}): lay the original archive in its place") from error
+        raise DataError(f"{source.name} can't be read ({error}): replace it by the original archive") from error
     missing = [name for name in members if name not in raw]
     if missing:
-        raise DataError(f"{source.name} lacks {', '.join(missing)}: lay the original archive in its place")
+        raise DataError(f"{source.name} lacks {', '.join(missing)}: replace it by the original archive")
     return {name: _unpickle(name, data) for name, data in raw.items()}
 
 
@@ -111,4 +111,4 @@ def _unpickle(name: str, data: bytes) -> dict[str, Any]:
         table = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
         return {str(key): value for key, value in table.items()}
     except Exception as error:  # a damaged pickle fails in many ways
-        raise DataError(f"{name} is no CIFAR batch ({error})") from error
+        raise DataError(f"{name} is not a CIFAR batch ({error})") from error

@@ -41,7 +41,8 @@ def list_class_folders(folder: Path) -> Listing:
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(entry.name for entry in visible_folders(folder))
     if len(names) < 2:
-        raise DataError(f"{folder} has {len(names)} class folders: a classifier needs at least 2, one a class")
+        held = f"only one class folder, {names[0]}" if names else "no class folders"
+        raise DataError(f"{str(folder)!r} contains {held}: a classifier needs at least 2, one for each class")
     return names
 
 
@@ -50,6 +51,6 @@ def _label(folder: Path, names: tuple[str, ...], left_out: LeftOut) -> list[File
     files = [(path, index) for index, name in enumerate(names) for path in find_images(folder / name, left_out)]
     for entry in visible_folders(folder):
         if entry.name not in names and (count := len(find_images(entry))):
-            say(f"left out {count:,} images in {folder.name}/{entry.name}/: no class to train on is called so")
+            say(f"left out {count:,} images in {folder.name}/{entry.name}/: it is not a class to train on")
     count_loose(folder, left_out)
     return files

@@ -75,8 +75,9 @@ def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False
         listing = list_class_folders(path)
     else:
         raise UsageError(
-            f"unknown data set {name!r}{near_miss(name, DATASETS)}: there are {', '.join(DATASETS)}, a folder of class "
-            "folders, a .csv manifest, and .parquet files and .tars or a folder of them"
+            f"no folder {name.rstrip('/')}/ and no data set of that name{near_miss(name, DATASETS)}: name one of "
+            f"{', '.join(DATASETS)}, a folder of class folders, a .csv manifest, or .parquet or .tar files or a folder "
+            "of them"
         )
     labels, train, test, split = divide(name, listing, skip_damaged=skip_damaged, seen=seen)
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
@@ -86,7 +87,7 @@ def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False
 def _load_imagenet(data_dir: Path | None) -> DataSet:
     """ILSVRC-2012; its 50,000 validation images are the test set, as in the papers."""
     if data_dir is None:
-        raise DataError("imagenet needs its files: name the folder that holds imagenet/ with --data-dir")
+        raise DataError("imagenet needs its files: name the folder that contains imagenet/ with --data-dir")
     train, test = read_imagenet(data_dir / "imagenet")
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
     license = "ImageNet terms: research and education"
@@ -131,8 +132,7 @@ def _load_photos(data_dir: Path | None) -> DataSet:
     table = folder / "labels.csv"
     if data_dir is None or not table.is_file():
         raise DataError(
-            "the photos need their folder: name the one that holds photos/labels.csv with --data-dir "
-            "or CONVSERVE_DATA_DIR"
+            "the data set photos needs a folder with photos/labels.csv: name it with --data-dir or CONVSERVE_DATA_DIR"
         )
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))

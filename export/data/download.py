@@ -24,7 +24,7 @@ def download(fetch: Callable[[], T], name: str, home: Path | None, what: str, fi
     except Exception as error:
         raise DataError(
             f"{name}: {where}, and {what} could not be downloaded ({_find_cause(error)}): "
-            f"lay {files} into {home or f'<data dir>/{name}'}/"
+            f"put {files} into {home or f'<data dir>/{name}'}/"
         ) from error
 
 

@@ -96,7 +96,7 @@ def read_layout(folder: Path) -> Layout:
         return Layout(folder, None)
     for entry in [*testing, *others, *training[1:]]:
         if entry not in labeled[:1] and (count := len(find_images(entry))):
-            what = "not used" if entry in labeled or entry in others else "without class folders of the training's"
+            what = "not used" if entry in labeled or entry in others else "it has no class folders of the training"
             say(f"left out {count:,} images in {entry.name}/: {what}")
     return Layout(train, labeled[0] if labeled else None)
 
@@ -117,7 +117,7 @@ def count_loose(folder: Path, left_out: LeftOut) -> None:
         else:
             left_out.others[suffix] += 1
     if images:
-        say(f"left out {images:,} images that lie in {folder.name}/ itself: an image's folder names its class")
+        say(f"left out {images:,} images directly in {folder.name}/: an image's folder must name its class")
 
 
 def visible_folders(folder: Path) -> list[Path]:
@@ -138,7 +138,7 @@ def _refuse_wrapped(folder: Path, inside: list[Path]) -> None:
     """An archive of pets/ unpacked in pets/: the data set lies one folder further down."""
     deeper = _unwrap(folder)
     if len(inside) == 1 and len(visible_folders(deeper)) > 1 and _holds_classes(deeper):
-        raise DataError(f"{folder} holds one folder alone, with the class folders in it: name {_quote(deeper)}")
+        raise DataError(f"{folder} contains a single folder with the class folders in it: name {_quote(deeper)}")
 
 
 def _refuse_splits_of_other_names(folder: Path, inside: list[Path]) -> None:

@@ -20,9 +20,9 @@ def read_idx(path: Path) -> Pixels:
     try:
         data = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
-        raise DataError(f"{path.name} can't be read ({error}): lay the original file in its place") from error
+        raise DataError(f"{path.name} can't be read ({error}): replace it by the original file") from error
     if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise DataError(f"{path.name} is no idx file of unsigned bytes (it begins {data[:4].hex(' ')})")
+        raise DataError(f"{path.name} is not an idx file of unsigned bytes (it begins with {data[:4].hex(' ')})")
     dimensions = data[3]
     shape = np.frombuffer(data, ">i4", dimensions, offset=4)
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions)

@@ -33,7 +33,7 @@ def read_imagenet(folder: Path) -> tuple[Samples, Samples]:
     if missing:
         raise DataError(
             f"{folder} has neither train/ and val/ with a folder for each synset, nor {', '.join(missing)}: "
-            "lay the official files or folders there"
+            "put the official files or folders there"
         )
     return _read_training_tar(folder / TRAIN, classes), _read_validation_tar(folder, classes)
 
@@ -74,7 +74,7 @@ def _read_validation_tar(folder: Path, classes: dict[str, int]) -> PackedSamples
         images = sorted((image for image in tar if image.isfile()), key=lambda image: image.name)
     truth, synsets = _read_devkit(folder / DEVKIT)
     if len(truth) != len(images):
-        raise DataError(f"{VALIDATION} holds {len(images):,} images, {DEVKIT} names {len(truth):,} classes")
+        raise DataError(f"{VALIDATION} has {len(images):,} images, {DEVKIT} names {len(truth):,} classes")
     places = np.array([(0, image.offset_data, image.size) for image in images], np.int64)
     labels = [classes[synsets[number]] for number in truth]
     return PackedSamples([folder / VALIDATION], places, labels, [image.name for image in images])
@@ -88,7 +88,7 @@ def _read_devkit(archive: Path) -> tuple[list[int], dict[int, str]]:
         try:
             files = {name: tar.extractfile(name) for name in (_TRUTH, _META)}
         except KeyError as error:
-            raise DataError(f"{archive.name} lacks {error.args[0]}: it is not the kit of 2012") from error
+            raise DataError(f"{archive.name} lacks {error.args[0]}: it is not the development kit of 2012") from error
         text, meta = (file.read() for file in files.values() if file is not None)
     table = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
     return list(map(int, text.split())), {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in table}

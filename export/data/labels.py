@@ -109,7 +109,7 @@ def _read_class_index(path: Path) -> tuple[str, ...]:
         labels = tuple(entry if isinstance(entry, str) else str(entry[1]) for entry in entries)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(
-            f"{path.name} is no class index: it must be a list of names, map 0, 1, ... to a name or [id, name], or "
+            f"{path.name} is not a class index: it must be a list of names, map 0, 1, ... to a name or [id, name], or "
             "names to 0, 1, ..."
         ) from error
     return _check(labels, path.name)

@@ -59,7 +59,9 @@ class ArraySamples:
         self.images = images
         self.labels: Labels = np.asarray(labels, dtype=np.int64)
         if len(images) != len(self.labels):
-            raise DataError(f"{len(images):,} images but {len(self.labels):,} labels: the files don't belong together")
+            raise DataError(
+                f"{len(images):,} images but {len(self.labels):,} labels: the files belong to different data sets"
+            )
         self._policy: ImagePolicy | None = None
         self._prepared: Pixels | None = None
 

@@ -130,7 +130,7 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
                 ready.append(reader)
     if len(ready) < len(graph.node):
         stuck = next(node for node, needed in zip(graph.node, waiting, strict=True) if needed)
-        raise ConversionError(f"the graph's nodes stand in a circle: {stuck.op_type} {stuck.name!r} waits for itself")
+        raise ConversionError(f"the graph has a cycle: {stuck.op_type} {stuck.name!r} waits for itself")
     nodes = [graph.node[position] for position in ready]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -52,16 +52,16 @@ def keras_to_onnx(model: Network, input_shape: tuple[int, int, int], batch: int 
     except ConversionError as error:
         raise ConversionError(reason(error)) from error
     except Exception as error:  # tf2onnx and TensorFlow raise errors of many kinds for what they can't trace
-        raise ConversionError(f"{model.name} can't be converted to ONNX: {reason(error)}") from error
+        raise ConversionError(f"the network can't be converted to ONNX: {reason(error)}") from error
     if complaints:  # tf2onnx logs an unsupported operation and goes on to write an invalid file
-        raise ConversionError(f"{model.name} can't be converted to ONNX: {complaints[0]}")
+        raise ConversionError(f"the network can't be converted to ONNX: {complaints[0]}")
     _inline_weights(converted, storage.name_to_tensor_data)
     with true_grouped_convolutions(), deep_recursion():
         _inline_captures(converted, function.get_concrete_function().graph.captures)
     if len(converted.graph.input) != 1:
         extra = ", ".join(value.name for value in converted.graph.input if value.name != INPUT)
         raise ConversionError(
-            f"{model.name} reads tensors from outside itself ({extra}): make them weights or constants"
+            f"the network reads tensors from outside itself ({extra}): make them weights or constants"
         )
     if batch is None:
         _name_batch(converted)

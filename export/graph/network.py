@@ -51,4 +51,4 @@ def try_shape(model: Network, shape: tuple[int, int, int], rows: int) -> tuple[i
     except ExportError:
         raise
     except Exception as error:  # Keras, TensorFlow and ONNX Runtime raise errors of many kinds
-        raise ConversionError(f"{model.name} can't be run on an image: {reason(error)}") from error
+        raise ConversionError(f"the network can't run on an image: {reason(error)}") from error

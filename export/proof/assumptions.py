@@ -25,9 +25,9 @@ NAMED = 1.96
 REFUSED, REFUSED_GAIN = 3.0, 0.05
 # Those whose being better refuses what is declared; a better resize or fit is named in the card.
 REMEDIES = {
-    "labels": "the labels name the outputs in another order: give --labels in that one",
-    "preprocessing": "say --preprocessing {}",
-    "pixels": "the network was fed otherwise: put that into the network, or say the --preprocessing that does it",
+    "labels": "the labels are in another order than the outputs: give --labels in the order of the outputs",
+    "preprocessing": "pass --preprocessing {}",
+    "pixels": "the network was fed otherwise: put that into the network, or pass the --preprocessing that does it",
 }
 # What pixels span when a network has scaled them itself; and when they were scaled before it.
 LEAST_RANGE, GREATEST_RANGE = 0.05, 600
@@ -83,9 +83,9 @@ def refuse_doubled_scaling(network: onnx.ModelProto, preprocessing: Preprocessin
     name = describe_arithmetic(preprocessing)
     raw = high - low > GREATEST_SCALED_RANGE
     if not raw and abs(scaled[1] - scaled[0]) < LEAST_RANGE:
-        remedy = "the network scales pixels of 0..255 itself: say --preprocessing none"
+        remedy = "the network scales pixels of 0..255 itself: pass --preprocessing none"
     elif raw and abs(scaled[1] - scaled[0]) > GREATEST_RANGE:
-        remedy = "the network expects pixels that were scaled before: say --preprocessing unit, tf or torch"
+        remedy = "the network expects pixels that were scaled before: pass --preprocessing unit, tf or torch"
     else:
         return
     raise UsageError(

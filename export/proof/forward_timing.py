@@ -78,15 +78,16 @@ def time_network(
     both use every core. `plot` names a PNG to write. Raises an ExportError where `word` is none of these.
     """
     model = _open(word, size, LoadOptions(code=code, unsafe=unsafe))
-    shape = model.input_shape(size) if isinstance(model, SavedModel) else read_input_shape(model, size)
+    title = Path(word).resolve().name if Path(word).exists() else model.name
+    shape = model.input_shape(size) if isinstance(model, SavedModel) else read_input_shape(model, size, title)
     height, width, channels = shape
     pixels: Pixels = np.random.default_rng(0).integers(0, 256, (batch_size, *shape), dtype=np.uint8)
     preprocessing = preset("unit", channels)
     prepared = reference(pixels, preprocessing)
-    say(f"converting {model.name} to ONNX")
+    say(f"converting {title} to ONNX")
     bound = model.batch if isinstance(model, SavedModel) else None
     if bound is not None and bound != batch_size:
-        raise UsageError(f"--batch-size {batch_size}: {model.name} takes batches of {bound} and no other")
+        raise UsageError(f"--batch-size {batch_size}: {title} takes batches of {bound} and no other")
     network = settle_boundary(keras_to_onnx(model, shape, bound), try_shape(model, shape, bound or 2))
     policy = ImagePolicy(height=height, width=width, channels=channels)
     head: Head = "softmax" if read_operations(network).closing == "Softmax" else "logits"
@@ -102,7 +103,7 @@ def time_network(
             batches,
             after_each=progress.advance,
         )
-    timing = ForwardTiming(model.name, shape, batch_size, milliseconds)
+    timing = ForwardTiming(title, shape, batch_size, milliseconds)
     if plot is not None:
         plots.draw_timing(milliseconds, f"{timing.network}, batches of {batch_size}", plot)
         say(f"wrote {plot}")

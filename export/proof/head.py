@@ -115,14 +115,15 @@ def _read(values: Values, operations: Operations) -> Head:
     if low >= 0 or high <= 0 or (low >= -1 and high <= 1):
         _refuse(values, operations, f"logits reach from below 0 to above 1 freely, these keep to {low:g}..{high:g}")
     if values.width > 1 and values.low >= 0 and values.greatest_sum - values.least_sum < SUM_TOLERANCE * values.high:
-        _refuse(values, operations, "rows that always sum to the same are no logits")
+        _refuse(values, operations, "rows that always have the same sum are not logits")
     return "logits"
 
 
 def _read_one(values: Values, operations: Operations) -> Head:
     if values.always_1:
         raise UsageError(
-            "the network gives one output that is 1 for every image (a softmax over one class is): it tells no classes "
+            "the network gives one output that is 1 for every image (a softmax over one class "
+            "is): it can't tell classes "
             "apart; a network for two classes ends in one sigmoid or in two outputs"
         )
     if not operations.within_0_and_1:
@@ -150,7 +151,7 @@ def _read_several(values: Values, operations: Operations) -> Head:
 def _refuse(values: Values, operations: Operations, doubt: str) -> NoReturn:
     last = "" if operations.closing == "none" else f"; the last operation is {operations.closing}"
     raise UsageError(
-        f"what the network's outputs are can't be decided: {values}{last}: {doubt}. Say which with --head "
+        f"what the network's outputs are can't be decided: {values}{last}: {doubt}. Pass one of --head "
         f"{' or --head '.join(possible_heads(values, operations))}"
     )
 
@@ -189,16 +190,16 @@ def _contradiction(values: Values, operations: Operations, said: Head) -> str | 
                 return "a sigmoid head is one output"
             if values.always_1:
                 return "the output is 1 for every image"
-            return None if values.within_0_and_1 else "the outputs leave 0..1"
+            return None if values.within_0_and_1 else "the outputs are not within 0..1"
         case "multilabel":
             if not several:
                 return "tags are several outputs"
             if not values.within_0_and_1:
-                return "the outputs leave 0..1"
+                return "the outputs are not within 0..1"
             return "a Softmax gives one class an image" if clearly and operations.closing == "Softmax" else None
         case "logits":
             if clearly:
-                return "the outputs are probabilities already, a second softmax would spoil them"
+                return "the outputs are probabilities already, a second softmax would change them"
             if operations.within_0_and_1:
                 return f"the network ends in {operations.closing}, which keeps its outputs in 0..1"
             return "the output is 1 for every image" if values.always_1 else None

@@ -50,7 +50,7 @@ def adopt(
             "say how this network's pixels were prepared: either --mean R,G,B --std R,G,B in units of 0..1 "
             "(torchvision: 0.485,0.456,0.406 and 0.229,0.224,0.225) or --preprocessing torch|tf|caffe|unit|none"
         )
-    say(f"adopting {file.name}: reads {'x'.join(map(str, shape))} {layout.upper()}, batch {batch or 'any'}")
+    say(f"publishing {file.name}: it reads {'x'.join(map(str, shape))} {layout.upper()}, batch {batch or 'any'}")
     provenance = Provenance(
         license="not stated",
         network=NetworkInfo(name=file.stem, origin="onnx-file", parameters=count_weights(network), weights=file.name),

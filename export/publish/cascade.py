@@ -41,7 +41,9 @@ def choose_cascade(first: Published, then: Published, dataset: DataSet, accuracy
 def find_validation(cards: tuple[ModelCard, ModelCard], dataset: DataSet) -> npt.NDArray[np.intp]:
     """Indices of the training images that neither model was trained on, by the splits that their cards record."""
     if dataset.train is None:
-        raise UsageError(f"{dataset.name} has only test images: a threshold chosen on them would flatter itself")
+        raise UsageError(
+            f"{dataset.name} has only test images: a threshold chosen on them would look better than it is"
+        )
     labels = dataset.train.labels
     unseen: npt.NDArray[np.intp] | None = None
     for card in cards:

@@ -120,7 +120,7 @@ def _show_examples(
 ) -> None:
     names = [source.images.samples.name(index) for index in chosen]
     examples = compare_images(names, own[chosen], made.probabilities[chosen], source.provenance.labels)
-    say(f"what your network itself gives, read as {reading.words}, beside what is served:")
+    say(f"what your network gives, read as {reading.words}, beside what is served:")
     for example in examples:
         say(f"  {example}")
     write_examples(folder, SideBySide(reading.head, reading.words, examples))

@@ -135,9 +135,12 @@ def _finish(source: Source, network: onnx.ModelProto, head: Head, layout: Layout
     with contextlib.suppress(ConversionError):
         freed = finish(free_batch(network), None)
         if _agree(source, kept, freed):
-            say(f"the network was made for batches of {batch}: freed, 1 and 7 rows give the same answers")
+            say(
+                f"the network was made for batches of {batch}: other sizes are allowed, since 1 and 7 "
+                "rows give the same answers"
+            )
             return freed, None
-    say(f"the network is bound to batches of {batch}: the card's max_batch keeps it")
+    say(f"the network takes batches of {batch} only: max_batch in its card says so")
     return kept, batch
 
 

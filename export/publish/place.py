@@ -35,7 +35,7 @@ class Place(Protocol):
         """Raise now rather than after long work, where nothing could be published. UsageError for what is read only."""
 
     def prepare(self, name: str) -> None:
-        """Have `folder` know what the next version of a model must agree with."""
+        """Copy into `folder` what the next version of a model must agree with."""
 
     def deliver(self, made: Path) -> str:
         """Have the place hold a version that was published into `folder`, and say where: all of it, or nothing of it

@@ -114,8 +114,9 @@ def check_place(repository: Path, name: str, provenance: Provenance, *, replace_
     config = repository / name / TRITON_FILE
     if config.exists() and not replace_config and not _is_ours(config):
         raise PublishError(
-            f"{config} is not of our making, and publishing replaces it: move it away, publish under another name with "
-            "--name, or say --replace-config"
+            f"{config} was not written by convserve, and publishing replaces it: move it away, "
+            "publish under another name with "
+            "--name, or pass --replace-config"
         )
 
 

@@ -88,8 +88,9 @@ def describe_suspects(suspects: Suspects) -> str:
 def _summary(suspects: Suspects, shown: int) -> str:
     left = "" if shown == len(suspects) else f" The first {shown:,} are shown, {TABLE_FILE} has all."
     return (
-        f"By confident learning on held-out probabilities: {describe_suspects(suspects)}. A suspect is no proof: the "
-        f"network errs, too, which the estimate counts in. The most suspect come first.{left}"
+        f"By confident learning on held-out probabilities: {describe_suspects(suspects)}. A "
+        "suspect is not a proof: the "
+        f"network makes mistakes, too, which the estimate counts. The most suspect come first.{left}"
     )
 
 

@@ -169,7 +169,7 @@ def build_application(
             raise DataError(_explain_download(name, str(error))) from error
         if weights == "imagenet" and (halves := _half_downloaded()):
             raise DataError(
-                f"{name}: {halves[0]} is damaged, a download that was broken off: delete that file, and the same "
+                f"{name}: {halves[0]} is damaged, from an interrupted download: delete that file, and the same "
                 "command downloads it again"
             ) from error
         raise ConversionError(f"{name} can't be built: {reason(error)}") from error
@@ -206,7 +206,7 @@ def load_fitting_weights(model: keras.Model, file: Path) -> list[str]:
 def _load(model: keras.Model, file: Path, *, skip_mismatch: bool = False) -> list[str]:
     """What Keras warned of."""
     if not file.is_file():
-        raise UsageError(f"--weights {file}: there is no such file (or say --weights imagenet)")
+        raise UsageError(f"--weights {file}: there is no such file (for the published ones pass --weights imagenet)")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -249,6 +249,6 @@ def _explain_download(name: str, text: str) -> str:
     folder = _weights_folder()
     named = folder / file[1] if file else folder
     return (
-        f"{name}: its ImageNet weights are not here and can't be downloaded: lay the file {named} by hand, "
+        f"{name}: its ImageNet weights are not here and can't be downloaded: put the file {named} there by hand, "
         "or give one of yours with --weights FILE"
     )

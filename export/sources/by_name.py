@@ -96,7 +96,7 @@ def describe_network(
     head: Head | None = None,
 ) -> Source:
     """The source of a network known by name, whose definition may know its head; random weights are fitted here."""
-    shape = read_input_shape(model, options.size)
+    shape = read_input_shape(model, options.size, model.name)
     policy = options.policy(shape, preprocessing, fit="crop" if min(shape[:2]) >= CROPPED_FROM else "stretch")
     images = choose_images(options, labels, policy.channels, data_dir)
     if info.weights == "random":

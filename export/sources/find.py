@@ -68,12 +68,12 @@ def _look_at(path: Path) -> Kind | None:
 
 def _explain_unknown(word: str, path: Path) -> str:
     if path.suffix == ".onnx":
-        return f"{word}: ONNX files come in by another command, `convserve-export adopt {shlex.quote(word)}`"
+        return f"{word}: ONNX files are published by another command,  `convserve-export adopt {shlex.quote(word)}`"
     if path.is_dir():
         return f"{word} is neither a run folder (it has no {RUN_FILE}) nor a SavedModel folder (it has no {MARKER})"
     if path.is_file():
         remedy = f"name its folder, {path.parent}" if path.name == MARKER else "save the model again with model.save"
-        return f"{word} is no Keras file, whose name ends in {', '.join(SUFFIXES)}: {remedy}"
+        return f"{word} is not a Keras file, whose name ends in {', '.join(SUFFIXES)}: {remedy}"
     return (
         f"{word} is neither a run folder nor a .keras or .h5 file or SavedModel folder that exists, nor the name of a "
         f"network{near_miss(word, [*NETWORKS, *APPLICATIONS])}: `convserve-export networks` lists those of the series"
@@ -149,8 +149,8 @@ def _refuse_idle(kind: Kind, word: str, image: ImageOptions, load: LoadOptions) 
             raise UsageError(f"{option} is for {purpose}, {word} is {KINDS[kind]}: leave it out")
     if kind == "run" and (given := image.given()):
         raise UsageError(
-            f"{', '.join(given)}: {word} is a run folder, which knows how its network was fed and on what it is "
-            f"measured: leave {'it' if len(given) == 1 else 'them'} out"
+            f"{', '.join(given)}: {word} is a run folder, which records its preprocessing and its data "
+            f"set: leave {'it' if len(given) == 1 else 'them'} out"
         )
 
 
@@ -191,23 +191,23 @@ def load_file(
     load: LoadOptions | None = None,
 ) -> Source:
     """Somebody's own .keras or .h5 file or SavedModel folder. Raises an ExportError naming the option that helps."""
-    load = load or LoadOptions()
+    load, title = load or LoadOptions(), file.resolve().name
     model: keras.Model | SavedModel
     if (file / MARKER).is_file():
         model = SavedModel(file, load.signature, options.output)
         shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
         half = model.computes_in_half
     else:
-        model = choose_output(load_keras_file(file, load.definitions(), unsafe=load.unsafe), options.output)
+        model = choose_output(load_keras_file(file, load.definitions(), unsafe=load.unsafe), options.output, title)
         shape, parameters, inside = (
-            read_input_shape(model, options.size),
+            read_input_shape(model, options.size, title),
             count_parameters(model),
             prepares_pixels(model),
         )
         batch = model.input_shape[0] if getattr(model, "inputs", None) else None
         half = computes_in_half(model)
     if (width := known_width(model)) is not None:
-        check_count(labels, width, model.name)  # now rather than after the images are checked
+        check_count(labels, width, title)  # now rather than after the images are checked
     preprocessing = _choose_preprocessing(options, shape[2], inside)
     return Source(
         name=name,
@@ -215,7 +215,7 @@ def load_file(
         provenance=Provenance(
             license="not stated",
             network=NetworkInfo(
-                name=model.name,
+                name=title,
                 origin="savedmodel" if isinstance(model, SavedModel) else "keras-file",
                 parameters=parameters,
                 weights=file.name,
@@ -238,10 +238,10 @@ def _choose_preprocessing(options: ImageOptions, channels: int, inside: bool) ->
         raise UsageError(
             "say how this network's pixels were prepared with --preprocessing tf|caffe|torch|unit|none "
             "(keras.applications' modes; unit is x/255, none leaves 0..255), or with --mean and --std: a wrong guess "
-            "would answer, but wrongly"
+            "would give wrong answers"
         )
     if said is not None and said.name != "none" and inside:
-        words = f"--preprocessing {said.name}" if said.name != "custom" else "what --mean and --std say"
+        words = f"--preprocessing {said.name}" if said.name != "custom" else "the arithmetic of --mean and --std"
         say(f"the model begins with Rescaling or Normalization itself; {words} comes before it")
     return said or preset("none", channels)
 

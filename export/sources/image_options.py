@@ -64,11 +64,11 @@ class ImageOptions:
             return None if self.preprocessing is None else preset(self.preprocessing, channels)
         if self.preprocessing is not None:
             raise UsageError(
-                f"--preprocessing {self.preprocessing} and --mean or --std: say either --mean R,G,B --std R,G,B or "
+                f"--preprocessing {self.preprocessing} and --mean or --std: pass either --mean R,G,B --std R,G,B or "
                 "--preprocessing"
             )
         if self.std is None:
-            say("--std is not given: 1 is assumed, that is pixels in units of 0..1 less --mean, undivided")
+            say("--std is not given: 1 is assumed, so pixels in units of 0..1 minus --mean are not divided")
         if self.mean is None:
             say("--mean is not given: 0 is assumed")
         mean, std = self.mean or (0.0,) * channels, self.std or (1.0,) * channels
@@ -98,7 +98,7 @@ class ImageOptions:
             ("--pad-color", self.pad_color, "pad"),
         ):
             if said is not None and fit != its:
-                raise UsageError(f"{option} is for --fit {its}, this network's is {fit}: say --fit {its}")
+                raise UsageError(f"{option} is for --fit {its}, this network's is {fit}: pass --fit {its}")
         if self.reduced_decode and resize not in AVERAGING:
             raise UsageError(
                 f"--reduced-decode averages pixels, of which --resize {resize} reads single ones: it is for "

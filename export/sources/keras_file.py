@@ -37,7 +37,7 @@ def load_keras_file(file: Path, definitions: Definitions | None = None, *, unsaf
     if record.config is None:
         stem = file.name.removesuffix(file.suffix).removesuffix(".weights")
         raise ConversionError(
-            f"{file} holds only weights, no network: save the whole of it with model.save('{stem}.keras'), or give "
+            f"{file} has only weights, no network: save the whole of it with model.save('{stem}.keras'), or give "
             f"the weights to a network by its name, NETWORK --weights {file}"
         )
     scope = definitions.scope() if definitions is not None else contextlib.nullcontext()
@@ -67,8 +67,10 @@ def _named_by_content(file: Path) -> Iterator[Path]:
         yield Path(shutil.copy(file, Path(folder, file.stem + (".keras" if archive else ".h5"))))
 
 
-def choose_output(model: keras.Model, name: str | None) -> keras.Model:
-    """The network up to one of its outputs, by its layer's name or its key. Raises an ExportError naming them."""
+def choose_output(model: keras.Model, name: str | None, title: str) -> keras.Model:
+    """The network up to one of its outputs, by its layer's name or its key. Raises an ExportError naming them, and the
+    network by `title`: Keras' own name for it, sequential_4, tells the user nothing.
+    """
     outputs = getattr(model, "output", None) if getattr(model, "outputs", None) else None
     if isinstance(outputs, dict):
         named = outputs
@@ -77,12 +79,12 @@ def choose_output(model: keras.Model, name: str | None) -> keras.Model:
         named = dict(zip(getattr(model, "output_names", None) or ["output"], several, strict=False))
     there = ", ".join(named)
     if name is not None and (name not in named or outputs is None):
-        raise UsageError(f"--output {name}: {model.name} has no output of that name; there are {there}")
+        raise UsageError(f"--output {name}: {title} has no output of that name; there are {there}")
     if len(named) == 1 or outputs is None:
         return model
     if name is None:
         raise ConversionError(
-            f"{model.name} has {len(named)} outputs ({there}): name the classifier's with --output NAME; detection "
+            f"{title} has {len(named)} outputs ({there}): name the classifier's with --output NAME; detection "
             "networks can't be served"
         )
     return keras.Model(model.inputs if len(model.inputs) > 1 else model.inputs[0], named[name], name=model.name)
@@ -116,32 +118,34 @@ def computes_in_half(model: keras.Model) -> bool:
     return any(weight.dtype in ("float16", "bfloat16") for weight in model.weights)
 
 
-def read_input_shape(model: keras.Model, size: tuple[int, int] | None) -> tuple[int, int, int]:
-    """Height, width and channels that a model reads. Raises ConversionError where it doesn't read images."""
+def read_input_shape(model: keras.Model, size: tuple[int, int] | None, title: str) -> tuple[int, int, int]:
+    """Height, width and channels that the model from `title` reads. Raises ConversionError where it doesn't read
+    images.
+    """
     shapes = _input_shapes(model)
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise ConversionError(
-            f"{model.name} has inputs {shapes or 'of unknown shape'}: "
+            f"{title} has inputs {shapes or 'of unknown shape'}: "
             "an image classifier has one, [batch, height, width, channels]"
         )
     _, height, width, channels = shapes[0]
     if channels not in (1, 3):
         raise ConversionError(
-            f"{model.name} reads {channels} channels: only gray (1) and RGB (3), channels last, can be served"
+            f"{title} reads {channels} channels: only gray (1) and RGB (3), channels last, can be served"
         )
-    return choose_size(model.name, height, width, channels, size)
+    return choose_size(title, height, width, channels, size)
 
 
 def choose_size(
     name: str, height: int | None, width: int | None, channels: int, size: tuple[int, int] | None
 ) -> tuple[int, int, int]:
-    """The input shape, with --size for what the network leaves open. Raises UsageError where the two don't fit."""
+    """The input shape, with --size where the network leaves it open. Raises UsageError where the two differ."""
     if size is not None:
         if (height or size[0], width or size[1]) != size:
             raise UsageError(f"--size {size[0]}x{size[1]}: {name} reads {height}x{width} and no other size")
         height, width = size
     if height is None or width is None:
-        raise UsageError(f"{name} reads images of any size: say the one to serve with --size HxW")
+        raise UsageError(f"{name} reads images of any size: choose the size to serve with --size HxW")
     return height, width, channels
 
 
@@ -168,11 +172,11 @@ def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]]:
 def _explain(file: Path, record: FileRecord, error: Exception, definitions: Definitions | None, unsafe: bool) -> str:
     """By what the file holds: code that isn't trusted, classes that nobody defines; else Keras' own words."""
     if not unsafe and any(part["class_name"] == "__lambda__" or _is_old_lambda(part) for part in record.objects()):
-        return f"{file} holds a Lambda layer, which runs code from that file: if you trust it, say --unsafe"
+        return f"{file} holds a Lambda layer, which runs code from that file: if you trust it, pass --unsafe"
     if missing := [name for part in record.objects() if (name := _custom_name(part)) is not None]:
         remedy = f"{definitions.file} doesn't define it" if definitions else "name the Python file with --code FILE.py"
         if missing[0] == "preprocess_input":  # which family's arithmetic it was, the file doesn't say
-            remedy += ", such as one that says `from keras.applications.mobilenet_v2 import preprocess_input`"
+            remedy += ", such as one with the line `from keras.applications.mobilenet_v2 import preprocess_input`"
         return f"{file} needs the definition of {missing[0]}, which it doesn't contain: {remedy}"
     return f"{file} can't be loaded: {reason(error)}"
 

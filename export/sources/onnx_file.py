@@ -61,7 +61,9 @@ class OnnxFile:
             if size == 1 and outputs.shape[:1] != (1,):
                 outputs = outputs[None]  # squeezed with the batch of one
             if outputs.shape[:1] != (size,):
-                raise ConversionError(f"the network gives {outputs.shape} for {size} images: a classifier a row each")
+                raise ConversionError(
+                    f"the network gives {outputs.shape} for {size} images: a classifier gives one row for each"
+                )
             parts.append(outputs[: len(part)])
         return np.concatenate(parts)
 
@@ -83,10 +85,10 @@ def read_onnx(file: Path, output: str | None = None) -> onnx.ModelProto:
         onnx.checker.check_model(model, full_check=False)
     except FileNotFoundError as error:
         missing = Path(error.filename).name if error.filename else "a file of external data"
-        raise ConversionError(f"{file}: {missing} does not exist: lay it beside the model") from error
+        raise ConversionError(f"{file}: {missing} does not exist: put it beside the model") from error
     except Exception as error:  # protobuf and the checker raise errors of many kinds
         refuse_pointer(file)
-        raise ConversionError(f"{file} is no valid ONNX file: {reason(error)}") from error
+        raise ConversionError(f"{file} is not a valid ONNX file: {reason(error)}") from error
     model = _raise_opset(model, file)
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -125,7 +127,8 @@ def _raise_opset(model: onnx.ModelProto, file: Path) -> onnx.ModelProto:
         return onnx.version_converter.convert_version(model, EDITED_OPSET)
     except Exception as error:  # the converter raises errors of many kinds for operations that it doesn't know
         raise ConversionError(
-            f"{file} uses opset {opset}, and onnx.version_converter can't bring it to {EDITED_OPSET}: {reason(error)}; "
+            f"{file} uses opset {opset}, and onnx.version_converter can't convert it to "
+            f"{EDITED_OPSET}: {reason(error)}; "
             "export the network again with a newer opset"
         ) from error
 
@@ -153,7 +156,7 @@ def read_layout(model: onnx.ModelProto, size: tuple[int, int] | None) -> tuple[L
             raise UsageError(f"--size {size[0]}x{size[1]}: the network reads {height}x{width} and no other size")
         height, width = size
     if height is None or width is None:
-        raise UsageError(f"the network reads images of any size ([{shown}]): say the one to serve with --size HxW")
+        raise UsageError(f"the network reads images of any size ([{shown}]): choose the size to serve with --size HxW")
     assert channels is not None
     return layout, (height, width, channels)
 

@@ -52,15 +52,17 @@ def dataset_images(
 
 def folder_images(folder: Path) -> ProofImages:
     if not folder.is_dir():
-        raise DataError(f"--images {folder} {'is no folder' if folder.exists() else 'does not exist'}: name a folder")
+        raise DataError(
+            f"--images {folder} {'is not a folder' if folder.exists() else 'does not exist'}: name a folder"
+        )
     left_out = LeftOut()
     files = find_images(folder, left_out)
     left_out.tell(folder)
     if not files:
         raise DataError(f"--images {folder}: no image files there ({', '.join(IMAGE_SUFFIXES)})")
     samples = FileSamples(files, np.full(len(files), -1))
-    why = "the images of --images have no classes: a folder of class folders with --dataset has"
-    return ProofImages(samples, f"{len(files):,} images of the user", None, samples, why)
+    why = "the images of --images have no classes: pass a folder of class folders with --dataset instead"
+    return ProofImages(samples, f"{len(files):,} of your images", None, samples, why)
 
 
 def bundled_images(channels: int) -> ProofImages:

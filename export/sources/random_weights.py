@@ -122,6 +122,6 @@ def _find_factor(logits: npt.NDArray[np.float64]) -> float:
     if not WANTED[0] <= median(high) <= WANTED[1]:
         raise ConversionError(
             f"the random network gives every class the same output (median top-1 {median(high):.3f} at any scale): "
-            "a proof on it would prove nothing, give --weights"
+            "a proof with it would prove nothing, give --weights"
         )
     return float(10.0**high)

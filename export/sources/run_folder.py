@@ -43,7 +43,7 @@ def read_run(folder: Path) -> Run:
     try:
         return read_document(Run, folder / RUN_FILE, "a training's record")
     except FileNotFoundError as error:
-        raise DataError(f"{folder} is no run folder: it has no {RUN_FILE}") from error
+        raise DataError(f"{folder} is not a run folder: it has no {RUN_FILE}") from error
     except ArtifactError as error:
         raise DataError(f"{folder}: {error}") from error
 
@@ -88,6 +88,6 @@ def disk_in_a_line(folder: Path) -> Iterator[None]:
             raise
         reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
         raise TrainingError(
-            f"{folder}: {reason}: the training stopped, its last whole checkpoint is kept; make room, and the same "
-            "command goes on"
+            f"{folder}: {reason}: the training stopped, its last whole checkpoint is kept; free some space, and "
+            "the same command continues"
         ) from error

@@ -70,4 +70,4 @@ def refuse_pointer(file: Path) -> None:
     """Raise ConversionError where `file` is what Git LFS leaves in its place."""
     with file.open("rb") as opened:
         if opened.read(len(POINTER)) == POINTER:
-            raise ConversionError(f"{file} is a Git LFS pointer, the file itself isn't here: `git lfs pull` brings it")
+            raise ConversionError(f"{file} is a Git LFS pointer, not the file itself: `git lfs pull` downloads it")

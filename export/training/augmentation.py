@@ -1,4 +1,4 @@
-"""Random changes to training images, a batch at a time. A recipe's choice: a flipped 2 is no digit.
+"""Random changes to training images, a batch at a time. The recipe chooses them: a flipped 2 is not a digit.
 
 What each field does is in export/training/augment, as far as it takes more than a few lines.
 """
@@ -68,7 +68,7 @@ class Augmentation:
         if self.scale_jitter and self.scale_jitter[0] < (size := max(policy.width, policy.height)):
             raise UsageError(
                 f"augmentation.scale_jitter = {list(self.scale_jitter)}: the network's {policy.height}x{policy.width} "
-                f"pixels can't be cut from a side of {self.scale_jitter[0]}: say {size} or more, or a smaller --size"
+                f"pixels can't be cut from a side of {self.scale_jitter[0]}: use {size} or more, or a smaller --size"
             )
         if self.scale_jitter and self.random_resized_crop:
             raise UsageError(
@@ -77,7 +77,7 @@ class Augmentation:
             )
         if self.pca_noise and policy.channels != 3:
             raise UsageError(
-                f"augmentation.pca_noise = {self.pca_noise:g} is for RGB images, these are gray: say "
+                f"augmentation.pca_noise = {self.pca_noise:g} is for RGB images, these are gray: set "
                 "augmentation.pca_noise=0, or augmentation.color for brightness and contrast"
             )
 

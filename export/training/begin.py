@@ -126,7 +126,7 @@ def _keep_pixels(dataset: DataSet, policy: ImagePolicy, cache: Path, limit: int)
 def _first_word(recorded: Recorded | None) -> str:
     """What the recorded training began with: a network by name, or the file or run that its weights came from."""
     if recorded is None or not (recorded.recipe.network or recorded.recipe.weights):
-        raise UsageError("name what is trained: NETWORK, FILE.keras or RUN, or a --recipe that says its network")
+        raise UsageError("name what to train: NETWORK, FILE.keras or RUN, or a --recipe that names its network")
     network, weights = recorded.recipe.network, recorded.recipe.weights
     by_name = network in NETWORKS or network in APPLICATIONS
     if not weights or (by_name and (weights == "imagenet" or Path(weights).suffix in SUFFIXES)):
@@ -182,7 +182,7 @@ def _choose_recipe(
 def _suit(recipe: Recipe, dataset: DataSet, said: dict[str, Any]) -> Recipe:
     """Defaults made to suit the number of images and what they show."""
     if recipe.augmentation.flip and "augmentation.flip" not in said and show_characters(dataset.labels):
-        say("images aren't flipped: classes of one character look like digits or letters")
+        say("images aren't flipped, since class names of one character look like digits or letters")
         recipe = replace(recipe, augmentation=replace(recipe.augmentation, flip=False))
     if dataset.train is None:
         return recipe
@@ -216,7 +216,7 @@ def _choose_seed(
         if now not in (None, then):
             raise UsageError(
                 f"{word}{now:g}: the run held its validation images of {dataset.title} back by {then:g}; by another "
-                f"it would be validated on images that it was trained on: say {word}{then:g}"
+                f"it would be validated on images that it was trained on: pass {word}{then:g}"
             )
     training = run.made.training if run.made is not None else None
     if training is not None and dataset.train is not None:
@@ -224,7 +224,8 @@ def _choose_seed(
         if before != len(dataset.train):
             say(
                 f"{dataset.title} has {len(dataset.train):,} training images now, {before:,} before: some of those "
-                "that validate were trained on, so that validation flatters; the test images stay unseen"
+                "that validate were trained on, so that validation accuracy is too high; the test "
+                "images are still unseen"
             )
     return run.seed
 
@@ -255,7 +256,7 @@ def _start_run(folder: Path, run: Provenance, recipe: Recipe, dataset: DataSet, 
     def load() -> keras.Model:
         return load_keras_file(file, definitions, unsafe=words.load.unsafe)
 
-    shape = read_input_shape(load(), words.image.size)
+    shape = read_input_shape(load(), words.image.size, folder.name)
     preprocessing = words.image.arithmetic(shape[2]) or run.preprocessing
     weights = f"trained further from {folder.name}{', head only' if recipe.freeze else ''}"
     return start_model(
@@ -278,7 +279,7 @@ def _start_file(file: Path, recipe: Recipe, dataset: DataSet, words: Words, made
         return load_keras_file(file, definitions, unsafe=words.load.unsafe)
 
     model = load()
-    shape = read_input_shape(model, _size(words, made))
+    shape = read_input_shape(model, _size(words, made), file.name)
     preprocessing = choose_arithmetic(words.image, shape[2], made, recipe)
     if preprocessing is None and prepares_pixels(model):
         preprocessing = preset("none", shape[2])
@@ -311,7 +312,7 @@ def _start_application(name: str, recipe: Recipe, dataset: DataSet, words: Words
             raise UsageError(f"--weights {file} fill only a part of {name}, not {', '.join(left)}")
         return model
 
-    shape = read_input_shape(load(), size)
+    shape = read_input_shape(load(), size, name)
     preprocessing = choose_arithmetic(words.image, shape[2], made, recipe)
     preprocessing = preprocessing or preset(APPLICATIONS[name].preprocessing, shape[2])
     title = f"{name} ({'ImageNet' if recipe.weights == 'imagenet' else Path(recipe.weights).name})"

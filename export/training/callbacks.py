@@ -97,7 +97,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
             raise TrainingError(
                 f"the {what} became {loss} in epoch {self._epoch + 1}: lower the learning rate "
                 f"(it is {self.recipe.learning_rate:g}) with --learning-rate, into another folder (--out); "
-                "the epochs before are kept"
+                "the earlier epochs are kept"
             )
 
 

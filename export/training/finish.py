@@ -106,7 +106,7 @@ def _warn_of_divergence(state: State, classes: int, rate: float) -> None:
     """A line where accuracy is that of guessing and the loss ten times that of guessing, or more."""
     if state.best_accuracy <= 2 / classes and state.best_loss > 10 * math.log(classes):
         say(
-            f"this network learned nothing: validation accuracy {state.best_accuracy:.2%} is that of guessing among "
+            f"the network learned nothing: validation accuracy {state.best_accuracy:.2%} is that of guessing among "
             f"{classes} classes, and the loss {state.best_loss:.2g} says that the training diverged; train again into "
             f"another folder (--out) with a --learning-rate below {rate:g}"
         )

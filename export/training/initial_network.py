@@ -127,7 +127,7 @@ def start_model(
     freeze: bool = False,
     definitions: Definitions | None = None,
 ) -> Start:
-    """A trained Keras model whose head is made new for the classes of `dataset`; everything below it keeps its weights.
+    """A trained Keras model with a new head for the classes of `dataset`; everything below it keeps its weights.
 
     Where its outputs are logits of known `labels`, and those are the data set's, the head is kept, too. Frozen layers
     are not trained, and their batch normalization stays in inference mode.
@@ -135,7 +135,7 @@ def start_model(
 
     def build() -> keras.Model:
         model = load()
-        body, size = _cut_head(model)
+        body, size = _cut_head(model, title)
         for layer in model.layers:
             layer.trainable = not freeze
         if tuple(labels) == dataset.labels:
@@ -143,22 +143,22 @@ def start_model(
             model.layers[-1].trainable = True
             return model
         head = keras.layers.Dense(len(dataset.labels), name="logits", dtype="float32")
-        say(f"loaded {title}; its head of {size} classes is made new for {len(dataset.labels)}")
+        say(f"loaded {title}; its head of {size} classes is replaced by a new one for {len(dataset.labels)}")
         return keras.Model(model.inputs[0], head(body))
 
     return Start(info, policy, build, preprocessing, definitions=definitions)
 
 
-def _cut_head(model: keras.Model) -> tuple[keras.KerasTensor, int]:
+def _cut_head(model: keras.Model, title: str) -> tuple[keras.KerasTensor, int]:
     """The tensor that the last dense layer reads, and that layer's width."""
     if not model.layers or not getattr(model, "inputs", None):
-        raise UsageError(f"{model.name} is a subclassed model: only functional and sequential ones can get a new head")
+        raise UsageError(f"{title} is a subclassed model: only functional and sequential ones can get a new head")
     for layer in reversed(model.layers):
         if isinstance(layer, keras.layers.Dense):
             return layer.input, layer.units
         if layer.weights:
             break
-    raise UsageError(f"{model.name} does not end in a dense layer: there is no head to make new for the data set")
+    raise UsageError(f"{title} does not end in a dense layer: it has no head to replace for the data set")
 
 
 def _load_fitting_layers(model: keras.Model, file: Path, freeze: bool) -> None:

@@ -67,7 +67,8 @@ def refuse_another_training(folder: Path, run: Run) -> None:
     other += [key for key in ("labels", "image") if getattr(there, key) != getattr(run, key)]
     if other:
         raise UsageError(
-            f"{folder} holds a training of {there.model_name} with other settings ({'; '.join(other)}): say the same, "
+            f"{folder} holds a training of {there.model_name} with other settings "
+            f"({'; '.join(other)}): use the same settings, "
             "name another folder with --out, or remove it"
         )
 

@@ -46,9 +46,7 @@ def train(
     where the loss is no number or memory runs out.
     """
     if dataset.train is None:
-        raise UsageError(
-            f"data set {dataset.name} has no training images: it is only for --dataset of evaluate and convert"
-        )
+        raise UsageError(f"data set {dataset.name} has no training images: use it for evaluate and convert only")
     keras.utils.set_random_seed(seed)
     start = start or start_network(recipe, dataset)
     recipe.augmentation.check(start.image)
@@ -57,7 +55,7 @@ def train(
     checkpoint = Checkpoint(folder / "checkpoint", start.definitions)
     refuse_another_training(folder, run)
     if (finished := folder / KERAS_FILE).exists():
-        say(f"{folder} holds this training already, finished: nothing to do")
+        say(f"{folder} already has this training, finished: nothing to do")
         return read_run(folder)
     state = checkpoint.read()
     with true_grouped_convolutions(), deep_recursion(), _memory_in_a_line(recipe):
@@ -168,6 +166,6 @@ def _memory_in_a_line(recipe: Recipe) -> Iterator[None]:
         ):
             raise
         raise TrainingError(
-            f"memory ran out at a batch size of {recipe.batch_size}: take a smaller one with --batch-size; "
-            "the epochs before are kept"
+            f"out of memory at a batch size of {recipe.batch_size}: use a smaller one with --batch-size; "
+            "the earlier epochs are kept"
         ) from error

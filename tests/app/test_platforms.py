@@ -57,10 +57,10 @@ def test_show_settings_names_the_variable(monkeypatch: pytest.MonkeyPatch, capsy
 @pytest.mark.parametrize(
     ("setting", "route", "words"),
     [
-        ("predict-route", "/explain/lenet5", "answers something else at /explain/lenet5: take /predict"),
-        ("predict-route", "/predict/lenet5", "something else"),
-        ("predict-route", "/v1/models/lenet5:predict", "something else"),
-        ("predict-route", "/metrics/", "something else at /metrics"),
+        ("predict-route", "/explain/lenet5", "already uses /explain/lenet5: take /predict"),
+        ("predict-route", "/predict/lenet5", "already uses"),
+        ("predict-route", "/v1/models/lenet5:predict", "already uses"),
+        ("predict-route", "/metrics/", "already uses /metrics"),
         ("predict-route", "predict", "a route is a path"),
         ("predict-route", "/{name}", "a route is a path"),
         ("predict-route", "/", "a route is a path"),

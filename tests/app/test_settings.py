@@ -142,7 +142,7 @@ def test_variables_that_are_no_settings_are_told_without_their_values() -> None:
     assert list(explain_passed_over(links)) == []
     lines = list(explain_passed_over({"CONVSERVE_PORT": "tcp://10.96.0.1:80", "CONVSERVE_API_KEY": "cs-secret"}))
     assert "enableServiceLinks: false" in lines[0]
-    assert lines[1] == "CONVSERVE_API_KEY is passed over: there is no setting api_key"
+    assert lines[1] == "CONVSERVE_API_KEY is ignored: unknown setting api_key"
 
 
 @pytest.mark.parametrize("origin", ["example.org", "https://example.org/page", "https://"])

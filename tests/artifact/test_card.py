@@ -81,7 +81,7 @@ def test_a_card_lists_files_of_its_own_folder_alone(folder: Path, name: str) -> 
     card = json.loads(path.read_text())
     card["files"][name] = card["files"]["model.onnx"]
     path.write_text(json.dumps(card))
-    with pytest.raises(ArtifactError, match="is no path within"):
+    with pytest.raises(ArtifactError, match="is not a path within"):
         read_card(folder)
 
 

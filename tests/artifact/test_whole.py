@@ -35,11 +35,11 @@ def test_a_file_that_is_absent_cut_short_or_exchanged_is_named(folder: Path, nam
     assert find_missing(folder, card) == [f"{name} (10 of {len(content):,} bytes)"]
     path.unlink()
     assert find_missing(folder, card) == [name]
-    with pytest.raises(ArtifactError, match=f"it is not whole: missing {name}: copy the folder again"):
+    with pytest.raises(ArtifactError, match=f"it is incomplete: missing {name}: copy the folder again"):
         check_files(folder, card)
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert find_missing(folder, card) == []
-    with pytest.raises(ArtifactError, match=rf"{name} is damaged or was exchanged: its sha256 is .* the card says"):
+    with pytest.raises(ArtifactError, match=rf"{name} is damaged or was replaced: its sha256 is .* the card says"):
         check_files(folder, card)
 
 
@@ -70,5 +70,5 @@ def test_format_1_lists_nothing_and_is_whole_when_the_graph_has_its_hash(folder:
     assert find_missing(folder, card) == ["golden/expected.npz"]
     (folder / "model.onnx").write_bytes(b"x")
     (folder / "golden/expected.npz").touch()
-    with pytest.raises(ArtifactError, match=r"model\.onnx is damaged or was exchanged"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx is damaged or was replaced"):
         check_files(folder, card)

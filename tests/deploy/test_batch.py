@@ -175,7 +175,7 @@ def test_a_worker_answers_every_image_of_a_block(worker: Worker, images: Path) -
     assert rows[0]["labels"][0] == "black"  # type: ignore[index]
     assert rows[0]["error"] is None
     assert rows[5]["labels"] is None
-    assert "no image" in str(rows[5]["error"])
+    assert "not an image" in str(rows[5]["error"])
     worker.close()
 
 

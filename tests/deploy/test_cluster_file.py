@@ -64,7 +64,7 @@ def test_a_port_in_use_is_named(plan: dict, tmp_path: Path, capsys: pytest.Captu
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         plan["http_options"]["port"] = taken.getsockname()[1]
-        assert "can't be listened at" in refusal(plan, tmp_path, capsys)
+        assert "can't listen on" in refusal(plan, tmp_path, capsys)
 
 
 def test_a_replica_drains_longer_than_its_server() -> None:

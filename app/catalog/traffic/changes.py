@@ -42,7 +42,7 @@ class TrafficChanges:
                 traffic.restore(kept)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise ValueError(
-                    f"state_file {state_file} holds what no convserve writes ({type(error).__name__}): delete it"
+                    f"state_file {state_file} is not a state file of convserve ({type(error).__name__}): delete it"
                 ) from error
 
     async def set_alias(self, name: str, target: Meaning | None) -> bool:

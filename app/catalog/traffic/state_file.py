@@ -16,14 +16,16 @@ def read_state(file: Path) -> dict[str, Any]:
         written = json.loads(file.read_bytes())
     except FileNotFoundError:
         if not file.parent.is_dir():
-            raise ValueError(f"the folder of state_file, {file.parent}, isn't there: make it") from None
+            raise ValueError(f"the folder of state_file, {file.parent}, does not exist: create it") from None
         return {}
     except OSError as error:
         raise ValueError(f"state_file {file} can't be read: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"state_file {file} is no JSON: mend it, or delete it to begin anew") from error
+        raise ValueError(
+            f"state_file {file} is not JSON: repair it, or delete it to start without the saved aliases"
+        ) from error
     if not isinstance(written, dict) or not isinstance(written.get("format"), int):
-        raise ValueError(f"state_file {file} isn't a state of convserve: name another file, or delete it")
+        raise ValueError(f"state_file {file} is not a state file of convserve: choose another file, or delete it")
     if written["format"] > _FORMAT:
         raise ValueError(f"state_file {file} was written by a newer convserve (format {written['format']}): update")
     return written

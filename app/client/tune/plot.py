@@ -96,7 +96,7 @@ def _draw_axes(frame: _Frame, p99_ms: float) -> Iterator[str]:
     yield f'<text x="{_LEFT + 6}" y="{bound - 6:.1f}" fill="{_BOUND}">--p99 {p99_ms:g} ms</text>'
     middle = (_TOP + floor) / 2
     yield f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">requests a second</text>'
-    yield f'<text x="{right}" y="{_HEIGHT - 12}" text-anchor="end">filled: kept, hollow: not</text>'
+    yield f'<text x="{right}" y="{_HEIGHT - 12}" text-anchor="end">filled: p99 kept, hollow: not kept</text>'
     yield f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">p99, ms</text>'
 
 

@@ -84,7 +84,7 @@ def describe(found: Found) -> list[str]:
         + ("" if found.is_confirmed else " No long run has confirmed it."),
     ]
     if chosen.setting.model != found.model:
-        lines.append(f"Clients ask for {chosen.setting.model}: its card says what the precision costs in answers.")
+        lines.append(f"Clients ask for {chosen.setting.model}: its card says how the precision changes the answers.")
     if found.first not in (None, chosen.setting) and (usual := found.best_of(found.first)) is not None:
         lines.append(f"As it comes the service kept it at {usual.rate:,.1f} requests/s for {usual.seconds:g} s.")
     return lines

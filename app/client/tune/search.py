@@ -61,7 +61,7 @@ def climb(first: S, dimensions: Sequence[Dimension[S]], beat: Callable[[S, float
 
 
 def lower_until(holds: Callable[[float], bool], rate: float, lowest: float) -> float:
-    """The first of `rate`, 5 % less, and so on that `holds`; 0 where none above `lowest` does."""
+    """The first rate that `holds` of `rate`, 5 % less, and so on; 0 where none above `lowest` does."""
     while rate >= lowest:
         if holds(rate):
             return rate

@@ -132,7 +132,7 @@ def _search(
     try:
         climb(first, [partial(vary, room=room) for vary in DIMENSIONS], beat)
     except OutOfTime:
-        _say(f"the {format_seconds(wish.budget_s)} of --budget-minutes are spent: the best so far is taken")
+        _say(f"the {format_seconds(wish.budget_s)} of --budget-minutes are over: the best setting so far is used")
 
 
 def _confirm(trials: Trials, found: Found, wish: Wish) -> None:

@@ -29,7 +29,7 @@ class EmbedOptions(Options):
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
 
     def fit(self, model: LoadedModel) -> Terms:
-        """As app.admission.options.Asked has it. Raises NotEmbeddable."""
+        """The options of app.admission.options.Asked. Raises NotEmbeddable."""
         check_embeds(model.card)
         return PredictOptions(timeout_ms=self.timeout_ms).fit(model)
 

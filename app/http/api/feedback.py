@@ -80,9 +80,9 @@ def _read(body: bytes, receipts: Receipts) -> list[_Given]:
 
 def _read_entry(entry: Any, receipts: Receipts) -> _Given:
     if not isinstance(entry, dict):
-        raise BadJson(f"the JSON holds other things than receipts: {_SHAPE}")
+        raise BadJson(f"the JSON has values that are not receipts: {_SHAPE}")
     if unknown := sorted(entry.keys() - _ONE["properties"].keys()):
-        raise InvalidParameter(f"there is no {unknown[0][:40]!r} beside a receipt: {_SHAPE}")
+        raise InvalidParameter(f"unknown key {unknown[0][:40]!r} next to a receipt: {_SHAPE}")
     for name in _ONE["required"]:
         if name not in entry:
             raise InvalidParameter(f"{name} is missing: {_SHAPE}")

@@ -55,7 +55,7 @@ async def read_images(request: Request, settings: Settings, parser: Parser, opti
         async for chunk in stream_body(request, request_limit(settings)):
             form.feed(chunk)
         given = Given([*form.finish()], form.options)
-        return _check_any(given, "the form holds no file: curl -F file=@image.jpg sends one")
+        return _check_any(given, "the form has no file: curl -F file=@image.jpg sends one")
     if kind == JSON:
         body = await read_body(request, request_limit(settings))
         given = await parser.parse(body, lambda body: parse_json_images(body, settings.max_images, options))
@@ -70,7 +70,8 @@ def parse_json_images(body: bytes, max_images: int, options: Collection[str]) ->
     """
     if _NUMBERS.search(body, 0, _NUMBERS_WITHIN):
         raise BadJson(
-            f"images holds numbers, this form takes encoded image files: {_SHAPE}; pixels go to /v2/models/MODEL/infer "
+            f"images has numbers, this endpoint takes encoded image files: {_SHAPE}; pixels go to "
+            "/v2/models/MODEL/infer "
             "as a UINT8 tensor"
         )
     parsed = parse_json(
@@ -82,12 +83,14 @@ def parse_json_images(body: bytes, max_images: int, options: Collection[str]) ->
     )
     images = parsed.get("images") if isinstance(parsed, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-        raise BadJson(f"the JSON has no list of texts under the key images: {_SHAPE}")
+        raise BadJson(f"the JSON has no list of strings under the key images: {_SHAPE}")
     if len(images) > max_images:
         raise too_many_images(max_images)
     said = {name: value for name, value in parsed.items() if name != "images"}
     if unknown := sorted(said.keys() - set(options)):
-        raise InvalidParameter(f"there is no {unknown[0][:40]!r} beside images: there are {', '.join(sorted(options))}")
+        raise InvalidParameter(
+            f"unknown key {unknown[0][:40]!r} next to images: known are {', '.join(sorted(options))}"
+        )
     return Given(images, said)
 
 

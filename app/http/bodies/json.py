@@ -18,7 +18,7 @@ def parse_json(body: bytes, shape: str, *, most_brackets: int, most_commas: int,
     if body.count(b",") > most_commas:
         raise too_many
     if body.count(b"[") + body.count(b"{") > most_brackets:
-        raise BadJson(f"the JSON is nested too deeply or holds other things than images: {shape}")
+        raise BadJson(f"the JSON is nested too deeply or has values that are not images: {shape}")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

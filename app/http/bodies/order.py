@@ -20,8 +20,8 @@ async def read_order(request: Request, shape: str) -> dict[str, Any]:
     body = await read_body(request, _LIMIT)
     if not body:
         return {}
-    too_many = BadJson(f"the JSON holds more than such a request needs: {shape}")
+    too_many = BadJson(f"the JSON has more keys than this request takes: {shape}")
     parsed = parse_json(body, shape, most_brackets=64, most_commas=64, too_many=too_many)
     if not isinstance(parsed, dict):
-        raise BadJson(f"the JSON is no object: {shape}")
+        raise BadJson(f"the JSON is not an object: {shape}")
     return parsed

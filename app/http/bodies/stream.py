@@ -99,7 +99,9 @@ class _Inflater:
             self._stream = zlib.decompressobj(16 + 15)
             self._members += 1
             if self._members > _MOST_MEMBERS:
-                raise BadRequest(f"the body has more than {_MOST_MEMBERS:,} gzip members, the limit: make it one")
+                raise BadRequest(
+                    f"the body has more than {_MOST_MEMBERS:,} gzip members, the limit: compress it as one"
+                )
         return left
 
     def check_complete(self) -> None:

@@ -1,4 +1,4 @@
-"""What a card says of damaged images, as a table; its picture is the report's."""
+"""The card's accuracy on damaged images as a table; the picture of it is in the report."""
 
 from __future__ import annotations
 

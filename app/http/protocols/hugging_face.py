@@ -56,15 +56,15 @@ async def classify_image(request: Request) -> Response:
 
 def _parse(body: bytes, card: ModelCard, max_images: int) -> Posted:
     """Raises BadJson, and InvalidParameter for other parameters than top_k."""
-    several = BadJson(f"the JSON holds other things than an image: {_SHAPE}")
+    several = BadJson(f"the JSON has values that are not an image: {_SHAPE}")
     parsed = parse_json(body, _SHAPE, most_brackets=64, most_commas=64, too_many=several)
     image = parsed.get("inputs") if isinstance(parsed, dict) else None
     if not isinstance(image, str):
-        raise BadJson(f"the JSON has no text under the key inputs: {_SHAPE}")
+        raise BadJson(f"the JSON has no string under the key inputs: {_SHAPE}")
     parameters = parsed.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise BadJson(f"parameters is no object: {_SHAPE}")
+        raise BadJson(f"parameters is not an object: {_SHAPE}")
     given = {name: value for name, value in parameters.items() if value is not None}
     if unknown := sorted(given.keys() - {"top_k"}):
-        raise InvalidParameter(f"there is no parameter {unknown[0][:40]!r} here, only top_k: leave it out")
+        raise InvalidParameter(f"unknown parameter {unknown[0][:40]!r}, only top_k is known: leave it out")
     return Posted([image], given)

@@ -130,7 +130,7 @@ def parse_instances(body: bytes, card: ModelCard, max_images: int) -> Posted:
         too_many=too_many_images(max_images),
     )
     if not isinstance(parsed, dict):
-        raise BadJson(f"the JSON is no object: {_SHAPE}")
+        raise BadJson(f"the JSON is not an object: {_SHAPE}")
     instances = next((parsed[key] for key in _KEYS if key in parsed), None)
     return Posted(_read_instances(instances, card, max_images), _read_parameters(parsed), wants_rows=True)
 
@@ -161,6 +161,6 @@ def _read_parameters(parsed: dict[str, Any]) -> dict[str, Any]:
         raise InvalidParameter(f"parameters is {str(found)[:40]!r}: send an object with {' or '.join(_PARAMETERS)}")
     if unknown := sorted(found.keys() - set(_PARAMETERS)):
         raise InvalidParameter(
-            f"there is no parameter {unknown[0][:40]!r} beside instances: there are {' and '.join(_PARAMETERS)}"
+            f"unknown parameter {unknown[0][:40]!r} next to instances: known are {' and '.join(_PARAMETERS)}"
         )
     return found

@@ -61,7 +61,7 @@ async def model_ready(model: str, services: ServicesDep) -> dict[str, bool]:
 
 @router.get("/models/{model}/versions/{version}/ready", responses=_ERRORS)
 async def version_ready(model: str, version: Version, services: ServicesDep) -> dict[str, bool]:
-    """Whether a version serves; an error with the reason otherwise."""
+    """Answers 200 where the version serves, else an error with the reason."""
     services.catalog.resolve(model, version)
     return {"ready": True}
 

@@ -74,7 +74,7 @@ async def unload(model: str, request: Request, services: ServicesDep) -> dict[st
 def _refuse_parameters(asked: dict[str, Any]) -> None:
     parameters = asked.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise BadJson("parameters is no object")
+        raise BadJson("parameters is not an object")
     if not isinstance(parameters.get("unload_dependents", False), bool):
-        raise InvalidParameter("unload_dependents is neither true nor false")
+        raise InvalidParameter("unload_dependents is not true or false")
     v2.refuse_parameters(parameters)

@@ -77,13 +77,13 @@ async function send(path, options) {
   if (response.ok) return response;
   if (response.status === 401) throw new Failure(explainKey(), 401);
   const body = await response.json().catch(() => ({}));
-  throw new Failure(body.detail ?? `The server answered ${response.status} without a word.`, response.status);
+  throw new Failure(body.detail ?? `The server answered with status ${response.status} and no explanation.`, response.status);
 }
 
 function explainKey() {
   return key
-    ? "The service doesn't know this key: type another into “API key”, below the image."
-    : "The service asks for a key: type yours into “API key”, below the image.";
+    ? "This API key is not valid: type another into “API key”, below the image."
+    : "The service needs an API key: type yours into “API key”, below the image.";
 }
 
 /** A server that refuses a large body may close the connection before the browser has sent it all. */

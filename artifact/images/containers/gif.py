@@ -23,7 +23,7 @@ def read_gif(data: bytes, limits: Limits) -> Contents:
         pixels = place + 11 + _table_bytes(data[place + 9])
         end, _ = _skip_blocks(data, pixels, parts, limits)
     except IndexError:
-        raise damaged("GIF", len(data), "it ends before its time") from None
+        raise damaged("GIF", len(data), "it ends early") from None
     return Contents("GIF", b"".join((data[:start], control, data[place:end], b";")))
 
 

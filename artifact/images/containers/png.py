@@ -37,7 +37,7 @@ def read_png(data: bytes, limits: Limits) -> Contents:
     except struct.error:
         raise damaged("PNG", len(data), "it ends in its header") from None
     if (length, kind, compression, filtering) != (13, b"IHDR", 0, 0) or color not in _SAMPLES or not width * height:
-        raise damaged("PNG", len(data), "its header is none")
+        raise damaged("PNG", len(data), "its header is not valid")
     check_pixels(width, height, limits)
     size, place, run, parts, has_data, is_transparent = len(data), 8, 0, 0, False, False
     kept: list[bytes] = []  # what stands before `run`, where everything that stays begins that isn't in here

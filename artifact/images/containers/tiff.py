@@ -74,7 +74,7 @@ class Tags:
         return next(iter(self.numbers(tag)), None)
 
     def write(self) -> bytes:
-        """The file with a directory of pixel tags alone, behind all the rest."""
+        """The same file with a directory that has only the tags of pixels, appended at its end."""
         layout, order = self.layout, self.order
         data = self.data + bytes(-len(self.data) % 8)
         kept = sorted((tag, entry) for tag, entry in self.found.items() if tag in _PIXELS)

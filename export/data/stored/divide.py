@@ -43,7 +43,7 @@ def divide(where: str, listing: Listing, *, skip_damaged: bool = False, seen: bo
     listed = _list(samples, damaged)
     if len(filled) < 2:
         undecoded = f" ({np.count_nonzero(damaged):,} can't be decoded: {listed})" if damaged.any() else ""
-        raise DataError(f"{where}: only {len(filled)} classes hold images{undecoded}: a classifier needs at least 2")
+        raise DataError(f"{where}: only {len(filled)} classes have images{undecoded}: a classifier needs at least 2")
     _report(where, int(damaged.sum()), listed, empty, untested, skip_damaged, seen)
     labels = filled if seen else names  # a network that is measured here knows the empty class
     places = {label: index for index, label in enumerate(labels)}
@@ -61,7 +61,7 @@ def divide(where: str, listing: Listing, *, skip_damaged: bool = False, seen: bo
         trained &= ~held
     held &= numbers >= 0  # of a class that can't be trained
     if not held.any():
-        raise DataError(f"{where} has too few images to hold some back for the test: add images, or a test split")
+        raise DataError(f"{where} has too few images to keep some for the test: add images, or a test split")
     return labels, _select(samples, trained, numbers), _select(samples, held, numbers), split
 
 
@@ -81,7 +81,7 @@ def _report(
     if untested:
         found.append(f"no test images of {', '.join(untested)}")
     if found and not skip:
-        raise DataError(f"{where}: {'; '.join(found)}. Remove or fill them, or go on without them with --skip-damaged")
+        raise DataError(f"{where}: {'; '.join(found)}. Remove or fill them, or leave them out with --skip-damaged")
     if damaged:
         say(f"left out {damaged} damaged images: {listed}")
     if empty and seen:

@@ -35,7 +35,7 @@ def read_stored(path: Path, *, seen: bool) -> Listing:
     packs = [(path, "")] if path.is_file() else [(pack, _find_split(path, pack)) for pack in _find_packs(path)]
     kinds = {pack.suffix.lower() for pack, _ in packs}
     if len(kinds) > 1:
-        raise DataError(f"{path} holds tars and Parquet files: name a folder that holds one of them")
+        raise DataError(f"{path} has both .tar and Parquet files: name a folder with one kind")
     return (read_tables if kinds == {".parquet"} else read_tars)(where, packs, seen=seen)
 
 

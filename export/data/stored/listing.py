@@ -64,7 +64,7 @@ def make_listing(
     labels = np.array([_number(where, entry, numbers, len(classes)) for entry in entries], np.int64)
     strangers = Counter(str(entries[index].label) for index in known if labels[index] < 0)
     for name, count in sorted(strangers.items()):
-        say(f"left out {count:,} images of the class {name}: no class to train on is called so")
+        say(f"left out {count:,} images of the class {name}: it is not a class to train on")
     chosen = [index for index in known if labels[index] >= 0]
     names = {index: _place(entries[index].name, classes[labels[index]]) for index in chosen}
     chosen.sort(key=lambda index: (labels[index], PurePosixPath(names[index])))
@@ -98,11 +98,12 @@ def _choose_splits(
     if splits[""]:
         first = next(entries[index].name for index in known if not entries[index].split)
         raise DataError(
-            f"{where}: {splits['']:,} images are of no split, {first} the first, though others are: say it of all"
+            f"{where}: {splits['']:,} images are of no split, {first} the first, though others "
+            "are: give a split for all"
         )
     test = next((word for word in TESTING if splits[word]), None)
     if not splits["train"] and seen:
-        raise DataError(f"{where} has images to test on ({test}), but none whose split is train")
+        raise DataError(f"{where} has test images ({test}), but none whose split is train")
     for word in TESTING:
         if word != test and splits[word]:
             say(f"left out {splits[word]:,} images of {word} in {where}: not used")

@@ -26,7 +26,9 @@ def read_manifest(path: Path, *, seen: bool) -> Listing:
     except OSError as error:
         raise DataError(f"the manifest {path} can't be read: {error.strerror}") from error
     if not any(row.label for row in rows):
-        raise DataError(f"the manifest {path} has no column label, or nothing in it: a data set's says each class")
+        raise DataError(
+            f"the manifest {path} has no column label, or an empty one: a data set's manifest gives each image's class"
+        )
     _refuse_twice(path, rows)
     entries = [_read(path, row) for row in rows]
     samples = FileSamples([Path(join_name(str(path), row.path)) for row in rows], np.full(len(rows), -1))
@@ -35,7 +37,9 @@ def read_manifest(path: Path, *, seen: bool) -> Listing:
 
 def _read(path: Path, row: ManifestRow) -> Entry:
     if is_address(row.path):
-        raise DataError(f"{path}, line {row.line}: {row.path} is an address: a data set's images lie on this machine")
+        raise DataError(
+            f"{path}, line {row.line}: {row.path} is a remote address: a data set's images must be on this machine"
+        )
     split = read_split(row.split)
     if row.split and split is None:
         raise DataError(f"{path}, line {row.line}: the split {row.split!r} is neither train nor test nor validation")
@@ -50,4 +54,4 @@ def _refuse_twice(path: Path, rows: Iterable[ManifestRow]) -> None:
     lines: dict[str, int] = {}
     for row in rows:
         if (first := lines.setdefault(row.path, row.line)) != row.line:
-            raise DataError(f"{path} names {row.path} in line {first} and in line {row.line}: take one away")
+            raise DataError(f"{path} names {row.path} in line {first} and in line {row.line}: remove one")

@@ -89,7 +89,7 @@ class PixelCache:
         self._free.append(slot)
         self.damaged += 1
         if self.damaged == 1:
-            say(f"the cache {self.folder} holds damaged pixels: what is damaged is decoded again")
+            say(f"the cache {self.folder} has damaged pixels: these images are decoded again")
         return False
 
     def write(self, digest: bytes, pixels: Pixels) -> None:

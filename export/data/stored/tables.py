@@ -82,7 +82,7 @@ def _read_schema(path: Path) -> _Schema:
     found = next((name for name in (*_LABEL_COLUMNS, *(listed if len(listed) == 1 else ())) if name in names), None)
     if found is None:
         raise DataError(
-            f"{path} has the columns {', '.join(names)[:100]}: one must be called label, and say each image's class"
+            f"{path} has the columns {', '.join(names)[:100]}: one must be called label, and give each image's class"
         )
     return _Schema(image, found, tuple(features[found]["names"]) if found in listed else None)
 
@@ -120,7 +120,9 @@ def _read_content(table: Path, number: int, cell: Cell) -> bytes:
     if cell.content is not None or not cell.path:
         return cell.content or b""
     if is_address(cell.path):
-        raise DataError(f"{table.name}#{number}: {cell.path} is an address: a data set's images lie on this machine")
+        raise DataError(
+            f"{table.name}#{number}: {cell.path} is a remote address: a data set's images must be on this machine"
+        )
     try:
         return Path(join_name(str(table), cell.path)).read_bytes()
     except OSError:

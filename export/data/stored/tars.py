@@ -60,7 +60,7 @@ def read_tars(where: str, tars: Sequence[tuple[Path, str]], *, seen: bool) -> Li
         )
     if not any(entry.label for entry in entries):
         raise DataError(
-            f"{where}: no image has a class: beside KEY.jpg or KEY.png there must be KEY.cls, KEY.txt or KEY.json"
+            f"{where}: no image has a class: next to KEY.jpg or KEY.png there must be KEY.cls, KEY.txt or KEY.json"
         )
     table = np.array(places, np.int64)
     samples = PackedSamples([path for path, _ in tars], table, np.full(len(table), -1), names)
@@ -116,7 +116,7 @@ def _choose_label(path: Path, name: str, labels: dict[str, str]) -> str | None:
         try:
             record = json.loads(labels[suffix])
         except ValueError as error:
-            raise DataError(f"{path.name}: what lies beside {name} isn't JSON ({error})") from error
+            raise DataError(f"{path.name}: what belongs to {name} isn't JSON ({error})") from error
         for key in _JSON_KEYS:
             if isinstance(record, dict) and isinstance(record.get(key), (str, int)):
                 return str(record[key]).strip()

@@ -32,7 +32,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(lowered, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(f"the network can't be brought to float16: {reason(error)}") from error
+        raise ConversionError(f"the network can't be converted to float16: {reason(error)}") from error
     return lowered
 
 

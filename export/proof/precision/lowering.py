@@ -117,7 +117,7 @@ def _judge_file(
     if ms > fp32_ms and precision == "int8" and not lowering.allow_slower:
         raise ProofError(
             f"int8 is slower than fp32 on this CPU, {ms:.2f} ms a batch of {len(pixels)} beside {fp32_ms:.2f}: nothing "
-            "was published; --allow-slower publishes it all the same"
+            "was published; --allow-slower publishes it anyway"
         )
     if ms > fp32_ms:
         say(f"NOTE: {precision} IS SLOWER than fp32 here" + (", it is meant for CUDA" if precision == "fp16" else ""))

@@ -134,6 +134,7 @@ def _find_family(config: dict[str, Any]) -> str:
         named = False
     if known is None or not named or config.get("arguments") or not hasattr(keras.applications, known[1]):
         raise ConversionError(
-            f"its Lambda layer {config.get('name')} holds Python code that only the Python which wrote it can run"
+            f"its Lambda layer {config.get('name')} holds Python code that only the version of "
+            "Python that wrote it can run"
         )
     return known[1]

@@ -36,10 +36,10 @@ def load_keras2_file(file: Path, record: FileRecord) -> keras.Model:
     except Exception as error:  # Keras raises errors of many kinds for configurations that it doesn't know
         way = WAY.format(file=file.name, folder=file.stem)
         raise ConversionError(
-            f"{file} was written by Keras {record.version or 'of long ago'} and can't be brought to Keras 3: "
+            f"{file} was written by Keras {record.version or '2'} and can't be converted to Keras 3: "
             f"{reason(error)}; {way}"
         ) from error
-    say(f"{file.name} was written by Keras {record.version or 2}: its configuration is brought to Keras 3")
+    say(f"{file.name} was written by Keras {record.version or 2}: its configuration is converted to Keras 3")
     assert isinstance(network.layer, keras.Model)
     return network.layer
 

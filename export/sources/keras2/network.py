@@ -44,7 +44,7 @@ def build_network(config: dict[str, Any], find: Find) -> Built:
         return _build_sequential(inner, find)
     if kind in FUNCTIONAL:
         return _build_functional(inner, find)
-    raise ConversionError(f"it is a network of a class of its own, {kind}")
+    raise ConversionError(f"it is a network of a custom class,  {kind}")
 
 
 def _build(config: dict[str, Any], find: Find) -> Built:
@@ -94,7 +94,7 @@ def _build_functional(config: dict[str, Any], find: Find) -> Built:
     while waiting:
         ready = [call for call in waiting if all(tensor[:2] in tensors for tensor in _references(call[2][1]))]
         if not ready:
-            raise ConversionError(f"its graph has no beginning: {waiting[0][0]} waits for itself")
+            raise ConversionError(f"its graph has a cycle: {waiting[0][0]} waits for itself")
         for name, index, (part, node) in ready:
             if part["class_name"] in OPERATIONS:
                 tensors[name, index] = _call_operation(part["config"], node, tensors)

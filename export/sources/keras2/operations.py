@@ -26,7 +26,7 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _bias_add(value: Any, bias: Any, data_format: str | None = None) -> Any:
     if data_format not in (None, "NHWC", "N...C"):
-        raise ConversionError(f"tf.nn.bias_add over {data_format}: only channels last can be brought to Keras 3")
+        raise ConversionError(f"tf.nn.bias_add over {data_format}: only channels last can be converted to Keras 3")
     return ops.add(value, ops.convert_to_tensor(bias, value.dtype))
 
 
@@ -34,7 +34,7 @@ def _resize(
     images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: Any = 0
 ) -> Any:
     if preserve_aspect_ratio:
-        raise ConversionError("tf.image.resize with preserve_aspect_ratio can't be brought to Keras 3")
+        raise ConversionError("tf.image.resize with preserve_aspect_ratio can't be converted to Keras 3")
     return ops.image.resize(images, size, interpolation=method, antialias=bool(antialias))
 
 
@@ -140,7 +140,7 @@ class TensorFlowCall(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     def __init__(self, function: str, arguments: str, **options: Any) -> None:
         super().__init__(**options)
         if function not in FUNCTIONS:
-            raise ConversionError(f"TensorFlow's operation tf.{function} can't be brought to Keras 3")
+            raise ConversionError(f"TensorFlow's operation tf.{function} can't be converted to Keras 3")
         self.function, self.arguments = function, arguments
 
     def call(self, *tensors: Any) -> Any:

@@ -51,10 +51,10 @@ def read_record(file: Path) -> FileRecord:
         if start == HDF5_START or (start == ZIP_START and not zipfile.is_zipfile(file)):
             kind = "an HDF5 file" if start == HDF5_START else "a zip archive of Keras"
             raise ConversionError(
-                f"{file} begins as {kind} and is cut short or damaged ({reason(error)}): copy or download it again"
+                f"{file} begins like {kind} but is truncated or damaged ({reason(error)}): copy or download it again"
             ) from error
         raise ConversionError(
-            f"{file} is no Keras file, neither a zip archive of model.save nor HDF5 ({reason(error)}): "
+            f"{file} is not a Keras file, neither a zip archive of model.save nor HDF5 ({reason(error)}): "
             f"save the model again with model.save('{file.stem}.keras')"
         ) from error
 

@@ -25,9 +25,9 @@ class Fields:
         except OSError as error:
             raise UsageError(f"--like {library}:{file}: {error.strerror}: name the JSON file") from error
         except ValueError as error:
-            raise UsageError(f"--like {library}:{file} is no JSON: {error}") from error
+            raise UsageError(f"--like {library}:{file} is not JSON: {error}") from error
         if not isinstance(values, dict):
-            raise UsageError(f"--like {library}:{file} holds no JSON object, but a {type(values).__name__}")
+            raise UsageError(f"--like {library}:{file} must have a JSON object, but has a {type(values).__name__}")
         return cls(f"{library}:{file.name}", values)
 
     def refuse(self, name: str, remedy: str) -> NoReturn:
@@ -62,7 +62,7 @@ class Fields:
         return tuple(float(number) for number in values)
 
     def choice(self, name: str, choices: dict[Any, Any], default: Any = None) -> Any:
-        """What `choices` has for the field's value."""
+        """The value of `choices` under the field's value."""
         value = self.get(name, default)
         if isinstance(value, list | dict) or value not in choices:
             self.refuse(name, f"{', '.join(json.dumps(choice) for choice in choices)} can be")

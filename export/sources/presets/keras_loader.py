@@ -23,7 +23,8 @@ def read(text: str) -> dict[str, Any]:
         return {"resize": "nearest", "fit": "stretch"}
     if loader != DIRECTORY:
         raise UsageError(
-            f"--like keras:{text}: {loader!r} is no loader{near_miss(loader, (DIRECTORY, *PILLOW_LOADERS))}: there are "
+            f"--like keras:{text}: {loader!r} is not a "
+            f"loader{near_miss(loader, (DIRECTORY, *PILLOW_LOADERS))}: there are "
             f"{DIRECTORY}, {' and '.join(PILLOW_LOADERS)}"
         )
     resizes = [word for word in words if word != "pad"]

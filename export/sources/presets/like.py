@@ -35,7 +35,7 @@ def fill_in(options: ImageOptions, like: str) -> ImageOptions:
         said.update(_OF_FIT)
     taken = {name: value for name, value in found.items() if name not in said}
     shown = " ".join(f"--{name.replace('_', '-')} {_write(value)}" for name, value in taken.items())
-    say(f"--like {like}: {shown or 'nothing that was not said'}")
+    say(f"--like {like}: {shown or 'nothing that other options did not set'}")
     return replace(options, **taken)
 
 
@@ -51,7 +51,7 @@ def read_preset(like: str) -> dict[str, Any]:
             raise UsageError(f"--like {library} needs the file: --like {library}:FILE.json")
         return FILES[library](Fields.of_file(Path(rest), library))
     raise UsageError(
-        f"--like {like!r} is no preset{near_miss(library, ['keras', 'torchvision', *FILES])}: "
+        f"--like {like!r} is not a preset{near_miss(library, ['keras', 'torchvision', *FILES])}: "
         f"there are {', '.join(WORDS)}"
     )
 

@@ -12,7 +12,7 @@ from export.training.recipes.recipe import Recipe
 
 
 def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
-    """A few epochs over photos; trained weights move slowly, a new head on frozen ones may move fast."""
+    """A few epochs over photos, at a small learning rate for trained weights, a larger one for a new head alone."""
     known = AUGMENTATIONS.get(dataset)
     return Recipe(
         network=network,
@@ -27,7 +27,7 @@ def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
 
 
 def further_recipe(recipe: Recipe, *, freeze: bool) -> Recipe:
-    """That of a run whose weights are trained further: its own, with the length and the small steps of fine-tuning."""
+    """For training a run further: its own recipe, with the epochs and the small learning rate of fine-tuning."""
     tuned = fine_tuning_recipe(recipe.network, recipe.dataset, freeze=freeze)
     same = (
         "epochs",

@@ -83,7 +83,7 @@ def read_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"{text!r} has no =: say KEY=VALUE, such as learning_rate=0.01")
+        raise UsageError(f"{text!r} has no =: write KEY=VALUE, such as learning_rate=0.01")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

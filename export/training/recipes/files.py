@@ -72,7 +72,7 @@ def _read_toml(file: Path) -> Recorded:
     try:
         tables: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise DataError(f"{file} is no TOML: {error}") from error
+        raise DataError(f"{file} is not TOML: {error}") from error
     flat: dict[str, Any] = {}
     for key, value in tables.items():
         flat.update({f"{key}.{name}": of for name, of in value.items()} if isinstance(value, dict) else {key: value})

@@ -164,7 +164,7 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
     for wrong, complaint in (
         (
             recipe.optimizer == "adamw" and not recipe.weight_decay,
-            'optimizer = "adamw" without a weight_decay is adam: say one, such as weight_decay=0.05',
+            'optimizer = "adamw" without a weight_decay is adam: set one, such as weight_decay=0.05',
         ),
         (
             recipe.warmup_epochs > 0 and recipe.schedule == "one-cycle",
@@ -172,23 +172,24 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
         ),
         (
             recipe.warmup_rate > 0 and not recipe.warmup_epochs,
-            f"warmup_rate = {recipe.warmup_rate:g} without warmup_epochs is never used: say both",
+            f"warmup_rate = {recipe.warmup_rate:g} without warmup_epochs is never used: set both",
         ),
         (
             (recipe.schedule == "multistep") != bool(recipe.decay_milestones),
-            'schedule = "multistep" and decay_milestones belong together: say both, such as decay_milestones=[30,60]',
+            'schedule = "multistep" and decay_milestones belong together: set both, such as decay_milestones=[30,60]',
         ),
         (
             len(sides := recipe.augmentation.scale_jitter) == 1 or list(sides) != sorted(sides),
-            f"augmentation.scale_jitter = {list(sides)}: say the least and the most of the shorter side, as [256, 512]",
+            f"augmentation.scale_jitter = {list(sides)}: give the least and the most of the "
+            "shorter side, as [256, 512]",
         ),
         (
             recipe.l2 > 0 and recipe.optimizer not in ("sgd", "rmsprop"),
-            f"l2 is for sgd and rmsprop: {recipe.optimizer} would divide it away, say weight_decay={recipe.l2:g}",
+            f"l2 is for sgd and rmsprop: {recipe.optimizer} would cancel it: use weight_decay={recipe.l2:g}",
         ),
         (
             recipe.warmup_epochs >= recipe.epochs,
-            f"warmup_epochs = {recipe.warmup_epochs:g} leaves nothing of {recipe.epochs} epochs: say fewer",
+            f"warmup_epochs = {recipe.warmup_epochs:g} leaves none of {recipe.epochs} epochs: use fewer",
         ),
         (
             recipe.class_weights and recipe.balanced_sampling,
@@ -206,7 +207,7 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
 
 
 def check_values(values: Mapping[str, Any], where: str = "") -> Recipe:
-    """As make_recipe, each value by itself: not yet whether it means something beside the others."""
+    """Like make_recipe, but checks each value by itself, not the values together."""
     nested: dict[str, Any] = {}
     for key, value in values.items():
         table, dot, name = key.partition(".")
@@ -236,5 +237,5 @@ def _explain(key: str, kind: str, message: str, value: Any) -> str:
     if kind == "unexpected_keyword_argument":
         return unknown_field(key, make_recipe({"network": "", "dataset": "", "epochs": 1}).flat())
     if kind == "missing":
-        return f"a recipe must say its {key}"
+        return f"a recipe must have the key {key}"
     return f"{key} = {json.dumps(value)} {message.replace('Input', '').strip()}"

@@ -211,7 +211,7 @@ def test_a_cascade_explains_by_the_model_that_answers(client: TestClient) -> Non
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"then": "other"}, "label 0 is 'black' in the one and 'a' in the other"),
+        ({"then": "other"}, "label 0 is 'black' in the first model and 'a' in the second"),
         ({"then": "three"}, "must have the same labels in the same order; they have 5 and 3"),
         ({"then": "nobody"}, "both is two models (small, then nobody when p < 0.9): there is no model 'nobody'"),
         ({"first": "large", "then": "plain", "when": "set > 2", "coverage": 0.99}, "'set > 2' needs label sets: "),

@@ -44,7 +44,7 @@ def test_a_receipt_needs_no_escape_in_json_or_an_address() -> None:
 
 @contextmanager
 def refused() -> Iterator[None]:
-    with pytest.raises(BadReceipt, match="wasn't signed by this service, or was cut or changed") as caught:
+    with pytest.raises(BadReceipt, match="was not signed by this service, or was changed") as caught:
         yield
     assert caught.value.status == 400
 

@@ -113,7 +113,7 @@ def test_a_key_is_for_its_models_under_their_names_and_its_aliases(
     refused = client.post("/predict/other", content=GRAY, headers=bearer("a")).json()
     assert (refused["code"], refused["detail"]) == (
         "key_not_for_model",
-        "the key a isn't for other, only for mine, tiny",
+        "the API key a may not use other, only mine, tiny",
     )
     assert ask("/models", "GET") == 200
 

@@ -99,7 +99,7 @@ def test_a_damaged_version_is_copied_once_and_again_when_it_was_mended(
     graph = (folder / MODEL_FILE).read_bytes()
     damage(folder)
     mirror = mirror_of(store, tmp_path)
-    assert "model.onnx is damaged or was exchanged: its sha256 is" in mirror.refresh()["tiny"]
+    assert "model.onnx is damaged or was replaced: its sha256 is" in mirror.refresh()["tiny"]
     assert held(mirror) == {"tiny": [1]}
     assert not leftovers(mirror)
     store.copied.clear()
@@ -163,7 +163,7 @@ def test_a_store_that_is_away_or_suddenly_empty_takes_nothing_from_the_folder(
         mirror.refresh()
     store.away = False
     shutil.rmtree(store.folder / "tiny")
-    with pytest.raises(StoreError, match="holds no model any more"):
+    with pytest.raises(StoreError, match="has no models any more"):
         mirror.refresh()
     assert held(mirror) == {"tiny": [1]}
 

@@ -178,7 +178,7 @@ def test_a_load_that_would_exceed_the_budget_is_refused_with_the_figures(reposit
         (version,) = catalog.versions("huge")
         assert version.state == "refused"
         assert "huge version 1 needs 300 MB" in version.reason
-        assert "of the 200 MB of memory_budget are taken" in version.reason
+        assert "of the 200 MB of memory_budget are used" in version.reason
 
     with_catalog(scene, repository=repository, load=["huge", "tiny"], memory_budget=200)
 

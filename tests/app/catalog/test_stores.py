@@ -135,9 +135,9 @@ def test_a_version_that_is_wrong_in_the_bucket_is_told_once_and_never_served(
     with Load(server.port) as load:
         publish(address, 2, monkeypatch, s3, right=False)
         said = server.wait_for("tiny version 2 in .* is refused: .*")[0]
-        assert re.search(r"model.onnx is damaged or was exchanged: .*: export the model again", said)
+        assert re.search(r"model.onnx is damaged or was replaced: .*: export the model again", said)
         Bucket(address).write(f"tiny/1/{MODEL_FILE}", b"another file")
-        server.wait_for(r"tiny version 1 in .*: it lacks model.onnx \(12 of \d+ bytes\): the copy of before goes on")
+        server.wait_for(r"tiny version 1 in .*: it lacks model.onnx \(12 of \d+ bytes\): the earlier copy stays loaded")
         publish(address, 3, monkeypatch, s3)
         load.wait_for(3)
     assert {status for status, _ in load.answers} == {200}
@@ -158,7 +158,7 @@ def test_wrong_credentials_and_buckets_that_are_not_there_end_the_start_in_one_l
     assert f"{address} refuses the credentials (InvalidAccessKeyId): set AWS_ACCESS_KEY_ID" in done.stderr
     done = run_serve("--repository", "s3://absent/models", *flags, environment=s3.environment)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "s3://absent/models isn't there (NoSuchBucket): make it, or name another" in done.stderr
+    assert "s3://absent/models does not exist (NoSuchBucket): create it, or name another" in done.stderr
 
 
 def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start: Start) -> None:
@@ -167,7 +167,7 @@ def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start:
         web.close()
         said = server.wait_for("can't be reached.*")[0]
         assert (
-            said == "can't be reached (Connection refused): check its address and the network: what was loaded goes on"
+            said == "can't be reached (Connection refused): check its address and the network: the loaded models stay"
         )
         make_artifact(web.folder, version=2)
         write_index(web.folder)
@@ -185,7 +185,7 @@ def test_a_start_from_a_filled_cache_needs_no_store(web: WebStandIn, start: Star
     server = start(web.address)
     assert predict(server.port) == (200, 1)
     if not any("can't be reached" in line for line in server.lines):  # it may be said before it is ready
-        server.wait_for("can't be reached .*: what was loaded goes on")
+        server.wait_for("can't be reached .*: the loaded models stay")
     assert server.stop() == 0
 
 
@@ -258,7 +258,7 @@ def test_the_hub_is_served_and_its_head_followed(start: Start, tmp_path: Path) -
         assert server.stop() == 0
         flags = ("--cache-dir", str(tmp_path / "empty"), "--port", "0")
         done = run_serve("--repository", "hf://owner/absent", *flags, environment=environment)
-        assert "hf://owner/absent isn't there, or isn't yours to read: check the name, and log in" in done.stderr
+        assert "hf://owner/absent does not exist, or you may not read it: check the name, and log in" in done.stderr
         done = run_serve("--repository", "hf://owner/digits@other", *flags, environment=environment)
         assert "hf://owner/digits@other has no revision 'other': name a branch, a tag or a commit" in done.stderr
     finally:

@@ -117,12 +117,12 @@ def test_a_version_copied_file_by_file_is_arriving_until_it_is_whole(repository:
 
     async def scene(watcher: Watcher, served: FakeServed) -> None:
         copy_version(whole, target, MODEL_FILE)
-        assert await watcher.look() == ["other version 1 is arriving"]
+        assert await watcher.look() == ["other version 1 is being copied"]
         assert served.noted["other"].arriving == ((1, CARD_FILE),)
         copy_version(whole, target, CARD_FILE)
         await watcher.look()
         assert f"{GOLDEN_FOLDER}/expected.npz" in served.noted["other"].arriving[0][1]
-        with pytest.raises(LoadRefused, match="other version 1 is arriving: it lacks golden/"):
+        with pytest.raises(LoadRefused, match="other version 1 is being copied: it lacks golden/"):
             await watcher.load("other")
         assert served.take() == []
         shutil.copytree(whole / GOLDEN_FOLDER, target / GOLDEN_FOLDER)
@@ -137,7 +137,7 @@ def test_half_a_file_is_not_there_yet(repository: Path) -> None:
         graph = make_artifact(repository, version=2) / MODEL_FILE
         content = graph.read_bytes()
         graph.write_bytes(content[:100])
-        assert await watcher.look() == ["tiny version 2 is arriving"]
+        assert await watcher.look() == ["tiny version 2 is being copied"]
         assert served.noted["tiny"].arriving == ((2, f"{MODEL_FILE} (100 of {len(content):,} bytes)"),)
         graph.write_bytes(content)
         assert await watcher.look() == ["tiny loaded"]
@@ -153,7 +153,7 @@ def test_a_folder_that_gets_no_card_is_refused_once_it_is_quiet(repository: Path
         (folder / CARD_FILE).unlink()
         if card is not None:
             (folder / CARD_FILE).write_text(card)
-        assert await watcher.look() == ["other version 1 is arriving"]
+        assert await watcher.look() == ["other version 1 is being copied"]
         quiet = Watcher(Settings(repository=repository), served, Repository(Settings(repository=repository), quiet_s=0))
         await quiet.look()
         assert ("load", "other", (1,)) in served.take()  # to load it is to refuse it, with the reason
@@ -179,7 +179,7 @@ def test_a_version_that_is_written_again_stays_until_it_is_whole(repository: Pat
         graph = repository / "tiny" / "2" / MODEL_FILE
         content = graph.read_bytes()
         graph.write_bytes(content[:10])
-        assert await watcher.look() == ["tiny version 2 is arriving"]
+        assert await watcher.look() == ["tiny version 2 is being copied"]
         assert await watcher.look() == []
         assert served.take() == []  # no way back to version 1
         make_artifact(repository, version=3)
@@ -227,7 +227,7 @@ def test_what_went_away_and_came_back_is_loaded_again(repository: Path, tmp_path
         (tmp_path / "aside").rename(repository / "tiny")
         assert await watcher.look() == ["tiny loaded"]
         (repository / "tiny" / "1").rename(tmp_path / "aside")
-        assert "holds no version folder" in (await watcher.look())[0]
+        assert "has no version folder" in (await watcher.look())[0]
         (tmp_path / "aside").rename(repository / "tiny" / "1")
         assert await watcher.look() == ["tiny loaded"]
 
@@ -386,7 +386,7 @@ def test_a_folder_that_is_no_version_is_passed_over_with_a_line_once(
         assert [look.available for look in watcher.looks] == [(1,)]
         await watcher.look()
         (record,) = caplog.records
-        assert record.getMessage().startswith(f"passed over in tiny: '{name}' (a name is a whole number")
+        assert record.getMessage().startswith(f"ignored in tiny: '{name}' (a name is a whole number")
         (repository / "tiny" / "next").mkdir()
         await watcher.look()
         assert len(caplog.records) == 2
@@ -402,7 +402,7 @@ def test_a_folder_that_no_model_may_be_called_is_passed_over_with_a_line_once(
     async def scene(watcher: Watcher, served: FakeServed) -> None:
         await watcher.look()
         (record,) = caplog.records
-        assert record.getMessage().startswith("passed over in the repository: 'my model'")
+        assert record.getMessage().startswith("ignored in the repository: 'my model'")
 
     watching(scene, repository)
 
@@ -457,7 +457,7 @@ def test_a_store_that_is_away_is_said_once_and_stops_no_load_by_hand(
         assert not watcher.problem
 
     watching(scene, repository, store=store, **of_store(tmp_path))
-    assert [record.levelname for record in caplog.records if "goes on" in record.getMessage()] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if "stay" in record.getMessage()] == ["ERROR"]
 
 
 def test_a_load_by_hand_of_what_can_not_be_copied_is_refused(repository: Path, tmp_path: Path) -> None:

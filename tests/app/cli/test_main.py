@@ -38,7 +38,7 @@ def test_predict_of_a_folder_gives_json_lines_and_names_the_failed(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(line["file"]).name for line in lines] == ["black.png", "broken.jpg", "white.JPEG"]
     assert lines[0]["predictions"][0]["classes"][0]["label"] == "black"
-    assert "no image" in lines[1]["error"]
+    assert "not an image" in lines[1]["error"]
 
 
 def test_predict_fills_a_csv_and_says_how_many(
@@ -67,7 +67,7 @@ def test_models_lists_them(repository: Path, capsys: pytest.CaptureFixture[str])
     ("arguments", "words"),
     [
         ([], "usage"),
-        (["sing"], "no command 'sing'"),
+        (["sing"], "unknown command 'sing'"),
         (["serve", "--prot", "1"], "--prot"),
         (["serve", "--port", "x"], "port"),
         (["serve", "--device", "gpu"], "device"),
@@ -102,14 +102,14 @@ SECRET = "cs-" + "Ab3_" * 10 + "xyz"
         ([f"--admin-keys={SECRET}"], "", "convserve key"),
         ([], f'api_keys = ["{SECRET}"]', "convserve key"),
         ([], f'api_keys = "{SECRET}"', "convserve key"),
-        ([], f'api_key = "{SECRET}"', "no setting api_key"),
+        ([], f'api_key = "{SECRET}"', "unknown setting api_key"),
         ([], f"api_keys = {SECRET}", "TOML"),
-        (["--api-key", SECRET], "", "no flag --api-key"),
-        ([f"--api-key={SECRET}"], "", "no flag --api-key"),
-        ([SECRET], "", "without a flag"),
+        (["--api-key", SECRET], "", "unknown option --api-key"),
+        ([f"--api-key={SECRET}"], "", "unknown option --api-key"),
+        ([SECRET], "", "no flag before it"),
         ([], f'[keys.a]\nhash = "{SECRET}"', "convserve key"),
         ([], f'keys = {{a = "{SECRET}"}}', "keys.a"),
-        ([], f'[keys.a]\nhash = "{"0" * 64}"\nkey = "{SECRET}"', "no setting keys.a.key"),
+        ([], f'[keys.a]\nhash = "{"0" * 64}"\nkey = "{SECRET}"', "unknown setting keys.a.key"),
         ([], f'[keys.a]\nkey = "{SECRET}"', "keys.a.hash"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_server_told_to_use_cuda_does_not_start_without_it(repository: Path) -
     ended = run_serve("--repository", str(repository), "--device", "cuda", "--port", "0")
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
-    assert "device cuda can't be had" in ended.stderr
+    assert "CUDA is not available" in ended.stderr
     assert "--device cpu" in ended.stderr
 
 

@@ -60,13 +60,13 @@ def test_one_object_is_an_image_and_a_manifest_may_lie_there_too() -> None:
 
 
 def test_what_is_not_there_says_so() -> None:
-    with pytest.raises(InputError, match="s3://photos/night holds no image"):
+    with pytest.raises(InputError, match="s3://photos/night contains no images"):
         list_images(["s3://photos/night"])
     with pytest.raises(InputError, match=r"absent\.csv can't be read: "):
         list_images(["s3://photos/absent.csv"])
     with pytest.raises(UnreadableImage, match="can't be read: not in the store"):
         read("s3://photos/absent.png")
-    with pytest.raises(StoreError, match="the bucket s3://nowhere isn't there"):
+    with pytest.raises(StoreError, match="the bucket s3://nowhere does not exist"):
         list_images(["s3://nowhere/day"])
 
 

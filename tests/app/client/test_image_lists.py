@@ -61,7 +61,7 @@ def test_words_of_every_kind_go_together_in_their_order(tmp_path: Path) -> None:
         (b"filename,label\n1.png,cat\n", "begins with 'filename, label'"),
         (b"", "begins with ''"),
         (b"path,label\n1.png,cat\n,dog\n", "line 3"),
-        (b"path,label\n", "names no image"),
+        (b"path,label\n", "names no images"),
         (b"path\ncaf\xe9.png\n", "isn't UTF-8 (byte 8)"),
         (b'path\n"' + b"1" * 140_000 + b'"\n', "isn't CSV"),
     ],
@@ -90,5 +90,5 @@ def test_what_names_no_images_is_refused_with_what_would(word: str, said: str) -
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "notes.txt")
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="contains no images"):
         list_images([str(tmp_path)])

@@ -35,7 +35,7 @@ def test_labels_that_are_no_classes_are_counted_and_named() -> None:
     unknown = [(ListedImage(str(number), f"x{number}"), answer("cat")) for number in range(4)]
     *_, accuracy, left_out = summarize((ListedImage("1", "cat", is_folder=True), answer("cat")), *unknown)
     assert accuracy == "accuracy 100.00%: 1 right of 1 with a label"
-    assert left_out == "4 images are labeled with what is no class of the model: x0, x1, x2, ..."
+    assert left_out == "4 images have labels that are not classes of the model: x0, x1, x2, ..."
 
 
 def test_folders_that_are_no_class_folders_say_nothing() -> None:

@@ -55,5 +55,5 @@ def test_a_table_fills_a_message_of_any_service() -> None:
 
 
 def test_bytes_that_are_no_message_are_named() -> None:
-    with pytest.raises(BadRequest, match=r"3 bytes that came are no inference\.ModelInferRequest"):
+    with pytest.raises(BadRequest, match=r"the 3 bytes received are no inference\.ModelInferRequest"):
         parse(find_class("ModelInferRequest"), b"\xff\xff\xff")

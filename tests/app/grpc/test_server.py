@@ -122,7 +122,7 @@ def test_an_address_in_use_is_one_line_and_status_2(start_server: Callable, repo
     server = start_server()
     again = run_serve("--port", "0", "--grpc-port", str(server.port), "--repository", str(repository))
     assert again.returncode == 2
-    assert again.stderr == f"convserve serve: 127.0.0.1:{server.port} can't be listened at: Address already in use\n"
+    assert again.stderr == f"convserve serve: port {server.port} is already in use: choose another with --grpc-port\n"
 
 
 WITHOUT = """

@@ -60,7 +60,7 @@ def test_a_good_artifact_replays_exactly(tmp_path: Path) -> None:
 def test_one_changed_weight_is_refused_though_the_hash_was_changed_along(tmp_path: Path) -> None:
     folder = make_artifact(tmp_path)
     replace_graph(folder, change_one_weight(0.01))
-    with pytest.raises(ArtifactError, match=r"departs by .* the tolerance is 0.0001"):
+    with pytest.raises(ArtifactError, match=r"differs by .* the tolerance is 0.0001"):
         replay_on_cpu(folder)
 
 
@@ -104,11 +104,11 @@ def test_a_tolerance_for_cuda_is_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "complaint"),
     [
-        (lambda golden: (golden / GOLDEN_FILE).unlink(), r"not whole: missing golden/expected\.npz: "),
+        (lambda golden: (golden / GOLDEN_FILE).unlink(), r"incomplete: missing golden/expected\.npz: "),
         (lambda golden: (golden / GOLDEN_FILE).write_bytes(b"junk"), r"missing golden/expected\.npz \(4 of "),
         (lambda golden: write_signed(golden / GOLDEN_FILE, b"junk"), "can't be read"),
-        (lambda golden: (golden / "0.png").unlink(), r"not whole: missing golden/0\.png: "),
-        (lambda golden: exchange(golden / "0.png"), r"golden/0\.png is damaged or was exchanged: its sha256"),
+        (lambda golden: (golden / "0.png").unlink(), r"incomplete: missing golden/0\.png: "),
+        (lambda golden: exchange(golden / "0.png"), r"golden/0\.png is damaged or was replaced: its sha256"),
         (lambda golden: write_signed(golden / "0.png", b"junk"), "golden image"),
         (lambda golden: write_expected(golden.parent, files=np.array(["0.png"])), "can't be read"),
         (

@@ -31,14 +31,14 @@ def test_a_certificate_and_its_key_are_taken_apart_or_in_one_file(tmp_path: Path
 @pytest.mark.parametrize(
     ("certificate", "key", "words"),
     [
-        (None, KEY, "no ssl_certfile"),
+        (None, KEY, "ssl_certfile is empty"),
         (Path("/none.pem"), KEY, "ssl_certfile /none.pem can't be read: No such file"),
         (CERTIFICATE, Path("/none.pem"), "ssl_keyfile /none.pem can't be read: No such file"),
-        (KEY, KEY, "holds no certificate"),
-        (CERTIFICATE, None, "holds no key"),
-        (CERTIFICATE, CERTIFICATE, "holds no key"),
-        (CERTIFICATE, TLS / "locked_key.pem", "holds no key in PEM form without a password"),
-        (CERTIFICATE, TLS / "other_key.pem", "holds another key"),
+        (KEY, KEY, "has no certificate"),
+        (CERTIFICATE, None, "has no unencrypted key"),
+        (CERTIFICATE, CERTIFICATE, "has no unencrypted key"),
+        (CERTIFICATE, TLS / "locked_key.pem", "has no unencrypted key in PEM form"),
+        (CERTIFICATE, TLS / "other_key.pem", "has a key that does not belong"),
     ],
 )
 def test_a_file_at_fault_is_named(certificate: Path | None, key: Path | None, words: str) -> None:

@@ -36,7 +36,7 @@ def test_tiny_models_are_served_by_a_process_a_core(start_server: Callable) -> N
     assert read_metric(server.port, 'convserve_images_total{model="tiny",version="1"}') == 20
     assert server.stop() == 0
     log = "".join(server.lines)
-    said = f"{CORES} workers: one a core, because every model runs on the event loop; each takes "
+    said = f"{CORES} workers: one per core, because every model runs on the event loop; each takes "
     assert log.count(said) == 1
     assert log.count(" ready\n") == 1, "once all are"
     assert log.index(said) < log.index("INFO ready")
@@ -91,7 +91,7 @@ def test_the_first_worker_is_replaced_like_any_other(start_server: Callable) -> 
     server.wait_for(r"INFO ready$")
     assert len(find_workers(server.process.pid)) == CORES
     assert server.stop() == 0
-    assert "".join(server.lines).count(" workers: one a core") == 1, "it is decided once"
+    assert "".join(server.lines).count(" workers: one per core") == 1, "it is decided once"
 
 
 def test_a_first_worker_that_dies_before_it_reported_holds_nothing_up(repository: Path) -> None:
@@ -110,7 +110,7 @@ def test_sigterm_just_after_the_decision_ends_all_with_status_0(repository: Path
     command = [sys.executable, "-m", "app", "serve", "--port", "0", "--repository", str(repository)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        assert any(" workers: one a core" in line for line in server.stderr)
+        assert any(" workers: one per core" in line for line in server.stderr)
         workers = find_workers(server.pid)
         server.terminate()
         assert "Traceback" not in server.communicate(timeout=60)[1]

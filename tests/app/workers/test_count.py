@@ -30,8 +30,8 @@ def machine(cores: int = 4, memory: int = 16 * GB, model_memory: int = 0) -> Mac
 @pytest.mark.parametrize(
     ("found", "where", "said"),
     [
-        (report(), machine(), "4 workers: one a core, because every model runs on the event loop; each takes 100 MB"),
-        (report(), machine(memory=GB), "4 workers: one a core, because every model runs on the event loop; each"),
+        (report(), machine(), "4 workers: one per core, because every model runs on the event loop; each takes 100 MB"),
+        (report(), machine(memory=GB), "4 workers: one per core, because every model runs on the event loop; each"),
         (
             report(),
             machine(memory=700 * MB),
@@ -50,8 +50,8 @@ def machine(cores: int = 4, memory: int = 16 * GB, model_memory: int = 0) -> Mac
             "2 workers: the models of each take 20 MB of the 50 MB of memory_budget; "
             "--workers 4 would take 200 MB more and answer up to 2 times as many requests",
         ),
-        (report(), machine(model_memory=100 * MB), "4 workers: one a core"),
-        (report(memory=0), machine(memory=0), "4 workers: one a core"),  # the system tells neither
+        (report(), machine(model_memory=100 * MB), "4 workers: one per core"),
+        (report(memory=0), machine(memory=0), "4 workers: one per core"),  # the system tells neither
         (
             report(inline=(), threaded=(RESNET,)),
             machine(),
@@ -84,7 +84,7 @@ def test_the_number_follows_from_what_the_first_worker_measured(found: Report, w
 
 def test_there_is_one_worker_for_each_gpu_that_is_set() -> None:
     first = report(inline=(), gpus=(2,))
-    assert str(decide(first, machine(cores=16), "cuda:2,3")) == "2 workers: one a GPU; each takes 100 MB"
+    assert str(decide(first, machine(cores=16), "cuda:2,3")) == "2 workers: one per GPU; each takes 100 MB"
     assert str(decide(first, machine(memory=300 * MB), "cuda:2,3")).startswith("1 worker: each takes 100 MB, and half")
 
 

@@ -274,14 +274,14 @@ def test_sighup_reads_aliases_and_shadows_again(start_server: Callable, tmp_path
     assert {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} == {200}
     file.write_text('[aliases]\nbest = {first = "tiny", then = "absent", when = "set > 1"}\n')
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(r"SIGHUP: aliases: best -> tiny, then absent when set > 1 \(which points nowhere\); repository")
+    server.wait_for(r"SIGHUP: aliases: best -> tiny, then absent when set > 1 \(no such model\); repository")
     assert {ask(server.port, "POST", "/predict/best", WHITE)[0] for _ in range(20)} == {404}
     file.write_text('[aliases]\nbest = "tiny/1"\n')
     server.process.send_signal(signal.SIGHUP)
     server.wait_for(r"SIGHUP: aliases: best -> tiny/1; repository: nothing changed")
     file.write_text('[aliases]\nbest = {to = {"tiny/1" = 3, absent = 1}, sticky = "X-User"}\n')
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 75 %, absent 25 %, sticky by X-User \(which points nowhere\); ")
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 75 %, absent 25 %, sticky by X-User \(no such model\); ")
     found = [
         {ask(server.port, "POST", "/predict/best", WHITE, **{"X-User": user})[0] for _ in range(4)}
         for user in "abcdefghijklmn"
@@ -295,7 +295,7 @@ def test_sighup_reads_aliases_and_shadows_again(start_server: Callable, tmp_path
     assert {(shadow["share"], shadow["set_by"]) for shadow in shadows} == {(0.2, "settings")}, "in both workers"
     file.write_text("aliases = 1\n")
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(as before\); shadows: next: .* \(as before\)")
+    server.wait_for(r"SIGHUP: aliases: best -> tiny/1 \(unchanged\); shadows: next: .* \(unchanged\)")
     assert server.stop() == 0
 
 

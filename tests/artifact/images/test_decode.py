@@ -135,7 +135,7 @@ def test_a_truncated_image_is_named_as_such(kind: str) -> None:
 
 
 def test_text_with_the_name_of_an_image_is_no_image() -> None:
-    with pytest.raises(UndecodableImage, match="no image of a supported type"):
+    with pytest.raises(UndecodableImage, match="not an image of a supported type"):
         decode_image(b"hello, I am photo.jpg", COLOR)
 
 

@@ -55,8 +55,8 @@ MISTAKEN = {
     "a DATA: URL": (b'"DATA:image/png,', "a data: URL"),
     "JSON": (b'{"images": []}', "JSON text"),
     "a form": (b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n', "Content-Type: multipart/form-data"),
-    "words": (b"hello, I am photo.jpg", "no image of a supported type"),
-    "a long word": (b"A" * 400, "no image of a supported type"),
+    "words": (b"hello, I am photo.jpg", "not an image of a supported type"),
+    "a long word": (b"A" * 400, "not an image of a supported type"),
 }
 
 

@@ -28,7 +28,7 @@ def test_an_address_has_three_parts(text: str, parts: tuple[str, str, str]) -> N
         ("ftp://example.org", "a repository is a folder, s3://BUCKET/PATH"),
         ("s3:///models", "a repository is a folder"),
         ("https://example.org/a?b=c", "a repository is a folder"),
-        ("https://me:secret@example.org/a", "an address holds no password"),
+        ("https://me:secret@example.org/a", "an address must not contain a password"),
         ("hf://name", "hf://OWNER/NAME"),
         ("hf://owner/name/more", "hf://OWNER/NAME"),
     ],

@@ -21,7 +21,7 @@ def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixtu
     [
         (["train", "lenet", "--dataset", "digits"], "did you mean lenet5?"),
         (["train", "lenet5", "--dataset", "digit"], "did you mean digits?"),
-        (["train"], "name what is trained"),
+        (["train"], "name what to train"),
         (["train", "lenet5"], "--dataset is missing"),
         (
             ["train", "lenet5", "--dataset", "digits", "--epochs", "0"],
@@ -32,7 +32,7 @@ def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixtu
         (["train", "lenet5", "--recipe", "quikstart"], "did you mean quickstart?"),
         (["train", "mobilenet_v2", "--dataset", "digits"], "--weights imagenet, or with --weights FILE"),
         (["build", "quick", "--repository", "r"], "unknown recipe 'quick'"),
-        (["build", "../open.toml", "--repository", "r"], "leaves its network or its data set open"),
+        (["build", "../open.toml", "--repository", "r"], "does not name its network or its data set"),
         (["build", "quickstart", "lenet5-mnist", "--name", "a", "--repository", "r"], "--name names one model"),
         (["convert", "nothing.keras", "--repository", "r"], "neither a run folder nor a .keras or .h5 file"),
         (["verify", "nothing", "--repository", "no-such-folder"], "has no model 'nothing': there are none"),
@@ -78,4 +78,4 @@ def test_ctrl_c_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
     monkeypatch.setattr("export.cli.networks_table.print_networks", interrupt)
     assert main(["networks"]) == 130
-    assert "nothing was left half-written" in capsys.readouterr().err
+    assert "every file is complete" in capsys.readouterr().err

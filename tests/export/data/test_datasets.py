@@ -77,7 +77,7 @@ def test_images_without_their_labels_are_refused(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         (b"not gzip", "can't be read"),
-        (gzip.compress(b"\0\0\x0d\1\0\0\0\1" + bytes(4)), "no idx file"),
+        (gzip.compress(b"\0\0\x0d\1\0\0\0\1" + bytes(4)), "not an idx file"),
         (gzip.compress(b"\0\0\x08\1" + struct.pack(">i", 9) + bytes(4)), "holds 4 values, its header says 9"),
         (gzip.compress(bytes(1000))[:20], "can't be read"),
     ],

@@ -65,7 +65,7 @@ def test_classes_with_a_word_of_splits_in_their_names_are_classes(tmp_path: Path
 def test_a_data_set_inside_a_folder_of_its_own_is_named(tmp_path: Path) -> None:
     fill_classes(tmp_path / "my pets/train", "ab")
     fill_classes(tmp_path / "my pets/test", "ab")
-    with pytest.raises(DataError, match="one folder alone") as refusal:
+    with pytest.raises(DataError, match="a single folder") as refusal:
         read_class_folders(tmp_path)
     (named,) = shlex.split(str(refusal.value).partition("name ")[2])
     assert read_class_folders(Path(named))[0] == ("a", "b")
@@ -94,7 +94,7 @@ def test_training_images_alone_are_split(tmp_path: Path, capsys: Capture) -> Non
     labels, train, test, split = read_class_folders(tmp_path)
     assert (labels, len(train) + len(test)) == (("a", "b"), 40)
     assert "by a hash" in split
-    assert "left out 5 images in test/: without class folders" in capsys.readouterr().err
+    assert "left out 5 images in test/: it has no class folders" in capsys.readouterr().err
 
 
 def test_a_second_test_folder_and_others_beside_are_named(tmp_path: Path, capsys: Capture) -> None:
@@ -114,8 +114,8 @@ def test_classes_unknown_to_training_and_loose_images_are_counted(tmp_path: Path
     (tmp_path / "labels.csv").touch()
     assert len(read_class_folders(tmp_path)[2]) == 4
     said = capsys.readouterr().err
-    assert "left out 2 images in test/c/: no class to train on is called so" in said
-    assert "left out 1 images that lie in test/ itself" in said
+    assert "left out 2 images in test/c/: it is not a class to train on" in said
+    assert "left out 1 images directly in test/" in said
     assert ": 1 .csv" in said
 
 
@@ -133,7 +133,8 @@ def test_hidden_images_are_left_out_on_every_level_and_other_files_named(tmp_pat
     assert len(train) + len(test) == 9
     said = capsys.readouterr().err
     assert "1 .heic (not decoded here: convert them to JPEG), 1 .txt, 8 hidden images" in said
-    assert len(folder_images(tmp_path).samples) == 9
+    images = folder_images(tmp_path)
+    assert (len(images.samples), images.source) == (9, "9 of your images")
     assert len(find_images(tmp_path)) == 9
 
 

@@ -44,7 +44,7 @@ def test_names_that_begin_with_a_number_keep_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ['{"cat": 0, "dog": 2}', '{"cat": 1, "dog": 2}', '{"cat": true, "dog": 0}', "3", "{"])
 def test_what_is_no_class_index_is_said(text: str, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(text)
-    with pytest.raises(DataError, match=r"labels\.json is no class index: it must be"):
+    with pytest.raises(DataError, match=r"labels\.json is not a class index: it must be"):
         read_labels(str(tmp_path / "labels.json"))
 
 
@@ -83,7 +83,7 @@ def test_synset_lines_give_the_first_name(tmp_path: Path) -> None:
     [
         ("one.txt", "cat\n", "names 1 classes"),
         ("gap.txt", "cat\n\ndog\n", "line 2 is empty"),
-        ("bad.json", '{"0": "cat", "2": "dog"}', "no class index"),
+        ("bad.json", '{"0": "cat", "2": "dog"}', "not a class index"),
     ],
 )
 def test_bad_labels_say_where(tmp_path: Path, name: str, text: str, complaint: str) -> None:

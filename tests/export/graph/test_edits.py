@@ -80,5 +80,5 @@ def test_names_of_ours_are_freed_inside_bodies_too_and_never_for_a_name_that_is_
 def test_nodes_in_a_circle_are_said() -> None:
     model = nested_model()
     model.graph.node[1].input[0] = "y"
-    with pytest.raises(ConversionError, match="in a circle"):
+    with pytest.raises(ConversionError, match="has a cycle"):
         sort_nodes(model.graph)

@@ -224,7 +224,7 @@ def test_files_that_are_no_classifier_are_named(
     file = tmp_path / "net.onnx"
     file.write_bytes(b"hello")
     assert adopt(file, tmp_path, *options) == 1
-    assert "no valid ONNX file" in last_error(capsys)
+    assert "not a valid ONNX file" in last_error(capsys)
     write_network(file, opset=6, ir_version=3)
     assert adopt(file, tmp_path, *options) == 1
     assert "uses opset 6, 7 is the oldest" in last_error(capsys)

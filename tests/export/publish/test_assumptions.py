@@ -194,7 +194,7 @@ def test_scaling_that_the_network_does_itself_is_not_declared_again(
     inside = [helper.make_node("Mul", ["pixels", "by"], ["x"])]
     file = write_network(tmp_path / "net.onnx", templates(), inside)
     assert adopt(file, arithmetic=arithmetic) == 2
-    assert "the network scales pixels of 0..255 itself: say --preprocessing none" in capsys.readouterr().err
+    assert "the network scales pixels of 0..255 itself: pass --preprocessing none" in capsys.readouterr().err
     assert adopt(file, arithmetic="none") == 0
 
 
@@ -205,7 +205,7 @@ def test_a_network_for_scaled_pixels_is_not_given_raw_ones(tmp_path: Path, capsy
     ]
     file = write_network(tmp_path / "net.onnx", templates(), inside)
     assert adopt(file, arithmetic="none") == 2
-    assert "expects pixels that were scaled before: say --preprocessing unit" in capsys.readouterr().err
+    assert "expects pixels that were scaled before: pass --preprocessing unit" in capsys.readouterr().err
 
 
 def test_a_network_that_depends_on_its_batch_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,7 +233,7 @@ def test_json_gives_programs_what_people_are_shown(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize(
-    ("labels", "complaint"), [(CLASSES[:3], "3 labels for 4 classes"), (CLASSES, "not of our making")]
+    ("labels", "complaint"), [(CLASSES[:3], "3 labels for 4 classes"), (CLASSES, "not written by convserve")]
 )
 def test_what_can_not_be_published_is_said_before_the_images_are_read(
     labels: tuple[str, ...], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

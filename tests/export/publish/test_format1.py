@@ -41,7 +41,7 @@ def test_it_is_verified_as_before(tmp_path: Path) -> None:
     assert (proof.images, proof.top1_agreement) == (8, 1)
     graph = tmp_path / "blobs/1/model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
-    with pytest.raises(ProofError, match="damaged or was exchanged"):
+    with pytest.raises(ProofError, match="damaged or was replaced"):
         verify_published(open_published(tmp_path, "blobs"))
 
 

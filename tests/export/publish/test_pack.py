@@ -73,7 +73,7 @@ def test_what_is_not_whole_is_not_packed(tmp_path: Path, capsys: pytest.CaptureF
     (folder / MODEL_FILE).write_bytes(b"other")
     out = tmp_path / "a.tar"
     assert main(["pack", "tiny", "--repository", str(tmp_path / "repository"), "--out", str(out)]) == 1
-    assert "tiny version 1: it is not whole" in capsys.readouterr().err
+    assert "tiny version 1: it is incomplete" in capsys.readouterr().err
     assert not out.exists()
 
 

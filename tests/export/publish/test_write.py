@@ -187,7 +187,7 @@ def test_verify_finds_a_changed_file(color_source: Source, tmp_path: Path) -> No
     data = bytearray((folder / "model.onnx").read_bytes())
     data[-1] ^= 1
     (folder / "model.onnx").write_bytes(bytes(data))
-    with pytest.raises(ProofError, match="damaged or was exchanged"):
+    with pytest.raises(ProofError, match="damaged or was replaced"):
         verify_published(open_published(tmp_path, "blobs"))
 
 
@@ -205,7 +205,7 @@ def test_a_configuration_that_is_not_ours_is_kept_until_told_otherwise(color_sou
     convert(color_source, tmp_path)  # over our own
     config.write_text(config.read_text() + "instance_group [ { count: 4 } ]\n")
     theirs = config.read_text()
-    with pytest.raises(PublishError, match=r"not of our making.*--replace-config"):
+    with pytest.raises(PublishError, match=r"not written by convserve.*--replace-config"):
         convert(color_source, tmp_path)
     assert config.read_text() == theirs
     assert convert(color_source, tmp_path, replace_config=True).name == "3"

@@ -101,7 +101,7 @@ def test_a_training_that_is_not_finished_can_not_be_timed(capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("word", "options", "complaint"),
     [
-        ("run", ["--resize", "nearest"], "--resize: run is a run folder, which knows how its network was fed"),
+        ("run", ["--resize", "nearest"], "--resize: run is a run folder, which records its preprocessing"),
         ("run", ["--size", "8x8", "--head", "softmax"], "--size, --head: run is a run folder.*leave them out"),
         ("run", ["--dataset", "digits"], "--dataset: run is a run folder"),
         ("run", ["--signature", "x"], "--signature is for SavedModel folders, run is a run folder"),

@@ -125,7 +125,7 @@ def test_a_file_that_is_cut_short_is_said(
     small_network(layers.Dense(3)).save(file)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert convert(file, tmp_path, "--labels", labels, "--preprocessing", "unit") == 1
-    assert "is cut short or damaged" in last_error(capsys)
+    assert "is truncated or damaged" in last_error(capsys)
 
 
 @pytest.mark.parametrize("name", ["pets.keras", "pets.h5", "pets.onnx"])
@@ -136,7 +136,7 @@ def test_a_pointer_of_git_lfs_is_no_network(
     words = ["--labels", labels, "--preprocessing", "unit", "--repository", str(tmp_path / "repository")]
     command = "adopt" if name.endswith("onnx") else "convert"
     assert main([command, str(tmp_path / name), "--name", "mine", *words]) == 1
-    assert "`git lfs pull` brings it" in last_error(capsys)
+    assert "`git lfs pull` downloads it" in last_error(capsys)
 
 
 def test_images_that_are_not_there_are_said(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +145,7 @@ def test_images_that_are_not_there_are_said(tmp_path: Path, labels: str, capsys:
     assert convert(tmp_path / "pets.keras", tmp_path, *options, str(tmp_path / "none")) == 1
     assert "none does not exist: name a folder" in last_error(capsys)
     assert convert(tmp_path / "pets.keras", tmp_path, *options, labels) == 1
-    assert "labels.txt is no folder" in last_error(capsys)
+    assert "labels.txt is not a folder" in last_error(capsys)
 
 
 def test_weights_without_a_network_are_told_what_they_lack(
@@ -153,7 +153,7 @@ def test_weights_without_a_network_are_told_what_they_lack(
 ) -> None:
     small_network(layers.Dense(3)).save_weights(tmp_path / "pets.weights.h5")
     assert convert(tmp_path / "pets.weights.h5", tmp_path, "--labels", labels, "--preprocessing", "tf") == 1
-    assert "holds only weights, no network: save the whole of it with model.save(" in last_error(capsys)
+    assert "has only weights, no network: save the whole of it with model.save(" in last_error(capsys)
 
 
 def test_what_a_layers_own_code_says_is_kept(tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +208,9 @@ def test_one_of_two_outputs_is_chosen_by_its_name(
         model.save(file)
     options = ["--labels", labels, "--preprocessing", "tf"]
     assert convert(file, tmp_path, *options) == 1
-    assert "2 outputs (boxes, scores): name the classifier's with --output" in last_error(capsys)
+    error = last_error(capsys)
+    assert "2 outputs (boxes, scores): name the classifier's with --output" in error
+    assert f" {file.name} " in error, "the file's name, not the model's within it, functional_1"
     assert convert(file, tmp_path, *options, "--output", "logits") == 2
     assert "no output of that name; there are boxes, scores" in last_error(capsys)
     assert convert(file, tmp_path, *options, "--output", "scores") == 0
@@ -249,7 +251,7 @@ def test_half_precision_that_cannot_be_made_is_said_in_a_line(
     keras.Sequential([keras.Input(shape), *body]).save(tmp_path / "pets.keras")
     options = ["--labels", labels, "--preprocessing", "unit", "--precision", "fp16"]
     assert convert(tmp_path / "pets.keras", tmp_path, *options) == 1
-    assert "can't be brought to float16" in last_error(capsys)
+    assert "can't be converted to float16" in last_error(capsys)
 
 
 def test_a_gray_network_without_a_channel_axis_can_be_trained_on(tmp_path: Path) -> None:
@@ -446,9 +448,10 @@ def test_a_network_of_any_size_is_given_one(tmp_path: Path, labels: str, capsys:
     keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3), *last]).save(tmp_path / "pets.keras")
     options = ["--labels", labels, "--preprocessing", "unit"]
     assert convert(tmp_path / "pets.keras", tmp_path, *options) == 2
-    assert "--size HxW" in last_error(capsys)
+    assert "pets.keras reads images of any size: choose the size to serve with --size HxW" in last_error(capsys)
     assert convert(tmp_path / "pets.keras", tmp_path, *options, "--size", "24x32") == 0
-    assert read_card(tmp_path / "repository/mine/1").image.shape == (24, 32, 3)
+    card = read_card(tmp_path / "repository/mine/1")
+    assert (card.image.shape, card.network.name) == ((24, 32, 3), "pets.keras")
 
 
 @pytest.mark.parametrize("batch", [None, 1, 4])

@@ -36,8 +36,8 @@ def test_pca_noise_shifts_all_pixels_of_an_image_alike_mostly_in_brightness() ->
 @pytest.mark.parametrize(
     ("augmentation", "channels", "complaint"),
     [
-        (Augmentation(pca_noise=0.1), 1, r"augmentation.pca_noise = 0.1 is for RGB images, these are gray: say"),
-        (Augmentation(scale_jitter=(19, 40)), 3, r"= \[19, 40\]: .* 10x20 .* from a side of 19: say 20 or more"),
+        (Augmentation(pca_noise=0.1), 1, r"augmentation.pca_noise = 0.1 is for RGB images, these are gray: set"),
+        (Augmentation(scale_jitter=(19, 40)), 3, r"= \[19, 40\]: .* 10x20 .* from a side of 19: use 20 or more"),
     ],
 )
 def test_what_cannot_be_done_to_the_images_is_refused(

@@ -71,7 +71,7 @@ def test_new_classes_get_a_new_head_on_the_run_s_network(
     shutil.rmtree(tmp_path / "two/seven")
     words = ["train", str(run), "--dataset", str(tmp_path / "two"), "--freeze", "--epochs", "1"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
-    assert "its head of 3 classes is made new for 2" in capsys.readouterr().err
+    assert "its head of 3 classes is replaced by a new one for 2" in capsys.readouterr().err
     made = read_run(tmp_path / "run")
     assert (made.labels, made.model_name) == (("one", "zero"), "lenet5-two")
     assert made.preprocessing == read_run(run).preprocessing
@@ -81,7 +81,7 @@ def test_new_classes_get_a_new_head_on_the_run_s_network(
 
 @pytest.mark.parametrize(
     ("said", "remedy"),
-    [({"seed": 6}, "say --seed 5"), ({"changes": [("validation_share", 0.2)]}, "say --set validation_share=0.1")],
+    [({"seed": 6}, "pass --seed 5"), ({"changes": [("validation_share", 0.2)]}, "pass --set validation_share=0.1")],
 )
 def test_a_run_is_never_validated_on_images_that_it_was_trained_on(run: Path, said: dict, remedy: str) -> None:
     with pytest.raises(UsageError, match=f"validated on images that it was trained on: {remedy}"):
@@ -96,7 +96,7 @@ def test_images_added_to_a_run_s_data_set_are_said_to_flatter_validation(
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / RUN_FILE).write_text(json.dumps(record))
     begin(Words(network=str(tmp_path / "run")))
-    assert "so that validation flatters" in capsys.readouterr().err
+    assert "so that validation accuracy is too high" in capsys.readouterr().err
 
 
 def test_a_network_that_is_built_takes_no_options(run: Path) -> None:

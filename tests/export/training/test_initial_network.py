@@ -145,5 +145,5 @@ def test_weights_that_do_not_fit_leave_no_folder(tmp_path: Path, capsys: pytest.
     assert main([*words, str(tmp_path / "other.keras")]) == 2
     assert "no layer fits" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "broken.keras")]) == 1
-    assert "no Keras file" in capsys.readouterr().err
+    assert "not a Keras file" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -30,12 +30,12 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "is no JSON: mend it, or delete it"),
-        ("[1]", "isn't a state of convserve: name another file"),
+        ("{", "is not JSON: repair it, or delete it"),
+        ("[1]", "is not a state file of convserve: choose another file"),
         ('{"format": 2}', r"was written by a newer convserve \(format 2\): update"),
-        ('{"format": 1, "aliases": {"best": {"a": -1}}}', "holds what no convserve writes"),
-        ('{"format": 1, "aliases": [1]}', "holds what no convserve writes"),
-        ('{"format": 1, "tables": {"best": 1}}', "holds what no convserve writes"),
+        ('{"format": 1, "aliases": {"best": {"a": -1}}}', "is not a state file of convserve"),
+        ('{"format": 1, "aliases": [1]}', "is not a state file of convserve"),
+        ('{"format": 1, "tables": {"best": 1}}', "is not a state file of convserve"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_so_with_a_remedy(tmp_path: Path, text: str, words: str) -> None:
@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_read_says_so_with_a_remedy(tmp_path: Path, text: 
 def test_a_server_does_not_start_without_what_it_should_have_kept(tmp_path: Path) -> None:
     (tmp_path / "repository").mkdir()
     for file, words in (
-        (tmp_path / "absent/state.json", "isn't there: make it"),
+        (tmp_path / "absent/state.json", "does not exist: create it"),
         (tmp_path, "can't be read: Is a dir"),
     ):
         ended = run_serve("--repository", str(tmp_path / "repository"), "--port", "0", "--state-file", str(file))

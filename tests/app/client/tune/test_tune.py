@@ -129,7 +129,7 @@ def test_a_search_whose_budget_is_spent_takes_the_best_so_far(
     fakes.at_trial = lambda count: time.sleep(0.3)
     assert tune(settings, make_wish(tmp_path, budget_s=0.2), fakes) == 0
     out, err = capsys.readouterr()
-    assert "are spent" in err
+    assert "are over" in err
     assert "10.0 requests/s keep a p99 of 50 ms: tiny, workers 1" in out
 
 

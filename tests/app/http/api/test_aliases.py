@@ -86,7 +86,7 @@ def test_what_a_request_sets_goes_before_the_settings_also_after_sighup(service:
 def test_there_may_be_nothing_to_take_back(service: TestClient) -> None:
     refused = service.delete("/aliases/old")
     assert (refused.status_code, refused.json()["code"]) == (409, "alias_of_settings")
-    assert "take it out there and send SIGHUP" in refused.json()["detail"]
+    assert "remove it there and send SIGHUP" in refused.json()["detail"]
     for method in ("DELETE", "GET"):
         unknown = service.request(method, "/aliases/nobody")
         assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_alias")
@@ -110,14 +110,14 @@ def test_a_cascade_may_be_put(service: TestClient, two_versions: Path) -> None:
         ({"to": {"tiny/1": -1}}, 422, "to.tiny/1 is '-1': input should be greater than or equal to 0"),
         ({"to": {"tiny/x": 1}}, 422, "should match pattern"),
         ({"to": "tiny/1", "sticky": "X-User"}, 422, "sticky goes with weights"),
-        ({**WEIGHTS, "stiky": "X-User"}, 422, "no parameter 'stiky'"),
+        ({**WEIGHTS, "stiky": "X-User"}, 422, "unknown parameter 'stiky'"),
         ({"to": {"first": "tiny", "then": "tiny", "when": "p < 0.5"}}, 422, "name two models"),
         ({"to": {"first": "tiny", "then": "tiny/1", "when": "often"}}, 422, "when is 'often': write 'set > N'"),
         ({"to": "absent"}, 404, "there is no model 'absent'"),
         ({"to": {"tiny/1": 1, "tiny/3": 1}}, 404, "tiny has no version 3"),
         ({"to": {"tiny/1": 1, "three": 1}}, 404, "must have the same labels"),
-        ([], 400, "the JSON is no object"),
-        ({"to": {f"m{n}": 1 for n in range(99)}}, 400, "holds more than such a request needs"),
+        ([], 400, "the JSON is not an object"),
+        ({"to": {f"m{n}": 1 for n in range(99)}}, 400, "has more keys than this request takes"),
     ],
 )
 def test_a_wrong_meaning_is_refused_in_words_and_changes_nothing(

@@ -130,7 +130,7 @@ def test_json_is_answered_unless_a_picture_is_preferred(client: TestClient, acce
         ("pooled", "class=2", 422, "pooled has the classes 0 to 1"),
         ("pooled", "class=-1", 422, "classes 0 to 1"),
         ("pooled", "class=cat", 422, "class is 'cat'"),
-        ("pooled", "klass=1", 422, "no parameter 'klass'"),
+        ("pooled", "klass=1", 422, "unknown parameter 'klass'"),
         ("absent", "", 404, "there are pooled, tiny"),
     ],
 )

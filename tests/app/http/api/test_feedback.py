@@ -109,7 +109,7 @@ def test_of_several_receipts_each_is_counted_or_refused_by_itself(client: TestCl
     assert (answer.status_code, first["right"]) == (200, True)
     assert (second["error"]["status"], second["error"]["code"]) == (400, "bad_receipt")
     assert third["error"]["status"] == 422
-    assert "'wite', which is none of the 5 labels of tiny version 1" in third["error"]["detail"]
+    assert "'wite', not one of the 5 labels of tiny version 1" in third["error"]["detail"]
     assert client.post("/feedback", json=given[1:]).json()["code"] == "bad_receipt"
 
 
@@ -145,7 +145,7 @@ def test_a_receipt_under_another_key_is_refused(repository: Path, client: TestCl
     other_key = repository.parent / "other.key"
     other_key.write_text("f" * 64)
     other = open_client(repository=repository, receipt_key=other_key)
-    check_refused(tell(other, *get_receipts(client), "white"), 400, "bad_receipt", "wasn't signed by this service")
+    check_refused(tell(other, *get_receipts(client), "white"), 400, "bad_receipt", "was not signed by this service")
     assert read_counts(other) == {}
 
 
@@ -168,7 +168,7 @@ def test_a_receipt_of_another_model_of_the_same_name_is_refused(
     make_artifact(tmp_path / "elsewhere", graph=make_graph(sharpness=1e-2))
     other = open_client(repository=tmp_path / "elsewhere", receipt_key=key_file)
     answer = tell(other, *get_receipts(client), "white")
-    check_refused(answer, 400, "bad_receipt", "by another tiny version 1 than the one that is loaded now")
+    check_refused(answer, 400, "bad_receipt", "of another artifact than the tiny version 1 that is loaded now")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def typed(content_type: str, content: bytes = WHITE, **headers: str) -> dict[str
 
 REFUSALS: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
     "a truncated JPEG": ("/predict/tiny", {"content": jpeg()[:400]}, 400, "undecodable_image", "send the file again"),
-    "text named as an image": ("/predict/tiny", typed("image/png", b"hello"), 400, "undecodable_image", "no image"),
+    "text named as an image": ("/predict/tiny", typed("image/png", b"hello"), 400, "undecodable_image", "not an image"),
     "an empty body": ("/predict/tiny", {"content": b""}, 400, "empty_body", "0 bytes"),
     "a decompression bomb": ("/predict/tiny", {"content": png_bomb()}, 413, "too_many_pixels", "30000x30000"),
     "HEIC": ("/predict/tiny", {"content": b"\0\0\0\x18ftypheic" + bytes(16)}, 415, "unsupported_type", "JPEG"),
@@ -78,7 +78,7 @@ REFUSALS: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
     "JSON of another shape": ("/predict/tiny", {"json": {"image": "x"}}, 400, "bad_json", "images"),
     "JSON with numbers": ("/predict/tiny", {"json": {"images": [1]}}, 400, "bad_json", "numbers"),
     "JSON with pixels": ("/predict/tiny", {"json": {"images": [[[0] * 28] * 28] * 9}}, 400, "bad_json", "UINT8"),
-    "JSON with objects": ("/predict/tiny", {"json": {"images": [{}]}}, 400, "bad_json", "texts"),
+    "JSON with objects": ("/predict/tiny", {"json": {"images": [{}]}}, 400, "bad_json", "strings"),
     "an unknown key in JSON": (
         "/predict/tiny",
         {"json": {"images": ["x"], "topk": 3}},

@@ -41,14 +41,14 @@ def test_the_inference_client_is_told_what_is_wrong(address: str) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"inputs": [TEXT]}, 400, "no text under the key inputs"),
-        ({"images": [TEXT]}, 400, "no text under the key inputs"),
-        ([TEXT], 400, "no text under the key inputs"),
-        ({"inputs": TEXT, "parameters": [1]}, 400, "parameters is no object"),
+        ({"inputs": [TEXT]}, 400, "no string under the key inputs"),
+        ({"images": [TEXT]}, 400, "no string under the key inputs"),
+        ([TEXT], 400, "no string under the key inputs"),
+        ({"inputs": TEXT, "parameters": [1]}, 400, "parameters is not an object"),
         ({"inputs": TEXT, "parameters": {"function_to_apply": "sigmoid"}}, 422, "'function_to_apply'"),
         ({"inputs": TEXT, "parameters": {"top_k": 0}}, 422, "top_k is 0"),
-        ({"inputs": "anVuaw=="}, 400, "no image of a supported type"),
-        ({"inputs": TEXT, "parameters": {"top_k": list(range(99))}}, 400, "other things than an image"),
+        ({"inputs": "anVuaw=="}, 400, "not an image of a supported type"),
+        ({"inputs": TEXT, "parameters": {"top_k": list(range(99))}}, 400, "values that are not an image"),
     ],
 )
 def test_other_json_is_named(client: TestClient, body: Any, status: int, words: str) -> None:

@@ -45,7 +45,7 @@ def test_the_json_of_predict_is_taken_too(client: TestClient) -> None:
     ("body", "status", "words"),
     [
         ({"instances": [TEXT]}, 400, "b64"),
-        ({"instances": [{"b64": TEXT}], "parameters": {"top_k": 3}}, 422, "no parameter 'top_k'"),
+        ({"instances": [{"b64": TEXT}], "parameters": {"top_k": 3}}, 422, "unknown parameter 'top_k'"),
         ({"instances": [{"b64": TEXT}], "parameters": 3}, 422, "parameters is '3'"),
         ({"instances": [{"b64": TEXT}], "parameters": {"version": 9}}, 404, "version"),
         ({"instances": []}, 400, "empty"),

@@ -44,7 +44,7 @@ def test_a_version_can_be_named(repository: Path, open_client: Callable[..., Tes
         ({"json": {"instances": [[[[256]] * 8] * 8]}}, 400, "whole numbers from 0 to 255"),
         ({"json": {"instances": [[[0] * 8] * 8]}}, 400, "takes ['n', 8, 8, 1]"),
         ({"json": {"instances": [[[[0]] * 8] * 7]}}, 400, "the shape of instances is [1, 7, 8, 1]"),
-        ({"json": {"instances": [[[[0]] * 8] * 8, [[[0]] * 8] * 7]}}, 400, "no regular tensor"),
+        ({"json": {"instances": [[[[0]] * 8] * 8, [[[0]] * 8] * 7]}}, 400, "not a regular tensor"),
         ({"json": {"instances": [[[[0]] * 8] * 8] * 65}}, 413, "max_images"),
         ({"json": {"inputs": {}}}, 400, "instances"),
         ({"json": instances(gray_image(0), b"junk")}, 400, "instance 1: "),

@@ -170,8 +170,8 @@ def test_statistics_count_what_was_inferred(client: triton.InferenceServerClient
         (lambda c: c.load_model("tiny"), 401, "Authorization: Bearer"),
         (lambda c: c.load_model("tiny", headers=AS_ADMIN, config="{}"), 422, "'config' is not supported"),
         (lambda c: c.unload_model("absent", headers=AS_ADMIN), 404, "there are tiny"),
-        (lambda c: c.get_system_shared_memory_status(), 404, "nothing at"),
-        (lambda c: c.get_trace_settings(), 404, "nothing at"),
+        (lambda c: c.get_system_shared_memory_status(), 404, "unknown address"),
+        (lambda c: c.get_trace_settings(), 404, "unknown address"),
     ],
 )
 def test_its_exceptions_carry_our_messages(
@@ -262,7 +262,7 @@ def test_a_refused_load_is_409_with_the_reason(repository: Path, open_client: Ca
     (make_artifact(repository, version=2) / "model.onnx").write_bytes(b"x")
     refused = client.post("/v2/repository/models/tiny/load", headers=AS_ADMIN)
     assert (refused.status_code, refused.json()["code"]) == (409, "load_refused")
-    assert "tiny version 2 is arriving: it lacks model.onnx (1 of " in refused.json()["detail"]
+    assert "tiny version 2 is being copied: it lacks model.onnx (1 of " in refused.json()["detail"]
     assert client.post("/predict/tiny", content=WHITE).json()["version"] == 1
 
 

@@ -181,7 +181,7 @@ def test_a_missing_key_points_at_the_field_and_samples_come_with_it(guarded: Pag
     assert guarded.browser.switch_to.active_element == guarded.find("#key")
     for wrong in ("cs-wrong", "ключ"):
         type_key(guarded, wrong)
-        guarded.wait_for_text(".panel .status.bad", "doesn't know this key")
+        guarded.wait_for_text(".panel .status.bad", "This API key is not valid")
     type_key(guarded, "cs-right")
     assert guarded.wait_for_classes()[0] == "white"
     guarded.wait(lambda: guarded.all("#samples button"))[0].click()
@@ -214,7 +214,7 @@ def test_a_service_that_hides_its_golden_images_shows_no_samples(page: Page, rep
 
 def test_an_error_is_shown_in_words_and_the_page_goes_on(page: Page) -> None:
     page.drop(b"no image at all", "notes.txt")
-    assert "no image of a supported type" in page.wait(lambda: page.find(".panel .status.bad").text)
+    assert "not an image of a supported type" in page.wait(lambda: page.find(".panel .status.bad").text)
     page.drop(WHITE)
     assert page.wait_for_classes()[0] == "white"
 

@@ -139,7 +139,7 @@ def test_files_of_a_split_beside_files_of_none_are_refused(tmp_path: Path) -> No
 def test_tars_beside_tables_are_refused(tmp_path: Path) -> None:
     write_tar(IMAGES, tmp_path / "a.tar")
     write_table(IMAGES, tmp_path / "b.parquet")
-    with pytest.raises(DataError, match="tars and Parquet files"):
+    with pytest.raises(DataError, match=r"\.tar and Parquet files"):
         load_dataset(str(tmp_path), None)
 
 
@@ -155,5 +155,7 @@ def test_an_archive_beside_class_folders_is_left_out_as_before(
 
 
 def test_a_word_that_is_nothing_names_every_form() -> None:
-    with pytest.raises(UsageError, match=r"mnist.*class folders, a \.csv manifest, and \.parquet files and \.tars"):
-        load_dataset("nowhere", None)
+    said = "no folder nowhere/ and no data set of that name"
+    every_form = r"mnist.*class folders, a \.csv manifest, or \.parquet or \.tar files"
+    with pytest.raises(UsageError, match=f"^{said}: name one of .*{every_form}"):
+        load_dataset("nowhere/", None)

@@ -59,8 +59,8 @@ def test_images_without_a_class_and_of_one_that_is_not_trained_are_told(
         ("name,label\n", r"begins with 'name, label'"),
         ("path,label,split\ncat/000.jpg,cat,maybe\n", "line 2: the split 'maybe'"),
         ("path,label\ncat/000.jpg,cat\ncat/000.jpg,dog\n", "names cat/000.jpg in line 2 and in line 3"),
-        ("path,label\nhttps://a.b/c.jpg,cat\n", "line 2: https://a.b/c.jpg is an address"),
-        ("path,label\ncat/000.jpg,cat\ncat/001.png,cat\n", "only 1 classes hold images"),
+        ("path,label\nhttps://a.b/c.jpg,cat\n", "line 2: https://a.b/c.jpg is a remote address"),
+        ("path,label\ncat/000.jpg,cat\ncat/001.png,cat\n", "only 1 classes have images"),
         ("path,label\ngone.jpg,cat\ngone.png,dog\n", "2 can't be decoded: .*gone.jpg"),
     ],
 )

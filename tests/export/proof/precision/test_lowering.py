@@ -92,9 +92,9 @@ def test_int8_that_is_slower_than_fp32_is_published_only_where_that_is_asked_for
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--budget", "1"], "--budget is of a lower precision"),
-        (["--precision", "fp16", "--calibration", "entropy"], "--calibration is of int8"),
-        (["--precision", "fp16", "--allow-slower"], "--allow-slower is of int8"),
+        (["--budget", "1"], "--budget is for a lower precision"),
+        (["--precision", "fp16", "--calibration", "entropy"], "--calibration is for int8"),
+        (["--precision", "fp16", "--allow-slower"], "--allow-slower is for int8"),
         (["--precision", "int8", "--budget", "-1"], "is not a number of percentage points"),
     ],
 )

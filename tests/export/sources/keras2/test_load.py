@@ -123,7 +123,7 @@ def test_an_unknown_function_of_tensorflow_is_named(tmp_path: Path) -> None:
         next(layer for layer in layers if layer["class_name"] == "TFOpLambda")["config"]["function"] = "signal.fft2d"
 
     file = change_config(FOLDER / "transfer.h5", tmp_path / "net.h5", change)
-    with pytest.raises(ConversionError, match=r"tf\.signal\.fft2d can't be brought to Keras 3"):
+    with pytest.raises(ConversionError, match=r"tf\.signal\.fft2d can't be converted to Keras 3"):
         load_keras_file(file)
 
 

@@ -74,7 +74,7 @@ def test_an_older_run_and_card_are_recipes(tmp_path: Path) -> None:
 
 
 def test_a_card_whose_training_was_not_ours_says_what_is_missing() -> None:
-    with pytest.raises(UsageError, match=r"card\.json: a recipe must say its dataset"):
+    with pytest.raises(UsageError, match=r"card\.json: a recipe must have the key dataset"):
         read_recorded(str(FIXTURE / "repository/blobs/1"))
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_recipe_says_what_is_wrong(tmp_path: Path) -> None:
         read_recorded(str(tmp_path))
     file = tmp_path / "mine.toml"
     file.write_text("epochs = \n")
-    with pytest.raises(DataError, match=r"mine\.toml is no TOML: .*line 1"):
+    with pytest.raises(DataError, match=r"mine\.toml is not TOML: .*line 1"):
         read_recorded(str(file))
     file.write_text("epochs = 2\nbatchsize = 3\n")
     with pytest.raises(UsageError, match=r"mine\.toml: .*no field 'batchsize' \(did you mean batch_size\?\)"):

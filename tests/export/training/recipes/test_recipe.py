@@ -61,12 +61,12 @@ def test_a_warm_up_may_keep_to_one_rate() -> None:
         ({"warmup_rate": 0.1}, "warmup_rate = 0.1 without warmup_epochs is never used"),
         ({"schedule": "multistep"}, "decay_milestones belong together"),
         ({"decay_milestones": [1]}, "decay_milestones belong together"),
-        ({"augmentation.scale_jitter": [256]}, "say the least and the most of the shorter side"),
-        ({"augmentation.scale_jitter": [512, 256]}, "say the least and the most of the shorter side"),
-        ({"l2": 1e-4}, "l2 is for sgd and rmsprop: adam would divide it away"),
-        ({"optimizer": "adamw"}, "without a weight_decay is adam: say one"),
+        ({"augmentation.scale_jitter": [256]}, "give the least and the most of the shorter side"),
+        ({"augmentation.scale_jitter": [512, 256]}, "give the least and the most of the shorter side"),
+        ({"l2": 1e-4}, "l2 is for sgd and rmsprop: adam would cancel it"),
+        ({"optimizer": "adamw"}, "without a weight_decay is adam: set one"),
         ({"warmup_epochs": 1.0, "schedule": "one-cycle"}, "one-cycle climbs itself"),
-        ({"warmup_epochs": 3.0}, "leaves nothing of 3 epochs"),
+        ({"warmup_epochs": 3.0}, "leaves none of 3 epochs"),
         ({"class_weights": True, "balanced_sampling": True}, "correct the same thing.*: say one"),
         ({"augmentation.rand_augment": 2}, "rand_augment_magnitude.* mean nothing without each other: say both"),
         ({"augmentation.rand_augment_magnitude": 9}, "mean nothing without each other: say both"),
@@ -124,5 +124,5 @@ def test_a_wrong_value_is_named_with_what_may_be(key: str, value: Any, complaint
 
 
 def test_a_recipe_must_say_its_epochs() -> None:
-    with pytest.raises(UsageError, match="must say its epochs"):
+    with pytest.raises(UsageError, match="must have the key epochs"):
         make_recipe({"network": "lenet5", "dataset": "digits"})
