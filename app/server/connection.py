@@ -10,7 +10,7 @@ import httptools
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import MethodNotAllowed, RequestTooLarge
-from app.server.fast_path import HotCycle, HotRoad
+from app.server.fast_path import FastCycle, FastPath
 from app.server.head_check import MOST_BYTES, check_head, check_size, measure, without_upgrade
 from app.server.interfaces import AppRequest, Incoming
 from app.server.lasting_connection import BODY, HEADER, IDLE, LastingConnection
@@ -20,16 +20,16 @@ from artifact.errors import BadRequest, ConvserveError
 class ServiceProtocol(LastingConnection):
     """One connection. A client that is slower than the deadlines gets 408 and loses its place."""
 
-    def __init__(self, *args: Any, road: HotRoad | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, fast_path: FastPath | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._road = road
+        self._fast_path = fast_path
         self._for_app = AppRequest(self)
         self._incoming: Incoming = self._for_app
-        self._hot: HotCycle | None = None  # the last one on the hot road
+        self._fast_cycle: FastCycle | None = None  # the last one on the fast path
         self._header_bytes = 0
         self._first_bytes = 0  # with what the header began; what came before it may be among them
         self._is_long = False  # what came may hold a header above the limit
-        self._chunk = b""  # what is being parsed, while its first request may be one for the hot road
+        self._chunk = b""  # what is being parsed, while its first request may be one for the fast path
         self._is_prompt = False
         self._wants_upgrade = False  # the request whose head is being read
         self._service = self.app
@@ -38,12 +38,12 @@ class ServiceProtocol(LastingConnection):
         self._fault: tuple[object, ConvserveError] | None = None  # the scope whose body won't be whole, and why
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._hot is not None:
-            self._hot.abandon()
+        if self._fast_cycle is not None:
+            self._fast_cycle.abandon()
         super().connection_lost(exc)
         # What leads back here would keep the connection, and what it holds, until the garbage collector comes by.
         self.app = self._service
-        self.cycle = self._hot = None  # type: ignore[assignment]  # uvicorn starts with None, too
+        self.cycle = self._fast_cycle = None  # type: ignore[assignment]  # uvicorn starts with None, too
         del self._for_app, self._incoming
 
     def data_received(self, data: bytes) -> None:
@@ -102,17 +102,17 @@ class ServiceProtocol(LastingConnection):
         return b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *lines, b"", b""])
 
     def _answer_known(self, data: bytes) -> bool:
-        """Whether `data` is a whole request for the hot road, the like of which was read before: nothing of it has to
+        """Whether `data` is a whole request for the fast path, the like of which was read before: nothing of it has to
         be parsed.
         """
-        if (road := self._find_hot_road()) is None or (cycle := road.recognize(data, self)) is None:
+        if (fast_path := self._find_fast_path()) is None or (cycle := fast_path.recognize(data, self)) is None:
             return False
         before = self.cycle, self._incoming
-        self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]  # has what uvicorn asks of one
+        self.cycle = self._incoming = self._fast_cycle = cycle  # type: ignore[assignment]  # has what uvicorn asks of one
         cycle.admit()
         if cycle.finish_body() is not None:
             self.cycle, self._incoming = before
-            self._hot = None
+            self._fast_cycle = None
             return False
         self.phase = IDLE
         self.requests += 1
@@ -120,7 +120,7 @@ class ServiceProtocol(LastingConnection):
         return True
 
     def on_message_begin(self) -> None:
-        # What uvicorn makes here beside it, the app's scope, the hot road doesn't need: it comes in _begin_general.
+        # What uvicorn makes here beside it, the app's scope, the fast path doesn't need: it comes in _begin_general.
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -150,8 +150,8 @@ class ServiceProtocol(LastingConnection):
             self.asked = self.parser.get_method().decode(), path.decode("latin-1"), given.decode("latin-1")
             raise
         self.phase = BODY
-        if (cycle := self._take_hot_road()) is not None:
-            self.cycle = self._incoming = self._hot = cycle  # type: ignore[assignment]  # has what uvicorn asks of one
+        if (cycle := self._take_fast_path()) is not None:
+            self.cycle = self._incoming = self._fast_cycle = cycle  # type: ignore[assignment]  # has what uvicorn asks of one
             cycle.admit()
         else:
             self._begin_general()
@@ -164,26 +164,26 @@ class ServiceProtocol(LastingConnection):
             return
         self.phase = IDLE
         if (body := self._incoming.finish_body()) is not None:
-            self.cycle = self._hot = None  # type: ignore[assignment]  # uvicorn starts with None, too
+            self.cycle = self._fast_cycle = None  # type: ignore[assignment]  # uvicorn starts with None, too
             self._begin_general()
             self._incoming.add_body(body)
             self._incoming.finish_body()
 
-    def _take_hot_road(self) -> HotCycle | None:
-        """How the hot road answers the request whose header is complete; None where it doesn't."""
+    def _take_fast_path(self) -> FastCycle | None:
+        """How the fast path answers the request whose header is complete; None where it doesn't."""
         chunk, self._chunk = self._chunk, b""
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1":
             return None
-        road = self._find_hot_road()
-        if road is None:
+        fast_path = self._find_fast_path()
+        if fast_path is None:
             return None
-        return road.take(self.url, self.headers, self.parser.should_keep_alive(), chunk, self)
+        return fast_path.take(self.url, self.headers, self.parser.should_keep_alive(), chunk, self)
 
-    def _find_hot_road(self) -> HotRoad | None:
-        """The hot road, where a request may take it now: behind an unanswered one it waits its turn in uvicorn's queue;
+    def _find_fast_path(self) -> FastPath | None:
+        """The fast path, if a request may take it now: behind an unanswered one it waits its turn in uvicorn's queue;
         where the client doesn't read its answers, the app's next one waits for it.
         """
-        return self._road if self.is_answered() and not self.flow.write_paused else None
+        return self._fast_path if self.is_answered() and not self.flow.write_paused else None
 
     def be_prompt(self) -> None:
         """Have writes sent at once from now on. By default uvloop sends them at the end of the loop's turn, which is
@@ -235,9 +235,9 @@ class ServiceProtocol(LastingConnection):
         """Who answers a request whose body won't be whole is the app, when it reads on: it knows what was asked, and
         who may read the answer.
         """
-        if isinstance(self._incoming, HotCycle) and not self._incoming.response_complete:
+        if isinstance(self._incoming, FastCycle) and not self._incoming.response_complete:
             body = self._incoming.give_back()
-            self.cycle = self._hot = None  # type: ignore[assignment]  # uvicorn starts with None, too
+            self.cycle = self._fast_cycle = None  # type: ignore[assignment]  # uvicorn starts with None, too
             self._begin_general()
             self._incoming.add_body(body)
         self.cycle.keep_alive = False

@@ -1,7 +1,7 @@
-"""The hot road: POST /predict/MODEL with one whole image, answered by the HTTP protocol itself.
+"""The fast path: POST /predict/MODEL with one whole image, answered by the HTTP protocol itself.
 
-A framework's generality costs ten times what a tiny network does. This road takes only requests that need none of it
-(`HeadReader.read` says which) and gives, byte for byte, what the general road gives, refusals included; everything
+A framework's generality costs ten times what a tiny network does. This path takes only requests that need none of it
+(`HeadReader.read` says which) and gives, byte for byte, what the general path gives, refusals included; everything
 else, and whatever turns out on the way to be something else, goes there. Admission, errors, counts and the answer's
 JSON are the same functions on both.
 """
@@ -31,7 +31,7 @@ from artifact.errors import ConvserveError
 _FEW_ROWS = 8
 
 
-class HotRoad:
+class FastPath:
     """What the connections of one server share."""
 
     def __init__(self, services: Services) -> None:
@@ -44,17 +44,17 @@ class HotRoad:
 
     def take(
         self, url: bytes, headers: list[tuple[bytes, bytes]], keep_alive: bool, chunk: bytes, connection: Connection
-    ) -> HotCycle | None:
-        """What answers a POST to `url`, whose body is still to come; None where the general road has to. The arguments
+    ) -> FastCycle | None:
+        """What answers a POST to `url`, whose body is still to come; None where the general path has to. The arguments
         are those of HeadReader.read.
         """
         head = self._heads.read(url, headers, keep_alive, chunk)
-        return None if head is None else HotCycle(self, head, None, connection)
+        return None if head is None else FastCycle(self, head, None, connection)
 
-    def recognize(self, chunk: bytes, connection: Connection) -> HotCycle | None:
+    def recognize(self, chunk: bytes, connection: Connection) -> FastCycle | None:
         """What answers a request, body included, where `chunk` is one whole request whose head was read before."""
         known = self._heads.recognize(chunk)
-        return None if known is None else HotCycle(self, *known, connection)
+        return None if known is None else FastCycle(self, *known, connection)
 
     def write_default_lines(self, headers: list[tuple[bytes, bytes]]) -> str:
         """The lines that every answer begins with: the date. Written once a second, as uvicorn renews the list."""
@@ -65,7 +65,7 @@ class HotRoad:
 
 
 class _NoEvent:
-    """Nobody waits for this road's bodies."""
+    """Nobody waits for this path's bodies."""
 
     def set(self) -> None:
         """As asyncio.Event has it."""
@@ -74,14 +74,14 @@ class _NoEvent:
 _NO_EVENT = _NoEvent()
 
 
-class HotCycle:
-    """One request on the hot road, in the place where uvicorn has a RequestResponseCycle: it is driven by the same
+class FastCycle:
+    """One request on the fast path, in the place where uvicorn has a RequestResponseCycle: it is driven by the same
     attributes, so that what the protocol does with connections (order of pipelined requests, keep-alive, drain,
-    deadlines) holds on both roads alike.
+    deadlines) holds on both paths alike.
     """
 
     __slots__ = (
-        *("_body", "_connection", "_exchange", "_form", "_is_alone", "_road", "_target", "_ticket"),
+        *("_body", "_connection", "_exchange", "_form", "_is_alone", "_fast_path", "_target", "_ticket"),
         *("disconnected", "keep_alive", "more_body", "response_complete", "response_started"),
     )
 
@@ -89,11 +89,13 @@ class HotCycle:
     message_event = _NO_EVENT
     _ticket: Ticket
 
-    def __init__(self, road: HotRoad, head: Head, body: bytes | None, connection: Connection) -> None:
-        self._road = road
+    def __init__(self, fast_path: FastPath, head: Head, body: bytes | None, connection: Connection) -> None:
+        self._fast_path = fast_path
         self._target = head.target
         self._form = head.form
-        self._exchange = road.journal.open("POST", head.target.path, head.given_id, head.traceparent, head.find_header)
+        self._exchange = fast_path.journal.open(
+            "POST", head.target.path, head.given_id, head.traceparent, head.find_header
+        )
         self._exchange.key = head.key
         self._connection = connection
         self._body = [] if body is None else [body]
@@ -110,7 +112,7 @@ class HotCycle:
         """
         target, rows = self._target, 0 if self._body else 1
         try:
-            self._ticket = self._road.services.admission.admit(self._exchange, target.name, target, rows)
+            self._ticket = self._fast_path.services.admission.admit(self._exchange, target.name, target, rows)
         except ConvserveError as error:
             self._refuse(error)
 
@@ -119,7 +121,7 @@ class HotCycle:
             self._body.append(chunk)
 
     def finish_body(self) -> bytes | None:
-        """Begin the prediction, now that the body is whole. Gives it back where the general road has to go on."""
+        """Begin the prediction, now that the body is whole. Gives it back where the general path has to go on."""
         self.more_body = False
         if self.response_complete:
             return None
@@ -132,7 +134,7 @@ class HotCycle:
             # A run on the loop has nobody to wait for where this is the only connection.
             self._is_alone = self._ticket.model.batcher.inline and len(self._connection.connections) == 1
             if self._is_alone:
-                self._road.poll.note_request(self._exchange.started)
+                self._fast_path.poll.note_request(self._exchange.started)
             request = current_request.set(self._exchange)
             try:
                 self._ticket.start((image,), self._settle, at_once=self._is_alone)
@@ -143,7 +145,7 @@ class HotCycle:
         return None
 
     def give_back(self) -> bytes:
-        """What came of a body that won't be whole: the general road answers."""
+        """What came of a body that won't be whole: the general path answers."""
         return b"".join(self._body)
 
     def abandon(self) -> None:
@@ -155,7 +157,7 @@ class HotCycle:
 
     def _read_form(self, body: bytes) -> bytes | None:
         """The image of a form that holds just one and no options; None otherwise. Raises as FormReader does."""
-        settings = self._road.services.settings
+        settings = self._fast_path.services.settings
         form = FormReader(self._form, settings.max_images, settings.max_image_bytes, PredictOptions.names())
         form.feed(body)
         images = form.finish()
@@ -168,10 +170,13 @@ class HotCycle:
         if not isinstance(outcome, Prediction):
             self._refuse(outcome)
             return
-        timing, first = outcome.timing, self._road.write_default_lines(self._connection.server_state.default_headers)
-        receipts = self._road.services.admission.receipts
+        timing, first = (
+            outcome.timing,
+            self._fast_path.write_default_lines(self._connection.server_state.default_headers),
+        )
+        receipts = self._fast_path.services.admission.receipts
         body = write_answer(self._ticket.model, outcomes, timing, self._ticket.terms, receipts)
-        # The lines in the order in which they come by the general road, here and in _refuse.
+        # The lines in the order in which they come by the general path, here and in _refuse.
         self._write(
             f"HTTP/1.1 200 OK\r\n{first}server-timing: {name_stages(timing)}, {self._time_total()}\r\n"
             f"content-length: {len(body)}\r\ncontent-type: application/json\r\n"
@@ -185,7 +190,7 @@ class HotCycle:
     def _refuse(self, error: ConvserveError) -> None:
         exchange = self._exchange
         exchange.code = error.code
-        first = self._road.write_default_lines(self._connection.server_state.default_headers)
+        first = self._fast_path.write_default_lines(self._connection.server_state.default_headers)
         body = write_problem(error, exchange.path, exchange.request_id)
         named = "".join([f"{name.lower()}: {value}\r\n" for name, value in error.headers.items()])
         self._write(
@@ -217,10 +222,10 @@ class HotCycle:
 
     def _end(self, status: int) -> None:
         self.response_started = self.response_complete = True
-        self._road.journal.close(self._exchange, status)
+        self._fast_path.journal.close(self._exchange, status)
         if status:
             if not self.keep_alive:
                 self._connection.end()
             self._connection.on_response_complete()
             if self._is_alone:
-                self._road.poll.note_answer(self._connection.loop)
+                self._fast_path.poll.note_answer(self._connection.loop)

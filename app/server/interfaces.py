@@ -40,7 +40,7 @@ class Shared(Protocol):
 
 
 class Connection(Protocol):
-    """What this road needs of the connection that a request came by."""
+    """What this path needs of the connection that a request came by."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport

@@ -1,4 +1,4 @@
-"""Heads: what the request line and the headers of a prediction on the hot road ask for, read once.
+"""Heads: what the request line and the headers of a prediction on the fast path ask for, read once.
 
 Most clients send the same head with every image; to look it up takes a fraction of reading it.
 """
@@ -19,7 +19,7 @@ from app.inference.model import LoadedModel
 from app.settings import Settings
 
 _PATH = re.compile(r"/predict(?:/([A-Za-z0-9._~-]+))?")
-# Headers of requests that the general road understands better.
+# Headers of requests that the general path understands better.
 _GENERAL = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"origin"))
 # A form has its boundary and headers around the image.
 _FORM_BYTES = 4096
@@ -55,7 +55,7 @@ class Target:
 
 
 class Head(NamedTuple):
-    """What the request line and the headers say, for a request that this road takes."""
+    """What the request line and the headers say, for a request that this path takes."""
 
     target: Target
     length: int
@@ -89,7 +89,7 @@ class HeadReader:
         self._heads: dict[bytes, Head] = {}
 
     def read(self, url: bytes, headers: list[tuple[bytes, bytes]], keep_alive: bool, chunk: bytes) -> Head | None:
-        """The head of a POST to `url`; None where the general road understands it better, or refuses it. Names of
+        """The head of a POST to `url`; None where the general path understands it better, or refuses it. Names of
         headers are lower case. `chunk`: the bytes received, where the request begins with them, else empty.
         """
         fields = dict(headers)

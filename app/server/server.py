@@ -20,7 +20,7 @@ from app.admission.services import Services
 from app.catalog.control import LocalControl, ReadAgain
 from app.observe import tracing
 from app.server.connection import ServiceProtocol
-from app.server.fast_path import HotRoad
+from app.server.fast_path import FastPath
 from app.server.guard import check_uvicorn
 from app.server.lasting_connection import Deadlines
 from app.settings import Settings
@@ -130,10 +130,10 @@ def make_server(
     settings: Settings,
     on_hangup: Callable[[], None] = lambda: None,
     *,
-    hot: bool = True,
+    fast: bool = True,
     shared: bool = False,
 ) -> DrainingServer:
-    """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP. Without the `hot` road
+    """A server of `app` with the deadlines of the settings; `on_hangup` is called at SIGHUP. Without the `fast` path
     every request goes to the app. `shared`: one of several processes at the same ports.
     """
     check_uvicorn()
@@ -144,7 +144,7 @@ def make_server(
         deadlines=Deadlines(settings.header_timeout_s, settings.body_timeout_s),
         journal=services.journal,
         # A recorded request is a span of the app's.
-        road=HotRoad(services) if hot and not tracing.is_on() else None,
+        fast_path=FastPath(services) if fast and not tracing.is_on() else None,
     )
     config = uvicorn.Config(
         app,

@@ -15,20 +15,20 @@ from app.settings import Settings
 
 
 @contextmanager
-def serve_in_thread(settings: Settings, *, catalog: Catalog | None = None, hot: bool = True) -> Iterator[int]:
-    """A server whose models were all tried; gives its port. Without the `hot` road every request goes to the app."""
-    with serve_all_in_thread(settings, catalog=catalog, hot=hot) as (port, _):
+def serve_in_thread(settings: Settings, *, catalog: Catalog | None = None, fast: bool = True) -> Iterator[int]:
+    """A server whose models were all tried; gives its port. Without the `fast` path every request goes to the app."""
+    with serve_all_in_thread(settings, catalog=catalog, fast=fast) as (port, _):
         yield port
 
 
 @contextmanager
 def serve_all_in_thread(
-    settings: Settings, *, catalog: Catalog | None = None, hot: bool = True
+    settings: Settings, *, catalog: Catalog | None = None, fast: bool = True
 ) -> Iterator[tuple[int, int]]:
     """As `serve_in_thread`; gives the port of gRPC, too, or 0 without one."""
     app = create_app(settings, catalog)
     catalog = app.state.services.catalog
-    server = make_server(app, settings, hot=hot)
+    server = make_server(app, settings, fast=fast)
     listener = open_socket("127.0.0.1", 0)
     tried = threading.Event()
 

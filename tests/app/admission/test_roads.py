@@ -185,7 +185,7 @@ class Road(NamedTuple):
     make: Callable[[bytes], Any]
     read: Callable[[Any], dict[int, float]]
     """Probabilities by class, of all classes or of some."""
-    hot: bool = False
+    fast: bool = False
     takes_files: bool = True
     predicts: bool = True
     """Whether an image that it runs is counted as a prediction."""
@@ -202,8 +202,8 @@ class Road(NamedTuple):
 V2_BYTES = as_json(lambda text: {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]})
 CALLS = "/inference.GRPCInferenceService"
 ROADS = {
-    "fast path": Road("/predict/{model}?top_k=5", as_image, read_classes, hot=True),
-    "fast path, a form": Road("/predict/{model}?top_k=5", as_form, read_classes, hot=True),
+    "fast path": Road("/predict/{model}?top_k=5", as_image, read_classes, fast=True),
+    "fast path, a form": Road("/predict/{model}?top_k=5", as_form, read_classes, fast=True),
     "image": Road("/predict/{model}?top_k=5", as_image, read_classes),
     "form": Road("/predict/{model}?top_k=5", as_form, read_classes),
     "JSON": Road("/predict/{model}?top_k=5", as_json(lambda text: {"images": [text]}), read_classes),
@@ -278,7 +278,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
                     **options,
                 )
                 catalog = Catalog(settings, gate.load, metrics)
-                ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, hot=road.hot))
+                ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, fast=road.fast))
                 stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
                 return ports
 

@@ -117,9 +117,9 @@ def lines() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-@pytest.mark.parametrize("hot", [True, False], ids=["fast path", "general path"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "general path"])
 def test_every_line_about_a_request_has_its_ids_whichever_thread_logs_it(
-    hot: bool, repository: Path, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    fast: bool, repository: Path, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.inference import decoder
 
@@ -135,7 +135,7 @@ def test_every_line_about_a_request_has_its_ids_whichever_thread_logs_it(
     gate.error = ValueError("one row is bad")
     gate.open.set()
     settings = Settings(repository=repository, access_log=True)
-    with serve_in_thread(settings, catalog=Catalog(settings, gate.load), hot=hot) as port:
+    with serve_in_thread(settings, catalog=Catalog(settings, gate.load), fast=fast) as port:
         lines.truncate(0)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         headers = {"Content-Type": "image/png", "X-Request-ID": "mine", "traceparent": TRACEPARENT}

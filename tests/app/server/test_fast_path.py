@@ -1,4 +1,4 @@
-"""The hot road and the general road: over real sockets, the same bytes in give the same bytes out.
+"""The fast path and the general path: over real sockets, the same bytes in give the same bytes out.
 
 What an answer measures (times, the date, the ids we give) is masked; nothing else is.
 """
@@ -64,7 +64,7 @@ def post_form(*images: bytes, **options: bytes) -> bytes:
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n" + f"{len(WHITE):x}\r\n".encode() + WHITE + b"\r\n0\r\n\r\n"
-HOT: dict[str, bytes] = {
+FAST: dict[str, bytes] = {
     "image": post(),
     "jpeg": post(DARK, kind="image/jpeg"),
     "large image": post(LARGE),
@@ -137,19 +137,19 @@ TURNS: dict[str, list[bytes]] = {
     "with the next one's beginning": [PLAIN, PLAIN + PLAIN[:30], PLAIN[30:], PLAIN],
     "two at once": [PLAIN, PLAIN * 2, PLAIN],
     "behind an empty line": [PLAIN, b"\r\n" + PLAIN, b"\r\n", PLAIN, PLAIN],
-    "behind another request": [PLAIN, GENERAL["chunked"], PLAIN, HOT["image"], PLAIN],
+    "behind another request": [PLAIN, GENERAL["chunked"], PLAIN, FAST["image"], PLAIN],
 }
 
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """Of a server with the hot road, and of one without it."""
+    """Of a server with the fast path, and of one without it."""
     repository = tmp_path_factory.mktemp("repository")
     make_artifact(repository)
     make_artifact(repository, "large", size=16, graph=make_graph(size=16, sharpness=1e-2))
     settings = Settings(repository=repository, **SETTINGS)
-    with serve_in_thread(settings) as hot, serve_in_thread(settings, hot=False) as general:
-        yield hot, general
+    with serve_in_thread(settings) as fast, serve_in_thread(settings, fast=False) as general:
+        yield fast, general
 
 
 @pytest.fixture
@@ -203,15 +203,15 @@ def mask(answer: bytes) -> bytes:
     return re.sub(rb"content-length: \d+", b"content-length: *", answer)
 
 
-@pytest.mark.parametrize("stream", HOT.values(), ids=HOT.keys())
+@pytest.mark.parametrize("stream", FAST.values(), ids=FAST.keys())
 @pytest.mark.parametrize("piece", [1 << 20, 50])
-def test_a_plain_request_gets_the_same_bytes_by_the_hot_road(
+def test_a_plain_request_gets_the_same_bytes_by_the_fast_path(
     ports: tuple[int, int], general_requests: list[bytes], stream: bytes, piece: int
 ) -> None:
-    hot, general = (mask(converse(port, stream + LAST, piece)) for port in ports)
-    assert hot == general
-    assert hot.count(b"HTTP/1.1 ") == stream.count(b"HTTP/1.1") + 1
-    # Pipelined requests behind an unanswered one take the general road, as the last of each stream does.
+    fast, general = (mask(converse(port, stream + LAST, piece)) for port in ports)
+    assert fast == general
+    assert fast.count(b"HTTP/1.1 ") == stream.count(b"HTTP/1.1") + 1
+    # Pipelined requests behind an unanswered one take the general path, as the last of each stream does.
     taken = 2 * stream.count(b"POST") - (len(general_requests) - 2)
     assert taken > 0
 
@@ -220,16 +220,16 @@ def test_a_plain_request_gets_the_same_bytes_by_the_hot_road(
 def test_every_other_request_is_answered_by_the_app(
     ports: tuple[int, int], general_requests: list[bytes], stream: bytes
 ) -> None:
-    hot, general = (mask(converse(port, stream + LAST)) for port in ports)
-    assert hot == general
+    fast, general = (mask(converse(port, stream + LAST)) for port in ports)
+    assert fast == general
     assert len(general_requests) == 4  # this one and the last, of either server
 
 
 @pytest.mark.parametrize("chunks", TURNS.values(), ids=TURNS.keys())
 def test_a_request_that_comes_again_gets_the_same_bytes(ports: tuple[int, int], chunks: list[bytes]) -> None:
-    hot, general = (mask(take_turns(port, [*chunks, LAST])) for port in ports)
-    assert hot == general
-    assert hot.count(b"HTTP/1.1 ") > 1
+    fast, general = (mask(take_turns(port, [*chunks, LAST])) for port in ports)
+    assert fast == general
+    assert fast.count(b"HTTP/1.1 ") > 1
 
 
 def test_a_head_that_was_read_before_is_not_parsed(ports: tuple[int, int], parsed_requests: list[bytes]) -> None:
@@ -242,8 +242,8 @@ def test_a_head_that_was_read_before_is_not_parsed(ports: tuple[int, int], parse
 @pytest.mark.parametrize("stream", ENDING.values(), ids=ENDING.keys())
 def test_a_connection_ends_the_same_way(ports: tuple[int, int], stream: bytes) -> None:
     for _ in range(2):
-        hot, general = (mask(converse(port, stream)) for port in ports)
-        assert hot == general != b""
+        fast, general = (mask(converse(port, stream)) for port in ports)
+        assert fast == general != b""
 
 
 @pytest.mark.parametrize("mixed", [post() + LAST, post() + post(kind="text/plain") + post() + LAST])
@@ -252,15 +252,15 @@ def test_numbers_are_equal_too(ports: tuple[int, int], mixed: bytes) -> None:
     for answer in answers:
         lengths = [int(found) for found in re.findall(rb"content-length: (\d+)", b"\r\n".join(answer))]
         assert len(answer[1].partition(b"HTTP/1.1")[0]) == lengths[0]
-    hot, general = (re.findall(rb'"probability":[\d.e-]+', b"".join(answer)) for answer in answers)
-    assert hot == general != []
+    fast, general = (re.findall(rb'"probability":[\d.e-]+', b"".join(answer)) for answer in answers)
+    assert fast == general != []
 
 
 @pytest.mark.parametrize("key", [b"Authorization: Bearer cs-right\r\n", b"Authorization: Bearer wrong\r\n", b""])
 def test_keys_are_checked_on_both_roads(repository: Path, key: bytes, parsed_requests: list[bytes]) -> None:
     settings = Settings(repository=repository, api_keys=[hash_key("cs-right")])
-    with serve_in_thread(settings) as hot, serve_in_thread(settings, hot=False) as general:
-        answers = [mask(take_turns(port, [post(more=key), post(more=key), LAST])) for port in (hot, general)]
+    with serve_in_thread(settings) as fast, serve_in_thread(settings, fast=False) as general:
+        answers = [mask(take_turns(port, [post(more=key), post(more=key), LAST])) for port in (fast, general)]
     assert answers[0] == answers[1]
     assert answers[0].startswith(b"HTTP/1.1 200" if b"right" in key else b"HTTP/1.1 401")
     assert len(parsed_requests) == 6  # no key is remembered
@@ -270,28 +270,28 @@ def test_keys_are_checked_on_both_roads(repository: Path, key: bytes, parsed_req
 def test_a_proxy_path_is_known_on_both_roads(repository: Path, path: str, general_requests: list[bytes]) -> None:
     settings = Settings(repository=repository, root_path="/images")
     stream = post(path=path) + post(b"words", path=path) + LAST
-    with serve_in_thread(settings) as hot, serve_in_thread(settings, hot=False) as general:
-        answers = [mask(converse(port, stream)) for port in (hot, general)]
+    with serve_in_thread(settings) as fast, serve_in_thread(settings, fast=False) as general:
+        answers = [mask(converse(port, stream)) for port in (fast, general)]
     assert answers[0] == answers[1]
     assert b'"instance":"/images/predict/tiny"' in answers[0]
     assert len(general_requests) < 6
 
 
-@pytest.fixture(params=[True, False], ids=["hot", "general"])
-def hot(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture(params=[True, False], ids=["fast", "general"])
+def fast(request: pytest.FixtureRequest) -> bool:
     taken: bool = request.param
     return taken
 
 
 @pytest.fixture
-def gated(hot: bool, repository: Path) -> Iterator[Callable[..., tuple[int, Gate, Catalog]]]:
-    """Servers by either road whose model runs only when the gate is open."""
+def gated(fast: bool, repository: Path) -> Iterator[Callable[..., tuple[int, Gate, Catalog]]]:
+    """Servers by either path whose model runs only when the gate is open."""
     with ExitStack() as stack:
 
         def serve(**options: Any) -> tuple[int, Gate, Catalog]:
             gate, settings = Gate(), Settings(repository=repository, **options)
             catalog = Catalog(settings, gate.load)
-            port = stack.enter_context(serve_in_thread(settings, catalog=catalog, hot=hot))
+            port = stack.enter_context(serve_in_thread(settings, catalog=catalog, fast=fast))
             stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
             return port, gate, catalog
 
@@ -341,7 +341,7 @@ def test_a_full_queue_is_429_with_retry_after(gated: Callable) -> None:
         assert read_answer(running)[0] == read_answer(waiting)[0] == 200
 
 
-def test_a_refusal_waits_for_no_body(gated: Callable, general_requests: list[bytes], hot: bool) -> None:
+def test_a_refusal_waits_for_no_body(gated: Callable, general_requests: list[bytes], fast: bool) -> None:
     """It is sent once the head is here; what still comes of the body is dropped, and the connection goes on."""
     port, gate, catalog = gated(max_queue_rows=1)
     batcher = catalog.resolve("tiny").batcher
@@ -356,7 +356,7 @@ def test_a_refusal_waits_for_no_body(gated: Callable, general_requests: list[byt
             status, _headers, problem = read_answer(refused)
             assert (status, json.loads(problem)["code"]) == (429, "overloaded")
             refused.sendall(body)
-        assert len(general_requests) == (0 if hot else 4)
+        assert len(general_requests) == (0 if fast else 4)
         gate.open.set()
         assert read_answer(running)[0] == read_answer(waiting)[0] == 200
         refused.sendall(post())
@@ -410,10 +410,10 @@ def test_a_large_batch_is_answered_to_everybody(gated: Callable) -> None:
     assert gate.batches[:2] == [1, 22]
 
 
-@pytest.mark.parametrize("hot", [True, False])
-def test_what_was_accepted_is_answered_while_the_server_drains(repository: Path, hot: bool) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_what_was_accepted_is_answered_while_the_server_drains(repository: Path, fast: bool) -> None:
     gate, settings = Gate(), Settings(repository=repository)
-    with serve_in_thread(settings, catalog=Catalog(settings, gate.load), hot=hot) as port:
+    with serve_in_thread(settings, catalog=Catalog(settings, gate.load), fast=fast) as port:
         client = connect(port)
         client.sendall(post())
         assert gate.entered.acquire(timeout=30)

@@ -17,10 +17,10 @@ from tests.makers.threaded_server import serve_in_thread
 OURS = ("app", "artifact", "fastapi", "httptools", "multipart", "starlette", "uvicorn")
 
 
-@pytest.mark.parametrize("hot", [True, False], ids=["fast", "general"])
-def test_no_request_leaves_a_cycle_behind(tmp_path: Path, hot: bool) -> None:
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "general"])
+def test_no_request_leaves_a_cycle_behind(tmp_path: Path, fast: bool) -> None:
     make_artifact(tmp_path)
-    with serve_in_thread(Settings(repository=tmp_path), hot=hot) as port:
+    with serve_in_thread(Settings(repository=tmp_path), fast=fast) as port:
         asyncio.run(fuzz(port, 200, seed=1))  # whatever is made once
         gc.collect()
         gc.disable()

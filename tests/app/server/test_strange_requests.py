@@ -31,7 +31,7 @@ def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     settings = Settings(
         repository=repository, max_image_bytes=100_000, cors_origins=["https://example.org"], access_log=True
     )
-    with serve_in_thread(settings, hot=request.param) as found:
+    with serve_in_thread(settings, fast=request.param) as found:
         yield found
 
 
@@ -107,13 +107,13 @@ UNFINISHED = {
 
 
 @pytest.mark.parametrize(("stream", "statuses"), UNFINISHED.values(), ids=UNFINISHED.keys())
-@pytest.mark.parametrize("hot", [True, False], ids=["fast", "general"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "general"])
 def test_a_request_whose_body_is_never_whole_gets_one_answer_and_counts_once(
-    repository: Path, stream: bytes, statuses: list[int], hot: bool
+    repository: Path, stream: bytes, statuses: list[int], fast: bool
 ) -> None:
     settings = Settings(repository=repository, body_timeout_s=0.1)
     catalog = Catalog(settings)
-    with serve_in_thread(settings, catalog=catalog, hot=hot) as port:
+    with serve_in_thread(settings, catalog=catalog, fast=fast) as port:
         assert converse(port, stream) == statuses
     counts = catalog.metrics.snapshot()["convserve_requests_total"]
     models = ["" if status == 404 else "tiny" for status in statuses]

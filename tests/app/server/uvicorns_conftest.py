@@ -15,7 +15,7 @@ from tests.protocols import test_http as theirs
 
 from app.main import create_app
 from app.server.connection import ServiceProtocol
-from app.server.fast_path import HotRoad
+from app.server.fast_path import FastPath
 from app.server.lasting_connection import Deadlines
 from app.settings import Settings
 
@@ -32,7 +32,7 @@ def http_protocol_cls(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         ServiceProtocol,
         deadlines=Deadlines(10.0, 10.0),
         journal=services.journal,
-        road=HotRoad(services) if request.param else None,
+        fast_path=FastPath(services) if request.param else None,
     )
     made.__name__ = "HttpToolsProtocol"  # type: ignore[attr-defined]  # by which they tell it from h11's
     return made
