@@ -152,7 +152,7 @@ def _convert(options: argparse.Namespace) -> None:
             allow_slower=options.allow_slower,
             **({} if options.budget is None else {"budget": options.budget}),
         )
-        made = convert(
+        published = convert(
             source,
             place.folder,
             options.precision,
@@ -160,7 +160,7 @@ def _convert(options: argparse.Namespace) -> None:
             replace_config=options.replace_config,
             robustness=options.robustness,
         )
-        _print_published(made, place.deliver(made), options)
+        _print_published(published, place.deliver(published), options)
 
 
 def _adopt(options: argparse.Namespace) -> None:
@@ -170,7 +170,7 @@ def _adopt(options: argparse.Namespace) -> None:
     with open_place(options.repository) as place:
         place.check_writable()
         place.prepare(options.name or options.file.stem)
-        made = adopt(
+        published = adopt(
             options.file,
             read_image_options(options),
             place.folder,
@@ -179,15 +179,15 @@ def _adopt(options: argparse.Namespace) -> None:
             replace_config=options.replace_config,
             robustness=options.robustness,
         )
-        _print_published(made, place.deliver(made), options)
+        _print_published(published, place.deliver(published), options)
 
 
-def _print_published(made: Path, where: str, options: argparse.Namespace) -> None:
+def _print_published(published: Path, where: str, options: argparse.Namespace) -> None:
     """With --json, what was published, as one object on standard output."""
     if options.json:
         from export.publish.read_back import describe_published
 
-        print(json.dumps({**describe_published(made), "folder": where}))
+        print(json.dumps({**describe_published(published), "folder": where}))
 
 
 def _time(options: argparse.Namespace) -> None:

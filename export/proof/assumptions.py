@@ -16,7 +16,7 @@ from export.proof import runtime
 from export.proof.alternatives import Alternative, try_orders, try_pixels, try_preprocessing
 from export.proof.head import Reading
 from export.proof.operations import scale_of_pixels
-from export.proof.prove import Made
+from export.proof.prove import ProvedGraph
 from export.sources.source import Source
 
 # How far another assumption must be ahead to be named, and to have the declared one refused: in standard deviations,
@@ -42,7 +42,7 @@ class Judgment:
     warnings: tuple[str, ...] = ()
 
 
-def judge_assumptions(source: Source, made: Made, reading: Reading, evaluation: Evaluation | None) -> Judgment:
+def judge_assumptions(source: Source, proved: ProvedGraph, reading: Reading, evaluation: Evaluation | None) -> Judgment:
     """Hold the declared assumptions against others, as far as labeled images allow.
 
     Raises UsageError where another order of the labels, or another arithmetic on pixels, is right far more often.
@@ -57,9 +57,9 @@ def judge_assumptions(source: Source, made: Made, reading: Reading, evaluation: 
     tried: list[Alternative] = []
     if evaluation is not None and not source.fitted_random_weights:
         say("trying other assumptions than the declared ones on the labeled images")
-        session = runtime.open_session(str(made.file))
-        tried += try_orders(made.probabilities.argmax(axis=1), truth, labels)
-        tried += try_pixels(source, session, made.max_batch)
+        session = runtime.open_session(str(proved.file))
+        tried += try_orders(proved.probabilities.argmax(axis=1), truth, labels)
+        tried += try_pixels(source, session, proved.max_batch)
         tried += try_preprocessing(source, reading.head)
         _refuse_better([other for other in tried if other.what in REMEDIES])
     convincing = evaluation is not None and not warnings and not source.fitted_random_weights

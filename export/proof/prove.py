@@ -21,7 +21,7 @@ MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Made:
+class ProvedGraph:
     """A graph file that was proved, before it is published, and what the card will say of the proof."""
 
     file: Path
@@ -34,7 +34,7 @@ class Made:
     replay: Replay = field(default_factory=Replay)
 
 
-def prove(source: Source, own: Floats, file: Path, head: Head, batch: int | None) -> Made:
+def prove(source: Source, own: Floats, file: Path, head: Head, batch: int | None) -> ProvedGraph:
     """Run the graph on every proof image beside `own`, what the untouched network gave for them [n, outputs].
 
     `batch` is the only one that the graph takes, if any. Raises ProofError where they differ, or where the graph's
@@ -64,4 +64,4 @@ def prove(source: Source, own: Floats, file: Path, head: Head, batch: int | None
         f"proved on {proof.images:,} images ({proof.source}): max |p - p'| {proof.max_abs_difference:.1e}, "
         f"relative log difference {proof.max_log_difference:.1e}, equal top-1 {proof.top1_agreement:.2%}"
     )
-    return Made(file, proof, batch or MAX_BATCH, expected, probabilities)
+    return ProvedGraph(file, proof, batch or MAX_BATCH, expected, probabilities)

@@ -22,7 +22,7 @@ from artifact.robustness import Robustness
 from export.progress import say
 from export.proof.assumptions import judge_assumptions
 from export.proof.head import Reading
-from export.proof.prove import Made
+from export.proof.prove import ProvedGraph
 from export.proof.side_by_side import SideBySide, compare_images, write_examples
 from export.publish.robustness import judge_robustness
 from export.publish.write import Draft, disk_refusals
@@ -45,7 +45,14 @@ class GraphParts:
 
 
 def fill_draft(
-    draft: Draft, source: Source, own: Floats, made: Made, reading: Reading, graph: GraphParts, *, robustness: bool
+    draft: Draft,
+    source: Source,
+    own: Floats,
+    proved: ProvedGraph,
+    reading: Reading,
+    graph: GraphParts,
+    *,
+    robustness: bool,
 ) -> ModelCard:
     """Write everything but the card beside the draft's model.onnx; the card that lists it, as version 1.
 
@@ -53,21 +60,21 @@ def fill_draft(
     known, with `robustness` on damaged images too, and the assumptions are held against others. Raises PublishError
     where the disk refuses, UsageError where an assumption is contradicted.
     """
-    evaluation = _measure(source, made)
-    judgment = judge_assumptions(source, made, reading, evaluation)
-    damaged = judge_robustness(source, made) if robustness else None
-    chosen = choose_golden(source.images.samples.labels, made.probabilities)
+    evaluation = _measure(source, proved)
+    judgment = judge_assumptions(source, proved, reading, evaluation)
+    damaged = judge_robustness(source, proved) if robustness else None
+    chosen = choose_golden(source.images.samples.labels, proved.probabilities)
     golden = Golden(
         name_images([source.images.samples.encoded(index) for index in chosen]),
-        made.expected[chosen].astype(np.float32),
-        made.probabilities[chosen],
+        proved.expected[chosen].astype(np.float32),
+        proved.probabilities[chosen],
     )
     with disk_refusals(draft.repository):
         write_golden(draft.folder, golden)
         if graph.classifier is not None:
             write_classifier(draft.folder, graph.classifier)
-        _write_report(draft.folder / REPORT_FOLDER, source, made, evaluation, damaged)
-        _show_examples(draft.folder / REPORT_FOLDER, source, own, made, reading, chosen[:SHOWN_IMAGES])
+        _write_report(draft.folder / REPORT_FOLDER, source, proved, evaluation, damaged)
+        _show_examples(draft.folder / REPORT_FOLDER, source, own, proved, reading, chosen[:SHOWN_IMAGES])
         files = list_files(draft.folder)
     return ModelCard(
         **source.provenance.shared(),
@@ -78,36 +85,36 @@ def fill_draft(
         reading=reading.words,
         assumptions=judgment.assumptions,
         warnings=judgment.warnings,
-        precision=made.precision,
-        precision_report=made.report,
+        precision=proved.precision,
+        precision_report=proved.report,
         energy=graph.energy,
         features=graph.classifier is not None,
-        max_batch=made.max_batch,
+        max_batch=proved.max_batch,
         evaluation=evaluation,
         robustness=damaged,
-        proof=made.proof,
-        replay=made.replay,
+        proof=proved.proof,
+        replay=proved.replay,
         sha256=files[MODEL_FILE].sha256,
         tools={"python": platform.python_version(), **_versions()},
         files=files,
     )
 
 
-def _measure(source: Source, made: Made) -> Evaluation | None:
+def _measure(source: Source, proved: ProvedGraph) -> Evaluation | None:
     """The accuracy where classes are known; otherwise it is said why not."""
     if source.images.dataset is None:
         say(f"accuracy unproven: {source.images.unproven}")
         return None
-    evaluation = evaluate(made.probabilities, source.images.samples.labels, source.images.dataset)
+    evaluation = evaluate(proved.probabilities, source.images.samples.labels, source.images.dataset)
     say(f"{evaluation.top1:.2%} of {evaluation.images:,} {evaluation.dataset} test images right")
     return evaluation
 
 
 def _write_report(
-    folder: Path, source: Source, made: Made, evaluation: Evaluation | None, robustness: Robustness | None
+    folder: Path, source: Source, proved: ProvedGraph, evaluation: Evaluation | None, robustness: Robustness | None
 ) -> None:
     if evaluation is not None:
-        write_report(folder, made.probabilities, source.images.samples.labels, source.provenance.labels, evaluation)
+        write_report(folder, proved.probabilities, source.images.samples.labels, source.provenance.labels, evaluation)
     if robustness is not None:
         draw_robustness(robustness, folder / PICTURE_FILE)
     if source.report is not None and (curves := source.report / "curves.png").exists():
@@ -116,10 +123,10 @@ def _write_report(
 
 
 def _show_examples(
-    folder: Path, source: Source, own: Floats, made: Made, reading: Reading, chosen: Sequence[int]
+    folder: Path, source: Source, own: Floats, proved: ProvedGraph, reading: Reading, chosen: Sequence[int]
 ) -> None:
     names = [source.images.samples.name(index) for index in chosen]
-    examples = compare_images(names, own[chosen], made.probabilities[chosen], source.provenance.labels)
+    examples = compare_images(names, own[chosen], proved.probabilities[chosen], source.provenance.labels)
     say(f"what your network gives, read as {reading.words}, beside what is served:")
     for example in examples:
         say(f"  {example}")

@@ -92,11 +92,11 @@ def publish_network(
         graph, batch = _finish(source, network, head, layout)
         parts = GraphParts(graph.energy, graph.classifier)
         published = draft.folder / MODEL_FILE
-        proved = published if precision == "fp32" else draft.scratch / MODEL_FILE
+        proved_file = published if precision == "fp32" else draft.scratch / MODEL_FILE
         with disk_refusals(repository):
-            write_graph(proved, graph.model, source.provenance, head)
+            write_graph(proved_file, graph.model, source.provenance, head)
         del graph  # the proof opens the file: a large graph isn't held beside it
-        made = prove(source, own.proof, proved, head, batch)
+        proved = prove(source, own.proof, proved_file, head, batch)
         if precision != "fp32":
 
             def write(lowered: onnx.ModelProto) -> Path:
@@ -104,8 +104,8 @@ def publish_network(
                     write_graph(published, lowered, source.provenance, head)
                 return published
 
-            made = lower_precision(source, made, precision, lowering, write)
-        card = fill_draft(draft, source, own.proof, made, reading, parts, robustness=robustness)
+            proved = lower_precision(source, proved, precision, lowering, write)
+        card = fill_draft(draft, source, own.proof, proved, reading, parts, robustness=robustness)
         return publish(draft, card)
 
 

@@ -37,7 +37,7 @@ class Place(Protocol):
     def prepare(self, name: str) -> None:
         """Copy into `folder` what the next version of a model must agree with."""
 
-    def deliver(self, made: Path) -> str:
+    def deliver(self, version: Path) -> str:
         """Have the place hold a version that was published into `folder`, and say where: all of it, or nothing of it
         is seen.
         """
@@ -70,9 +70,9 @@ class FolderPlace:
     def prepare(self, name: str) -> None:
         """Nothing: it is there."""
 
-    def deliver(self, made: Path) -> str:
-        say(f"published {made}")
-        return str(made)
+    def deliver(self, version: Path) -> str:
+        say(f"published {version}")
+        return str(version)
 
     def fetch(self, model: str) -> None:
         """Nothing: it is there."""
@@ -97,18 +97,18 @@ class StorePlace:
                 (self.folder / name).mkdir(exist_ok=True)
                 (self.folder / name / TRITON_FILE).write_bytes(content)
 
-    def deliver(self, made: Path) -> str:
-        store, name = self._writable(), made.parent.name
+    def deliver(self, version: Path) -> str:
+        store, name = self._writable(), version.parent.name
         with _store_refusals():
-            made = self._claim(store, made)
-            card = read_card(made)
+            version = self._claim(store, version)
+            card = read_card(version)
             for path in sorted(card.files):
                 if path != _claimed_by(card):
-                    store.write(f"{name}/{made.name}/{path}", made / path)
+                    store.write(f"{name}/{version.name}/{path}", version / path)
             for path in (LABELS_FILE, TRITON_FILE):
-                store.write(f"{name}/{path}", made.parent / path)
-            store.write(f"{name}/{made.name}/{CARD_FILE}", made / CARD_FILE)
-        where = f"{store.address}/{name}/{made.name}"
+                store.write(f"{name}/{path}", version.parent / path)
+            store.write(f"{name}/{version.name}/{CARD_FILE}", version / CARD_FILE)
+        where = f"{store.address}/{name}/{version.name}"
         try:
             write_store_index(store)
         except ArtifactError as error:
@@ -152,18 +152,18 @@ class StorePlace:
                     continue  # a damaged version says nothing
                 yield number, card
 
-    def _claim(self, store: WritableStore, made: Path) -> Path:
+    def _claim(self, store: WritableStore, version: Path) -> Path:
         """The version's folder, with the next number that nobody took meanwhile: its first file is written."""
-        name = made.parent.name
+        name = version.parent.name
         while True:
-            card = read_card(made)
+            card = read_card(version)
             first = _claimed_by(card)
-            if store.claim(f"{name}/{made.name}/{first}", made / first):
-                return made
+            if store.claim(f"{name}/{version.name}/{first}", version / first):
+                return version
             for number, there in self._outline(name):
                 refuse_another_model(name, number, there, card.labels, card.image)
                 break
-            made = renumber(made)
+            version = renumber(version)
 
 
 def _claimed_by(card: ModelCard) -> str:

@@ -12,7 +12,7 @@ from export.data.samples import decode_samples
 from export.progress import Progress, format_seconds, say
 from export.proof import runtime
 from export.proof.own_outputs import rows_at_once
-from export.proof.prove import Made
+from export.proof.prove import ProvedGraph
 from export.report.calibration import Floats
 from export.report.robustness import RUNS, measure_robustness
 from export.sources.source import Source
@@ -21,7 +21,7 @@ MOST_IMAGES, MOST_LARGE, LARGE = 500, 100, 96 * 96
 """Of images with more pixels than LARGE fewer are taken: each is run 19 times, and networks of that size are slow."""
 
 
-def judge_robustness(source: Source, made: Made) -> Robustness | None:
+def judge_robustness(source: Source, proved: ProvedGraph) -> Robustness | None:
     """Of the graph's file on some proof images, spread evenly over them; None where their classes aren't known."""
     images, policy = source.images, source.provenance.image
     if images.dataset is None:
@@ -29,8 +29,8 @@ def judge_robustness(source: Source, made: Made) -> Robustness | None:
     most = MOST_IMAGES if policy.height * policy.width <= LARGE else MOST_LARGE
     samples = images.samples
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(np.intp))
-    rows = min(made.max_batch, rows_at_once(policy))
-    session = runtime.open_session(str(made.file))
+    rows = min(proved.max_batch, rows_at_once(policy))
+    session = runtime.open_session(str(proved.file))
 
     def answer(pixels: Pixels) -> Floats:
         return runtime.run_graph(session, pixels, rows).probabilities

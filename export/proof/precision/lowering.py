@@ -19,7 +19,7 @@ from export.graph.precision.fp16 import to_fp16
 from export.progress import say
 from export.proof import compare, runtime
 from export.proof.precision.int8_search import Candidate, SearchImages, keeps_budget, search_int8
-from export.proof.prove import Made
+from export.proof.prove import ProvedGraph
 from export.proof.timing import compare_speed
 from export.sources.source import Source
 
@@ -44,8 +44,12 @@ USUAL = Lowering()
 
 
 def lower_precision(
-    source: Source, made: Made, precision: Precision, lowering: Lowering, write: Callable[[onnx.ModelProto], Path]
-) -> Made:
+    source: Source,
+    proved: ProvedGraph,
+    precision: Precision,
+    lowering: Lowering,
+    write: Callable[[onnx.ModelProto], Path],
+) -> ProvedGraph:
     """The same network in fp16 or int8, as the file that `write` makes of it, held to the budget beside fp32.
 
     Input stays uint8, outputs stay float32. int8 leaves layers in float as far as the budget asks for it. Raises
@@ -53,13 +57,13 @@ def lower_precision(
     and where int8 is slower than fp32 here and that isn't allowed.
     """
     say(f"lowering the precision to {precision}")
-    model = onnx.load(made.file)
+    model = onnx.load(proved.file)
     if precision == "fp16":
-        return _judge_file(source, made, write(to_fp16(model)), precision, lowering)
+        return _judge_file(source, proved, write(to_fp16(model)), precision, lowering)
     refused: ProofError | None = None
-    for candidate in _search(source, made, model, lowering):
+    for candidate in _search(source, proved, model, lowering):
         try:
-            lowered = _judge_file(source, made, write(candidate.model), precision, lowering, candidate.search)
+            lowered = _judge_file(source, proved, write(candidate.model), precision, lowering, candidate.search)
         except OverBudget as error:
             refused = error
             say(f"  not so on the proof images: {error}; searching on")
@@ -74,13 +78,13 @@ class OverBudget(ProofError):
     """Accuracy fell too far; another graph may hold it."""
 
 
-def _search(source: Source, made: Made, model: onnx.ModelProto, lowering: Lowering) -> Iterator[Candidate]:
+def _search(source: Source, proved: ProvedGraph, model: onnx.ModelProto, lowering: Lowering) -> Iterator[Candidate]:
     samples = source.images.calibration
     assert samples is not None  # export.publish.pipeline.convert has seen to it
     known = source.images.dataset is not None
-    fp32 = runtime.open_session(str(made.file))
-    images = SearchImages.take(samples, source.provenance.image, fp32, made.max_batch, known=known)
-    return search_int8(model, images, lowering.budget, lowering.ranges, made.max_batch)
+    fp32 = runtime.open_session(str(proved.file))
+    images = SearchImages.take(samples, source.provenance.image, fp32, proved.max_batch, known=known)
+    return search_int8(model, images, lowering.budget, lowering.ranges, proved.max_batch)
 
 
 def _tell_choice(search: Int8Search) -> None:
@@ -90,24 +94,24 @@ def _tell_choice(search: Int8Search) -> None:
 
 def _judge_file(
     source: Source,
-    made: Made,
+    proved: ProvedGraph,
     file: Path,
     precision: Precision,
     lowering: Lowering,
     search: Int8Search | None = None,
-) -> Made:
+) -> ProvedGraph:
     """The lowered graph in `file` beside the fp32 graph that it was made from."""
     policy, samples = source.provenance.image, source.images.samples
     session = runtime.open_session(str(file))
 
     def run(pixels: Pixels) -> npt.NDArray[np.float32]:
-        return runtime.run_graph(session, pixels, made.max_batch).probabilities
+        return runtime.run_graph(session, pixels, proved.max_batch).probabilities
 
     probabilities = np.concatenate(run_samples(samples, policy, run, title="lower precision"))
-    report = _judge(source, made, probabilities, precision, lowering.budget)
+    report = _judge(source, proved, probabilities, precision, lowering.budget)
     pixels = decode_samples(samples, range(min(TIMED_BATCH, len(samples))), policy)
-    pixels = np.resize(pixels, (min(TIMED_BATCH, made.max_batch), *policy.shape))
-    fp32_ms, ms = compare_speed([runtime.open_session(str(made.file)), session], pixels)
+    pixels = np.resize(pixels, (min(TIMED_BATCH, proved.max_batch), *policy.shape))
+    fp32_ms, ms = compare_speed([runtime.open_session(str(proved.file)), session], pixels)
     report = report.model_copy(update={"batch_size": len(pixels), "fp32_ms": fp32_ms, "ms": ms, "int8": search})
     say(
         f"{precision}: top-1 {report.measure} {report.top1:.2%} (fp32 {report.fp32_top1:.2%}) on {report.images:,} "
@@ -122,9 +126,9 @@ def _judge_file(
     if ms > fp32_ms:
         say(f"NOTE: {precision} IS SLOWER than fp32 here" + (", it is meant for CUDA" if precision == "fp16" else ""))
     return replace(
-        made,
+        proved,
         file=file,
-        proof=_prove(made, probabilities),
+        proof=_prove(proved, probabilities),
         probabilities=probabilities,
         precision=precision,
         report=report,
@@ -133,11 +137,11 @@ def _judge_file(
 
 
 def _judge(
-    source: Source, made: Made, probabilities: npt.NDArray[np.float32], precision: Precision, budget: float
+    source: Source, proved: ProvedGraph, probabilities: npt.NDArray[np.float32], precision: Precision, budget: float
 ) -> PrecisionReport:
     """How accurate the lower precision is. Raises OverBudget where that is beyond the budget."""
     known = source.images.dataset is not None
-    before, after = made.probabilities.argmax(axis=1), probabilities.argmax(axis=1)
+    before, after = proved.probabilities.argmax(axis=1), probabilities.argmax(axis=1)
     truth = source.images.samples.labels if known else before
     fp32_top1, top1 = float((before == truth).mean()), float((after == truth).mean())
     measure: Literal["accuracy", "agreement"] = "accuracy" if known else "agreement"
@@ -152,18 +156,18 @@ def _judge(
         images=len(truth),
         fp32_top1=fp32_top1,
         top1=top1,
-        max_abs_difference=float(np.abs(probabilities - made.probabilities).max()),
+        max_abs_difference=float(np.abs(probabilities - proved.probabilities).max()),
         batch_size=1,
         fp32_ms=0,
         ms=0,
     )
 
 
-def _prove(made: Made, probabilities: npt.NDArray[np.float32]) -> Proof:
+def _prove(proved: ProvedGraph, probabilities: npt.NDArray[np.float32]) -> Proof:
     """The differences to the untouched network as they are, and three times them as tolerances."""
-    difference, log_difference = compare.measure_differences(made.expected, np.asarray(probabilities, np.float64))
-    equal = made.expected.argmax(axis=1) == probabilities.argmax(axis=1)
-    return made.proof.model_copy(
+    difference, log_difference = compare.measure_differences(proved.expected, np.asarray(probabilities, np.float64))
+    equal = proved.expected.argmax(axis=1) == probabilities.argmax(axis=1)
+    return proved.proof.model_copy(
         update={
             "max_abs_difference": float(difference.max()),
             "max_log_difference": float(log_difference.max()),

@@ -11,14 +11,14 @@ from artifact.card import ImagePolicy
 from export.data.samples import ArraySamples
 from export.errors import ProofError
 from export.proof.own_outputs import rows_at_once, run_network
-from export.proof.prove import Made
+from export.proof.prove import ProvedGraph
 from export.proof.prove import prove as prove_file
 from export.publish.pipeline import convert
 from export.sources.source import ProofImages, Source
 from tests.export.conftest import color_blobs
 
 
-def prove(source: Source, file: Path) -> Made:
+def prove(source: Source, file: Path) -> ProvedGraph:
     return prove_file(source, run_network(source).proof, file, "logits", None)
 
 
@@ -27,12 +27,12 @@ def test_every_image_of_a_set_that_is_no_multiple_of_a_run_is_proved_in_order(
 ) -> None:
     file = convert(color_source, tmp_path) / "model.onnx"
     samples = color_blobs(count=70)
-    made = prove(replace(color_source, images=ProofImages(samples, "70 blobs", None)), file)
-    assert (made.file, made.proof.images, made.max_batch) == (file, 70, 32)
-    assert made.expected.shape == made.probabilities.shape == (70, 3)
+    proved = prove(replace(color_source, images=ProofImages(samples, "70 blobs", None)), file)
+    assert (proved.file, proved.proof.images, proved.max_batch) == (file, 70, 32)
+    assert proved.expected.shape == proved.probabilities.shape == (70, 3)
     last = ProofImages(ArraySamples(samples.images[-6:], samples.labels[-6:]), "the last 6", None)
     apart = prove(replace(color_source, images=last), file)
-    np.testing.assert_allclose(made.expected[-6:], apart.expected, atol=1e-6)
+    np.testing.assert_allclose(proved.expected[-6:], apart.expected, atol=1e-6)
 
 
 def test_the_file_is_judged_not_what_it_was_made_from(color_source: Source, tmp_path: Path) -> None:
