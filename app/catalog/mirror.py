@@ -147,15 +147,15 @@ class Mirror:
         log.info("copying %s from %s: %.1f MB", title, self._address, found.size / 1e6)
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=self.folder) as scratch:
-            made = Path(scratch, str(found.number))
-            made.mkdir()
-            copy_version(store, found, made, lambda: self._stopped)
+            copied = Path(scratch, str(found.number))
+            copied.mkdir()
+            copy_version(store, found, copied, lambda: self._stopped)
             if _holds(there, found):  # the same files, written again
                 return
             there.parent.mkdir(exist_ok=True)
             if there.exists():
                 there.rename(Path(scratch, "old"))
-            made.rename(there)
+            copied.rename(there)
         log.info("copied %s in %.1f s", title, time.monotonic() - began)
 
     def _withdraw(self, name: str, number: int) -> None:

@@ -54,18 +54,18 @@ def _link(settings: Settings, folder: Path, version: Path) -> Settings:
     """
     card = read_card(version)
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    made = settings.cache_dir.expanduser() / f"mounted-{mark}"
-    link = made / card.name / str(card.version) if folder == version else made / card.name
+    links = settings.cache_dir.expanduser() / f"mounted-{mark}"
+    link = links / card.name / str(card.version) if folder == version else links / card.name
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # its name says where it leads
             link.symlink_to(folder, target_is_directory=True)
     except OSError as error:
         raise ArtifactError(
-            f"{folder} is a model, and no link to it can be made in {made} ({error.strerror}): set cache_dir to a "
+            f"{folder} is a model, and no link to it can be made in {links} ({error.strerror}): set cache_dir to a "
             "folder that can be written"
         ) from error
     aliases, name = settings.aliases, settings.model_name or card.name
     if name != card.name:
         aliases = {name: read_target(card.name), **aliases}
-    return settings.model_copy(update={"repository": made, "aliases": aliases})
+    return settings.model_copy(update={"repository": links, "aliases": aliases})

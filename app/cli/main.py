@@ -66,7 +66,7 @@ def key(arguments: list[str]) -> int:
     ).parse_args(arguments)
     from app.admission.keys import hash_key, make_key
 
-    made = make_key()
-    print(f"key   {made}\nhash  {hash_key(made)}")
+    api_key = make_key()
+    print(f"key   {api_key}\nhash  {hash_key(api_key)}")
     print("the key is for the client, the hash for api_keys or admin_keys", file=sys.stderr)
     return 0

@@ -52,8 +52,8 @@ def draw_evidence(
         min(float(columns), (x1 - left) * across),
         min(float(rows), (y1 - top) * down),
     )
-    fine = Image.fromarray(evidence).resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC, box=box)
-    level = np.clip(np.asarray(fine), 0, 1)
+    enlarged = Image.fromarray(evidence).resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC, box=box)
+    level = np.clip(np.asarray(enlarged), 0, 1)
     pixels = np.asarray(image, np.float32)
     drawn = pixels * _OUTSIDE_BRIGHTNESS
     opacity = (strength * np.sqrt(level))[..., None]
