@@ -91,7 +91,7 @@ def add_train(commands: Any) -> None:
         default=[],
         metavar="tensorboard|mlflow[:FOLDER]",
         help="log each epoch, the recipe and the report there, too: tensorboard into RUN/tensorboard, mlflow into "
-        "mlruns, unless a FOLDER is named (pip install 'convserve[log]')",
+        "mlruns, unless a FOLDER is named (pip install '.[log]')",
     )
     parser.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET; for RUN, RUN-further)")
     add_shared(parser, _train, data=True, seed=True)

@@ -52,7 +52,7 @@ def make_arrivals(rate: float, seconds: float, seed: int) -> list[float]:
     arrivals, one at least, are known to fall into `seconds`, where each lies anywhere.
     """
     count = max(1, round(rate * seconds))
-    return np.sort(np.random.default_rng(seed).uniform(0.0, seconds, count)).tolist()  # type: ignore[no-any-return]
+    return np.sort(np.random.default_rng(seed).uniform(0.0, seconds, count)).tolist()  # type: ignore[no-any-return]  # NumPy says Any
 
 
 async def run_open_loop(

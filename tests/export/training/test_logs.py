@@ -153,7 +153,7 @@ def test_a_missing_package_is_told_before_anything_is_loaded(
     assert main(["train", "lenet5", "--dataset", "no such set", "--log", "tensorboard"]) == 2
     told = capsys.readouterr().err
     assert "--log tensorboard needs tensorboardX" in told
-    assert "pip install 'convserve[log]'" in told
+    assert "pip install '.[log]'" in told
 
 
 def test_an_unknown_kind_of_log_is_told() -> None:
