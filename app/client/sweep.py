@@ -23,7 +23,8 @@ from artifact.images.frame import Pixels
 
 _BURN_IN = 3
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 44, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 64, 48
+_INK, _SOFT, _GRID, _LINE, _MARK = "#1b232c", "#55606d", "#d8d9d4", "#1f6b58", "#b0563c"
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ def _median_run(session: OnnxSession, rows: list[Pixels], seconds: float) -> flo
     return statistics.median(taken)
 
 
-def write_table(speeds: list[Speed]) -> str:
-    """Lines with bars: batch size, images a second, milliseconds a batch, and with the features asked for."""
+def write_table(speeds: list[Speed], served: int) -> str:
+    """Lines with bars: batch size, images a second, milliseconds a batch, and with the features asked for; and that the
+    server's batches have up to `served` rows.
+    """
     best = max(speed.images_per_second for speed in speeds)
     observed = any(speed.observed_seconds is not None for speed in speeds)
     lines = [f"{'batch':>5}  {'images/s':>10}  {'ms':>9}" + (f"  {'ms, features':>12}" if observed else "")]
@@ -82,11 +85,17 @@ def write_table(speeds: list[Speed]) -> str:
         if speed.observed_seconds is not None:
             line += f"  {speed.observed_seconds * 1e3:12.2f}"
         lines.append(f"{line}  {draw_bar(round(30 * speed.images_per_second / best))}")
-    return "\n".join(lines)
+    return "\n".join([*lines, _describe_served(served)])
 
 
-def draw_plot(title: str, speeds: list[Speed]) -> str:
-    """Images a second over the batch size (each doubling a step) as an SVG document."""
+def _describe_served(served: int) -> str:
+    return f"the server's batches have up to {served:,} row{'s' * (served != 1)}"
+
+
+def draw_plot(title: str, speeds: list[Speed], served: int) -> str:
+    """Images a second over the batch size (each doubling a step) as an SVG document; a dashed line marks the rows that
+    the server's batches have at most, `served`.
+    """
     highest = _round_up(max(speed.images_per_second for speed in speeds))
     steps = max(1.0, log2(speeds[-1].rows))
 
@@ -97,13 +106,13 @@ def draw_plot(title: str, speeds: list[Speed]) -> str:
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value / highest
 
     grid = [
-        f'<path d="M{_LEFT} {y(v):.1f}H{_WIDTH - _RIGHT}" stroke="#d8d9d4"/>'
+        f'<path d="M{_LEFT} {y(v):.1f}H{_WIDTH - _RIGHT}" stroke="{_GRID}"/>'
         f'<text x="{_LEFT - 8}" y="{y(v) + 4:.1f}" text-anchor="end">{v:,.0f}</text>'
         for v in (highest * quarter / 4 for quarter in range(5))
     ]
     points = [(x(speed.rows), y(speed.images_per_second), speed) for speed in speeds]
     marks = [
-        f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="#1f6b58"/>'
+        f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{_LINE}"/>'
         f'<text x="{px:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{speed.rows}</text>'
         f"<title>{speed.rows} rows: {speed.images_per_second:,.0f} images/s</title>"
         for px, py, speed in points
@@ -112,11 +121,14 @@ def draw_plot(title: str, speeds: list[Speed]) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}"'
-            ' font-family="system-ui, sans-serif" font-size="12" fill="#55606d">',
+            f' font-family="system-ui, sans-serif" font-size="12" fill="{_SOFT}">',
             f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-            f'<text x="{_LEFT}" y="24" font-size="15" fill="#1b232c">{escape(title)}</text>',
+            f'<text x="{_LEFT}" y="24" font-size="15" fill="{_INK}">{escape(title)}</text>',
+            f'<text x="{_LEFT}" y="43">images a second by batch size; '
+            f'<tspan fill="{_MARK}">{_describe_served(served)}</tspan></text>',
             *grid,
-            f'<polyline points="{line}" fill="none" stroke="#1f6b58" stroke-width="2"/>',
+            f'<path d="M{x(served):.1f} {_TOP}V{_HEIGHT - _BOTTOM}" stroke="{_MARK}" stroke-dasharray="5 4"/>',
+            f'<polyline points="{line}" fill="none" stroke="{_LINE}" stroke-width="2"/>',
             *(f"<g>{mark}</g>" for mark in marks),
             f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 10}" text-anchor="middle">rows in a batch</text>',
             f'<text x="14" y="{(_TOP + _HEIGHT - _BOTTOM) / 2}" text-anchor="middle" '
@@ -141,7 +153,8 @@ def run_bench(settings: Settings, model: str, *, version: int | None, plot: Path
     """Measure, write the plot where one is wanted, and give the text to print."""
     ready = load(settings, model, version)
     speeds = sweep(ready, seconds)
+    served = ready.plan.batch_size
     title = f"{ready.card.name} {ready.card.version}, {ready.card.precision}, on {ready.session.device.name}"
     if plot is not None:
-        plot.write_text(draw_plot(title, speeds), encoding="utf-8")
-    return f"{title}\n{write_table(speeds)}"
+        plot.write_text(draw_plot(title, speeds, served), encoding="utf-8")
+    return f"{title}\n{write_table(speeds, served)}"

@@ -85,7 +85,7 @@ def write_report(
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     plots.draw_confusion(confusion, names, folder / "confusion.png")
-    plots.draw_reliability(reliability(probabilities, labels), evaluation.ece, folder / "reliability.png")
+    plots.draw_reliability(reliability(probabilities, labels), evaluation, folder / "reliability.png")
 
 
 def _share(value: float) -> float | None:

@@ -58,7 +58,8 @@ def measure(
     with disk_in_a_line(report.parent):
         try:
             write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)
-            plots.draw_curves(state.history, state.best_epoch, recipe.best_by, report / "curves.png")
+            curves = report / "curves.png"
+            plots.draw_curves(state.history, state.best_epoch, recipe.best_by, len(labels), curves)
         except OSError:
             shutil.rmtree(report, ignore_errors=True)
             raise

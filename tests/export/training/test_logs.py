@@ -55,7 +55,7 @@ def report(tmp_path: Path) -> Path:
     folder = tmp_path / "report"
     folder.mkdir()
     (folder / "metrics.json").write_text("{}")
-    draw_curves([{**row, "accuracy": 0.5} for row in ROWS], 3, "accuracy", folder / "curves.png")
+    draw_curves([{**row, "accuracy": 0.5} for row in ROWS], 3, "accuracy", 10, folder / "curves.png")
     return folder
 
 
