@@ -302,7 +302,7 @@ class ModelCard(Provenance, Title):
     head: Head
     """What the network's own last layer gave."""
     reading: str = ""
-    """The same in words: `one sigmoid: P(dog)`."""
+    """The same in words: `one sigmoid: P(dog), the second label; cat has the rest`."""
     assumptions: tuple[Assumption, ...] = ()
     """Of a network that was trained elsewhere."""
     warnings: tuple[str, ...] = ()

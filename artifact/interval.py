@@ -14,10 +14,15 @@ def find_interval(share: float, images: int, z: float = _Z_95) -> tuple[float, f
 
 def describe_share(share: float, images: int) -> str:
     """For people: `48 % (42 to 54 %, from 300 images)`, the 95 % interval, with no more digits than it allows."""
+    return f"{describe_interval(share, images)[:-1]}, from {images:,} image{'s' * (images != 1)})"
+
+
+def describe_interval(share: float, images: int) -> str:
+    """`48 % (42 to 54 %)`: the same where the number of images stands elsewhere."""
     low, high = find_interval(share, images)
     digits = next(digits for digits, least in ((0, 0.04), (1, 0.002), (2, 0.0)) if high - low >= least)
     numbers = [f"{100 * value:.{digits}f}" for value in (share, low, high)]
     # Rounding must not make a perfect score of one that isn't: 99.996 % is 99.99 %.
     if share < 1 and float(numbers[0]) == 100:
         numbers[0] = f"{100 - 10.0**-digits:.{digits}f}"
-    return f"{numbers[0]} % ({numbers[1]} to {numbers[2]} %, from {images:,} image{'s' * (images != 1)})"
+    return f"{numbers[0]} % ({numbers[1]} to {numbers[2]} %)"

@@ -61,7 +61,7 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         "--labels",
         metavar="FILE|imagenet",
         help="one name a line (numbers before them give their order), synset lines, a class_index or class_indices "
-        "JSON, or imagenet",
+        "JSON, or imagenet; of one sigmoid output the first label is 0 and the second 1",
     )
     group.add_argument("--size", type=size, metavar="HxW", help="input size, if the network reads images of any size")
     add_policy_options(group, "stretch for files; crop for networks by name of 224x224 up")

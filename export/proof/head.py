@@ -33,7 +33,7 @@ class Reading:
 
     head: Head
     words: str
-    """For people: `one sigmoid: P(dog)`."""
+    """For people: `one sigmoid: P(dog), the second label; cat has the rest`."""
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,11 @@ def _describe(head: Head, values: Values, labels: Sequence[str]) -> str:
             rounded = f", rounded in steps of {values.step:.2g}" if values.step > 0 else ""
             return f"probabilities of {values.width:,} classes{rounded}: served as they are"
         case "sigmoid":
-            return f"one sigmoid: P({labels[-1]})"
+            return f"one sigmoid: P({labels[-1]}), the second label; {labels[0]} has the rest"
         case "multilabel":
             return f"{values.width:,} tags, each a probability of its own: served as they are, not summing to 1"
         case "logits" if values.width == 1:
-            return f"one logit z: P({labels[-1]}) = sigmoid(z)"
+            return f"one logit z: P({labels[-1]}) = sigmoid(z), the second label; {labels[0]} has the rest"
         case "logits":
             if values.log_sum < SUM_TOLERANCE:
                 return f"log-probabilities of {values.width:,} classes: their softmax is served, the probabilities"

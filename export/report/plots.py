@@ -79,7 +79,9 @@ def draw_confusion(confusion: npt.NDArray[np.int64], names: tuple[str, ...], pat
             axes.set_xticks(range(classes), names, rotation=45 if rotate else 0, ha="right" if rotate else "center")
             axes.set_yticks(range(classes), names)
         accuracy = float(np.trace(confusion)) / max(images, 1)
-        axes.set(xlabel="predicted class", ylabel="true class", title=f"{accuracy:.2%} of {images:,} images right")
+        axes.set(
+            xlabel="predicted class", ylabel="true class", title=f"{100 * accuracy:.2f} % of {images:,} images right"
+        )
         axes.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
         figure.savefig(path, dpi=120)
@@ -101,7 +103,7 @@ def draw_reliability(rows: list[tuple[float, float, float, float]], evaluation: 
         for left, accuracy, _, share in rows:
             _draw_bin(upper, lower, left + width / 2, accuracy, round(share * evaluation.images))
         upper.plot([0, 1], [0, 1], color=ORANGE, linestyle="--", linewidth=1, label="perfectly calibrated")
-        title = f"{evaluation.images:,} images, calibration error (ECE) {evaluation.ece:.2%}"
+        title = f"{evaluation.images:,} images, calibration error (ECE) {100 * evaluation.ece:.1f} %"
         upper.set(ylabel="accuracy", ylim=(-0.03, 1.05), title=title)
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
         lower.set(xlabel="confidence: the probability of the predicted class", ylabel="images", xlim=(0, 1))

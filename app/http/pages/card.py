@@ -11,11 +11,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from app.http.pages.card_words import describe_data, describe_limits, describe_trust
+from app.http.pages.card_words import describe_data, describe_limits, describe_trust, percent
 from app.http.pages.robustness import render_robustness
 from app.inference.model import LoadedModel
 from app.observe.live_accuracy import LiveAccuracy
-from artifact.card import ModelCard
+from artifact.card import ModelCard, Preprocessing
+from artifact.interval import describe_interval
 from artifact.layout import REPORT_FOLDER
 
 _PAGE = """<!doctype html>
@@ -27,7 +28,7 @@ _PAGE = """<!doctype html>
 
 _PICTURES = {
     "curves.png": "Loss and accuracy while it was trained, by epoch",
-    "confusion.png": "Confusion matrix: true classes by what they were called",
+    "confusion.png": "Confusion matrix: true classes by predicted ones",
     "reliability.png": "Reliability: accuracy by how sure the network was",
 }
 _DAMAGED = {"robustness.png": "Top-1 and calibration error by kind and strength of damage"}
@@ -72,7 +73,8 @@ def _network_rows(card: ModelCard) -> Rows:
     yield "Weights", card.network.weights
     yield "Parameters", f"{card.network.parameters:,}"
     yield "Precision", card.precision
-    yield "Made", card.created
+    yield "Last layer", card.reading
+    yield "Made", card.created.partition("T")[0]
     yield "With", ", ".join(f"{name} {version}" for name, version in card.tools.items())
     yield "sha256 of model.onnx", card.sha256
     yield "License", card.license
@@ -84,13 +86,29 @@ def _input_rows(card: ModelCard) -> Rows:
         "stretch": "the whole image, stretched",
         "crop": f"the middle: the shorter side becomes the network's size / {image.crop_fraction:g}",
         "pad": f"the whole image, its longer side the network's; the rest has the color {_levels(image.pad_color)}",
-        "content": f"the ink's bounding box with a margin of {image.margin:.0%}",
+        "content": f"the ink's bounding box with a margin of {percent(image.margin, 0)}",
     }
     yield "Size", f"{image.width} x {image.height}, {'gray' if image.channels == 1 else 'RGB'}"
     yield "Fit", fit[image.fit]
     yield "Resize", image.resize
-    yield "Polarity", image.polarity
-    yield "Arithmetic inside the graph", f"{card.preprocessing.name}, {card.preprocessing.channel_order}"
+    if image.polarity != "any":
+        yield "Polarity", f"{image.polarity.replace('-', ' ')}; other images are inverted"
+    yield "Pixels", _describe_arithmetic(card.preprocessing)
+
+
+def _describe_arithmetic(preprocessing: Preprocessing) -> str:
+    """Of every level of a pixel, inside the graph; one figure where all channels have the same."""
+    mean, std = (
+        ", ".join(dict.fromkeys(f"{value:.4g}" for value in values))
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    order = preprocessing.channel_order.replace("rgb", "RGB").replace("bgr", "BGR")
+    several = "each channel " if "," in mean + std else ""
+    return f"{order}: {several}(level - {_brace(mean)}) / {_brace(std)}"
+
+
+def _brace(figures: str) -> str:
+    return f"[{figures}]" if "," in figures else figures
 
 
 def _levels(color: tuple[int, ...]) -> str:
@@ -101,7 +119,7 @@ def _proof_rows(model: LoadedModel) -> Rows:
     proof = model.card.proof
     yield "Compared with Keras on", f"{proof.images:,} images ({proof.source})"
     yield "Largest difference", f"{proof.max_abs_difference:.2g} in probability, {proof.abs_tolerance:g} allowed"
-    yield "Equal top class", f"{proof.top1_agreement:.2%}"
+    yield "Equal top class", percent(proof.top1_agreement, 2)
     yield "Here, on golden images", f"{model.replay_difference:.2g} on {model.device.name}"
 
 
@@ -109,7 +127,7 @@ def _class_table(report: Path) -> str:
     """Recall and precision of each class on the test images; nothing where they weren't measured."""
     try:
         classes: list[dict[str, Any]] = json.loads((report / "metrics.json").read_bytes())["classes"]
-        rows = [(row["label"], int(row["images"]), _share(row["recall"]), _share(row["precision"])) for row in classes]
+        rows = [(row["label"], int(row["images"]), _describe_recall(row), _share(row["precision"])) for row in classes]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Class", "Test images", "Recall", "Precision"))
@@ -123,8 +141,13 @@ def _class_table(report: Path) -> str:
     )
 
 
+def _describe_recall(row: dict[str, Any]) -> str:
+    """With its interval: a class has few images."""
+    return "-" if row["recall"] is None else describe_interval(row["recall"], row["images"])
+
+
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    return "-" if value is None else percent(value)
 
 
 def _robustness(report: Path, card: ModelCard) -> str:
@@ -135,7 +158,8 @@ def _robustness(report: Path, card: ModelCard) -> str:
 
 def _pictures(report: Path, card: ModelCard, titles: Mapping[str, str]) -> str:
     figures = "".join(
-        f'<figure><img src="report/{name}?version={card.version}" alt="{text}" loading="lazy"></figure>'
+        f'<figure><a href="report/{name}?version={card.version}" title="In its own size">'
+        f'<img src="report/{name}?version={card.version}" alt="{text}" loading="lazy"></a></figure>'
         for name, text in titles.items()
         if (report / name).is_file()
     )

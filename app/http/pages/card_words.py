@@ -1,4 +1,6 @@
-"""What a card's figures mean, in words: its data, how far to trust its numbers, and its limits."""
+"""What a card's figures mean, in words: its data, how far to trust its numbers, and its limits. Shares are written with
+the interval that their images allow (artifact/interval.py).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,15 @@ from app.catalog.traffic.traffic import split_version
 from app.observe.live_accuracy import ENOUGH_TOLD, LiveAccuracy
 from app.observe.metrics import Labels
 from artifact.card import CALIBRATION_BINS, Assumption, ModelCard
-from artifact.interval import find_interval
+from artifact.interval import describe_share
+
+# A share from fewer images is said to be a rough one.
+_FEW = 1000
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share for people."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
@@ -19,7 +29,8 @@ def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "Trained on", f"{training.images:,} images of {training.dataset}"
     yield "Chosen on", f"{training.validation_images:,} validation images"
     yield "Training", f"{training.epochs} epochs, seed {training.seed}, {training.seconds:,.0f} s, {training.backend}"
-    yield "Recipe", ", ".join(f"{name} {value}" for name, value in training.recipe.items())
+    if training.recipe:
+        yield "Recipe", "every setting is under training.recipe in card.json"
 
 
 def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterator[tuple[str, str]]:
@@ -27,15 +38,13 @@ def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterato
         yield "Measured on", "nothing: its accuracy is unproven"
     else:
         yield "Measured on", f"{evaluation.images:,} images of {evaluation.dataset} ({evaluation.split})"
-        yield "Top-1", f"{evaluation.top1:.2%}"
-        for name, share in (
-            ("Top-5", evaluation.top5),
-            ("Balanced accuracy", evaluation.balanced_accuracy),
-            ("Macro F1", evaluation.macro_f1),
-        ):
-            if share is not None:
-                yield name, f"{share:.2%}"
-        yield "Calibration error", f"{evaluation.ece:.2%} (ECE, {CALIBRATION_BINS} bins)"
+        yield "Top-1", describe_share(evaluation.top1, evaluation.images)
+        if len(card.labels) > 5:  # of five classes all are among the best five
+            yield "Top-5", describe_share(evaluation.top5, evaluation.images)
+        for name, figure in (("Balanced accuracy", evaluation.balanced_accuracy), ("Macro F1", evaluation.macro_f1)):
+            if figure is not None:  # means over classes: no share of images, so without an interval
+                yield name, percent(figure)
+        yield "Calibration error", f"{percent(evaluation.ece)} (ECE, {CALIBRATION_BINS} bins)"
     if live is not None:
         yield from _describe_live(live)
     if declared := [_declared(entry) for entry in card.assumptions if entry.standing == "declared"]:
@@ -44,30 +53,26 @@ def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterato
         yield (
             "Calibrated on",
             f"{calibration.images:,} images of {calibration.dataset}, temperature {calibration.temperature:g}: "
-            f"error {calibration.ece_before:.2%} before, {calibration.ece_after:.2%} after",
+            f"error {percent(calibration.ece_before)} before, {percent(calibration.ece_after)} after",
         )
     if (quantiles := card.score_quantiles) is not None:
         yield (
             "Label sets",
-            f"for a coverage of {quantiles.coverage[0]:.0%} to {quantiles.coverage[-1]:.1%}, "
+            f"for a coverage of {percent(quantiles.coverage[0], 0)} to {percent(quantiles.coverage[-1])}, "
             f"from {quantiles.images:,} validation images",
         )
 
 
 def _describe_live(live: LiveAccuracy) -> Iterator[tuple[str, str]]:
-    low, high = find_interval(live.top1, live.images)
     yield (
         "Live, by feedback",
-        f"{live.top1:.2%} of {live.images:,} images whose true label was told since the service started "
-        f"(95 % interval {low:.2%} to {high:.2%})",
+        f"{describe_share(live.top1, live.images)} whose true label was told since the service started",
     )
     if live.images >= ENOUGH_TOLD:
-        yield "Live calibration error", f"{live.calibration_error:.2%} (ECE, {CALIBRATION_BINS} bins)"
+        yield "Live calibration error", f"{percent(live.calibration_error)} (ECE, {CALIBRATION_BINS} bins)"
     if live.sets:
-        yield (
-            "Live label sets",
-            f"{live.holding / live.sets:.2%} of {live.sets:,} held the true label, {live.coverage:.1%} was asked for",
-        )
+        holding = describe_share(live.holding / live.sets, live.sets)
+        yield "Live label sets", f"held the true label in {holding}; {percent(live.coverage)} was asked for"
 
 
 def _declared(entry: Assumption) -> str:
@@ -88,7 +93,7 @@ def describe_cascades(name: str, cascades: Mapping[str, Cascade], counted: Mappi
 def _describe_cascade(alias: str, cascade: Cascade, counted: Mapping[Labels, list[float]]) -> str:
     unasked, answered, skipped = (int(sum(counted.get((alias, who), ()))) for who in ("unasked", "answered", "skipped"))
     if cascade.most_labels:
-        doubt = f"its label set (coverage {cascade.coverage:.1%}) has more than {cascade.most_labels:,}"
+        doubt = f"its label set (coverage {percent(cascade.coverage)}) has more than {cascade.most_labels:,}"
     else:
         doubt = f"its largest probability is below {cascade.least_probability:g}"
     return (
@@ -106,13 +111,14 @@ def describe_limits(card: ModelCard) -> list[str]:
     ]
     if card.evaluation is None:
         limits.append("Its accuracy was never measured on labeled images.")
-    elif card.evaluation.images < 1000:
-        limits.append(f"Its accuracy was measured on only {card.evaluation.images:,} images: some tenths are luck.")
+    elif card.evaluation.images < _FEW:
+        share = describe_share(card.evaluation.top1, card.evaluation.images)
+        limits.append(f"Its accuracy was measured on few images: {share}.")
     if card.robustness is None:
         limits.append("It was never tried on damaged images (blurred, noisy, dark, turned).")
     if card.calibration is None:
         limits.append("Its probabilities were not calibrated: read them as an order, not as frequencies.")
-    elif card.calibration.images < 1000:
+    elif card.calibration.images < _FEW:
         limits.append(f"Its calibration rests on only {card.calibration.images:,} images.")
     if card.score_quantiles is None:
         limits.append("It can't give label sets (coverage): it was exported without enough validation images.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from app.http.pages.card_words import percent
 from artifact.interval import find_interval
 from artifact.robustness import Robustness
 
@@ -27,6 +28,6 @@ def render_robustness(found: Robustness) -> str:
 def _row(images: int, damage: str, amount: str, top1: float, ece: float) -> str:
     low, high = find_interval(top1, images)
     return (
-        f'<tr><th scope="row">{damage}</th><td>{escape(amount)}</td><td>{top1:.1%}</td>'
-        f"<td>{low:.1%} to {high:.1%}</td><td>{ece:.1%}</td></tr>"
+        f'<tr><th scope="row">{damage}</th><td>{escape(amount)}</td><td>{percent(top1)}</td>'
+        f"<td>{100 * low:.1f} to {percent(high)}</td><td>{percent(ece)}</td></tr>"
     )

@@ -47,7 +47,12 @@ READ: dict[str, tuple[Floats, Operations, Head, str]] = {
     "quantized softmax over 300 classes": (rounded(MANY), Operations("Softmax"), "softmax", "rounded"),
     "half-precision softmax": (half(softmax(LOGITS)), Operations("Softmax", UNIT), "softmax", "rounded"),
     "log-softmax": (np.log(softmax(LOGITS)), Operations("LogSoftmax", (-np.inf, 0)), "logits", "log-probabilities"),
-    "one sigmoid": (sigmoid(LOGITS[:, :1]), Operations("Sigmoid", UNIT), "sigmoid", r"one sigmoid: P\(dog\)$"),
+    "one sigmoid": (
+        sigmoid(LOGITS[:, :1]),
+        Operations("Sigmoid", UNIT),
+        "sigmoid",
+        r"one sigmoid: P\(dog\), the second label; cat has the rest$",
+    ),
     "hard sigmoid": (np.clip(LOGITS[:, :1], 0, 1), Operations("Relu", UNIT), "sigmoid", "one sigmoid"),
     "half-precision sigmoid": (half(sigmoid(LOGITS[:, :1])), Operations("Sigmoid", UNIT), "sigmoid", "one sigmoid"),
     "tags": (sigmoid(LOGITS), Operations("Sigmoid", UNIT), "multilabel", "4 tags, .* not summing to 1"),

@@ -21,7 +21,7 @@ def test_a_confusion_matrix_shows_every_count_the_zeros_too(tmp_path: Path) -> N
         draw_confusion(np.array([[12, 0], [3, 25]]), ("cat", "dog"), tmp_path / "confusion.svg")
     texts = read_texts(tmp_path / "confusion.svg")
     assert [text for text in texts if text in ("12", "0", "3", "25")] == ["12", "0", "3", "25"]
-    assert {"predicted class", "true class", "cat", "dog", "92.50% of 40 images right"} <= set(texts)
+    assert {"predicted class", "true class", "cat", "dog", "92.50 % of 40 right"} <= set(texts)
 
 
 def test_a_matrix_of_many_classes_is_drawn_without_numbers(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_reliability_counts_the_images_of_each_bin_and_hatches_those_without(tmp
         draw_reliability(rows, evaluation, tmp_path / "reliability.svg")
     texts = read_texts(tmp_path / "reliability.svg")
     assert [text for text in texts if text in ("2", "48")] == ["2", "48"]
-    assert {"no image was this sure", "perfectly calibrated", "50 images, calibration error (ECE) 2.10%"} <= set(texts)
+    assert {"no image was this sure", "perfectly calibrated", "50 images, calibration error (ECE) 2.1 %"} <= set(texts)
 
 
 def test_curves_say_how_many_validation_images_there_are(tmp_path: Path) -> None:
