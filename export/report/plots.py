@@ -79,9 +79,7 @@ def draw_confusion(confusion: npt.NDArray[np.int64], names: tuple[str, ...], pat
             axes.set_xticks(range(classes), names, rotation=45 if rotate else 0, ha="right" if rotate else "center")
             axes.set_yticks(range(classes), names)
         accuracy = float(np.trace(confusion)) / max(images, 1)
-        axes.set(
-            xlabel="predicted class", ylabel="true class", title=f"{100 * accuracy:.2f} % of {images:,} images right"
-        )
+        axes.set(xlabel="predicted class", ylabel="true class", title=f"{100 * accuracy:.2f} % of {images:,} right")
         axes.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
         figure.savefig(path, dpi=120)

@@ -24,17 +24,20 @@ CELLS = 4
 WEIGHTS = np.float32([[-1, 1], [0, 0], [1, -1]]) / 16  # [channels, classes]
 
 
-def make_pooled_graph() -> onnx.ModelProto:
+def make_pooled_graph(cells: int = CELLS) -> onnx.ModelProto:
+    side = [SIZE // cells] * 2
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["planes"], ["features"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node(
+            "AveragePool", ["planes"], ["features"], kernel_shape=[SIZE // cells] * 2, strides=[SIZE // cells] * 2
+        ),
         helper.make_node("ReduceMean", ["features"], ["pooled"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["pooled", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         helper.make_node("ReduceLogSumExp", ["logits"], ["energy"], axes=[1], keepdims=0),
     ]
-    outputs = {"probabilities": ["batch", 2], "energy": ["batch"], "features": ["batch", 3, CELLS, CELLS]}
+    outputs = {"probabilities": ["batch", 2], "energy": ["batch"], "features": ["batch", 3, cells, cells]}
     graph = helper.make_graph(
         nodes,
         "pooled",
@@ -47,8 +50,8 @@ def make_pooled_graph() -> onnx.ModelProto:
     return model
 
 
-def make_pooled_artifact(repository: Path, name: str = "pooled", **card: Any) -> Path:
-    """repository/name/1 with the graph above and its classifier.npz."""
+def make_pooled_artifact(repository: Path, name: str = "pooled", *, cells: int = CELLS, **card: Any) -> Path:
+    """repository/name/1 with the graph above, its map of so many cells a side, and its classifier.npz."""
     preprocessing = Preprocessing(name="none", channel_order="rgb", mean=(0.0,) * 3, std=(1.0,) * 3)
     given = {"preprocessing": preprocessing, "features": True, **card}
     classifier = Classifier(WEIGHTS, np.zeros(2, np.float32))
@@ -58,7 +61,7 @@ def make_pooled_artifact(repository: Path, name: str = "pooled", **card: Any) ->
         labels=LABELS,
         size=SIZE,
         channels=3,
-        graph=make_pooled_graph(),
+        graph=make_pooled_graph(cells),
         classifier=classifier,
         **given,
     )

@@ -18,6 +18,7 @@ from app.catalog.loading import Version
 from app.http.openapi import describe_errors
 from app.http.pages.card import render_card
 from app.http.pages.card_words import describe_cascades
+from app.http.pages.models import render_models
 from app.http.pages.static import PAGE_HEADERS
 from app.http.services import ServicesDep
 from app.observe.live_accuracy import measure_live_accuracy
@@ -25,18 +26,24 @@ from app.observe.live_accuracy import measure_live_accuracy
 router = APIRouter(tags=["models"])
 
 
+_HTML: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}}
+_MODELS: dict[int | str, dict[str, Any]] = {200: {"content": _HTML}}
 _CARD: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {}, "text/html": {"schema": {"type": "string"}}}},
+    200: {"content": {"application/json": {}, **_HTML}},
     **describe_errors(404, 422, 503),
 }
 
 
-@router.get("/models")
-async def list_models(services: ServicesDep) -> dict[str, Any]:
-    """Every model with its versions and their state, with the reason where one was refused."""
+@router.get("/models", response_model=dict[str, Any], responses=_MODELS)
+async def list_models(request: Request, services: ServicesDep) -> Response:
+    """Every model with its versions and their state, with the reason where one was refused: a page for browsers
+    (Accept: text/html), JSON for programs.
+    """
     models = [_describe(services.catalog, name) for name in services.catalog.names()]
     aliases = {name: describe_alias(services.catalog, name, to) for name, to in services.catalog.aliases.items()}
-    return {"models": models, "aliases": aliases}
+    if _wants_page(request):
+        return HTMLResponse(render_models(models, aliases), headers=PAGE_HEADERS)
+    return JSONResponse({"models": models, "aliases": aliases})
 
 
 @router.get("/models/{model}", responses=describe_errors(404))
@@ -61,7 +68,7 @@ async def show_card(
 ) -> Response:
     """The model card: a page for browsers (Accept: text/html), JSON for programs."""
     loaded = services.catalog.resolve(model, version)
-    if "text/html" in request.headers.get("accept", ""):
+    if _wants_page(request):
         cascades = services.catalog.traffic.cascades
         counts = cascades or services.admission.receipts.are_given
         snapshot = await services.control.snapshot() if counts else {}
@@ -70,6 +77,10 @@ async def show_card(
         page = await services.decoder.call(lambda: render_card(loaded, roles, live))
         return HTMLResponse(page, headers=PAGE_HEADERS)
     return JSONResponse(loaded.card.model_dump(mode="json"))
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _describe(catalog: Catalog, name: str) -> dict[str, Any]:

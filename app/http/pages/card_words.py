@@ -39,7 +39,7 @@ def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterato
     else:
         yield "Measured on", f"{evaluation.images:,} images of {evaluation.dataset} ({evaluation.split})"
         yield "Top-1", describe_share(evaluation.top1, evaluation.images)
-        if len(card.labels) > 5:  # of five classes all are among the best five
+        if evaluation.top5 is not None and len(card.labels) > 5:  # of five classes all are among the best five
             yield "Top-5", describe_share(evaluation.top5, evaluation.images)
         for name, figure in (("Balanced accuracy", evaluation.balanced_accuracy), ("Macro F1", evaluation.macro_f1)):
             if figure is not None:  # means over classes: no share of images, so without an interval

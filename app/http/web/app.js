@@ -6,6 +6,7 @@ import { beginSentence, element } from "./format.js";
 import { showPreview, watchInput } from "./input.js";
 import { askForKey, watchKey } from "./key.js";
 import { Panel } from "./panel.js";
+import { classifyStrip, showStrip } from "./strip.js";
 
 const MOST_PANELS = 3;
 const find = (selector) => document.querySelector(selector);
@@ -26,7 +27,7 @@ const options = () => ({ evidence: evidence.checked, strength: strength.value, c
 const names = () => [...new Set([...models.map((model) => model.name), ...cascades])];
 
 function addPanel(chosen) {
-  const panel = new Panel(options, { onModel: rememberModels, onRemove: removePanel, onChoose: chooseClass });
+  const panel = new Panel(options, { onModel: rememberModels, onRemove: removePanel, onChoose: chooseClass, onCard: offerCoverage });
   panels.push(panel);
   find("#panels").append(panel.article);
   panel.offer(names(), chosen);
@@ -47,12 +48,32 @@ function arrangePanels() {
   for (const panel of panels) panel.removable = panels.length > 1;
   compare.disabled = panels.length >= Math.min(MOST_PANELS, names().length);
   rememberModels();
+  offerCoverage();
+}
+
+/** Label sets are offered where one of the models shown can give them, up to the coverage that it has figures for. */
+function offerCoverage() {
+  if (!panels.every((panel) => panel.sets)) return; // a card is still being read
+  const largest = Math.max(...panels.map((panel) => panel.sets.largest));
+  for (const option of coverage.options) option.disabled = Number(option.value) > largest;
+  coverage.disabled = !largest;
+  find("#coverage-reason").hidden = Boolean(largest);
+  find("#coverage-reason").textContent = panels[0].sets.reason;
+  if (coverage.selectedOptions[0]?.disabled) coverage.value = "";
 }
 
 /** The address says which models are compared, so that a bookmark or a link does too. */
 function rememberModels() {
   history.replaceState(null, "", `#${panels.map((panel) => encodeURIComponent(panel.model)).join(",")}`);
   showSamples();
+  if (panels[0].model !== classifiedBy) classifyAgain();
+}
+
+let classifiedBy = ""; // the model that wrote the captions of several images
+
+function classifyAgain() {
+  classifiedBy = panels[0]?.model ?? "";
+  if (classifiedBy) classifyStrip(classifiedBy);
 }
 
 function chooseClass(panel) {
@@ -64,6 +85,18 @@ function chooseClass(panel) {
 function takeImage(blob, name) {
   given = { blob, name: name || "image", address: showPreview(blob) };
   for (const panel of panels) panel.take(given);
+}
+
+/** Images given together: the first is answered in full, all of them in a word. */
+function takePictures(files) {
+  showStrip(files, (file) => takePicture(file, file.name));
+  takePicture(files[0], files[0].name);
+  classifyAgain();
+}
+
+function takeSample(blob, name) {
+  showStrip([]);
+  takePicture(blob, name);
 }
 
 function takePicture(blob, name) {
@@ -93,10 +126,11 @@ async function showSamples() {
     image.alt = `Sample ${place + 1}`;
     const button = element("button", "", image);
     button.type = "button";
-    button.addEventListener("click", () => takePicture(blob, file));
+    button.addEventListener("click", () => takeSample(blob, file));
     return button;
   }));
-  find("#samples").hidden = !samples.length;
+  find("#samples").hidden = find("#samples-title").hidden = !samples.length;
+  find("#samples-title").textContent = `Samples of ${name}`;
 }
 
 /** The first pictures that the model was replayed with; none where the service doesn't show them. */
@@ -130,11 +164,11 @@ async function readModels() {
   const loading = all.filter((model) => model.state === "loading").map((model) => model.name);
   find("#modes").hidden = !models.some((model) => model.versions.some((version) => version.input?.channels === 1));
   if (!models.length) {
-    say(loading.length ? "Models are loading…" : "No model is loaded: see “models” for the reasons.", !loading.length);
+    say(loading.length ? "Models are loading…" : "No model is loaded: see “Models” for the reasons.", !loading.length);
   } else {
     say([
       loading.length ? `Still loading: ${loading.join(", ")}.` : "",
-      refused.length ? `Refused: ${refused.join(", ")} (see “models” for the reasons).` : "",
+      refused.length ? `Refused: ${refused.join(", ")} (see “Models” for the reasons).` : "",
     ].join(" ").trim());
     const there = remembered.filter((name) => names().includes(name));
     if (panels.length) {
@@ -157,8 +191,11 @@ async function start() {
   }
 }
 
-watchInput(takePicture, (words) => say(words, true));
-watchDrawing(takeImage);
+watchInput(takePictures, (words) => say(words, true));
+watchDrawing((blob, name) => {
+  showStrip([]);
+  takeImage(blob, name);
+});
 find("#modes").addEventListener("change", (event) => showMode(event.target.value));
 compare.addEventListener("click", () => {
   const unused = names().find((name) => !panels.some((panel) => panel.model === name));

@@ -9,7 +9,7 @@ export function showClasses(list, classes, chosen, onChoose) {
       element("span", "bar"), element("span", "name", label), element("span", "share", percent(probability)),
     ]);
     button.type = "button";
-    button.title = "Show the evidence for this class";
+    button.title = `Show where the network finds ${label}`;
     button.setAttribute("aria-pressed", String(index === chosen));
     button.firstChild.style.width = `${probability * 100}%`;
     button.addEventListener("click", () => onChoose(index));

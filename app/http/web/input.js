@@ -7,14 +7,14 @@ const hint = document.querySelector("#hint");
 
 let address = "";
 
-/** Calls `onImage(blob, name)` for each image given, `onTrouble(words)` for what is none. */
-export function watchInput(onImage, onTrouble) {
+/** Calls `onImages(files)` with the images given together, `onTrouble(words)` for what is none. */
+export function watchInput(onImages, onTrouble) {
   const take = (given) => {
-    if (given) onImage(given, given.name);
+    if (given.length) onImages([...given]);
     else onTrouble("There is no image file in that. Save the picture first, then drop the file.");
   };
   file.addEventListener("change", () => {
-    if (file.files[0]) take(file.files[0]);
+    if (file.files.length) take(file.files);
     file.value = ""; // so that choosing the same file again counts
   });
   for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -23,10 +23,9 @@ export function watchInput(onImage, onTrouble) {
       drop.classList.toggle("over", kind === "dragover");
     });
   }
-  document.addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
+  document.addEventListener("drop", (event) => take(event.dataTransfer.files));
   document.addEventListener("paste", (event) => {
-    const [pasted] = event.clipboardData.files;
-    if (pasted) take(pasted);
+    if (event.clipboardData.files.length) take(event.clipboardData.files);
   });
   preview.addEventListener("load", () => {
     preview.classList.toggle("tiny", preview.naturalWidth < 100);

@@ -4,11 +4,12 @@ import * as api from "./api.js";
 import { showClasses } from "./bars.js";
 import { showCalls } from "./calls.js";
 import { paintEvidence, placeFrame } from "./evidence.js";
-import { beginSentence } from "./format.js";
+import { beginSentence, count, element } from "./format.js";
 import { askForKey } from "./key.js";
-import { describeModel, describeReliability, describeSet, describeSpeaker } from "./trust.js";
+import { describeModel, describeReliability, describeSet, describeSets, describeSpeaker } from "./trust.js";
 import { showWaterfall } from "./waterfall.js";
 
+const MOST_LABELS = 60; // shown before there is an image
 const TINY = 100; // pixels: such an image is enlarged, with its pixels to be seen
 const template = document.querySelector("#panel");
 const readReport = (name) => api.readReport(name).catch(() => ({ files: [], metrics: null }));
@@ -17,19 +18,22 @@ export class Panel {
   #find;
   #options;
   #onChoose;
+  #onCard;
   #given = null; // { blob, name, address } of the image
   #answer = null;
   #index = null; // of the class to explain; null for the most probable
   #report = Promise.resolve({ files: [], metrics: null });
-  #canCover = false;
   #running = new AbortController();
 
-  /** `options()` gives the page's { evidence, strength, coverage }; `onChoose()` is told when a class was pressed. */
-  constructor(options, { onModel, onRemove, onChoose }) {
+  /** `options()` gives the page's { evidence, strength, coverage }; `onChoose()` is told when a class was pressed,
+   *  `onCard()` when the card of the model is known. */
+  constructor(options, { onModel, onRemove, onChoose, onCard }) {
     this.article = template.content.cloneNode(true).firstElementChild;
     this.#find = (selector) => this.article.querySelector(selector);
     this.#options = options;
     this.#onChoose = onChoose;
+    this.#onCard = onCard;
+    this.sets = null; // { largest, reason }: the largest coverage of label sets, or 0 and why; null while unknown
     this.picker = this.#find(".model");
     this.picker.addEventListener("change", () => { this.#readCard(); onModel(); this.#restart(); });
     this.#find(".remove").addEventListener("click", () => onRemove(this));
@@ -56,6 +60,7 @@ export class Panel {
 
   /** Classify an image, given as { blob, name, address }. */
   take(given) {
+    if (!this.#given) this.#find(".card-summary").open = false; // the answer is what there is to look at now
     this.#given = given;
     this.#restart();
   }
@@ -73,7 +78,7 @@ export class Panel {
     const { coverage } = this.#options();
     this.#say("Looking…");
     try {
-      const asked = this.#canCover ? coverage : "";
+      const asked = Number(coverage) <= (this.sets?.largest ?? 0) ? coverage : "";
       this.#answer = { ...(await api.predict(this.model, this.#given.blob, asked, signal)), coverage: asked };
       this.#say(describeSpeaker(this.#answer.predictions[0]));
       await this.#showAnswer();
@@ -92,7 +97,8 @@ export class Panel {
     const chosen = evidence ? this.#index ?? classes[0].index : null;
     showClasses(this.#find(".classes"), classes, chosen, (index) => { this.#index = index; this.#onChoose(this); });
     this.#showCalls();
-    frame.hidden = !evidence;
+    frame.hidden = this.#find(".legend").hidden = !evidence;
+    this.#find(".cell").hidden = true;
     frame.firstElementChild.style.opacity = strength;
     this.#find(".looked figcaption").textContent = "Your image";
     if (!evidence) return;
@@ -102,10 +108,18 @@ export class Panel {
       placeFrame(frame, found.rectangle);
       paintEvidence(frame.firstElementChild, found.map);
       this.#find(".looked figcaption").textContent = `Evidence for ${found.class.label} (${found.method})`;
+      this.#sayCell(found.map);
     } catch (error) {
-      frame.hidden = true;
+      frame.hidden = this.#find(".legend").hidden = true;
       if (error.name !== "AbortError") this.#find(".looked figcaption").textContent = beginSentence(error.message);
     }
+  }
+
+  /** A network may end in so small a map that it can't say where. */
+  #sayCell(map) {
+    const cell = this.#find(".cell");
+    cell.hidden = map.length > 1 || map[0].length > 1;
+    cell.textContent = "This network’s last map is a single cell: it says how much, not where.";
   }
 
   setStrength(strength) {
@@ -130,13 +144,16 @@ export class Panel {
     warning.textContent = beginSentence(prediction.warning ?? "");
     showClasses(this.#find(".classes"), prediction.classes, null, (index) => { this.#index = index; this.#onChoose(this); });
     const set = this.#find(".set");
-    set.hidden = !prediction.set;
+    const { coverage } = this.#options();
+    set.hidden = !prediction.set && !coverage;
     if (prediction.set) set.textContent = describeSet(prediction.set, Number(this.#answer.coverage));
-    showWaterfall(this.#find(".waterfall tbody"), this.#answer);
+    else if (coverage) set.textContent = this.sets?.reason || `This model’s label sets end at ${100 * this.sets?.largest} %.`;
+    showWaterfall(this.#find(".waterfall"), this.#answer);
     this.#showCalls();
     this.#find(".looked").hidden = false;
     this.#find(".looked img").src = this.#given.address;
     this.#find(".answer").hidden = false;
+    this.#find(".empty").hidden = true;
     const { metrics } = prediction.model ? await readReport(prediction.model) : await this.#report;
     this.#find(".trust").textContent = describeReliability(prediction.classes[0].probability, metrics);
   }
@@ -159,22 +176,34 @@ export class Panel {
 
   async #readCard() {
     const name = this.model;
+    this.sets = null;
     this.#report = readReport(name);
     try {
       const [{ versions }, { files }] = await Promise.all([api.readModel(name), this.#report]);
       const loaded = versions.find((version) => version.card);
-      if (name !== this.model || !loaded) return;
+      if (name !== this.model) return;
+      this.sets = describeSets(name, loaded?.card);
+      this.#onCard();
+      if (!loaded) return;
       const { line, rows } = describeModel(loaded);
-      this.#canCover = Boolean(loaded.card.score_quantiles);
+      this.#showLabels(loaded.card);
       this.#find(".about").textContent = line;
       this.#find(".card-summary dl").replaceChildren(...rows);
       this.#find(".card-link").href = `models/${encodeURIComponent(name)}/card`;
       const confusion = this.#find(".confusion");
       confusion.hidden = !files.includes("confusion.png");
-      if (!confusion.hidden) confusion.src = api.reportAddress(name, "confusion.png");
+      if (!confusion.hidden) confusion.href = confusion.firstChild.src = api.reportAddress(name, "confusion.png");
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Something to look at before there is an image: what the model can answer. */
+  #showLabels({ labels, head }) {
+    const one = head === "multilabel" ? "any of its" : "one of its";
+    this.#find(".empty h3").textContent = `Give it an image: it answers with ${one} ${count(labels.length)} labels`;
+    const more = labels.length > MOST_LABELS ? [`and ${count(labels.length - MOST_LABELS)} more`] : [];
+    this.#find(".labels").replaceChildren(...[...labels.slice(0, MOST_LABELS), ...more].map((label) => element("li", "", label)));
   }
 
   #say(text, bad = false) {

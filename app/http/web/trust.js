@@ -1,6 +1,8 @@
 // How far to trust an answer, in sentences: measured reliability, the conformal set, the card in short.
 
-import { count, element, percent } from "./format.js";
+import { count, element, percent, share } from "./format.js";
+
+const FEW = 20; // images of which no share is worth saying
 
 /** What happened on the test set when the network was as sure as this. `metrics` is report/metrics.json or null. */
 export function describeReliability(probability, metrics) {
@@ -11,8 +13,9 @@ export function describeReliability(probability, metrics) {
   if (!bin || probability > bin.from + width + 1e-9) return "On no test image was it as sure as this.";
   const images = Math.round(bin.share * metrics.evaluation.images);
   const range = `${(bin.from * 100).toFixed(0)} to ${((bin.from + width) * 100).toFixed(0)} %`;
-  return `When it was this sure (${range}) it was right ${percent(bin.accuracy)} of the time, ` +
-    `on ${count(images)} of ${count(metrics.evaluation.images)} test images.`;
+  const all = count(metrics.evaluation.images);
+  if (images < FEW) return `Only ${count(images)} of ${all} test images ${images === 1 ? "was" : "were"} this sure (${range}): too few to say how often it is right then.`;
+  return `When it was this sure (${range}) it was right ${share(bin.accuracy, images)} of the time, on ${count(images)} of ${all} test images.`;
 }
 
 export function describeSet(set, coverage) {
@@ -21,6 +24,13 @@ export function describeSet(set, coverage) {
   const shown = set.slice(0, 12).map((entry) => entry.label).join(", ");
   const more = set.length > 12 ? ` and ${set.length - 12} more` : "";
   return `Right ${times} times in 100: ${shown}${more}.`;
+}
+
+/** The largest coverage of a model's label sets, or 0 and the reason; a cascade has no card of its own. */
+export function describeSets(name, card) {
+  if (!card) return { largest: 0, reason: `${name} is a cascade: pick one of its models for label sets.` };
+  if (card.score_quantiles) return { largest: card.score_quantiles.coverage.at(-1), reason: "" };
+  return { largest: 0, reason: `${name} gives no label sets: it was exported without validation images to make them from.` };
 }
 
 /** Of a cascade: which of its two models answered; nothing of a model alone. */
@@ -32,11 +42,11 @@ export function describeSpeaker({ model, version, second }) {
 
 /** One line about a loaded version, and the rows of its summary. */
 export function describeModel({ device, card, live }) {
-  const { evaluation, network, image, calibration, proof, license } = card;
+  const { evaluation, network, image, calibration, proof, license, labels } = card;
   const kind = image.channels === 1 ? "gray" : "color";
   const line = [
     network.name,
-    evaluation ? `${percent(evaluation.top1)} right on ${count(evaluation.images)} images of ${evaluation.dataset}` : "accuracy unproven",
+    evaluation ? `${share(evaluation.top1, evaluation.images)} right on ${count(evaluation.images)} images of ${evaluation.dataset}` : "accuracy unproven",
     `${image.width}\u00a0×\u00a0${image.height} ${kind}`, // a line ends elsewhere
     device,
   ].join(" · ");
@@ -44,11 +54,11 @@ export function describeModel({ device, card, live }) {
     ["Paper", network.paper],
     ["Parameters", count(network.parameters)],
     ["Input", `${image.width} × ${image.height} ${kind}, ${image.fit}, ${image.resize}`],
-    ["Top-1", evaluation && percent(evaluation.top1, 2)],
-    ["Top-5", evaluation?.top5 != null && percent(evaluation.top5, 2)],
-    ["Balanced accuracy", evaluation?.balanced_accuracy != null && percent(evaluation.balanced_accuracy, 2)],
-    ["Live, by feedback", live && `${percent(live.right / live.images, 2)} right of ${count(live.images)} images`],
-    ["Calibration error", evaluation && `${percent(evaluation.ece, 2)}${calibration ? `, temperature ${calibration.temperature}` : ""}`],
+    ["Top-1", evaluation && share(evaluation.top1, evaluation.images)],
+    ["Top-5", evaluation?.top5 != null && labels.length > 5 && share(evaluation.top5, evaluation.images)],
+    ["Balanced accuracy", evaluation?.balanced_accuracy != null && percent(evaluation.balanced_accuracy)],
+    ["Live, by feedback", live && `${share(live.right / live.images, live.images)} right of ${count(live.images)} images`],
+    ["Calibration error", evaluation && `${percent(evaluation.ece)}${calibration ? `, temperature ${calibration.temperature}` : ""}`],
     ["Equal to Keras", `${proof.max_abs_difference ? `within ${proof.max_abs_difference.toExponential(1)}` : "exactly"} on ${count(proof.images)} images`],
     ["License", license],
   ];

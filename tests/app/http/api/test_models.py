@@ -21,6 +21,22 @@ def test_models_lists_what_is_loaded_and_what_was_refused_and_why(
     assert list(version["ms_of_batch"]) == ["1", "2", "4", "8", "16", "32"]
 
 
+def test_the_list_is_json_for_programs_and_a_page_for_people(
+    repository: Path, open_client: Callable[..., TestClient]
+) -> None:
+    folder = make_artifact(repository, "b-broken")
+    (folder / "model.onnx").write_bytes(b"no graph")
+    client = open_client(repository=repository, aliases={"best": "tiny"})
+    assert {model["name"] for model in client.get("/models").json()["models"]} == {"tiny", "b-broken"}
+    page = client.get("/models", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    assert '<a href="models/tiny/card">' in page.text
+    assert "model.onnx" in page.text  # why b-broken is refused
+    assert '<a href="models/b-broken/card">' not in page.text
+    assert "<dt>best</dt>" in page.text
+
+
 def test_one_model_shows_its_card(client: TestClient) -> None:
     shown = client.get("/models/tiny").json()
     assert ModelCard.model_validate(shown["versions"][0]["card"]).labels[0] == "black"

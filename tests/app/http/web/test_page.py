@@ -12,9 +12,10 @@ import axe_core_python
 import pytest
 
 from app.admission.keys import hash_key
+from artifact.interval import describe_interval
 from tests.makers.artifacts import gray_image
 from tests.makers.browser_page import Page
-from tests.makers.pooled import square_image
+from tests.makers.pooled import make_pooled_artifact, square_image
 from tests.makers.running_server import RunningServer
 
 WHITE = gray_image(255)
@@ -54,8 +55,7 @@ def test_the_page_shows_live_accuracy_beside_the_cards(browser: Any, repository:
         told = json.dumps([{"receipt": receipt, "label": label} for label in ("white", "black")]).encode()
         urllib.request.urlopen(f"{address}/feedback", told).close()
         page = Page(browser, f"{address}/").open("levels")
-        page.find(".card-summary summary").click()
-        page.wait_for_text(".card-summary dl", "50.00 % right of 2 images")
+        page.wait_for_text(".card-summary dl", "50 % (9 to 91 %) right of 2 images")
         assert page.complaints() == []
     finally:
         server.end()
@@ -76,6 +76,75 @@ def test_the_page_offers_cascades_and_says_who_of_the_two_answered(browser: Any,
         assert page.complaints() == []
     finally:
         server.end()
+
+
+def test_before_there_is_an_image_the_page_shows_what_the_model_can_answer(page: Page) -> None:
+    assert "one of its 5 labels" in page.wait_for_text(".empty h3", "Give it an image")
+    assert page.texts(".empty li") == ["black", "dark", "gray", "bright", "white"]
+    page.wait_for_text("#samples-title", "Samples of levels")
+    assert page.find(".card-summary dl").is_displayed()
+    page.drop(WHITE)
+    page.wait_for_classes()
+    assert not page.find(".empty").is_displayed()
+    assert not page.find(".card-summary dl").is_displayed()
+
+
+def test_several_images_are_answered_together_and_each_can_be_looked_at(page: Page, tmp_path: Path) -> None:
+    files = {"white.png": WHITE, "notes.txt": b"no image", "dark.png": gray_image(64)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    page.find("#file").send_keys("\n".join(str(tmp_path / name) for name in files))
+    assert page.wait_for_classes()[0] == "white"
+    page.wait(lambda: "…" not in page.texts(".strip .caption"))
+    first, second, third = page.texts(".strip .caption")
+    assert (first.split(",")[0], second, third.split(",")[0]) == ("white", "no answer", "dark")
+    assert page.find("#strip-title").text == "Your 3 images"
+    assert "no image of a supported type" in page.all(".strip button")[1].get_attribute("title")
+    page.all(".strip button")[2].click()
+    page.wait(lambda: page.texts(".classes .name")[:1] == ["dark"])
+    assert [button.get_attribute("aria-pressed") for button in page.all(".strip button")] == ["false", "false", "true"]
+    page.all("#samples button")[0].click()
+    assert not page.find("#strip").is_displayed()
+
+
+def test_a_label_set_that_no_model_can_give_is_not_offered_and_the_reason_is_said(page: Page) -> None:
+    page.wait_for_text("#coverage-reason", "levels gives no label sets")
+    assert not page.find("#coverage").is_enabled()
+    page.choose(".panel .model", "measured")
+    page.wait(lambda: page.find("#coverage").is_enabled())
+    assert not page.find("#coverage-reason").is_displayed()
+    page.open("measured", "levels")
+    page.wait(lambda: page.find("#coverage").is_enabled())
+    page.choose("#coverage", "0.95")
+    page.drop(WHITE)
+    page.wait_for_text(".set", "levels gives no label sets")
+
+
+def test_shares_have_the_interval_that_the_card_has(page: Page) -> None:
+    cases = [(0.48, 300), (0.9912, 10_000), (0.99996, 50_000), (0.0, 1), (1.0, 360), (0.5, 2)]
+    script = """const [cases, done] = arguments;
+    import(new URL("web/format.js", document.baseURI))
+      .then(({ share }) => done(cases.map((each) => share(...each))));"""
+    assert page.browser.execute_async_script(script, cases) == [describe_interval(*case) for case in cases]
+
+
+def test_how_often_it_was_right_is_said_only_of_enough_images(page: Page) -> None:
+    script = """const [images, done] = arguments;
+    const bin = { from: 0, accuracy: 0.5, share: images / 100 };
+    const metrics = { reliability: [bin], evaluation: { images: 100 } };
+    import(new URL("web/trust.js", document.baseURI))
+      .then(({ describeReliability }) => done(describeReliability(0.01, metrics)));"""
+    few, enough = (page.browser.execute_async_script(script, images) for images in (1, 40))
+    assert few == "Only 1 of 100 test images was this sure (0 to 7 %): too few to say how often it is right then."
+    assert "it was right 50 % (35 to 65 %) of the time, on 40 of 100 test images" in enough
+
+
+def test_the_list_of_models_is_a_page_for_people(page: Page) -> None:
+    page.find("nav a").click()
+    assert page.texts("h2") == ["levels", "measured", "pooled"]
+    page.find("section a").click()
+    page.wait_for_text(".panel .about", "accuracy unproven")
+    assert page.browser.current_url.endswith("#levels")
 
 
 def test_a_chosen_file_is_answered(page: Page, tmp_path: Path) -> None:
@@ -104,12 +173,27 @@ def test_the_evidence_can_be_shown_hidden_and_made_stronger(page: Page) -> None:
     assert page.wait_for_text(".looked figcaption", "Evidence for") == "Evidence for red (class activation map)"
     frame = page.find(".frame")
     assert frame.is_displayed()
+    assert page.find(".legend").is_displayed()
+    assert not page.find(".cell").is_displayed()
     before = page.find(".frame canvas").value_of_css_property("opacity")
     page.find("#strength").send_keys("\ue014" * 3)
     assert float(page.find(".frame canvas").value_of_css_property("opacity")) > float(before)
     page.find("#evidence").click()
     page.wait(lambda: not frame.is_displayed())
     assert page.complaints() == []
+
+
+def test_a_map_of_a_single_cell_is_said_to_be_one(browser: Any, tmp_path: Path) -> None:
+    make_pooled_artifact(tmp_path, cells=1)
+    server = RunningServer("--repository", str(tmp_path))
+    try:
+        page = Page(browser, f"http://127.0.0.1:{server.port}/").open("pooled")
+        page.drop(RED)
+        page.wait_for_classes()
+        page.find("#evidence").click()
+        page.wait_for_text(".cell", "single cell: it says how much, not where")
+    finally:
+        server.end()
 
 
 def test_pressing_a_class_shows_its_evidence(page: Page) -> None:
@@ -140,7 +224,7 @@ def test_models_are_compared_side_by_side_three_at_most(page: Page) -> None:
 
 def test_how_far_to_trust_the_answer_is_said(page: Page) -> None:
     page.open("measured")
-    page.wait_for_text(".about", "90.0 % right on 50 images of levels")
+    page.wait_for_text(".about", "90 % (79 to 96 %) right on 50 images of levels")
     page.choose("#coverage", "0.95")
     page.drop(WHITE)
     assert page.wait_for_text(".set", "white") == "Right 95 times in 100: white."
@@ -151,7 +235,7 @@ def test_how_far_to_trust_the_answer_is_said(page: Page) -> None:
 def test_the_time_of_each_stage_and_the_request_to_copy_are_shown(page: Page) -> None:
     page.drop(WHITE, "it's.png")
     page.wait_for_classes()
-    assert page.texts(".waterfall th") == ["decode", "queue", "network", "HTTP", "transfer"]
+    assert page.texts(".waterfall th") == ["decode", "queue", "network", "HTTP", "transfer", "total"]
     page.find(".calls summary").click()
     curl, python = page.texts(".call pre")
     assert curl == (
@@ -259,8 +343,11 @@ def test_axe_finds_nothing_serious(page: Page, scheme: str, width: int) -> None:
         for summary in page.all("summary"):
             summary.click()
         assert run_axe(page) == []
-        page.browser.get(f"{page.address}models/measured/card")
-        assert run_axe(page) == []
+        for path in ("models/measured/card", "models", "docs"):
+            page.browser.get(f"{page.address}{path}")
+            assert run_axe(page) == []
+            wide = page.browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
+            assert wide <= 0, f"{path} scrolls sideways"
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
