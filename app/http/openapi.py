@@ -1,9 +1,10 @@
-"""What /openapi.json says beyond what the routes' own types say: every error with its body, an example each, and what
-the settings make of it.
+"""What /openapi.json says beyond what the routes' own types say: each operation by the first words of its description,
+every error with its body, an example of each answer, and what the settings make of it.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app import errors
 from app.errors import problem
+from app.http.answers import ANSWERS
 from app.http.schemas import Problem
 from app.settings import Role, Settings
 from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, UnsupportedType
@@ -18,6 +20,9 @@ from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, Uns
 MANAGEMENT = "management"
 """The tag of what needs an admin key."""
 _MOST_IMAGES = "max_images"
+
+# Of a description: up to the first mark that ends a sentence or begins a list.
+_FIRST_WORDS = re.compile(r"[.:;](?=\s|$)")
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -110,9 +115,13 @@ def _correct(document: dict[str, Any], settings: Settings) -> None:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = Problem.model_json_schema()
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            # FastAPI makes a summary of the function's name: `Predict V1 With Version`.
+            operation["summary"] = _FIRST_WORDS.split(operation["description"], maxsplit=1)[0]
             found = operation["responses"]
+            if (answer := ANSWERS.get(f"{method.upper()} {path}")) is not None:
+                found["200"]["content"]["application/json"]["example"] = answer
             if "HTTPValidationError" in str(found.get("422", "")):
                 found["422"] = _describe_error(422)
             role: Role = "admin" if MANAGEMENT in operation.get("tags", ()) else "predict"

@@ -29,9 +29,7 @@ def make_pooled_graph(cells: int = CELLS) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "AveragePool", ["planes"], ["features"], kernel_shape=[SIZE // cells] * 2, strides=[SIZE // cells] * 2
-        ),
+        helper.make_node("AveragePool", ["planes"], ["features"], kernel_shape=side, strides=side),
         helper.make_node("ReduceMean", ["features"], ["pooled"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["pooled", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),

@@ -18,14 +18,16 @@ from artifact.errors import ConvserveError
 
 router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
+_FILE = {"type": "string", "format": "binary", "description": "An image file as it is: JPEG, PNG, WebP, ..."}
 IMAGES: dict[str, Any] = {
     "required": True,
     "content": {
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "image/*": {"schema": _FILE},
+        "application/octet-stream": {"schema": _FILE},
         "multipart/form-data": {
             "schema": {
                 "type": "object",
+                "description": "A form with `file` once an image.",
                 "properties": {"file": list_of_images({"type": "string", "format": "binary"})},
                 "required": ["file"],
             }

@@ -5,6 +5,7 @@ outside address: FastAPI's own page loads both from elsewhere.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -14,6 +15,10 @@ from starlette.responses import HTMLResponse
 
 from app.http.pages.static import PAGE_HEADERS
 
+_CODE, _BOLD = re.compile(r"`([^`]+)`"), re.compile(r"\*\*([^*]+)\*\*")
+# FastAPI's, where a route has none of its own.
+_NO_WORDS = "Successful Response"
+
 router = APIRouter(include_in_schema=False)
 
 _PAGE = """<!doctype html>
@@ -22,7 +27,7 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="{root}/web/icon.svg"><link rel="stylesheet" href="{root}/web/style.css"></head>
 <body><main class="card"><p><a href="{root}/">convserve</a> · <a href="{root}/openapi.json">openapi.json</a></p>
 <h1>Every address</h1>
-<p>{description}</p>
+{description}
 {sections}</main></body></html>"""
 
 
@@ -50,37 +55,63 @@ def render_docs(document: dict[str, Any], root: str = "") -> str:
         ]
     return _PAGE.format(
         version=escape(document["info"]["version"]),
-        description=escape(document["info"].get("description", "")),
+        description=render_markdown(document["info"].get("description", "")),
         root=escape(root),
         sections="\n".join(sections),
     )
 
 
 def _render(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
-    title = f"<code>{method.upper()} {escape(path)}</code> {escape(operation.get('summary', ''))}"
-    yield f"<details><summary>{title}</summary>"
-    yield f"<p>{escape(operation.get('description', ''))}</p>"
+    address = escape(path).replace("/", "/<wbr>")
+    title = f"<code><b>{method.upper()}</b> {address}</code> <span>{render_inline(operation.get('summary', ''))}</span>"
+    yield f'<details class="operation"><summary>{title}</summary>'
+    yield render_markdown(operation.get("description", ""))
     parameters = [
-        (f"{p['name']} ({p['in']})", p.get("description") or p["schema"].get("description", ""))
+        (f"{p['name']} ({p['in']})", render_inline(p.get("description") or p["schema"].get("description", "")))
         for p in operation.get("parameters", [])
     ]
     yield from _list("Parameters", parameters)
     body = operation.get("requestBody", {}).get("content", {})
-    yield from _list("Body", [(kind, _example(content)) for kind, content in body.items()])
+    yield from _list("Body", [(kind, _describe_content(content)) for kind, content in body.items()])
     answers = [
-        (f"{status} {kind}".strip(), answer.get("description", ""))
+        (f"{status} {kind}".strip(), _describe_answer(status, answer, content))
         for status, answer in operation["responses"].items()
-        for kind in list(answer.get("content", {})) or [""]
+        for kind, content in answer.get("content", {"": {}}).items()
     ]
     yield from _list("Answers", answers)
     yield "</details>"
 
 
 def _list(title: str, rows: list[tuple[str, str]]) -> Iterator[str]:
+    """`rows`: names as text, what they mean as HTML."""
     if rows:
-        lines = "".join(f"<dt><code>{escape(name)}</code></dt><dd>{escape(text)}</dd>" for name, text in rows)
+        lines = "".join(f"<dt><code>{escape(name)}</code></dt><dd>{meaning}</dd>" for name, meaning in rows)
         yield f"<h3>{title}</h3><dl>{lines}</dl>"
 
 
+def _describe_answer(status: str, answer: dict[str, Any], content: dict[str, Any]) -> str:
+    """In words, with the example where it succeeds: errors all have one form."""
+    words = render_inline(answer.get("description", "").replace(_NO_WORDS, ""))
+    return words if int(status) >= 400 else words + _example(content)
+
+
+def _describe_content(content: dict[str, Any]) -> str:
+    return _example(content) or render_inline(content.get("schema", {}).get("description", ""))
+
+
 def _example(content: dict[str, Any]) -> str:
-    return json.dumps(content["example"]) if "example" in content else content.get("schema", {}).get("description", "")
+    if "example" not in content:
+        return ""
+    example = content["example"]
+    text = example if isinstance(example, str) else json.dumps(example, indent=1, ensure_ascii=False)
+    return f'<pre tabindex="0" aria-label="Example">{escape(text)}</pre>'
+
+
+def render_markdown(text: str) -> str:
+    """Paragraphs with what render_inline knows, as HTML: all of Markdown that the descriptions use."""
+    return "".join(f"<p>{render_inline(' '.join(part.split()))}</p>" for part in text.split("\n\n") if part.strip())
+
+
+def render_inline(text: str) -> str:
+    """`code` and **bold**, everything else escaped."""
+    return _BOLD.sub(r"<strong>\1</strong>", _CODE.sub(r"<code>\1</code>", escape(text, quote=False)))

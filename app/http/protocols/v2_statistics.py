@@ -17,13 +17,13 @@ _ERRORS = describe_errors(404, 422, 503)
 
 @router.get("/stats")
 async def show_statistics(services: ServicesDep) -> dict[str, Any]:
-    """Of every version that serves."""
+    """Statistics of every version that serves."""
     return count_statistics(find_models(services.catalog), await services.control.snapshot())
 
 
 @router.get("/{model}/stats", responses=_ERRORS)
 async def show_model_statistics(model: str, services: ServicesDep) -> dict[str, Any]:
-    """Of the versions of one model."""
+    """Statistics of the versions of one model."""
     return count_statistics(find_models(services.catalog, model), await services.control.snapshot())
 
 
@@ -31,5 +31,5 @@ async def show_model_statistics(model: str, services: ServicesDep) -> dict[str, 
 async def show_version_statistics(
     model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep
 ) -> dict[str, Any]:
-    """Of one version."""
+    """Statistics of one version."""
     return count_statistics(find_models(services.catalog, model, version), await services.control.snapshot())

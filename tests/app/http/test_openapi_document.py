@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.admission.keys import hash_key
+from app.http.answers import ANSWERS
 from app.http.openapi import EXAMPLE_IMAGE
 from tests.makers.artifacts import make_artifact
 from tests.makers.pooled import make_pooled_artifact
@@ -81,3 +82,58 @@ def test_limits_are_in_the_document(repository: Path, open_client: Callable[...,
     assert minima["top_k"] == 1
     refused = client.post("/predict/tiny", json={"images": [EXAMPLE_IMAGE] * 8})
     assert (refused.status_code, refused.json()["code"]) == (413, "too_many_images")
+
+
+def test_every_operation_is_named_by_its_description_and_not_by_its_function(client: TestClient) -> None:
+    summaries = {(path, method): operation["summary"] for path, method, operation in list_operations(client)}
+    assert summaries["/v1/models/{model}/versions/{version}:predict", "post"] == "Classify with one version"
+    assert summaries["/explain/{model}", "post"] == "Where the network found the evidence for a class"
+    assert not [place for place, summary in summaries.items() if not summary or (summary.istitle() and " " in summary)]
+
+
+def test_every_json_answer_has_an_example(client: TestClient) -> None:
+    missing = [
+        (path, method)
+        for path, method, operation in list_operations(client)
+        for kind, content in operation["responses"]["200"].get("content", {}).items()
+        if kind == "application/json" and "example" not in content
+    ]
+    assert missing == []
+
+
+def test_examples_of_answers_have_the_keys_that_a_service_answers_with(
+    tmp_path: Path, open_client: Callable[..., TestClient]
+) -> None:
+    repository = tmp_path / "repository"
+    for version in (1, 3, 4):
+        make_pooled_artifact(repository, "lenet5", version=version)
+    (tmp_path / "key").write_text("k" * 32)
+    given = {"repository": repository, "versions": "all", "receipt_key": tmp_path / "key"}
+    client = open_client(**given, admin_keys=[hash_key("a")])
+    receipt = client.post("/predict/lenet5?receipt=1", json={"images": [EXAMPLE_IMAGE]}).json()["predictions"][0]
+    bodies = {"/feedback": {"receipt": receipt["receipt"], "label": "red"}, "/aliases/{name}": {"to": "lenet5/3"}}
+    operations = {f"{method.upper()} {path}": operation for path, method, operation in list_operations(client)}
+    for operation, example in ANSWERS.items():  # in its order: an alias is set, then taken back; unloading is last
+        method, path = operation.split(" ")
+        address = path.replace("{model}", "lenet5").replace("{version}", "3").replace("{name}", "best")
+        asked = operations[operation].get("requestBody", {}).get("content", {}).get("application/json", {})
+        if operation == "GET /aliases/{name}":
+            client.put("/aliases/best", json={"to": "lenet5"}, headers={"Authorization": "Bearer a"})
+        answer = client.request(
+            method, address, json=bodies.get(path, asked.get("example")), headers={"Authorization": "Bearer a"}
+        )
+        assert answer.status_code == 200, (operation, answer.text)
+        assert_same_keys(example, answer.json(), operation)
+
+
+def assert_same_keys(example: Any, answer: Any, where: str) -> None:
+    """Whatever the example has, the answer has too; what it leaves out is in cards, sizes of batches and aliases."""
+    if isinstance(example, dict):
+        shortened = where.endswith(("card", "ms_of_batch", "aliases"))
+        assert shortened or example.keys() == answer.keys(), where
+        for key in example.keys() & answer.keys():
+            assert_same_keys(example[key], answer[key], f"{where}.{key}")
+    elif isinstance(example, list) and example and answer:
+        assert_same_keys(example[0], answer[0], where)
+    else:
+        assert isinstance(answer, type(example)) or answer in (None, 0), where
