@@ -37,6 +37,8 @@ COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
 ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 CONFIDENCE_BINS = 10
 """Of equal width over 0..1, for the distribution of top-1 probabilities."""
+UNFAMILIAR_SHARE = 0.01
+"""One of ENERGY_QUANTILES: so many of the validation images have less energy than an image that isn't warned of."""
 CALIBRATION_BINS = 15
 """Of equal width over 0..1, for the expected calibration error (Guo et al. 2017)."""
 
@@ -160,6 +162,15 @@ class ScoreQuantiles(Part):
         raise ValueError(f"coverage {coverage:g} is above the largest stored one, {self.coverage[-1]:g}")
 
 
+class Foreign(Part):
+    """How many images of another kind than the training set's are noticed by the warning of unfamiliar images."""
+
+    images: PositiveInt
+    source: str
+    noticed: Probability
+    """The share with less energy than Distribution.least_energy."""
+
+
 class Distribution(Part):
     """What the network said on validation images: the reference that drift is measured against."""
 
@@ -170,6 +181,14 @@ class Distribution(Part):
     """Share of top-1 probabilities in each of CONFIDENCE_BINS."""
     energy: tuple[float, ...] = ()
     """Of the energy output, at ENERGY_QUANTILES."""
+    foreign: Foreign | None = None
+    """None where it wasn't measured."""
+
+    @property
+    def least_energy(self) -> float | None:
+        """The energy below which an image is unfamiliar; None where there are no figures."""
+        place = ENERGY_QUANTILES.index(UNFAMILIAR_SHARE)
+        return self.energy[place] if len(self.energy) > place else None
 
 
 class Provenance(Part):

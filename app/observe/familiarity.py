@@ -7,18 +7,12 @@ A network that knows an image answers with large logits, whatever the class; the
 
 from __future__ import annotations
 
-from artifact.card import ENERGY_QUANTILES, ModelCard
-
-# Below this quantile of Distribution.energy an image is strange: one in a hundred of the validation images lies there.
-SHARE = 0.01
-_PLACE = ENERGY_QUANTILES.index(SHARE)
+from artifact.card import UNFAMILIAR_SHARE, ModelCard
 
 
 def find_least_energy(card: ModelCard) -> float | None:
     """The energy below which an image is strange; None where the card has no figures."""
-    if card.distribution is None or len(card.distribution.energy) <= _PLACE:
-        return None
-    return card.distribution.energy[_PLACE]
+    return card.distribution.least_energy if card.distribution is not None else None
 
 
 def explain_unfamiliar(card: ModelCard, energy: float | None) -> str | None:
@@ -28,5 +22,5 @@ def explain_unfamiliar(card: ModelCard, energy: float | None) -> str | None:
         return None
     return (
         f"the image looks unlike those that {card.name} was trained on: its energy is {energy:.2f}, "
-        f"{1 - SHARE:.0%} of the validation images have more than {least:.2f}"
+        f"{1 - UNFAMILIAR_SHARE:.0%} of the validation images have more than {least:.2f}"
     )

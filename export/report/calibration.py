@@ -14,6 +14,7 @@ from artifact.card import (
     ENERGY_QUANTILES,
     Calibration,
     Distribution,
+    Foreign,
     ScoreQuantiles,
     bin_confidence,
 )
@@ -110,6 +111,11 @@ def score_quantiles(probabilities: Floats, labels: Labels) -> ScoreQuantiles | N
         coverage=tuple(coverage for coverage, _ in kept),
         score=tuple(float(np.clip(scores[rank - 1], 0, 1)) for _, rank in kept),
     )
+
+
+def measure_foreign(energy: Floats, source: str, least: float) -> Foreign:
+    """How many of foreign images have less energy than `least`, Distribution.least_energy of the validation images."""
+    return Foreign(images=len(energy), source=source, noticed=float((energy < least).mean()))
 
 
 def describe_distribution(probabilities: Floats, energy: Floats | None) -> Distribution | None:

@@ -1,4 +1,6 @@
-"""Which real images a proof runs on: a data set's, the user's, or those that scikit-learn bundles."""
+"""Which real images a proof runs on: a data set's, the user's, or those that scikit-learn bundles; and those of another
+kind than a network's, with which a training measures how many the warning of unfamiliar images notices.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,18 @@ import numpy as np
 from PIL import Image
 
 from artifact.images.formats import IMAGE_SUFFIXES
+from artifact.images.frame import Pixels
 from export.data.datasets import load_dataset
 from export.data.folder_layout import LeftOut, find_images
 from export.data.labels import describe_difference, match_labels
-from export.data.samples import BytesSamples, FileSamples, relabel
+from export.data.samples import ArraySamples, BytesSamples, FileSamples, Samples, relabel
 from export.errors import DataError
 from export.progress import say
 from export.sources.image_options import ImageOptions
 from export.sources.source import ProofImages
+
+# Of a foreign photo: squares, an image each.
+_PIECE = 106
 
 
 def choose_images(options: ImageOptions, labels: tuple[str, ...], channels: int, data_dir: Path | None) -> ProofImages:
@@ -92,3 +98,22 @@ def _photo_crops() -> Iterator[tuple[bytes, str]]:
             buffer = io.BytesIO()
             whole.crop(box).save(buffer, "JPEG", quality=92)
             yield buffer.getvalue(), ".jpg"
+
+
+def choose_foreign_images(channels: int) -> tuple[Samples, str]:
+    """Pieces of photos for a network that reads gray images (digits, clothes), digits for one that reads color; and
+    their name for people. Their labels mean nothing.
+    """
+    if channels == 3:
+        return load_dataset("digits", None).test, "handwritten digits"
+    from sklearn.datasets import load_sample_images
+
+    pieces = np.concatenate([_cut(photo) for photo in load_sample_images().images])
+    return ArraySamples(pieces, np.zeros(len(pieces))), "pieces of two photos"
+
+
+def _cut(photo: Pixels) -> Pixels:
+    """uint8 [n, _PIECE, _PIECE, 3], without what is left over at the edges."""
+    rows, columns = photo.shape[0] // _PIECE, photo.shape[1] // _PIECE
+    grid = photo[: rows * _PIECE, : columns * _PIECE].reshape(rows, _PIECE, columns, _PIECE, 3)
+    return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, _PIECE, _PIECE, 3))

@@ -22,10 +22,12 @@ from export.report.calibration import (
     calibrate,
     describe_distribution,
     log_sum_exp,
+    measure_foreign,
     score_quantiles,
     softmax,
 )
 from export.report.evaluation import describe_evaluation, evaluate, write_report
+from export.sources.proof_images import choose_foreign_images
 from export.sources.run_folder import Run, disk_in_a_line
 from export.training.batches import Batches
 from export.training.checkpoint import State
@@ -68,6 +70,11 @@ def measure(
         f"(temperature {temperature:g})"
     )
     tempered = softmax(seen, temperature)
+    distribution = describe_distribution(tempered, log_sum_exp(seen, temperature))
+    if distribution is not None and (least := distribution.least_energy) is not None:
+        others, source = choose_foreign_images(run.image.channels)
+        energy = log_sum_exp(predict_logits(model, run, others, np.arange(len(others))), temperature)
+        distribution = distribution.model_copy(update={"foreign": measure_foreign(energy, source, least)})
     training = Training(
         dataset=dataset.name,
         images=len(dataset.train) - len(validation),
@@ -84,7 +91,7 @@ def measure(
         "evaluation": evaluation,
         "calibration": calibration,
         "score_quantiles": score_quantiles(tempered, labels),
-        "distribution": describe_distribution(tempered, log_sum_exp(seen, temperature)),
+        "distribution": distribution,
     }
     return run.model_copy(update=found)
 

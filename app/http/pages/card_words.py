@@ -10,11 +10,13 @@ from app.aliases import Cascade
 from app.catalog.traffic.traffic import split_version
 from app.observe.live_accuracy import ENOUGH_TOLD, LiveAccuracy
 from app.observe.metrics import Labels
-from artifact.card import CALIBRATION_BINS, Assumption, ModelCard
-from artifact.interval import describe_share
+from artifact.card import CALIBRATION_BINS, UNFAMILIAR_SHARE, Assumption, ModelCard
+from artifact.interval import describe_interval, describe_share
 
 # A share from fewer images is said to be a rough one.
 _FEW = 1000
+# A warning that notices fewer foreign images is said to miss many.
+_MOST_NOTICED = 0.95
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -60,6 +62,13 @@ def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterato
             "Label sets",
             f"for a coverage of {percent(quantiles.coverage[0], 0)} to {percent(quantiles.coverage[-1])}, "
             f"from {quantiles.images:,} validation images",
+        )
+    if card.energy and card.distribution is not None and (foreign := card.distribution.foreign) is not None:
+        noticed = describe_interval(foreign.noticed, foreign.images)
+        yield (
+            "Warning of unfamiliar images",
+            f"on {percent(UNFAMILIAR_SHARE, 0)} of validation images and {noticed} of {foreign.images:,} foreign ones "
+            f"({foreign.source})",
         )
 
 
@@ -124,6 +133,10 @@ def describe_limits(card: ModelCard) -> list[str]:
         limits.append("It can't give label sets (coverage): it was exported without enough validation images.")
     if not (card.energy and card.distribution and card.distribution.energy):
         limits.append("It can't warn of images unlike its training set.")
+    elif (foreign := card.distribution.foreign) is None:
+        limits.append("How many foreign images its warning notices was never measured: don't rely on it.")
+    elif foreign.noticed < _MOST_NOTICED:
+        limits.append("Its warning misses many foreign images: an answer without one proves nothing.")
     if not card.features:
         limits.append("Its explanations take many runs (occlusion): it has no global pooling.")
     if card.proof.fitted_random_weights:

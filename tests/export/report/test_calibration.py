@@ -9,6 +9,7 @@ from export.report.calibration import (
     describe_distribution,
     fit_temperature,
     log_sum_exp,
+    measure_foreign,
     score_quantiles,
     softmax,
 )
@@ -81,6 +82,16 @@ def test_the_distribution_sums_to_one() -> None:
     assert sum(described.confidence) == pytest.approx(1)
     assert list(described.energy) == sorted(described.energy)
     assert len(described.energy) == 9
+
+
+def test_foreign_images_are_noticed_by_an_energy_that_one_validation_image_in_a_hundred_has() -> None:
+    logits, _ = drawn(500)
+    energy = log_sum_exp(logits)
+    described = describe_distribution(softmax(logits), energy)
+    assert described is not None
+    assert described.least_energy is not None
+    assert measure_foreign(energy, "its own", described.least_energy).noticed == pytest.approx(0.01)
+    assert measure_foreign(energy - 1000, "far away", described.least_energy).noticed == 1
 
 
 def test_top_k_counts_the_k_most_probable() -> None:

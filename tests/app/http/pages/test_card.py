@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from artifact.card import Calibration, Evaluation, Training
+from artifact.card import Calibration, Distribution, Evaluation, Foreign, Training
 from tests.makers.artifacts import LABELS, make_artifact
 
 Open = Callable[..., TestClient]
@@ -64,3 +64,17 @@ def test_a_class_has_the_interval_of_its_recall(tmp_path: Path, open_client: Ope
     text = read_card_page(open_client(repository=tmp_path))
     assert "cat 5 80 % (38 to 96 %) 100.0 % dog 0 - -" in text
     assert "error 5.0 % before, 1.2 % after" in text
+
+
+@pytest.mark.parametrize(("noticed", "missed"), [(0.21, True), (1.0, False)])
+def test_the_card_says_how_often_the_warning_of_unfamiliar_images_notices_them(
+    tmp_path: Path, open_client: Open, noticed: float, missed: bool
+) -> None:
+    foreign = Foreign(images=48, source="pieces of two photos", noticed=noticed)
+    energy = tuple(float(place) for place in range(9))
+    shares = {"classes": (0.2,) * 5, "confidence": (0.1,) * 10}
+    make_artifact(tmp_path, distribution=Distribution(images=144, energy=energy, foreign=foreign, **shares))
+    text = read_card_page(open_client(repository=tmp_path))
+    assert "Warning of unfamiliar images on 1 % of validation images and " in text
+    assert " of 48 foreign ones (pieces of two photos)" in text
+    assert ("misses many foreign images" in text) == missed
