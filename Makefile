@@ -41,6 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 serve: $(INSTALLED)
 	@$(BIN)/convserve-export build quickstart --if-missing --repository $(REPOSITORY)
 	@echo "== serving $(REPOSITORY) on http://$(HOST):$(PORT)   (Ctrl-C stops it)"
+	@echo "== in another terminal:  . .venv/bin/activate   and convserve and convserve-export are commands there"
 	@exec $(BIN)/convserve serve --repository $(REPOSITORY) --host $(HOST) --port $(PORT)
 
 test: $(INSTALLED)
