@@ -49,7 +49,8 @@ def read_log(text: str) -> LogWord:
         importlib.import_module(kind.module)
     except ImportError as error:
         raise UsageError(
-            f"--log {name} needs {kind.package}, which can't be imported ({error}): install the extra log (pip install '.[log]')"
+            f"--log {name} needs {kind.package}, which can't be imported ({error}): install the extra log "
+            "(pip install '.[log]')"
         ) from error
     return LogWord(name, Path(place) if place else None)
 

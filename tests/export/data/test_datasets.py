@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import gzip
 import io
-import pickle
 import socket
 import struct
-import tarfile
 from pathlib import Path
 from urllib.error import URLError
 
@@ -19,19 +17,7 @@ from export.data.datasets import load_dataset
 from export.data.idx import read_idx
 from export.data.labels import imagenet_labels, imagenet_synsets
 from export.errors import DataError, UsageError
-
-
-def write_idx(path: Path, values: np.ndarray) -> None:
-    header = b"\0\0\x08" + bytes([values.ndim]) + struct.pack(f">{values.ndim}i", *values.shape)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(header + values.tobytes()))
-
-
-def write_idx_set(folder: Path, train: int = 6, test: int = 4) -> None:
-    generator = np.random.default_rng(0)
-    for split, count in (("train", train), ("t10k", test)):
-        write_idx(folder / f"{split}-images-idx3-ubyte.gz", generator.integers(0, 256, (count, 28, 28), dtype=np.uint8))
-        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8) % 10)
+from tests.makers.original_sets import write_cifar, write_idx, write_idx_set
 
 
 def test_digits_come_with_scikit_learn() -> None:
@@ -92,16 +78,6 @@ def test_a_damaged_idx_file_is_named(tmp_path: Path, content: bytes, complaint: 
 def test_an_unknown_set_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean mnist\?"):
         load_dataset("mnits", None)
-
-
-def write_cifar(path: Path, batches: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in batches.items():
-            data = content if isinstance(content, bytes) else pickle.dumps(content, protocol=2)
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
 
 
 def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path) -> None:
