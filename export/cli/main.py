@@ -127,14 +127,13 @@ def _build(options: argparse.Namespace) -> None:
                 say(f"{options.repository} already has {name}")
                 continue
             place.check_writable()
-            title = Path(word).stem if recorded.made is None else recorded.recipe.model_name
-            _build_one(options, place, recorded, title, name)
+            _build_one(options, place, recorded, name)
 
 
-def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, title: str, name: str) -> None:
+def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, name: str) -> None:
     from export.progress import say
 
-    say(f"{title}: loading TensorFlow and the data")
+    say(f"{recorded.title}: loading TensorFlow and the data")
     load_keras()
     from export.publish.pipeline import convert
     from export.publish.published import open_published
@@ -144,7 +143,7 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, ti
     from export.training.train import train
 
     begun = begin(Words(data_dir=options.data_dir, seed=options.seed), recorded)
-    folder = options.runs / (title if begun.seed == 0 else f"{title}-seed{begun.seed}")
+    folder = options.runs / (begun.title if begun.seed == 0 else f"{begun.title}-seed{begun.seed}")
     train(begun.recipe, begun.dataset, folder, start=begun.start, seed=begun.seed, data_dir=begun.data_dir)
     made = convert(load_run(folder, name, begun.data_dir), place.folder)
     proof = verify_published(open_published(place.folder, f"{name}/{made.name}"))

@@ -93,7 +93,11 @@ def add_train(commands: Any) -> None:
         help="log each epoch, the recipe and the report there, too: tensorboard into RUN/tensorboard, mlflow into "
         "mlruns, unless a FOLDER is named (pip install '.[log]')",
     )
-    parser.add_argument("--out", type=Path, help="run folder (default: runs/NETWORK-DATASET; for RUN, RUN-further)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="run folder (default: runs/NETWORK-DATASET, or the name of the --recipe; for RUN, RUN-further)",
+    )
     add_shared(parser, _train, data=True, seed=True)
 
 

@@ -63,6 +63,8 @@ class Beginning:
     start: Start
     seed: int
     data_dir: Path | None
+    title: str
+    """Of the recipe's file, where network and data set are as it says."""
     before: Path | None = None
     """The run that is trained further."""
 
@@ -72,7 +74,7 @@ class Beginning:
         if self.before is not None:
             before = self.before if self.before.name else self.before.resolve()
             return before.with_name(f"{before.name}-further")
-        return Path("runs") / self.recipe.model_name
+        return Path("runs") / self.title
 
 
 def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
@@ -113,7 +115,10 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     start = _start(kind, network, recipe, dataset, words, made, run)
     if words.cache is not None:
         dataset = _keep_pixels(dataset, start.image, words.cache, words.cache_bytes)
-    return Beginning(recipe, dataset, start, seed, data_dir, Path(network) if run is not None else None)
+    name = recipe.model_name
+    if recorded is not None and recorded.recipe.model_name == name:
+        name = recorded.title
+    return Beginning(recipe, dataset, start, seed, data_dir, name, Path(network) if run is not None else None)
 
 
 def _keep_pixels(dataset: DataSet, policy: ImagePolicy, cache: Path, limit: int) -> DataSet:

@@ -25,6 +25,8 @@ class Recorded:
     """A recipe and what else a training that is to be repeated needs, as far as the file knows."""
 
     recipe: Recipe
+    title: str
+    """For people and folders: the TOML file's name, NETWORK-DATASET of what a card or a run records."""
     dataset: str
     """As `load_dataset` takes it; empty where a TOML file leaves it open, as it may the network."""
     seed: int | None = None
@@ -65,7 +67,7 @@ def recorded_run(folder: Path) -> Recorded:
     """What a run folder records. Raises DataError where it is none."""
     run = read_run(folder)
     recipe = make_recipe(run.recipe, str(folder / RUN_FILE))
-    return Recorded(recipe, run.dataset, run.seed, Path(run.data_dir) if run.data_dir else None, run)
+    return Recorded(recipe, recipe.model_name, run.dataset, run.seed, Path(run.data_dir) if run.data_dir else None, run)
 
 
 def _read_toml(file: Path) -> Recorded:
@@ -77,7 +79,7 @@ def _read_toml(file: Path) -> Recorded:
     for key, value in tables.items():
         flat.update({f"{key}.{name}": of for name, of in value.items()} if isinstance(value, dict) else {key: value})
     recipe = make_recipe({"network": "", "dataset": "", **flat}, str(file))
-    return Recorded(recipe, recipe.dataset)
+    return Recorded(recipe, file.stem, recipe.dataset)
 
 
 def _read_card(file: Path) -> Recorded:
@@ -87,4 +89,5 @@ def _read_card(file: Path) -> Recorded:
         raise DataError(f"{file}: {error}") from error
     if (training := card.training) is None:
         raise UsageError(f"{file} records no training: {card.name}'s weights are {card.network.weights}")
-    return Recorded(make_recipe(training.recipe, str(file)), training.dataset, training.seed, None, card)
+    recipe = make_recipe(training.recipe, str(file))
+    return Recorded(recipe, recipe.model_name, training.dataset, training.seed, None, card)

@@ -144,6 +144,17 @@ def test_a_recipe_says_how_pixels_are_prepared_unless_image_options_do(tmp_path:
         begin(Words(changes=[("preprocessing", "tf")]), recorded)
 
 
+def test_two_recipes_of_one_network_and_data_set_have_folders_of_their_own(tmp_path: Path) -> None:
+    recorded = []
+    for name in ("mine", "other"):
+        file = tmp_path / f"{name}.toml"
+        file.write_text('network = "lenet5"\ndataset = "digits"\nepochs = 1\n')
+        recorded.append(read_recorded(str(file)))
+    assert [begin(Words(), one).folder for one in recorded] == [Path("runs/mine"), Path("runs/other")]
+    assert begin(Words(network="alexnet_series"), recorded[0]).folder == Path("runs/alexnet_series-digits")
+    assert begin(Words("lenet5", "digits")).folder == Path("runs/lenet5-digits")
+
+
 def test_a_run_is_not_trained_into_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(run), "--out", str(run)]) == 2
     assert "stays as it is: name another folder" in capsys.readouterr().err
