@@ -36,8 +36,8 @@ class Layers(Generic[T]):
         else:
             self.check_known(name)
             raise self._of_settings(
-                f"the {self._kind} {name} is one of the settings: take it out there and send SIGHUP, or PUT another "
-                "meaning"
+                f"the {self._kind} {name} is defined in the settings: remove it there and send SIGHUP, or PUT another "
+                "one"
             )
 
     def check_known(self, name: str) -> None:

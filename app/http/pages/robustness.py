@@ -5,10 +5,10 @@ from __future__ import annotations
 from html import escape
 
 from app.http.pages.card_words import percent
-from artifact.interval import find_interval
+from artifact.interval import describe_interval
 from artifact.robustness import Robustness
 
-_HEAD = ("Damage", "Strength", "Top-1", "95 % interval", "Calibration error")
+_HEAD = ("Damage", "Strength", "Top-1 (95 % interval)", "Calibration error")
 
 
 def render_robustness(found: Robustness) -> str:
@@ -26,8 +26,7 @@ def render_robustness(found: Robustness) -> str:
 
 
 def _row(images: int, damage: str, amount: str, top1: float, ece: float) -> str:
-    low, high = find_interval(top1, images)
     return (
-        f'<tr><th scope="row">{damage}</th><td>{escape(amount)}</td><td>{percent(top1)}</td>'
-        f"<td>{100 * low:.1f} to {percent(high)}</td><td>{percent(ece)}</td></tr>"
+        f'<tr><th scope="row">{damage}</th><td>{escape(amount)}</td><td>{describe_interval(top1, images)}</td>'
+        f"<td>{percent(ece)}</td></tr>"
     )

@@ -47,7 +47,7 @@ def test_a_broken_artifact_is_refused_with_its_reason_and_the_others_serve(repos
     async def scene(catalog: Catalog) -> None:
         assert catalog.resolve("tiny").name == "tiny"
         for name, reason in {
-            "cardless": r"cardless/1/model\.onnx has no card\.json: bring it in with: convserve-export adopt .*"
+            "cardless": r"cardless/1/model\.onnx has no card\.json: publish it with: convserve-export adopt .*"
             r"cardless/1/model\.onnx --repository ",
             "garbled": "not a model card",
             "damaged": "sha256",

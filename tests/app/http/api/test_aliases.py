@@ -252,7 +252,7 @@ def test_what_a_guard_has_taken_back_is_said(service: TestClient) -> None:
         ({}, "guard sets no bound"),
         ({"max_error_rate": 0}, "guard.max_error_rate is '0': input should be greater than 0"),
         ({"max_p99_ratio": 0.5}, "guard.max_p99_ratio is '0.5': input should be greater than or equal to 1"),
-        ({"max_errors": 1}, "no parameter 'guard.max_errors'"),
+        ({"max_errors": 1}, "unknown parameter 'guard.max_errors'"),
     ],
 )
 def test_a_wrong_guard_is_refused_in_words(service: TestClient, guard: Any, words: str) -> None:

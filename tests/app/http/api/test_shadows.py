@@ -188,10 +188,10 @@ def test_a_shadow_whose_models_are_not_there_says_why(open_service: Callable[...
         ({"of": "tiny/2", "run": "tiny"}, 404, "of and run are both tiny/2: name two versions"),
         ({"of": "tiny/1", "run": "a b"}, 422, "run is 'a b': string should match pattern"),
         ({"of": "tiny/1", "run": "odd", "share": 0}, 422, "share is '0': input should be greater than 0"),
-        ({"of": "tiny/1", "run": "odd", "shares": 1}, 422, "no parameter 'shares'"),
+        ({"of": "tiny/1", "run": "odd", "shares": 1}, 422, "unknown parameter 'shares'"),
         ({"of": "tiny/1", "run": "absent"}, 404, "there is no model 'absent'"),
         ({"of": "tiny/1", "run": "three"}, 404, "must have the same labels"),
-        ([], 400, "the JSON is no object"),
+        ([], 400, "the JSON is not an object"),
     ],
 )
 def test_a_wrong_shadow_is_refused_in_words_and_changes_nothing(
