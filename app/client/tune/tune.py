@@ -152,7 +152,9 @@ def _confirm(trials: Trials, found: Found, wish: Wish) -> None:
 @contextmanager
 def _ended_like_ctrl_c() -> Iterator[None]:
     """SIGTERM and a terminal that is closed end what was started, too, and what is known is written."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    # What whoever started this one has it ignore (nohup) stays ignored.
+    asked = (signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield

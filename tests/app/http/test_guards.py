@@ -16,7 +16,7 @@ def test_docs_name_every_address_and_no_other_origin(client: TestClient) -> None
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert not re.search(r"https?://|<script", page.text)
     for path in client.get("/openapi.json").json()["paths"]:
-        assert path in page.text
+        assert path in page.text.replace("<wbr>", "")  # where a narrow page may break the line
 
 
 def test_only_named_origins_may_call_from_their_pages(repository: Path, open_client: Callable[..., TestClient]) -> None:

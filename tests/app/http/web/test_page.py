@@ -99,7 +99,7 @@ def test_several_images_are_answered_together_and_each_can_be_looked_at(page: Pa
     first, second, third = page.texts(".strip .caption")
     assert (first.split(",")[0], second, third.split(",")[0]) == ("white", "no answer", "dark")
     assert page.find("#strip-title").text == "Your 3 images"
-    assert "no image of a supported type" in page.all(".strip button")[1].get_attribute("title")
+    assert "not an image of a supported type" in page.all(".strip button")[1].get_attribute("title")
     page.all(".strip button")[2].click()
     page.wait(lambda: page.texts(".classes .name")[:1] == ["dark"])
     assert [button.get_attribute("aria-pressed") for button in page.all(".strip button")] == ["false", "false", "true"]
