@@ -52,7 +52,7 @@ def test_an_admin_key_shows_images_and_evidence(browser: webdriver.Chrome, addre
         page.find("#key-form button").click()
 
     show("wrong")
-    page.wait(lambda: "the key is none of admin_keys" in page.find("#trouble").text)
+    page.wait(lambda: "this API key is not valid: send one of admin_keys" in page.find("#trouble").text)
     assert page.all("td img:not([hidden])") == []
     show("admin")
     page.wait(lambda: len(page.all("td img:not([hidden])")) == 3)
