@@ -97,7 +97,7 @@ def test_one_changed_weight_is_refused_though_its_hash_was_changed_along(built: 
 
 def test_building_again_does_nothing_where_the_model_is_there(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "quickstart", "--if-missing", "--repository", str(built / "repository")]) == 0
-    assert "has lenet5-digits already" in capsys.readouterr().err
+    assert "already has lenet5-digits" in capsys.readouterr().err
     assert [path.name for path in (built / "repository/lenet5-digits").glob("[0-9]*")] == ["1"]
 
 
