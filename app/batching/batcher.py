@@ -217,12 +217,13 @@ class Batcher(Generic[Row, Out]):
 
     def _check_idle(self) -> None:
         """Tell whoever waits for an idle moment that this is one."""
-        if not self.is_idle:
+        if self._running or self._queue.places_taken:  # is_idle, of which there is one for each request
             return
         self.last_busy = self._loop.time()
-        calls, self._when_idle = self._when_idle, []
-        for call in calls:
-            call()
+        if self._when_idle:
+            calls, self._when_idle = self._when_idle, []
+            for call in calls:
+                call()
         if self._closing:
             self._drained.set()
 
