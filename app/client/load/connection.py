@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
+
+# Servers close what was idle for their keep-alive time, 5 s and more as a rule. A request that is sent in that moment
+# is lost, and after the whole machine stood still all connections are that old at once.
+_MOST_IDLE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,17 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """Opens itself at the first request, and again after the server closed it."""
+    """Opens itself at the first request, again after the server closed it, and where it may be about to."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._port, self._clock = port, clock
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def send(self, request: Request) -> Answer:
         """Raises ConnectionError or IncompleteReadError where the server goes away."""
-        if self._streams is not None and self._streams[0].at_eof():  # it had been idle for too long
+        idle_s = self._clock() - self._used
+        if self._streams is not None and (idle_s > _MOST_IDLE_S or self._streams[0].at_eof()):
             self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
@@ -52,6 +60,7 @@ class Connection:
         except BaseException:
             await self.end()
             raise
+        self._used = self._clock()
         if answer.headers.get("connection") == "close":
             self.close()
         return answer
