@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artifact.errors import ArtifactError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 FORMAT: Literal[3] = 3
 """Of what is written now. Still read: 1, whose cards list no files, and 2, whose crops were rounded otherwise."""

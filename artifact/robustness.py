@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from artifact.documents import Part
+from artifact.documents import Part, Probability
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Corruption = Literal["blur", "noise", "jpeg", "brightness", "rotation", "scale"]
 
 
@@ -19,8 +18,8 @@ class Corrupted(Part):
     strength: Annotated[int, Field(ge=1, le=3)]
     amount: str
     """In words: `quality 25`."""
-    top1: Share
-    ece: Share
+    top1: Probability
+    ece: Probability
     """Expected calibration error, as the evaluation's."""
 
 
@@ -29,8 +28,8 @@ class Robustness(Part):
 
     dataset: str
     images: PositiveInt
-    top1: Share
+    top1: Probability
     """Of these images as they are."""
-    ece: Share
+    ece: Probability
     corrupted: tuple[Corrupted, ...]
     """By corruption, from weak to strong."""

@@ -53,7 +53,8 @@ def prepare(networks: Sequence[str], to: Path) -> int:
 
 def prepare_one(name: str, to: Path) -> None:
     """Draw, fit, convert, prove, publish and pack one network, and its fp16 where it is of those three."""
-    from artifact.card import NetworkInfo, Precision
+    from artifact.card import NetworkInfo
+    from artifact.precision import Precision
     from export.data.labels import imagenet_labels
     from export.data.preprocessing import preset
     from export.graph.from_keras import keras_to_onnx

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from artifact.card import Precision, read_card
+from artifact.card import read_card
 from artifact.layout import list_versions
+from artifact.precision import Precision
 from export.errors import ProofError, PublishError, UsageError
 from export.proof import runtime
 from export.proof.precision.lowering import Lowering
