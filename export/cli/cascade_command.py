@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from export.cli.options import DATASET, add_shared, add_skip_damaged, fraction, repository_place
+from export.cli.options import DATASET, add_repository, add_shared, add_skip_damaged, fraction
 
 
 def add_cascade(commands: Any) -> None:
@@ -22,12 +21,7 @@ def add_cascade(commands: Any) -> None:
     parser.add_argument("--dataset", required=True, metavar="D", help=DATASET)
     parser.add_argument("--accuracy", type=fraction, required=True, metavar="A", help="accuracy to reach, such as 0.93")
     parser.add_argument("--name", default="cascade", help="the alias (default: cascade)")
-    parser.add_argument(
-        "--repository",
-        type=repository_place,
-        default=Path("repository"),
-        help="folder of the served models, or a store (default: repository)",
-    )
+    add_repository(parser, "folder of the served models")
     add_skip_damaged(parser)
     add_shared(parser, _cascade, data=True)
 

@@ -157,6 +157,16 @@ def add_publish_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print what was published as one JSON object")
 
 
+def add_repository(parser: argparse._ActionsContainer, what: str) -> None:
+    """--repository, where another folder than `repository` is rare; `what` says of what it is."""
+    parser.add_argument(
+        "--repository",
+        type=repository_place,
+        default=Path("repository"),
+        help=f"{what}, or a store (default: repository)",
+    )
+
+
 def add_skip_damaged(parser: argparse._ActionsContainer) -> None:
     """For a data set that is a folder."""
     parser.add_argument("--skip-damaged", action="store_true", help="leave out undecodable images and empty classes")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.cli.options import add_shared, add_skip_damaged, positive, repository_place
+from export.cli.options import add_repository, add_shared, add_skip_damaged, positive
 from export.cli.quiet_import import load_keras
 from export.errors import DataError, UsageError
 
@@ -49,12 +49,7 @@ def add_suspects(commands: Any) -> None:
         "--shown", type=positive, default=SHOWN, metavar="N", help=f"thumbnails on the page (default: {SHOWN})"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/suspects, or suspects-NAME for a MODEL")
-    parser.add_argument(
-        "--repository",
-        type=repository_place,
-        default=Path("repository"),
-        help="where a MODEL is: a folder, or a store (default: repository)",
-    )
+    add_repository(parser, "where a MODEL is: a folder")
     add_skip_damaged(parser)
     add_shared(parser, _suspects, data=True)
 
