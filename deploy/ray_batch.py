@@ -25,7 +25,7 @@ from app.settings import load_settings
 from artifact.card import read_card
 from artifact.errors import ArtifactError, InputError
 from artifact.layout import list_models, list_versions
-from artifact.manifest import is_address
+from artifact.lists.manifest import is_address
 from artifact.stores.address import read_repository
 from deploy.batch.blocks import Block, digest, find_blocks
 from deploy.batch.output import Output, OutputError

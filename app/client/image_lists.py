@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from artifact.errors import ArtifactError, InputError
 from artifact.images.formats import IMAGE_SUFFIXES
-from artifact.manifest import is_address, join_name, parse_manifest
+from artifact.lists.manifest import is_address, join_name, parse_manifest
 from artifact.stores.address import WRITABLE, Address
 from artifact.stores.objects import open_objects
 

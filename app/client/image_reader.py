@@ -11,7 +11,7 @@ import httpx2
 
 from app.client.image_lists import scheme_of, split_address
 from artifact.errors import InputError, StoreError
-from artifact.manifest import is_address
+from artifact.lists.manifest import is_address
 from artifact.stores.objects import open_objects
 
 _THREADS = 8

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.client.image_lists import split_address
-from artifact.manifest import is_address, join_name
-from artifact.parquet import find_image_column, open_table, read_cell
+from artifact.lists.manifest import is_address, join_name
+from artifact.lists.parquet import find_image_column, open_table, read_cell
 from artifact.stores.objects import open_objects
 
 

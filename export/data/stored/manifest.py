@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from artifact.errors import InputError
-from artifact.manifest import ManifestRow, is_address, join_name, parse_manifest
+from artifact.lists.manifest import ManifestRow, is_address, join_name, parse_manifest
 from export.data.samples import FileSamples
 from export.data.stored.listing import Entry, Listing, make_listing, read_split
 from export.errors import DataError

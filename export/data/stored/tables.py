@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from artifact.errors import InputError
-from artifact.manifest import is_address, join_name
-from artifact.parquet import Cell, find_image_column, open_table, read_cell
+from artifact.lists.manifest import is_address, join_name
+from artifact.lists.parquet import Cell, find_image_column, open_table, read_cell
 from export.data.stored.listing import Entry, Listing, make_listing
 from export.data.stored.packed import PackedSamples, Scratch
 from export.errors import DataError
