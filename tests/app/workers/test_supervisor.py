@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,14 @@ def is_running(pid: int) -> bool:
         return "zombie" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+@pytest.fixture
+def kept_flags(repository: Path, tmp_path: Path) -> Sequence[str]:
+    """Two workers over two versions, for holders of an admin key, with a file for what they set."""
+    make_artifact(repository, version=2)
+    flags = ("--workers", "2", "--versions", "all", "--admin-keys", hash_key("admin"))
+    return (*flags, "--state-file", str(tmp_path / "state.json"))
 
 
 @pytest.fixture
@@ -206,13 +214,8 @@ def test_the_rate_of_a_key_is_one_for_all_workers(start_server: Callable, tmp_pa
     assert server.stop() == 0
 
 
-def test_a_shadow_reaches_all_workers_and_is_the_sum_of_them(
-    start_server: Callable, repository: Path, tmp_path: Path
-) -> None:
-    make_artifact(repository, version=2)
-    flags = ("--workers", "2", "--versions", "all", "--admin-keys", hash_key("admin"))
-    flags += ("--state-file", str(tmp_path / "state.json"))
-    server = start_server(*flags)
+def test_a_shadow_reaches_all_workers_and_is_the_sum_of_them(start_server: Callable, kept_flags: Sequence[str]) -> None:
+    server = start_server(*kept_flags)
 
     def compare() -> dict[str, Any]:
         return dict(json.loads(ask(server.port, "GET", "/shadows/next")[1]))
@@ -233,7 +236,7 @@ def test_a_shadow_reaches_all_workers_and_is_the_sum_of_them(
     server.wait_for(r"workers: all ready$")
     assert compare()["images"] == 40
     assert server.stop() == 0
-    server = start_server(*flags)
+    server = start_server(*kept_flags)
     assert (compare()["images"], compare()["run"]) == (0, "tiny/2")
     assert ask(server.port, "DELETE", "/shadows/next", **ADMIN)[0] == 200
     assert {ask(server.port, "GET", "/shadows/next")[0] for _ in range(10)} == {404}
@@ -300,12 +303,9 @@ def test_sighup_reads_aliases_and_shadows_again(start_server: Callable, tmp_path
 
 
 def test_an_alias_that_is_put_reaches_all_workers_and_outlives_a_restart(
-    start_server: Callable, repository: Path, tmp_path: Path
+    start_server: Callable, kept_flags: Sequence[str]
 ) -> None:
-    make_artifact(repository, version=2)
-    flags = ("--workers", "2", "--versions", "all", "--admin-keys", hash_key("admin"))
-    flags += ("--state-file", str(tmp_path / "state.json"))
-    server = start_server(*flags)
+    server = start_server(*kept_flags)
 
     def put(meaning: Any) -> dict[str, Any]:
         status, answer = ask(server.port, "PUT", "/aliases/tiny", json.dumps(meaning).encode(), **ADMIN)
@@ -327,7 +327,7 @@ def test_an_alias_that_is_put_reaches_all_workers_and_outlives_a_restart(
     server.wait_for(r"workers: all ready$")
     assert [served_to(user) for user in "abcdefgh"] == before
     assert server.stop() == 0
-    server = start_server(*flags)
+    server = start_server(*kept_flags)
     assert [served_to(user) for user in "abcdefgh"] == before
     status, answer = ask(server.port, "DELETE", "/aliases/tiny", **ADMIN)
     assert (status, json.loads(answer)) == (200, {"name": "tiny", "to": None, "kept": True})
