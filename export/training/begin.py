@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import keras
-
-from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
+from artifact.card import ImagePolicy
 from export.data.datasets import DataSet, load_dataset
-from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.data.stored.pixel_cache import CachedSamples, PixelCache
 from export.errors import UsageError
 from export.progress import say
-from export.sources.applications import APPLICATIONS, build_application, load_fitting_weights
+from export.sources.applications import APPLICATIONS
 from export.sources.find import Kind, LoadOptions, identify
 from export.sources.image_options import ImageOptions
-from export.sources.keras_file import SUFFIXES, load_keras_file, prepares_pixels, read_input_shape
-from export.sources.run_folder import trained_file
-from export.training.initial_network import Start, build_arguments, choose_arithmetic, start_model, start_network
+from export.sources.keras_file import SUFFIXES
+from export.training.existing_network import start_existing
+from export.training.initial_network import Start, build_arguments, start_network
 from export.training.recipes.defaults import (
     default_recipe,
     fine_tuning_recipe,
@@ -112,7 +109,10 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     made = None  # how pixels were prepared is a matter of that network and that data set
     if recorded is not None and (recorded.recipe.network, recorded.dataset) == (title, dataset.name):
         made = recorded.made
-    start = _start(kind, network, recipe, dataset, words, made, run)
+    if kind == "network":
+        start = start_network(recipe, dataset, image=words.image, made=made)
+    else:
+        start = start_existing(kind, network, recipe, dataset, words.image, words.load, made, run)
     if words.cache is not None:
         dataset = _keep_pixels(dataset, start.image, words.cache, words.cache_bytes)
     name = recipe.model_name
@@ -233,123 +233,3 @@ def _choose_seed(
                 "images are still unseen"
             )
     return run.seed
-
-
-def _start(
-    kind: Kind,
-    network: str,
-    recipe: Recipe,
-    dataset: DataSet,
-    words: Words,
-    made: Provenance | None,
-    run: Recorded | None,
-) -> Start:
-    if kind == "network":
-        return start_network(recipe, dataset, image=words.image, made=made)
-    if run is not None:
-        assert run.made is not None
-        return _start_run(Path(network), run.made, recipe, dataset, words)
-    if kind == "application":
-        return _start_application(network, recipe, dataset, words, made)
-    return _start_file(Path(network), recipe, dataset, words, made)
-
-
-def _start_run(folder: Path, run: Provenance, recipe: Recipe, dataset: DataSet, words: Words) -> Start:
-    """The run's network with its own image policy and arithmetic, which the image options change."""
-    file, definitions = trained_file(folder), words.load.definitions()
-
-    def load() -> keras.Model:
-        return load_keras_file(file, definitions, unsafe=words.load.unsafe)
-
-    shape = read_input_shape(load(), words.image.size, folder.name)
-    preprocessing = words.image.arithmetic(shape[2]) or run.preprocessing
-    weights = f"trained further from {folder.name}{', head only' if recipe.freeze else ''}"
-    return start_model(
-        folder.name,
-        run.network.model_copy(update={"weights": weights}),
-        load,
-        dataset,
-        words.image.over(run.image, preprocessing),
-        preprocessing,
-        labels=run.labels,
-        freeze=recipe.freeze,
-        definitions=definitions,
-    )
-
-
-def _start_file(file: Path, recipe: Recipe, dataset: DataSet, words: Words, made: Provenance | None) -> Start:
-    definitions = words.load.definitions()
-
-    def load() -> keras.Model:
-        return load_keras_file(file, definitions, unsafe=words.load.unsafe)
-
-    model = load()
-    shape = read_input_shape(model, _size(words, made), file.name)
-    preprocessing = choose_arithmetic(words.image, shape[2], made, recipe)
-    if preprocessing is None and prepares_pixels(model):
-        preprocessing = preset("none", shape[2])
-    if preprocessing is None:
-        raise UsageError(
-            f"say how {file.name}'s pixels were prepared with --preprocessing tf|caffe|torch|unit|none, or with --mean "
-            "and --std: its weights fit that arithmetic alone"
-        )
-    return start_model(
-        file.name,
-        _describe(file.name, "keras-file", recipe),
-        load,
-        dataset,
-        _policy(shape, dataset, words.image, made, preprocessing),
-        preprocessing,
-        freeze=recipe.freeze,
-        definitions=definitions,
-    )
-
-
-def _start_application(name: str, recipe: Recipe, dataset: DataSet, words: Words, made: Provenance | None) -> Start:
-    size = _size(words, made)
-
-    def load() -> keras.Model:
-        if recipe.weights == "imagenet":
-            return build_application(name, "imagenet", size=size)
-        model = build_application(name, None, size=size)
-        left = load_fitting_weights(model, file := Path(recipe.weights))
-        if left not in ([], [model.layers[-1].name]):  # the head is made new
-            raise UsageError(f"--weights {file} fill only a part of {name}, not {', '.join(left)}")
-        return model
-
-    shape = read_input_shape(load(), size, name)
-    preprocessing = choose_arithmetic(words.image, shape[2], made, recipe)
-    preprocessing = preprocessing or preset(APPLICATIONS[name].preprocessing, shape[2])
-    title = f"{name} ({'ImageNet' if recipe.weights == 'imagenet' else Path(recipe.weights).name})"
-    return start_model(
-        title,
-        _describe(title, "keras.applications", recipe),
-        load,
-        dataset,
-        _policy(shape, dataset, words.image, made, preprocessing),
-        preprocessing,
-        freeze=recipe.freeze,
-    )
-
-
-def _describe(title: str, origin: Literal["keras-file", "keras.applications"], recipe: Recipe) -> NetworkInfo:
-    weights = f"fine-tuned from {title}{', head only' if recipe.freeze else ''}"
-    return NetworkInfo(name=title, origin=origin, parameters=0, weights=weights)
-
-
-def _size(words: Words, made: Provenance | None) -> tuple[int, int] | None:
-    return words.image.size or ((made.image.height, made.image.width) if made is not None else None)
-
-
-def _policy(
-    shape: tuple[int, int, int],
-    dataset: DataSet,
-    image: ImageOptions,
-    made: Provenance | None,
-    preprocessing: Preprocessing,
-) -> ImagePolicy:
-    """That of the training which is repeated, or the data set's, at the network's input size, as `image` changes it."""
-    height, width, channels = shape
-    policy = made.image if made is not None else dataset.policy
-    sized = policy.model_copy(update={"height": height, "width": width, "channels": channels})
-    return image.over(sized, preprocessing)
