@@ -38,7 +38,8 @@ from app.http.root_path import RootPath
 from app.inference.decoder import Decoder
 from app.machine import count_cores
 from app.observe.access_log import Journal
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 
 _DESCRIPTION = """Encoded images in, classes out. Every error is `application/problem+json` and says what to do.
 

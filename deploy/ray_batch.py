@@ -21,7 +21,7 @@ from typing import Any
 
 from app.catalog.mirror import fill
 from app.client.progress import Progress
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from artifact.card import read_card
 from artifact.errors import ArtifactError, InputError
 from artifact.layout import list_models, list_versions

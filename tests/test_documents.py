@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.observe.metrics import FAMILIES
-from app.settings import ModelSettings, Settings, load_settings
+from app.settings import ModelSettings, Settings
+from app.settings_sources import load_settings
 from tests.makers.sources import PACKAGES, ROOT, files_of, packages, tracked_files, wing, wings_known
 
 DOCS = ROOT / "docs"

@@ -38,7 +38,7 @@ FLOORS = {
 }
 # What every floor may use, and what itself knows nothing of the house but each other.
 GROUND = {
-    "app": {"aliases", "child_process", "errors", "machine", "platforms", "runtime", "settings"},
+    "app": {"aliases", "child_process", "errors", "machine", "platforms", "runtime", "settings", "settings_sources"},
     "export": {"errors", "progress"},
 }
 # Which package may know which others.

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from app.cli.usage import UsageError
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 
 # Names in the place of what a [keys.NAME] table says; what stands above it may hold a hash.
 _KEYS_FIELD = 3

@@ -20,7 +20,8 @@ from app.cli.read_settings import read_settings
 from app.cli.usage import UsageError
 from app.errors import DeviceUnavailable
 from app.machine import count_cores
-from app.settings import Settings, explain_passed_over, find_sources
+from app.settings import Settings
+from app.settings_sources import explain_passed_over, find_sources
 
 log = logging.getLogger(__name__)
 

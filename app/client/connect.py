@@ -18,7 +18,7 @@ from app.catalog.threads import run_in_thread
 from app.http.api.predict_json import write_answer
 from app.main import create_app
 from app.observe.logs import on_behalf_of
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from artifact.errors import ConvserveError, StoreError
 
 BYTES = {"Content-Type": "application/octet-stream"}

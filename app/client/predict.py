@@ -18,7 +18,7 @@ from app.client.progress import Progress
 from app.client.tally import Tally
 from app.client.terminal import draw_bar
 from app.observe.logs import escape
-from app.settings import load_settings
+from app.settings_sources import load_settings
 
 Write = Callable[[ListedImage, dict[str, Any]], None]
 

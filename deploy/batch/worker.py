@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from app.client.bulk import classify_all
 from app.client.connect import RequestFailed, Service, connect
 from app.client.image_reader import ImageReader
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from artifact.errors import InputError
 from deploy.batch.blocks import Block
 from deploy.batch.tables import Row, read_rows, write_answers

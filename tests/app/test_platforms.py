@@ -10,7 +10,8 @@ from app.cli.read_settings import read_settings
 from app.cli.usage import UsageError
 from app.main import create_app
 from app.platforms import OWN_HEALTH_ROUTES, OWN_ROUTES, is_own, read_demands
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 
 
 @pytest.fixture

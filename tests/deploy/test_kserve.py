@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.settings import load_settings
+from app.settings_sources import load_settings
 from tests.makers.deploy_files import read_yaml
 from tests.makers.sources import ROOT
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from app.admission.keys import Holder, Keys, hash_key
 from app.batching.line import PLAIN, Standing
 from app.errors import ManagementOff, Unauthorized
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 from tests.makers.artifacts import gray_image, make_artifact
 
 GRAY = gray_image(150)

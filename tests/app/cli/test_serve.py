@@ -7,7 +7,7 @@ import pytest
 
 from app.admission.keys import hash_key
 from app.cli.main import main
-from app.settings import find_sources
+from app.settings_sources import find_sources
 
 
 def test_each_setting_is_shown_with_its_source(

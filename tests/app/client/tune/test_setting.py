@@ -13,7 +13,8 @@ from app.client.tune.setting import (
     vary_wait,
     vary_workers,
 )
-from app.settings import ModelSettings, load_settings
+from app.settings import ModelSettings
+from app.settings_sources import load_settings
 
 FIRST = Setting("net.v2", 1, 0, 32, 0.0)
 ROOM = Room(("net.v2", "net.v2-int8"), 8, False, 32, lambda model: 10, 30.0)

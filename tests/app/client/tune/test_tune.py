@@ -18,7 +18,8 @@ from app.client.tune.service import ServiceFailed
 from app.client.tune.setting import Setting
 from app.client.tune.trials import Facts, Trial, Trials
 from app.client.tune.tune import Wish, tune
-from app.settings import Settings, load_settings
+from app.settings import Settings
+from app.settings_sources import load_settings
 from tests.makers.artifacts import gray_image, make_artifact
 
 SVG = "{http://www.w3.org/2000/svg}"
