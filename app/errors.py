@@ -30,6 +30,7 @@ ConvserveError
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from artifact.errors import ArtifactError, BadRequest, ConvserveError, TooLarge
@@ -192,27 +193,25 @@ class UnsupportedVersion(ConvserveError):
     status, code, title = 505, "unsupported_http_version", "The version of HTTP is not supported"
 
 
-class Overloaded(ConvserveError):
+class _Temporary(ConvserveError):
+    """What is over before long: the client is told when to try again, in whole seconds, at least one."""
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, math.ceil(retry_after_s)))})
+
+
+class Overloaded(_Temporary):
     status, code, title = 429, "overloaded", "The queue is full"
 
-    def __init__(self, detail: str, *, retry_after_s: float) -> None:
-        super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
 
-
-class RateExceeded(ConvserveError):
+class RateExceeded(_Temporary):
     """By the holder of a key with rows_per_s."""
 
     status, code, title = 429, "rate_exceeded", "The key's rate is used up"
 
-    def __init__(self, detail: str, *, retry_after_s: float) -> None:
-        super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
 
-
-class Unavailable(ConvserveError):
+class Unavailable(_Temporary):
     status, code, title = 503, "unavailable", "Unavailable"
-
-    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(detail, headers={"Retry-After": str(max(1, int(retry_after_s + 0.999)))})
 
 
 class Loading(Unavailable):

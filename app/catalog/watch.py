@@ -14,9 +14,10 @@ from typing import Protocol
 from app.catalog.mirror import Mirror
 from app.catalog.repository import Look, Repository, Seen, unreadable
 from app.catalog.threads import PATIENCE_S, PatientReader, run_in_thread
+from app.catalog.watch_log import WatchLog
 from app.errors import LoadRefused, UnknownModel
 from app.settings import Settings
-from artifact.errors import ArtifactError, ConvserveError
+from artifact.errors import ArtifactError
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,7 @@ class Watcher:
         self._seen: dict[str, Seen] = {}
         self._unloaded: set[str] = set()
         self._problem = ""
-        self._strangers: tuple[str, ...] = ()
-        self._failures: dict[str, str] = {}  # by model: what was logged already
+        self._log = WatchLog()
         self._looking = asyncio.Lock()
         self._changing = asyncio.Lock()
         self._arrival = asyncio.Event()
@@ -95,7 +95,7 @@ class Watcher:
             if (there := await self._list(unavailable)) is None:
                 return
             for seen in await self._look_at(list(dict.fromkeys([*there, *self._only]))):
-                self._say(seen, _NOTHING)
+                self._log.seen(seen, _NOTHING)
                 self._remember(seen)
 
     async def look(self, names: Collection[str] | None = None) -> list[str]:
@@ -187,16 +187,12 @@ class Watcher:
             problem = problem or error.detail
         except OSError as error:
             problem = problem or str(error)
-        if problem and problem != self._problem:
-            log.error("%s%s", problem, ": the loaded models stay" if unavailable and self._seen else "")
-        elif self._problem and not problem:
-            log.info("the repository can be read again")
+        self._log.unreadable(problem, ": the loaded models stay" if unavailable and self._seen else "")
         self._problem = problem
         if found is None:
             return None
         names, strangers = found
-        self._say_passed_over("the repository", strangers, self._strangers, "letters, digits, dots, dashes")
-        self._strangers = strangers
+        self._log.passed_over(strangers)
         return [name for name in names if not self._only or name in self._only or name in self._seen]
 
     async def _look_at(self, names: list[str]) -> list[Seen]:
@@ -216,7 +212,7 @@ class Watcher:
         async with self._changing:
             self._remember(seen)
             try:
-                self._say(seen, before)
+                self._log.seen(seen, before)
                 done = []
                 if look.name in self._unloaded:
                     pass
@@ -227,7 +223,7 @@ class Watcher:
                     await self._served.note(look)
                     done += [f"{look.name} version {number} is being copied" for number, _ in look.arriving]
                     done += [f"{look.name}: {look.reason}"] if look.reason else []
-                self._failures.pop(look.name, None)
+                self._log.succeeded(look.name)
                 return done
             except LoadRefused as error:
                 log.warning("%s stays as it is: %s", look.name, error.detail)
@@ -235,7 +231,7 @@ class Watcher:
                 self._restore(look.name, before)  # it is tried again at the next look
                 if not isinstance(error, Exception):
                     raise
-                self._say_failure(look.name, error)
+                self._log.failed(look.name, error)
             return [f"{look.name} stays as it is"]
 
     async def _forget(self, name: str) -> list[str]:
@@ -247,7 +243,7 @@ class Watcher:
                 await self._served.forget(name)
             except Exception as error:
                 self._restore(name, before)
-                self._say_failure(name, error)
+                self._log.failed(name, error)
                 return [f"{name} stays as it is"]
             log.info("%s was removed from the repository and is unloaded", name)
             return [f"{name} dropped"]
@@ -264,28 +260,3 @@ class Watcher:
             self._seen.pop(name, None)
         else:
             self._seen[name] = before
-
-    def _say(self, seen: Seen, before: Seen) -> None:
-        """What is new of what isn't served."""
-        look = seen.look
-        self._say_passed_over(look.name, seen.passed_over, before.passed_over, "a whole number without leading zeros")
-        said: Mapping[int, str] = dict(before.look.arriving)
-        for number, missing in look.arriving:
-            if said.get(number) != missing:
-                log.info("%s version %d is being copied: it lacks %s", look.name, number, missing)
-        if look.reason and look.reason != before.look.reason:
-            log.error("%s %s: %s", look.name, "stays as it is" if before.due else "is refused", look.reason)
-
-    def _say_passed_over(self, where: str, now: tuple[str, ...], before: tuple[str, ...], rule: str) -> None:
-        if now and now != before:
-            names = ", ".join(repr(name[:80]) for name in now[:10])
-            log.warning("ignored in %s: %s%s (a name is %s)", where, names, ", ..." if now[10:] else "", rule)
-
-    def _say_failure(self, name: str, error: Exception) -> None:
-        if self._failures.get(name) == repr(error):
-            return
-        self._failures[name] = repr(error)
-        if isinstance(error, ConvserveError):
-            log.warning("%s stays as it is: %s", name, error.detail)
-        else:
-            log.error("%s stays as it is and is tried again", name, exc_info=error)
