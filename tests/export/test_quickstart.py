@@ -153,7 +153,7 @@ with TestClient(create_app(Settings(repository={str(built / "repository")!r}))) 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.data
-def test_lenet5_on_mnist_reaches_99_percent_of_posted_images(data_dir: Path, tmp_path: Path) -> None:
+def test_lenet5_on_mnist_reaches_99_2_percent_of_posted_images(data_dir: Path, tmp_path: Path) -> None:
     words = ["build", "lenet5-mnist", "--data-dir", str(data_dir), "--repository", str(tmp_path / "repository")]
     assert main([*words, "--runs", str(tmp_path / "runs")]) == 0
     mnist = load_dataset("mnist", data_dir)
@@ -165,6 +165,6 @@ def test_lenet5_on_mnist_reaches_99_percent_of_posted_images(data_dir: Path, tmp
                 "/predict/lenet5-mnist", content=mnist.test.encoded(index)[0], headers={"Content-Type": "image/png"}
             )
             answers[index] = answer.json()["predictions"][0]["classes"][0]["index"]
-    assert (answers == mnist.test.labels).mean() >= 0.99
+    assert (answers == mnist.test.labels).mean() >= 0.992
     card_says = evaluate_published(open_published(tmp_path / "repository", "lenet5-mnist"), mnist).top1
     assert (answers == mnist.test.labels).mean() == pytest.approx(card_says, abs=1e-4)
