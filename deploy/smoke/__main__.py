@@ -5,8 +5,9 @@ import sys
 
 from deploy.ports import free_port
 from deploy.smoke.engine import ENGINE, Failed, compose, engine, need, say
+from deploy.smoke.platforms import check_platforms
 from deploy.smoke.refusals import check_refusals
-from deploy.smoke.service import check_service
+from deploy.smoke.service import check_service, draw_zero
 
 
 def main() -> int:
@@ -21,7 +22,9 @@ def main() -> int:
         # Those of earlier builds have lost their names now, not their gigabytes.
         for title in ("convserve", "convserve-export"):
             need(engine("image", "prune", "--force", "--filter", f"label=org.opencontainers.image.title={title}"))
-        check_service(free_port())
+        zero = draw_zero()
+        check_service(free_port(), zero)
+        check_platforms(zero)
         check_refusals()
     except Failed as failure:
         say(f"FAILED: {failure}")

@@ -1,4 +1,4 @@
-"""The bad roads: each ends with one clear line instead of a traceback or a hang."""
+"""What can't work: each ends with one clear line instead of a traceback or a hang."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import subprocess
 import time
 
 from deploy.smoke.engine import PROJECT, Failed, check, compose, engine, need
+from deploy.smoke.service import EXPORT, SERVE
 
-SERVE, EXPORT = "convserve:cpu", "convserve-export"
 CUDA = ("serve", "--device", "cuda")
 
 
