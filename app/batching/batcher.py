@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple
 from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
 from app.batching.entry import Entry, Places
-from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
+from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
 from app.batching.line import PLAIN, Standing
 from app.batching.telling import Telling, copy_failure
@@ -34,7 +34,7 @@ class _Batch(NamedTuple, Generic[Row, Out]):
     """A batch that was handed over to the lanes."""
 
     entries: list[Entry[Row, Out]]
-    future: Future[Outcome[Out]]
+    future: Future[BatchResult[Out]]
 
     def is_others(self, entry: Entry[Row, Out]) -> bool:
         """Whether its last row is of another sender than `entry`, and may have to stand back."""
@@ -286,7 +286,7 @@ class Batcher(Generic[Row, Out]):
             self._finish(batch, run_isolated(self._lanes.runners[0], rows))
             return
 
-        def finish(done: asyncio.Future[Outcome[Out]]) -> None:
+        def finish(done: asyncio.Future[BatchResult[Out]]) -> None:
             if done.cancelled():
                 return
             self._ahead = None  # the lane that this one leaves has begun with it
@@ -307,16 +307,16 @@ class Batcher(Generic[Row, Out]):
             self._lanes.give_back()
             self._queue.put_back(ahead.entries)
 
-    def _finish(self, batch: list[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
+    def _finish(self, batch: list[Entry[Row, Out]], result: BatchResult[Out]) -> None:
         size = len(batch)
         self._running -= size
         self._lanes.give_back()
-        self._on_batch(size, outcome.seconds)
-        if len(outcome.outputs) == size:
-            self._pace.record(size, outcome.seconds)
-        self.telling.settle_batch(batch, outcome)
-        if outcome.device_failure is not None and self._failure is None:
-            self._fail(outcome.device_failure)
+        self._on_batch(size, result.seconds)
+        if len(result.outputs) == size:
+            self._pace.record(size, result.seconds)
+        self.telling.settle_batch(batch, result)
+        if result.device_failure is not None and self._failure is None:
+            self._fail(result.device_failure)
 
     def _fail(self, failure: DeviceFailed) -> None:
         """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model again."""

@@ -16,7 +16,7 @@ from app.batching.line import PLAIN, Standing
 T = TypeVar("T")
 
 
-class Result(NamedTuple, Generic[Out]):
+class RowResult(NamedTuple, Generic[Out]):
     """What one row got, and what it cost."""
 
     output: Out
@@ -32,7 +32,7 @@ class Entry(Generic[Row, Out]):
     """One submitted row."""
 
     row: Row
-    settle: Callable[[Result[Out] | Exception], None] | None
+    settle: Callable[[RowResult[Out] | Exception], None] | None
     """Called once, in the event loop, with the row's result or its failure; None once it was, or isn't wanted."""
     submitted: float
     """By time.perf_counter, since uvloop's clock has milliseconds only; the deadline is by the loop's clock."""
@@ -67,7 +67,7 @@ class Places(Generic[Row, Out]):
         self.standing = standing
 
     def submit(
-        self, row: Row, settle: Callable[[Result[Out] | Exception], None], at_once: bool = False
+        self, row: Row, settle: Callable[[RowResult[Out] | Exception], None], at_once: bool = False
     ) -> Entry[Row, Out]:
         """Queue one decoded row. `settle` is called once, in the event loop, perhaps before this returns: with its
         result, or with RowFailed for a row that the runner can't process, DeviceFailed or DeadlineExceeded.
@@ -85,13 +85,13 @@ class Places(Generic[Row, Out]):
         """Let a submitted row go: it leaves the queue without being run, and nobody is told."""
         self._queue.abandon(entry)
 
-    async def run(self, row: Row) -> Result[Out]:
+    async def run(self, row: Row) -> RowResult[Out]:
         """Submit one decoded row and wait for its result. Where the wait is cancelled, the row is not run.
 
         Raises what `submit` tells.
         """
-        future: asyncio.Future[Result[Out]] = asyncio.get_running_loop().create_future()
-        entry = self.submit(row, lambda outcome: resolve(future, outcome))
+        future: asyncio.Future[RowResult[Out]] = asyncio.get_running_loop().create_future()
+        entry = self.submit(row, lambda result: resolve(future, result))
         try:
             return await future
         except asyncio.CancelledError:
@@ -113,11 +113,11 @@ class Places(Generic[Row, Out]):
         self.release()
 
 
-def resolve(future: asyncio.Future[T], outcome: T | Exception) -> None:
+def resolve(future: asyncio.Future[T], result: T | Exception) -> None:
     """End a future that may have been canceled meanwhile."""
     if future.done():
         return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
+    if isinstance(result, Exception):
+        future.set_exception(result)
     else:
-        future.set_result(outcome)
+        future.set_result(result)

@@ -21,7 +21,7 @@ Runner = Callable[[Sequence[Row]], Sequence[Out]]
 
 
 @dataclass(slots=True)
-class Outcome(Generic[Out]):
+class BatchResult(Generic[Out]):
     """What became of each row of a batch, by its place in it: an output, or a failure of its own, with its cause."""
 
     outputs: dict[int, Out]
@@ -33,22 +33,22 @@ class Outcome(Generic[Out]):
     seconds: float = 0.0
 
 
-def run_isolated(runner: Runner[Row, Out], rows: Sequence[Row]) -> Outcome[Out]:
+def run_isolated(runner: Runner[Row, Out], rows: Sequence[Row]) -> BatchResult[Out]:
     """Run all rows in one call, and only where that fails in smaller ones.
 
     An error of the device isn't bisected.
     """
-    outcome: Outcome[Out] = Outcome({}, {}, started=time.perf_counter())
+    result: BatchResult[Out] = BatchResult({}, {}, started=time.perf_counter())
     try:
-        _run_part(runner, rows, 0, outcome)
+        _run_part(runner, rows, 0, result)
     except DeviceFailed as error:
         log.exception("the device failed")
-        outcome.device_failure = error
-    outcome.seconds = time.perf_counter() - outcome.started
-    return outcome
+        result.device_failure = error
+    result.seconds = time.perf_counter() - result.started
+    return result
 
 
-def _run_part(runner: Runner[Row, Out], rows: Sequence[Row], first: int, outcome: Outcome[Out]) -> None:
+def _run_part(runner: Runner[Row, Out], rows: Sequence[Row], first: int, result: BatchResult[Out]) -> None:
     try:
         outputs = runner(rows)
     except DeviceFailed:
@@ -57,13 +57,13 @@ def _run_part(runner: Runner[Row, Out], rows: Sequence[Row], first: int, outcome
         if len(rows) == 1:
             failure = RowFailed(f"the model can't process this image ({type(error).__name__})")
             failure.__cause__ = error
-            outcome.failures[first] = failure
+            result.failures[first] = failure
             return
     else:
         if len(outputs) != len(rows):
             raise DeviceFailed(f"the model gave {len(outputs)} results for {len(rows)} rows")
-        outcome.outputs.update(enumerate(outputs, start=first))
+        result.outputs.update(enumerate(outputs, start=first))
         return
     middle = len(rows) // 2
-    _run_part(runner, rows[:middle], first, outcome)
-    _run_part(runner, rows[middle:], first + middle, outcome)
+    _run_part(runner, rows[:middle], first, result)
+    _run_part(runner, rows[middle:], first + middle, result)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Generic
 
-from app.batching.isolation import Out, Outcome, Row, Runner, run_isolated
+from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 
 # So many tries end within a few milliseconds, and a median of them doesn't follow the slow ones.
 _TRIES = 25
@@ -38,7 +38,7 @@ class Lanes(Generic[Row, Out]):
         """Runners without a batch; below 0 a batch waits for one."""
         return len(self.runners) - self._batches
 
-    def take(self, *, has_company: bool) -> Callable[[Sequence[Row]], Outcome[Out]]:
+    def take(self, *, has_company: bool) -> Callable[[Sequence[Row]], BatchResult[Out]]:
         """For one batch more, until it is given back: what to call in one of the threads. `has_company`: other rows
         run or wait.
         """
@@ -50,7 +50,7 @@ class Lanes(Generic[Row, Out]):
         """A batch has ended."""
         self._batches -= 1
 
-    def _run(self, rows: Sequence[Row]) -> Outcome[Out]:
+    def _run(self, rows: Sequence[Row]) -> BatchResult[Out]:
         return run_isolated(self._own.runner, rows)
 
     def _settle_in(self) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from app.batching.entry import Entry, Result
-from app.batching.isolation import Out, Outcome, Row
+from app.batching.entry import Entry, RowResult
+from app.batching.isolation import BatchResult, Out, Row
 from app.errors import DeviceFailed
 
 log = logging.getLogger(__name__)
@@ -20,11 +20,11 @@ class Telling:
         self._loop = loop
         self._afterwards: list[Callable[[], object]] | None = None  # what to do once the batch at hand is told
 
-    def settle(self, entry: Entry[Row, Out], outcome: Result[Out] | Exception) -> None:
+    def settle(self, entry: Entry[Row, Out], result: RowResult[Out] | Exception) -> None:
         """Tell whoever waits for a row, once."""
         settle, entry.settle = entry.settle, None
         if settle is not None:
-            self._call(settle, outcome)
+            self._call(settle, result)
 
     def do_afterwards(self, call: Callable[[], object]) -> None:
         """For a row's `settle`: have `call` made once every row of its batch was told; at once where no batch is."""
@@ -33,19 +33,19 @@ class Telling:
         else:
             self._afterwards.append(call)
 
-    def settle_batch(self, batch: Sequence[Entry[Row, Out]], outcome: Outcome[Out]) -> None:
+    def settle_batch(self, batch: Sequence[Entry[Row, Out]], result: BatchResult[Out]) -> None:
         """Tell every row of a batch what became of it."""
         size = len(batch)
         afterwards: list[Callable[[], object]] = []
         self._afterwards = afterwards
         for place, entry in enumerate(batch):
-            if place in outcome.outputs:
-                queued = outcome.started - entry.submitted
-                self.settle(entry, Result(outcome.outputs[place], queued, outcome.seconds, size))
-            elif outcome.device_failure is not None:
-                self.settle(entry, copy_failure(outcome.device_failure))
+            if place in result.outputs:
+                queued = result.started - entry.submitted
+                self.settle(entry, RowResult(result.outputs[place], queued, result.seconds, size))
+            elif result.device_failure is not None:
+                self.settle(entry, copy_failure(result.device_failure))
             else:
-                failure = outcome.failures[place]
+                failure = result.failures[place]
                 entry.context.run(log.error, "the model can't process one row", exc_info=failure.__cause__)
                 self.settle(entry, failure)
         self._afterwards = None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.batching.entry import Entry, Places, Result
+from app.batching.entry import Entry, Places, RowResult
 from app.errors import DeadlineExceeded, RowFailed
 from app.inference.decoder import Decoder, Encoded
 from app.inference.model import LoadedModel
@@ -121,7 +121,7 @@ class Attempt:
             pixels = pixels.view(Embedded)
         self._entry = self._places.submit(pixels, self._take_result, self._at_once)
 
-    def _take_result(self, result: Result[Scores] | Exception) -> None:
+    def _take_result(self, result: RowResult[Scores] | Exception) -> None:
         if isinstance(result, Exception):
             self._end(result)
             return
@@ -140,9 +140,9 @@ class Attempt:
             waited = time.perf_counter() - self._start
             settle(DeadlineExceeded(f"no answer within {waited * 1e3:,.0f} ms: the deadline (timeout_ms) passed"))
 
-    def _end(self, outcome: Prediction | Exception) -> None:
+    def _end(self, result: Prediction | Exception) -> None:
         settle, self._settle = self._settle, None
         if self._timer is not None:
             self._timer.cancel()
         if settle is not None:
-            settle(outcome)
+            settle(result)

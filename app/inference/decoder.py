@@ -57,12 +57,12 @@ class _Job(Generic[T]):
         if future.cancelled():
             return
         try:
-            outcome: T | Exception = self._context.run(self._work)
+            result: T | Exception = self._context.run(self._work)
         except Exception as error:
-            outcome = error
+            result = error
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(resolve, future, outcome)
-        del future, outcome
+            self._loop.call_soon_threadsafe(resolve, future, result)
+        del future, result
 
 
 class Decoder:

@@ -1,6 +1,6 @@
 """OnnxSession: one graph on one device, rows of pixels in, scores out. Knows no HTTP.
 
-The runtime (the onnxruntime module) is an argument, so that tests drive the CUDA road with a fake one.
+The runtime (the onnxruntime module) is an argument, so that tests drive the CUDA path with a fake one.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _SPIN_US = 50
 class Observed(np.ndarray):
     """Pixels whose features are asked for too: `pixels.view(Observed)`.
 
-    A type rather than a second road to the session: observed rows wait in the same queue and share batches
-    with all others.
+    A type rather than a second queue of the session: observed rows wait in the same one and share batches with all
+    others.
     """
 
 

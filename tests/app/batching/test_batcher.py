@@ -8,7 +8,7 @@ import pytest
 
 from app.batching.batcher import Batcher
 from app.batching.cost import Pace
-from app.batching.entry import Result
+from app.batching.entry import RowResult
 from app.batching.line import HIGHEST, NORMAL, PLAIN, Standing, find_standing
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, RowFailed, TooManyRows
 
@@ -41,18 +41,18 @@ def make_batcher(*runners: object, **options: object) -> Batcher[int, int]:
 
 async def run_rows(
     batcher: Batcher[int, int], rows: Sequence[int], deadline: float = FOREVER, standing: Standing = PLAIN
-) -> list[Result[int]]:
+) -> list[RowResult[int]]:
     with batcher.reserve(len(rows), deadline, standing) as places:
         return await asyncio.gather(*(places.run(row) for row in rows))
 
 
 def start(
     batcher: Batcher[int, int], *rows: int, deadline: float = FOREVER, standing: Standing = PLAIN
-) -> asyncio.Task[list[Result[int]]]:
+) -> asyncio.Task[list[RowResult[int]]]:
     return asyncio.create_task(run_rows(batcher, rows, deadline, standing))
 
 
-def outputs(results: list[Result[int]]) -> list[int]:
+def outputs(results: list[RowResult[int]]) -> list[int]:
     return [result.output for result in results]
 
 
@@ -229,7 +229,7 @@ def test_a_failing_batch_is_halved_until_the_guilty_row_is_alone() -> None:
         batcher = make_batcher(run)
         with batcher.reserve(4, FOREVER) as places:
             results = await asyncio.gather(*(places.run(row) for row in (1, 2, 13, 4)), return_exceptions=True)
-        assert [result.output for result in results if isinstance(result, Result)] == [2, 4, 8]
+        assert [result.output for result in results if isinstance(result, RowResult)] == [2, 4, 8]
         assert isinstance(results[2], RowFailed)
         assert batches == [[1, 2, 13, 4], [1, 2], [13, 4], [13], [4]]
 
@@ -344,14 +344,14 @@ def test_more_rows_than_reserved_are_a_mistake_of_the_caller() -> None:
     asyncio.run(scene())
 
 
-def submit(batcher: Batcher[int, int], row: int, settled: list[Result[int] | Exception]) -> None:
+def submit(batcher: Batcher[int, int], row: int, settled: list[RowResult[int] | Exception]) -> None:
     batcher.reserve(1, FOREVER).submit(row, settled.append)
 
 
 def test_inline_all_rows_of_a_turn_travel_together_on_the_loop_itself() -> None:
     async def scene() -> None:
         threads: set[int] = set()
-        settled: list[Result[int] | Exception] = []
+        settled: list[RowResult[int] | Exception] = []
 
         def runner(rows: Sequence[int]) -> list[int]:
             threads.add(threading.get_ident())
@@ -362,7 +362,7 @@ def test_inline_all_rows_of_a_turn_travel_together_on_the_loop_itself() -> None:
             submit(batcher, row, settled)
         assert settled == []
         await turn_the_loop()
-        assert [(r.output, r.batch_size) for r in settled if isinstance(r, Result)] == [(2, 3), (4, 3), (6, 3)]
+        assert [(r.output, r.batch_size) for r in settled if isinstance(r, RowResult)] == [(2, 3), (4, 3), (6, 3)]
         assert threads == {threading.get_ident()}
         await batcher.close()
 
@@ -373,11 +373,11 @@ def test_inline_more_rows_than_the_queue_holds_run_as_they_come() -> None:
     async def scene() -> None:
         runner = GatedRunner()
         batcher = make_batcher(runner, inline=True, max_queue_rows=5)
-        settled: list[Result[int] | Exception] = []
+        settled: list[RowResult[int] | Exception] = []
         for row in range(10):
             submit(batcher, row, settled)
         await turn_the_loop()
-        assert [r.output for r in settled if isinstance(r, Result)] == [2 * row for row in range(10)]
+        assert [r.output for r in settled if isinstance(r, RowResult)] == [2 * row for row in range(10)]
         assert runner.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
     asyncio.run(scene())
@@ -386,10 +386,10 @@ def test_inline_more_rows_than_the_queue_holds_run_as_they_come() -> None:
 def test_inline_a_row_that_no_other_can_join_runs_at_once() -> None:
     async def scene() -> None:
         batcher = make_batcher(GatedRunner(), inline=True)
-        settled: list[Result[int] | Exception] = []
+        settled: list[RowResult[int] | Exception] = []
         submit(batcher, 1, settled)
         batcher.reserve(1, FOREVER).submit(2, settled.append, at_once=True)
-        assert [(r.output, r.batch_size) for r in settled if isinstance(r, Result)] == [(2, 2), (4, 2)]
+        assert [(r.output, r.batch_size) for r in settled if isinstance(r, RowResult)] == [(2, 2), (4, 2)]
         await batcher.close()
 
     asyncio.run(scene())
@@ -400,17 +400,17 @@ def test_an_answer_that_goes_wrong_takes_no_other_with_it(inline: bool) -> None:
     async def scene() -> None:
         reported = note_errors()
         batcher = make_batcher(GatedRunner(), inline=inline)
-        settled: list[Result[int] | Exception] = []
+        settled: list[RowResult[int] | Exception] = []
         wrong = OSError("the answer can't be written")
 
-        def fail(_: Result[int] | Exception) -> None:
+        def fail(_: RowResult[int] | Exception) -> None:
             raise wrong
 
         batcher.reserve(1, FOREVER).submit(1, fail)
         submit(batcher, 2, settled)
         while not settled:
             await asyncio.sleep(0.001)
-        assert [r.output for r in settled if isinstance(r, Result)] == [4]
+        assert [r.output for r in settled if isinstance(r, RowResult)] == [4]
         assert reported == [wrong]
         await batcher.close()
 
@@ -451,7 +451,7 @@ def test_an_abandoned_row_is_not_run(inline: bool) -> None:
     async def scene() -> None:
         runner = GatedRunner()
         batcher = make_batcher(runner, inline=inline)
-        settled: list[Result[int] | Exception] = []
+        settled: list[RowResult[int] | Exception] = []
         places = batcher.reserve(2, FOREVER)
         places.abandon(places.submit(1, settled.append))
         places.submit(2, settled.append)
@@ -472,7 +472,7 @@ def test_idle_runners_share_the_rows_that_wait() -> None:
     asyncio.run(scene())
 
 
-async def ask_again(batcher: Batcher[int, int], *rows: int) -> list[asyncio.Task[list[Result[int]]]]:
+async def ask_again(batcher: Batcher[int, int], *rows: int) -> list[asyncio.Task[list[RowResult[int]]]]:
     """Each in a turn of the loop of its own."""
     tasks = []
     for row in rows:

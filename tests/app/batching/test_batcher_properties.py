@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.batching.batcher import Batcher
-from app.batching.entry import Result
+from app.batching.entry import RowResult
 from app.batching.line import PLAIN, Standing, find_standing
 from app.errors import DeadlineExceeded, Overloaded, RowFailed, TooManyRows
 
@@ -69,11 +69,11 @@ class Runner:
         return list(rows)
 
 
-async def send(batcher: Batcher[Row, Row], number: int, request: Request) -> list[Result[Row] | BaseException]:
+async def send(batcher: Batcher[Row, Row], number: int, request: Request) -> list[RowResult[Row] | BaseException]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + (0 if request.expires else 60)
 
-    async def one(place: int) -> Result[Row]:
+    async def one(place: int) -> RowResult[Row]:
         for _ in range(request.decode_turns[place]):
             await asyncio.sleep(0)
         return await places.run(Row(number, place, request.bad[place]))
@@ -91,17 +91,17 @@ async def play(scene: list[Request], runners: int, batch: int, queue: int, seed:
             if request.cancel_after == turn:
                 task.cancel()
         await asyncio.sleep(0)
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
 
-    for number, (request, outcome) in enumerate(zip(scene, outcomes, strict=True)):
-        if isinstance(outcome, BaseException):
-            canceled = isinstance(outcome, asyncio.CancelledError) and request.cancel_after is not None
-            too_many = isinstance(outcome, TooManyRows) and len(request.bad) > queue
-            assert canceled or too_many or isinstance(outcome, Overloaded)
+    for number, (request, answer) in enumerate(zip(scene, answers, strict=True)):
+        if isinstance(answer, BaseException):
+            canceled = isinstance(answer, asyncio.CancelledError) and request.cancel_after is not None
+            too_many = isinstance(answer, TooManyRows) and len(request.bad) > queue
+            assert canceled or too_many or isinstance(answer, Overloaded)
             continue
-        assert len(outcome) == len(request.bad)
-        for place, (bad, result) in enumerate(zip(request.bad, outcome, strict=True)):
-            if isinstance(result, Result):
+        assert len(answer) == len(request.bad)
+        for place, (bad, result) in enumerate(zip(request.bad, answer, strict=True)):
+            if isinstance(result, RowResult):
                 assert result.output == Row(number, place, False)
                 assert 1 <= result.batch_size <= batch
             elif request.expires:
