@@ -23,6 +23,8 @@ class Gate:
         self.entered = threading.Semaphore(0)
         self.error: Exception | None = None
         self.batches: list[int] = []
+        self.batchers: dict[str, Batcher[Pixels, Scores]] = {}
+        """By model."""
         self.levels: list[int] = []
         """The mean of the pixels of each row, in the order in which they ran."""
 
@@ -45,4 +47,5 @@ class Gate:
             max_queue_rows=settings.max_queue_rows,
             on_device_failure=on_device_failure,
         )
+        self.batchers[model.name] = batcher
         return replace(model, batcher=batcher)

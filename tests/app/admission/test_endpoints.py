@@ -1,5 +1,5 @@
-"""Every road to a prediction, one by one: the same probabilities, the same counts, the same line of the access log, and
-the same status for the same fault. A new road is a row of ROADS.
+"""Every endpoint that predicts, one by one: the same probabilities, the same counts, the same line of the access log,
+and the same status for the same fault. A new endpoint is a row of ENDPOINTS.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def post(service: Service, body: Body, model: str, headers: dict[str, str]) -> t
     content, described = body
     connection = http.client.HTTPConnection("127.0.0.1", service.find_ports(model)[0], timeout=30)
     try:
-        path = service.road.path.format(model=model)
-        connection.request(service.road.method, path, content, {**headers, **described})
+        path = service.endpoint.path.format(model=model)
+        connection.request(service.endpoint.method, path, content, {**headers, **described})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:
@@ -167,7 +167,7 @@ def call(service: Service, request: Any, model: str, headers: dict[str, str]) ->
     with grpc.insecure_channel(f"127.0.0.1:{service.find_ports(model)[1]}") as channel:
         stub = GRPCInferenceServiceStub(channel)
         try:
-            if not service.road.path.endswith("ModelStreamInfer"):
+            if not service.endpoint.path.endswith("ModelStreamInfer"):
                 return 200, stub.ModelInfer(request, metadata=metadata, timeout=30)
             (answer,) = stub.ModelStreamInfer(iter([request]), metadata=metadata, timeout=30)
         except grpc.RpcError as error:
@@ -180,7 +180,7 @@ def call(service: Service, request: Any, model: str, headers: dict[str, str]) ->
     return said["status"].int64_param, found
 
 
-class Road(NamedTuple):
+class Endpoint(NamedTuple):
     path: str
     make: Callable[[bytes], Any]
     read: Callable[[Any], dict[int, float]]
@@ -201,54 +201,54 @@ class Road(NamedTuple):
 
 V2_BYTES = as_json(lambda text: {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": [text]}]})
 CALLS = "/inference.GRPCInferenceService"
-ROADS = {
-    "fast path": Road("/predict/{model}?top_k=5", as_image, read_classes, fast=True),
-    "fast path, a form": Road("/predict/{model}?top_k=5", as_form, read_classes, fast=True),
-    "image": Road("/predict/{model}?top_k=5", as_image, read_classes),
-    "form": Road("/predict/{model}?top_k=5", as_form, read_classes),
-    "JSON": Road("/predict/{model}?top_k=5", as_json(lambda text: {"images": [text]}), read_classes),
-    "v1": Road("/v1/models/{model}:predict", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
-    "TorchServe": Road("/predictions/{model}", as_image, read_labels),
-    "TorchServe, a form": Road("/predictions/{model}", as_form, read_labels),
-    "TorchServe, PUT": Road("/predictions/{model}", as_bytes, read_labels, method="PUT"),
-    "Hugging Face": Road("/hf/{model}", as_image, read_scores),
-    "Hugging Face, JSON": Road("/hf/{model}", as_json(lambda text: {"inputs": text}), read_scores),
-    "SageMaker": Road("/invocations", as_image, read_classes),
-    "MLflow": Road("/invocations", as_json(lambda text: {"inputs": [{"b64": text}]}), read_v1),
-    "Vertex AI": Road("/vertex", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
-    "v2, JSON": Road("/v2/models/{model}/infer", V2_BYTES, read_v2),
-    "v2, binary": Road("/v2/models/{model}/infer", as_binary, read_v2),
-    "v2, pixels": Road("/v2/models/{model}/infer", as_pixels, read_v2, takes_files=False),
-    "explain": Road("/explain/{model}", as_image, read_explained, predicts=False),
-    "gRPC": Road(f"{CALLS}/ModelInfer", as_message, read_message, send=call),
-    "gRPC, contents": Road(f"{CALLS}/ModelInfer", as_contents, read_message, send=call),
-    "gRPC, pixels": Road(f"{CALLS}/ModelInfer", as_pixel_contents, read_message, takes_files=False, send=call),
-    "gRPC, a stream": Road(f"{CALLS}/ModelStreamInfer", as_message, read_message, send=call),
+ENDPOINTS = {
+    "fast path": Endpoint("/predict/{model}?top_k=5", as_image, read_classes, fast=True),
+    "fast path, a form": Endpoint("/predict/{model}?top_k=5", as_form, read_classes, fast=True),
+    "image": Endpoint("/predict/{model}?top_k=5", as_image, read_classes),
+    "form": Endpoint("/predict/{model}?top_k=5", as_form, read_classes),
+    "JSON": Endpoint("/predict/{model}?top_k=5", as_json(lambda text: {"images": [text]}), read_classes),
+    "v1": Endpoint("/v1/models/{model}:predict", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
+    "TorchServe": Endpoint("/predictions/{model}", as_image, read_labels),
+    "TorchServe, a form": Endpoint("/predictions/{model}", as_form, read_labels),
+    "TorchServe, PUT": Endpoint("/predictions/{model}", as_bytes, read_labels, method="PUT"),
+    "Hugging Face": Endpoint("/hf/{model}", as_image, read_scores),
+    "Hugging Face, JSON": Endpoint("/hf/{model}", as_json(lambda text: {"inputs": text}), read_scores),
+    "SageMaker": Endpoint("/invocations", as_image, read_classes),
+    "MLflow": Endpoint("/invocations", as_json(lambda text: {"inputs": [{"b64": text}]}), read_v1),
+    "Vertex AI": Endpoint("/vertex", as_json(lambda text: {"instances": [{"b64": text}]}), read_v1),
+    "v2, JSON": Endpoint("/v2/models/{model}/infer", V2_BYTES, read_v2),
+    "v2, binary": Endpoint("/v2/models/{model}/infer", as_binary, read_v2),
+    "v2, pixels": Endpoint("/v2/models/{model}/infer", as_pixels, read_v2, takes_files=False),
+    "explain": Endpoint("/explain/{model}", as_image, read_explained, predicts=False),
+    "gRPC": Endpoint(f"{CALLS}/ModelInfer", as_message, read_message, send=call),
+    "gRPC, contents": Endpoint(f"{CALLS}/ModelInfer", as_contents, read_message, send=call),
+    "gRPC, pixels": Endpoint(f"{CALLS}/ModelInfer", as_pixel_contents, read_message, takes_files=False, send=call),
+    "gRPC, a stream": Endpoint(f"{CALLS}/ModelStreamInfer", as_message, read_message, send=call),
 }
 
 
 class Service:
-    """A server of its own for one road and one situation, and what it counts."""
+    """A server of its own for one endpoint and one situation, and what it counts."""
 
     def __init__(
-        self, road: Road, start: Callable[[str | None], tuple[int, int]], metrics: Metrics, gate: Gate
+        self, endpoint: Endpoint, start: Callable[[str | None], tuple[int, int]], metrics: Metrics, gate: Gate
     ) -> None:
         """`start` starts a server with a default model, and gives its ports."""
-        self.road = road
+        self.endpoint = endpoint
         self.metrics = metrics
         self.gate = gate
         self._start = start
         self._ports: dict[str | None, tuple[int, int]] = {}
 
     def find_ports(self, model: str) -> tuple[int, int]:
-        """Of HTTP and of gRPC: a road that can't name the model has a server for each, and they count together."""
-        default = None if self.road.names_model else model
+        """Of HTTP and of gRPC: an endpoint that can't name the model has a server for each, counted together."""
+        default = None if self.endpoint.names_model else model
         if default not in self._ports:
             self._ports[default] = self._start(default)
         return self._ports[default]
 
     def send(self, image: bytes = GRAY, model: str = "tiny", key: dict[str, str] = KEY) -> tuple[int, Any]:
-        return self.road.send(self, self.road.make(image), model, {"X-Request-ID": "mine", **key})
+        return self.endpoint.send(self, self.endpoint.make(image), model, {"X-Request-ID": "mine", **key})
 
     def count(self, family: str) -> dict[tuple[str, ...], float]:
         """The counts of one family that aren't 0, once they are written: a client may be told before."""
@@ -262,7 +262,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     damage(tmp_path / "broken/1")
     with ExitStack() as stack:
 
-        def start(road: Road, **options: Any) -> Service:
+        def start(endpoint: Endpoint, **options: Any) -> Service:
             gate, metrics = Gate(), Metrics()
 
             def start_one(default: str | None) -> tuple[int, int]:
@@ -272,24 +272,24 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
                     keys=KEYS,
                     access_log=True,
                     decode_threads=1,
-                    grpc_port=None if road.send is post else 0,
+                    grpc_port=None if endpoint.send is post else 0,
                     default_model=default,
                     predict_route="/vertex",
                     **options,
                 )
                 catalog = Catalog(settings, gate.load, metrics)
-                ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, fast=road.fast))
+                ports = stack.enter_context(serve_all_in_thread(settings, catalog=catalog, fast=endpoint.fast))
                 stack.callback(gate.open.set)  # before the server ends, which waits for what it accepted
                 return ports
 
-            return Service(road, start_one, metrics, gate)
+            return Service(endpoint, start_one, metrics, gate)
 
         yield start
 
 
-@pytest.fixture(params=ROADS.values(), ids=ROADS.keys())
-def road(request: pytest.FixtureRequest) -> Road:
-    found: Road = request.param
+@pytest.fixture(params=ENDPOINTS.values(), ids=ENDPOINTS.keys())
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    found: Endpoint = request.param
     return found
 
 
@@ -297,17 +297,17 @@ def read_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [record.fields for record in caplog.records if record.name == "convserve.access"]  # type: ignore[attr-defined]
 
 
-def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
-    road: Road, serve: Callable[..., Service], caplog: pytest.LogCaptureFixture
+def test_probabilities_counts_and_the_log_line_are_those_of_every_endpoint(
+    endpoint: Endpoint, serve: Callable[..., Service], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "convserve.access")
-    service = serve(road)
+    service = serve(endpoint)
     service.gate.open.set()
     status, answer = service.send()
     assert status == 200
     logits = -2e-3 * (150 - np.linspace(0, 255, len(LABELS))) ** 2  # what make_graph says of a gray level
     expected = np.exp(logits) / np.exp(logits).sum()
-    found = road.read(answer)
+    found = endpoint.read(answer)
     assert found[LABELS.index("gray")] == max(found.values())
     for index, probability in found.items():
         assert probability == pytest.approx(expected[index], abs=1e-5)
@@ -315,40 +315,40 @@ def test_probabilities_counts_and_the_log_line_are_those_of_every_road(
     assert service.count("convserve_requests_total") == {("tiny", "200"): 1}
     assert service.count("convserve_rejections_total") == {}
     assert service.metrics.snapshot()["convserve_request_seconds"][("tiny", "1")][-1] > 0
-    assert service.count("convserve_images_total") == ({("tiny", "1"): 1} if road.predicts else {})
+    assert service.count("convserve_images_total") == ({("tiny", "1"): 1} if endpoint.predicts else {})
     (line,) = read_lines(caplog)
     assert line.pop("ms") > 0
-    path = road.path.format(model="tiny").partition("?")[0]
-    assert line == {"method": road.method, "path": path, "status": 200, "model": "tiny", "request_id": "mine"} | {
+    path = endpoint.path.format(model="tiny").partition("?")[0]
+    assert line == {"method": endpoint.method, "path": path, "status": 200, "model": "tiny", "request_id": "mine"} | {
         "key": "api_keys.0"
     }
 
 
-def test_a_cascade_is_the_second_models_answer_on_every_road(
-    road: Road, serve: Callable[..., Service], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_cascade_is_the_second_models_answer_on_every_endpoint(
+    endpoint: Endpoint, serve: Callable[..., Service], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_artifact(tmp_path, "sharp", graph=make_graph(sharpness=1e-2))
     caplog.set_level(logging.INFO, "convserve.access")
-    service = serve(road, aliases={"both": {"first": "tiny", "then": "sharp", "when": "p < 0.9"}})
+    service = serve(endpoint, aliases={"both": {"first": "tiny", "then": "sharp", "when": "p < 0.9"}})
     service.gate.open.set()
     found, alone, first = (service.send(gray_image(90), model) for model in ("both", "sharp", "tiny"))
     assert found[0] == 200
-    assert road.read(found[1]) == road.read(alone[1]) != road.read(first[1])
+    assert endpoint.read(found[1]) == endpoint.read(alone[1]) != endpoint.read(first[1])
     wait_until(lambda: len(read_lines(caplog)) == 3)
     assert [line["model"] for line in read_lines(caplog)] == ["tiny", "sharp", "tiny"]
     assert service.count("convserve_requests_total") == {("tiny", "200"): 2, ("sharp", "200"): 1}
-    images = {("tiny", "1"): 2, ("sharp", "1"): 2} if road.predicts else {("tiny", "1"): 1, ("sharp", "1"): 1}
+    images = {("tiny", "1"): 2, ("sharp", "1"): 2} if endpoint.predicts else {("tiny", "1"): 1, ("sharp", "1"): 1}
     assert service.count("convserve_images_total") == images
     assert service.count("convserve_cascade_images_total") == {("both", "answered"): 1}
 
 
 @pytest.mark.parametrize("meant", ["tiny", "sharp"])
-def test_a_client_of_a_weighted_alias_gets_its_model_on_every_road(
-    road: Road, meant: str, serve: Callable[..., Service], tmp_path: Path
+def test_a_client_of_a_weighted_alias_gets_its_model_on_every_endpoint(
+    endpoint: Endpoint, meant: str, serve: Callable[..., Service], tmp_path: Path
 ) -> None:
     make_artifact(tmp_path, "sharp", graph=make_graph(sharpness=1e-2))
     weights = {"tiny": 1, "sharp": 1}
-    service = serve(road, aliases={"best": {"to": weights, "sticky": "X-User"}})
+    service = serve(endpoint, aliases={"best": {"to": weights, "sticky": "X-User"}})
     service.gate.open.set()
     client = next(str(n) for n in range(99) if deal(weights)[find_slot("best", str(n))] == meant)
     alone = service.send(gray_image(90), meant)
@@ -356,17 +356,17 @@ def test_a_client_of_a_weighted_alias_gets_its_model_on_every_road(
     for _ in range(5):
         found = service.send(gray_image(90), "best", {**KEY, "X-User": client})
         assert found[0] == 200
-        assert road.read(found[1]) == road.read(alone[1])
+        assert endpoint.read(found[1]) == endpoint.read(alone[1])
     wait_until(lambda: service.count("convserve_requests_total") == {(meant, "200"): 6})
     histogram = service.metrics.snapshot()["convserve_alias_request_seconds"]
     assert {labels: sum(values[:-1]) for labels, values in histogram.items()} == {("best", meant): 5}
 
 
 def test_a_fault_is_counted_for_the_model_that_a_weighted_alias_chose(
-    road: Road, serve: Callable[..., Service]
+    endpoint: Endpoint, serve: Callable[..., Service]
 ) -> None:
-    service = serve(road, aliases={"best": {"tiny": 1}})
-    if road.takes_files:
+    service = serve(endpoint, aliases={"best": {"tiny": 1}})
+    if endpoint.takes_files:
         assert service.send(b"words", "best")[0] == 400
     service.gate.error = ValueError("no")
     service.gate.open.set()
@@ -376,27 +376,31 @@ def test_a_fault_is_counted_for_the_model_that_a_weighted_alias_chose(
 
 
 @pytest.mark.parametrize("key", [FIRST, KEY], ids=["a higher class", "another key"])
-def test_one_row_goes_before_those_of_a_key_with_many_on_every_road(
-    road: Road, key: dict[str, str], serve: Callable[..., Service]
+def test_one_row_goes_before_those_of_a_key_with_many_on_every_endpoint(
+    endpoint: Endpoint, key: dict[str, str], serve: Callable[..., Service]
 ) -> None:
-    service = serve(road, max_batch_size=1)
+    service = serve(endpoint, max_batch_size=1)
     bulk = [threading.Thread(target=service.send, args=(gray_image(60), "tiny", BULK)) for _ in range(3)]
     single = threading.Thread(target=service.send, args=(GRAY, "tiny", key))
     bulk[0].start()
     assert service.gate.entered.acquire(timeout=30)
     for waiting, thread in enumerate((*bulk[1:], single)):  # the first of them is handed over, and taken back
         thread.start()
-        wait_until(lambda: service.metrics.snapshot()["convserve_queue_rows"][("tiny", "1")] == [float(waiting)])  # noqa: B023
+        wait_until(lambda: service.gate.batchers["tiny"].waiting_rows == waiting)  # noqa: B023
     service.gate.open.set()
     for thread in (*bulk, single):
         thread.join()
     assert service.gate.levels[:2] == [60, 150]
 
 
-@pytest.mark.parametrize("road", [road for road in ROADS.values() if road.read is read_classes], ids=lambda r: r.path)
-def test_every_road_of_our_own_form_gives_receipts(road: Road, serve: Callable[..., Service], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "endpoint", [found for found in ENDPOINTS.values() if found.read is read_classes], ids=lambda found: found.path
+)
+def test_every_endpoint_of_our_own_form_gives_receipts(
+    endpoint: Endpoint, serve: Callable[..., Service], tmp_path: Path
+) -> None:
     (tmp_path / "key").write_text("k" * 32)
-    asking = road._replace(path=f"{road.path}{'&' if '?' in road.path else '?'}receipt=1")
+    asking = endpoint._replace(path=f"{endpoint.path}{'&' if '?' in endpoint.path else '?'}receipt=1")
     service = serve(asking, receipt_key=tmp_path / "key")
     service.gate.open.set()
     status, answer = service.send()
@@ -405,7 +409,7 @@ def test_every_road_of_our_own_form_gives_receipts(road: Road, serve: Callable[.
     receipt, best = Receipts(b"k" * 32).read(prediction["receipt"]), prediction["classes"][0]
     assert (receipt.model, receipt.version) == ("tiny", 1)
     assert (receipt.top, receipt.probability) == (best["index"], best["probability"])
-    without_key = serve(service.road)
+    without_key = serve(service.endpoint)
     without_key.gate.open.set()
     assert (without_key.send()[0], without_key.send()[1]["code"]) == (422, "invalid_parameter")
 
@@ -470,13 +474,13 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_has_one_status_and_is_counted_once_on_every_road(
-    road: Road, fault: Fault, serve: Callable[..., Service], caplog: pytest.LogCaptureFixture
+def test_a_fault_has_one_status_and_is_counted_once_on_every_endpoint(
+    endpoint: Endpoint, fault: Fault, serve: Callable[..., Service], caplog: pytest.LogCaptureFixture
 ) -> None:
-    if fault.of_files and not road.takes_files:
+    if fault.of_files and not endpoint.takes_files:
         pytest.skip("pixels are no file")
     caplog.set_level(logging.INFO, "convserve.access")
-    service = serve(road, **fault.settings)
+    service = serve(endpoint, **fault.settings)
     status, answer = fault.cause(service)
     assert (status, answer["code"]) == (fault.status, fault.code)
     assert answer["request_id"] == "mine"

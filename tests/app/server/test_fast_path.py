@@ -257,7 +257,7 @@ def test_numbers_are_equal_too(ports: tuple[int, int], mixed: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", [b"Authorization: Bearer cs-right\r\n", b"Authorization: Bearer wrong\r\n", b""])
-def test_keys_are_checked_on_both_roads(repository: Path, key: bytes, parsed_requests: list[bytes]) -> None:
+def test_keys_are_checked_on_both_paths(repository: Path, key: bytes, parsed_requests: list[bytes]) -> None:
     settings = Settings(repository=repository, api_keys=[hash_key("cs-right")])
     with serve_in_thread(settings) as fast, serve_in_thread(settings, fast=False) as general:
         answers = [mask(take_turns(port, [post(more=key), post(more=key), LAST])) for port in (fast, general)]
@@ -267,7 +267,7 @@ def test_keys_are_checked_on_both_roads(repository: Path, key: bytes, parsed_req
 
 
 @pytest.mark.parametrize("path", ["/images/predict/tiny", "/predict/tiny"])
-def test_a_proxy_path_is_known_on_both_roads(repository: Path, path: str, general_requests: list[bytes]) -> None:
+def test_a_proxy_path_is_known_on_both_paths(repository: Path, path: str, general_requests: list[bytes]) -> None:
     settings = Settings(repository=repository, root_path="/images")
     stream = post(path=path) + post(b"words", path=path) + LAST
     with serve_in_thread(settings) as fast, serve_in_thread(settings, fast=False) as general:
