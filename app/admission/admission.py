@@ -1,6 +1,6 @@
 """Admission: the one way from a request to a prediction.
 
-Every road (the fast path, the service's own addresses, everybody else's forms, explanations) translates bodies and
+Every endpoint (the fast path, the service's own addresses, everybody else's forms, explanations) translates bodies and
 answers, and nothing more: which model a request means, its places in the queue, its deadline, what becomes of its
 images, and whom it is counted for are settled here.
 """
@@ -40,7 +40,7 @@ T = TypeVar("T")
 Image = Encoded | Pixels
 """The bytes of an image file, their base64 text, or uint8 [height, width, channels] as the card has them."""
 
-Outcome = Prediction | ConvserveError
+ImageResult = Prediction | ConvserveError
 """What becomes of one image."""
 
 
@@ -123,7 +123,7 @@ class Ticket:
     """One request that was let in."""
 
     __slots__ = (
-        *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_outcomes", "_places"),
+        *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_results", "_places"),
         *("_second", "_settle", "_slot", "deadline", "holder", "model", "standing", "terms"),
     )
 
@@ -136,10 +136,10 @@ class Ticket:
         self._asked = asked
         self._loop = asyncio.get_running_loop()
         self._attempts: list[Underway] = []
-        self._outcomes: list[Outcome | None] = []
-        self._left = 0  # images without an outcome
+        self._results: list[ImageResult | None] = []
+        self._left = 0  # images without a result
         self._places: Places[Pixels, Scores] | None = None
-        self._settle: Callable[[list[Outcome]], None] | None = None
+        self._settle: Callable[[list[ImageResult]], None] | None = None
         self._second: Second | None = None  # of a cascade
         self._slot: int | None = None  # of a split
         self.holder = admission.keys.holders[exchange.key]
@@ -187,14 +187,14 @@ class Ticket:
     def start(
         self,
         images: Sequence[Image],
-        settle: Callable[[list[Outcome]], None],
+        settle: Callable[[list[ImageResult]], None],
         timeout_s: float | None = None,
         at_once: bool = False,
         priority: int = USUAL,
         embeds: bool = False,
     ) -> None:
         """Begin, then decode and run every image. `settle` is called once, in the event loop, perhaps before this
-        returns, with an outcome for each image in order; never where the ticket was abandoned. `at_once` is for
+        returns, with a result for each image in order; never where the ticket was abandoned. `at_once` is for
         Places.submit; with `embeds` predictions have embeddings.
 
         Raises as `begin` and `reserve` do, and NotEmbeddable; then `settle` is not called.
@@ -216,7 +216,7 @@ class Ticket:
             self._attempts = [attempt(model, images[0], places, self._admission.decoder, self._take_only, at_once)]
             return
         self._left = len(images)
-        self._outcomes = [None] * len(images)
+        self._results = [None] * len(images)
         self._admission.pieces.begin(self._begin_attempts(images, attempt, model, places), self.standing)
 
     def _begin_attempts(
@@ -237,20 +237,20 @@ class Ticket:
 
     async def run(
         self, images: Sequence[Image], timeout_s: float | None = None, priority: int = USUAL, embeds: bool = False
-    ) -> list[Outcome]:
+    ) -> list[ImageResult]:
         """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
-        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self.start(images, lambda outcomes: resolve(future, outcomes), timeout_s, priority=priority, embeds=embeds)
+        future: asyncio.Future[list[ImageResult]] = self._loop.create_future()
+        self.start(images, lambda results: resolve(future, results), timeout_s, priority=priority, embeds=embeds)
         try:
-            outcomes = await future
+            results = await future
         except asyncio.CancelledError:
             self.abandon()
             raise
-        for outcome in outcomes:
-            if isinstance(outcome, Prediction):
-                timing = outcome.timing
+        for result in results:
+            if isinstance(result, Prediction):
+                timing = result.timing
                 trace_stages(timing.decode_ms / 1e3, timing.queue_ms / 1e3, timing.infer_ms / 1e3)
-        return outcomes
+        return results
 
     async def parse(self, body: bytes, parse: Callable[[bytes], T]) -> T:
         """As Decoder.parse, in the request's turn."""
@@ -266,11 +266,11 @@ class Ticket:
         """
         if self._second is None:
             return
-        (outcome,) = await self.run((image,), self.deadline - self._loop.time())
-        if isinstance(outcome, ConvserveError):
-            raise outcome
-        if outcome.by is not None:
-            self.model = outcome.by.model
+        (result,) = await self.run((image,), self.deadline - self._loop.time())
+        if isinstance(result, ConvserveError):
+            raise result
+        if result.by is not None:
+            self.model = result.by.model
 
     def abandon(self) -> None:
         """The client no longer waits: cancel what has not begun."""
@@ -304,27 +304,27 @@ class Ticket:
                 "compared: send the request to one of them by name"
             )
 
-    def _take(self, place: int, outcome: Prediction | Exception) -> None:
-        self._outcomes[place] = outcome if isinstance(outcome, _KNOWN) else self._explain(outcome)
+    def _take(self, place: int, result: Prediction | Exception) -> None:
+        self._results[place] = result if isinstance(result, _KNOWN) else self._explain(result)
         self._left -= 1
         if not self._left:
-            self._end([outcome for outcome in self._outcomes if outcome is not None])
+            self._end([result for result in self._results if result is not None])
 
-    def _take_only(self, outcome: Prediction | Exception) -> None:
-        if isinstance(outcome, Prediction):  # then its place was used
+    def _take_only(self, result: Prediction | Exception) -> None:
+        if isinstance(result, Prediction):  # then its place was used
             settle, self._settle = self._settle, None
             if settle is not None:
-                settle([outcome])
+                settle([result])
         else:
-            self._end([outcome if isinstance(outcome, ConvserveError) else self._explain(outcome)])
+            self._end([result if isinstance(result, ConvserveError) else self._explain(result)])
 
-    def _end(self, outcomes: list[Outcome]) -> None:
+    def _end(self, results: list[ImageResult]) -> None:
         if self._places is not None:
             self._places.release()
         settle, self._settle = self._settle, None
         if settle is not None:
-            settle(outcomes)
+            settle(results)
 
-    def _explain(self, error: Exception) -> Outcome:
+    def _explain(self, error: Exception) -> ImageResult:
         """A failure that nobody foresaw becomes one that can be told."""
         return log_unexpected(error, self._exchange)

@@ -116,14 +116,14 @@ class Relay:
             self._attempt.abandon()
         self._release()
 
-    def _take_first(self, outcome: Prediction | Exception) -> None:
+    def _take_first(self, result: Prediction | Exception) -> None:
         second = self._second
-        if not isinstance(outcome, Prediction):
-            self._end(outcome)
-        elif not second.is_asked_after(outcome.scores):
-            self._end(outcome._replace(by=second.by_first))
+        if not isinstance(result, Prediction):
+            self._end(result)
+        elif not second.is_asked_after(result.scores):
+            self._end(result._replace(by=second.by_first))
         else:
-            self._first = outcome
+            self._first = result
             with on_behalf_of(second.exchange):  # what tells of a batch runs for all its rows
                 self._ask_second()
 
@@ -139,16 +139,16 @@ class Relay:
         else:
             self._attempt = Attempt(model, self._image, places, self._decoder, self._take_second)
 
-    def _take_second(self, outcome: Prediction | Exception) -> None:
+    def _take_second(self, result: Prediction | Exception) -> None:
         first, second = self._first, self._second
         assert first is not None
         self._release()
-        if isinstance(outcome, Prediction):
-            timing = _add(first.timing, outcome.timing)
-            self._end(outcome._replace(timing=timing, by=second.by_second))
+        if isinstance(result, Prediction):
+            timing = _add(first.timing, result.timing)
+            self._end(result._replace(timing=timing, by=second.by_second))
             return
-        if not isinstance(outcome, ConvserveError):
-            log_unexpected(outcome, second.exchange)
+        if not isinstance(result, ConvserveError):
+            log_unexpected(result, second.exchange)
         self._end(first._replace(by=second.by_first_alone))
 
     def _release(self) -> None:
@@ -156,12 +156,12 @@ class Relay:
         if self._places is not None:
             self._places.release()
 
-    def _end(self, outcome: Prediction | Exception) -> None:
+    def _end(self, result: Prediction | Exception) -> None:
         settle, self._settle = self._settle, None
         if settle is not None:
-            if isinstance(outcome, Prediction) and outcome.by is not None:
-                self._second.count(outcome.by)
-            settle(outcome)
+            if isinstance(result, Prediction) and result.by is not None:
+                self._second.count(result.by)
+            settle(result)
 
 
 def check_cascade(catalog: Catalog, name: str, cascade: Cascade) -> None:

@@ -34,17 +34,17 @@ class Output(NamedTuple):
 
 
 def make_outputs(
-    model: LoadedModel, wanted: Sequence[WantedOutput], outcomes: Sequence[Prediction | ConvserveError]
+    model: LoadedModel, wanted: Sequence[WantedOutput], results: Sequence[Prediction | ConvserveError]
 ) -> list[Output]:
     """The wanted outputs, in their order. A tensor has no place for an error: raises that of the first row that failed,
     naming the row; BadTensor for an output that the model that answered doesn't give.
     """
     predictions = []
-    for row, outcome in enumerate(outcomes):
-        if isinstance(outcome, ConvserveError):
-            outcome.detail = f"row {row}: {outcome.detail}"
-            raise outcome
-        predictions.append(outcome)
+    for row, result in enumerate(results):
+        if isinstance(result, ConvserveError):
+            result.detail = f"row {row}: {result.detail}"
+            raise result
+        predictions.append(result)
     return [_make_output(model, output, predictions) for output in wanted]
 
 

@@ -70,17 +70,17 @@ class OwnService(Service):
         try:
             with on_behalf_of(exchange):
                 ticket = self._services.admission.admit(exchange, model, PredictOptions.read(options), rows=0)
-                outcomes = await ticket.run((image,), _PATIENCE_S)
-                (outcome,) = outcomes
-                if isinstance(outcome, ConvserveError):
-                    raise outcome
+                results = await ticket.run((image,), _PATIENCE_S)
+                (result,) = results
+                if isinstance(result, ConvserveError):
+                    raise result
             status = 200
         except ConvserveError as error:
             status, exchange.code = error.status, error.code
             raise RequestFailed(error.detail, error.status) from error
         finally:
             journal.close(exchange, status)
-        body = write_answer(ticket.model, outcomes, outcome.timing, ticket.terms, ticket.receipts)
+        body = write_answer(ticket.model, results, result.timing, ticket.terms, ticket.receipts)
         answer: dict[str, Any] = json.loads(body)
         return answer
 

@@ -35,8 +35,8 @@ async def infer(services: Services, request: Message, call: Call) -> Message:
     remaining_s = call.remaining_s()
     if remaining_s is not None:
         timeout_s = min(timeout_s, remaining_s)
-    outcomes = await ticket.run(asked.rows, timeout_s, asked.priority, asked.embeds)
-    outputs = make_outputs(ticket.model, asked.outputs, outcomes)
+    results = await ticket.run(asked.rows, timeout_s, asked.priority, asked.embeds)
+    outputs = make_outputs(ticket.model, asked.outputs, results)
     response = _RESPONSE(model_name=ticket.model.name, model_version=str(ticket.model.version), id=request.id)
     for output in outputs:
         response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)

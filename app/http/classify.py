@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
-from app.admission.admission import Image, Outcome, Ticket
+from app.admission.admission import Image, ImageResult, Ticket
 from app.admission.options import PredictOptions
 from app.errors import TooManyImages
 from app.http.auth import let_in
@@ -41,7 +41,7 @@ class Classified(NamedTuple):
 
     ticket: Ticket
     posted: Posted
-    outcomes: Sequence[Outcome]
+    results: Sequence[ImageResult]
     """One an image, in order."""
 
 
@@ -78,10 +78,10 @@ async def classify_one(request: Request, options: PredictOptions, parse: Parse |
     """As `classify`, for the model in the path and forms that have place for one image. Raises TooManyImages for
     more, and what is wrong with the image.
     """
-    ticket, _, outcomes = await classify(request, request.path_params["model"], options, parse)
-    if len(outcomes) > 1:
-        raise TooManyImages(f"the request has {len(outcomes)} images, this endpoint takes one: /predict takes several")
-    (outcome,) = outcomes
-    if isinstance(outcome, ConvserveError):
-        raise outcome
-    return Best(top_classes(ticket.model, outcome.scores, ticket.terms.top_k), outcome)
+    ticket, _, results = await classify(request, request.path_params["model"], options, parse)
+    if len(results) > 1:
+        raise TooManyImages(f"the request has {len(results)} images, this endpoint takes one: /predict takes several")
+    (result,) = results
+    if isinstance(result, ConvserveError):
+        raise result
+    return Best(top_classes(ticket.model, result.scores, ticket.terms.top_k), result)

@@ -8,9 +8,9 @@ from app.inference.attempt import Prediction, Timing
 from artifact.errors import ConvserveError
 
 
-def longest_timing(outcomes: Sequence[Prediction | ConvserveError]) -> Timing:
+def longest_timing(results: Sequence[Prediction | ConvserveError]) -> Timing:
     """Of several images the longest each; one of them at least has succeeded."""
-    timings = [outcome.timing for outcome in outcomes if isinstance(outcome, Prediction)]
+    timings = [result.timing for result in results if isinstance(result, Prediction)]
     return Timing(
         max(timing.decode_ms for timing in timings),
         max(timing.queue_ms for timing in timings),

@@ -12,7 +12,7 @@ import time
 from functools import partial
 from http import HTTPStatus
 
-from app.admission.admission import Outcome, Ticket
+from app.admission.admission import ImageResult, Ticket
 from app.admission.options import PredictOptions
 from app.admission.services import Services
 from app.http.api.predict_json import write_answer
@@ -163,19 +163,19 @@ class FastCycle:
         images = form.finish()
         return images[0] if len(images) == 1 and not form.options else None
 
-    def _settle(self, outcomes: list[Outcome]) -> None:
+    def _settle(self, results: list[ImageResult]) -> None:
         if self.response_complete:
             return
-        (outcome,), exchange = outcomes, self._exchange
-        if not isinstance(outcome, Prediction):
-            self._refuse(outcome)
+        (result,), exchange = results, self._exchange
+        if not isinstance(result, Prediction):
+            self._refuse(result)
             return
         timing, first = (
-            outcome.timing,
+            result.timing,
             self._fast_path.write_default_lines(self._connection.server_state.default_headers),
         )
         receipts = self._fast_path.services.admission.receipts
-        body = write_answer(self._ticket.model, outcomes, timing, self._ticket.terms, receipts)
+        body = write_answer(self._ticket.model, results, timing, self._ticket.terms, receipts)
         # The lines in the order in which they come by the general path, here and in _refuse.
         self._write(
             f"HTTP/1.1 200 OK\r\n{first}server-timing: {name_stages(timing)}, {self._time_total()}\r\n"
@@ -183,7 +183,7 @@ class FastCycle:
             f"x-request-id: {exchange.request_id}\r\n",
             body,
             timing.batch_size,
-            outcome.by,
+            result.by,
         )
         self._end(200)
 

@@ -1,4 +1,4 @@
-"""The whole road once: the embedded default, trained, converted, proved, served, and asked about drawn digits."""
+"""The whole way once: the embedded default, trained, converted, proved, served, and asked about drawn digits."""
 
 from __future__ import annotations
 

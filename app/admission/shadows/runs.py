@@ -80,12 +80,12 @@ class ShadowRuns:
         return partial(self._settle, model, images, settle)
 
     def _settle(
-        self, model: LoadedModel, images: Sequence[Image], settle: Settle, outcomes: list[Prediction | ConvserveError]
+        self, model: LoadedModel, images: Sequence[Image], settle: Settle, results: list[Prediction | ConvserveError]
     ) -> None:
-        settle(outcomes)
-        for image, outcome in zip(images, outcomes, strict=True):
-            if isinstance(outcome, Prediction):
-                self._show(model if outcome.by is None else outcome.by.model, image, outcome)
+        settle(results)
+        for image, result in zip(images, results, strict=True):
+            if isinstance(result, Prediction):
+                self._show(model if result.by is None else result.by.model, image, result)
 
     def _show(self, model: LoadedModel, image: Image, prediction: Prediction) -> None:
         """To the shadows that this image falls to."""
@@ -152,29 +152,29 @@ class ShadowRuns:
             return
         self._running = len(taken)
 
-        def end(seen: _Seen, outcome: Prediction | Exception) -> None:
+        def end(seen: _Seen, result: Prediction | Exception) -> None:
             self._running -= 1
             if not self._running:
                 places.release()
                 self._moments.go_on()
-            self._record(pair, seen, outcome)
+            self._record(pair, seen, result)
 
         for seen in taken:
             given = seen.image if seen.pixels is None else seen.pixels
             assert given is not None
             Attempt(pair.run, given, places, self._decoder, partial(end, seen))
 
-    def _record(self, pair: Pair, seen: _Seen, outcome: Prediction | Exception) -> None:
-        if not isinstance(outcome, Prediction):
+    def _record(self, pair: Pair, seen: _Seen, result: Prediction | Exception) -> None:
+        if not isinstance(result, Prediction):
             pair.meters.count_failed()
-            if not isinstance(outcome, ConvserveError):
-                log.error("the shadow %s failed", seen.name, exc_info=outcome)
+            if not isinstance(result, ConvserveError):
+                log.error("the shadow %s failed", seen.name, exc_info=result)
             return
-        index, probability = outcome.scores.top[0]
-        label, timing = pair.run.card.labels[index], outcome.timing
+        index, probability = result.scores.top[0]
+        label, timing = pair.run.card.labels[index], result.timing
         pair.meters.record_pair(
             (seen.label, label),
-            abs(seen.probability - float(outcome.scores.probabilities[seen.top])),
+            abs(seen.probability - float(result.scores.probabilities[seen.top])),
             (seen.timing.infer_ms / 1e3, timing.infer_ms / 1e3),
             (seen.timing.batch_size, timing.batch_size),
         )

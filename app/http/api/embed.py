@@ -47,14 +47,14 @@ async def embed(request: Request) -> Response:
     ticket = services.admission.admit(exchange_of(request), request.path_params["model"], options)
     given = await read_images(request, services.settings, ticket, options.names())
     ticket.ask(options.with_body(given.options))
-    outcomes = await run_while_connected(request, ticket.run(given.images, embeds=True))
+    results = await run_while_connected(request, ticket.run(given.images, embeds=True))
     vectors = []
-    for place, outcome in enumerate(outcomes):
-        if isinstance(outcome, ConvserveError):  # a list of vectors has no place for it
-            outcome.detail = f"image {place}: {outcome.detail}"
-            raise outcome
-        assert outcome.scores.embedding is not None
-        vectors.append(outcome.scores.embedding.tolist())
+    for place, result in enumerate(results):
+        if isinstance(result, ConvserveError):  # a list of vectors has no place for it
+            result.detail = f"image {place}: {result.detail}"
+            raise result
+        assert result.scores.embedding is not None
+        vectors.append(result.scores.embedding.tolist())
     body = {"model": ticket.model.name, "version": ticket.model.version, "embeddings": vectors}
-    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
+    headers = {"Server-Timing": name_stages(longest_timing(results))}
     return Response(encode_json(body), media_type="application/json", headers=headers)

@@ -60,9 +60,9 @@ async def take_feedback(request: Request, services: ServicesDep) -> FeedbackAnsw
     body = await read_body(request, request_limit(services.settings))
     given = await services.decoder.parse(body, lambda body: _read(body, receipts))
     told = [_count(services.catalog, entry) for entry in given]
-    if all(isinstance(outcome, ConvserveError) for outcome in told):
-        raise next(outcome for outcome in told if isinstance(outcome, ConvserveError))
-    return FeedbackAnswer(feedback=[_describe(entry, outcome) for entry, outcome in zip(given, told, strict=True)])
+    if all(isinstance(result, ConvserveError) for result in told):
+        raise next(result for result in told if isinstance(result, ConvserveError))
+    return FeedbackAnswer(feedback=[_describe(entry, result) for entry, result in zip(given, told, strict=True)])
 
 
 def _read(body: bytes, receipts: Receipts) -> list[_Given]:
@@ -103,10 +103,10 @@ def _count(catalog: Catalog, given: _Given) -> Told | ConvserveError:
         return error
 
 
-def _describe(given: _Given, outcome: Told | ConvserveError) -> ToldAnswer:
-    if isinstance(outcome, ConvserveError):
-        error = ErrorAnswer(status=outcome.status, code=outcome.code, detail=outcome.detail)
+def _describe(given: _Given, result: Told | ConvserveError) -> ToldAnswer:
+    if isinstance(result, ConvserveError):
+        error = ErrorAnswer(status=result.status, code=result.code, detail=result.detail)
         return ToldAnswer(error=error)
     assert isinstance(given.receipt, Receipt)
-    in_set = None if outcome.coverage is None else outcome.holds
-    return ToldAnswer(model=given.receipt.model, version=given.receipt.version, right=outcome.right, in_set=in_set)
+    in_set = None if result.coverage is None else result.holds
+    return ToldAnswer(model=given.receipt.model, version=given.receipt.version, right=result.right, in_set=in_set)

@@ -74,10 +74,10 @@ async def _answer(name: str | None, request: Request) -> Response:
 
 def write_response(classified: Classified) -> Response:
     """PredictAnswer. Raises the first error where every image has one."""
-    ticket, _, outcomes = classified
-    failures = [outcome for outcome in outcomes if isinstance(outcome, ConvserveError)]
-    if len(failures) == len(outcomes):
+    ticket, _, results = classified
+    failures = [result for result in results if isinstance(result, ConvserveError)]
+    if len(failures) == len(results):
         raise failures[0]
-    timing = longest_timing(outcomes)
-    body = write_answer(ticket.model, outcomes, timing, ticket.terms, ticket.receipts)
+    timing = longest_timing(results)
+    body = write_answer(ticket.model, results, timing, ticket.terms, ticket.receipts)
     return Response(body, media_type="application/json", headers={"Server-Timing": name_stages(timing)})

@@ -1,6 +1,6 @@
 """The JSON of a prediction, written piece by piece: the labels' parts are ready made, only numbers are added.
 
-A general encoder takes six times as long for the same bytes, and every road has to give the same ones.
+A general encoder takes six times as long for the same bytes, and every endpoint has to give the same ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from artifact.errors import ConvserveError
 
 def write_answer(
     model: LoadedModel,
-    outcomes: Sequence[Prediction | ConvserveError],
+    results: Sequence[Prediction | ConvserveError],
     timing: Timing,
     terms: Terms,
     receipts: Receipts,
@@ -27,7 +27,7 @@ def write_answer(
     """The body of PredictAnswer; with a conformal score each prediction has its label set, where asked for its receipt,
     and one of a cascade names the model that gave it.
     """
-    predictions = ",".join([_write_outcome(model, outcome, terms, receipts) for outcome in outcomes])
+    predictions = ",".join([_write_result(model, result, terms, receipts) for result in results])
     text = (
         f'{{"model":"{model.name}","version":{model.version},"predictions":[{predictions}],"timing":{{'
         f'"decode_ms":{timing.decode_ms:.3f},"queue_ms":{timing.queue_ms:.3f},"infer_ms":{timing.infer_ms:.3f},'
@@ -36,13 +36,13 @@ def write_answer(
     return text.encode("utf-8", "backslashreplace")
 
 
-def _write_outcome(model: LoadedModel, outcome: Prediction | ConvserveError, terms: Terms, receipts: Receipts) -> str:
-    if isinstance(outcome, ConvserveError):
-        error = {"status": outcome.status, "code": outcome.code, "detail": outcome.detail}
+def _write_result(model: LoadedModel, result: Prediction | ConvserveError, terms: Terms, receipts: Receipts) -> str:
+    if isinstance(result, ConvserveError):
+        error = {"status": result.status, "code": result.code, "detail": result.detail}
         return encode_json({"error": error}).decode()
-    scores, score, speaks = outcome.scores, terms.score, ""
-    if outcome.by is not None:
-        model, score, is_alone = outcome.by
+    scores, score, speaks = result.scores, terms.score, ""
+    if result.by is not None:
+        model, score, is_alone = result.by
         speaks = f'"model":"{model.name}","version":{model.version},' + ('"second":"skipped",' if is_alone else "")
     text = f'{{{speaks}"classes":[{_write_classes(model, rank(scores, terms.top_k))}]'
     label_set: Sequence[tuple[int, float]] = ()

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.admission.admission import Outcome
+from app.admission.admission import ImageResult
 from app.admission.options import PredictOptions
 from app.admission.tensors import read_pixels
 from app.errors import BadJson, InvalidParameter, too_many_images
@@ -99,18 +99,18 @@ async def answer_any(request: Request, name: str | None) -> Response:
     """A body in a form of /predict gets its answer, {"instances": [...]} and {"inputs": [...]} get rows."""
     options = PredictOptions.read(dict(request.query_params))
     classified = await classify(request, name, options, _parse_any)
-    return write_rows(classified.outcomes) if classified.posted.wants_rows else write_response(classified)
+    return write_rows(classified.results) if classified.posted.wants_rows else write_response(classified)
 
 
-def write_rows(outcomes: Sequence[Outcome]) -> Response:
+def write_rows(results: Sequence[ImageResult]) -> Response:
     """{"predictions": [[p, ...], ...]}. Raises the first error: the form has no place for one among the rows."""
     predictions = []
-    for place, outcome in enumerate(outcomes):
-        if isinstance(outcome, ConvserveError):
-            outcome.detail = f"instance {place}: {outcome.detail}"
-            raise outcome
-        predictions.append(outcome.scores.probabilities.tolist())
-    headers = {"Server-Timing": name_stages(longest_timing(outcomes))}
+    for place, result in enumerate(results):
+        if isinstance(result, ConvserveError):
+            result.detail = f"instance {place}: {result.detail}"
+            raise result
+        predictions.append(result.scores.probabilities.tolist())
+    headers = {"Server-Timing": name_stages(longest_timing(results))}
     return Response(encode_json({"predictions": predictions}), media_type="application/json", headers=headers)
 
 

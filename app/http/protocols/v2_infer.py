@@ -128,9 +128,9 @@ async def _answer(request: Request) -> Response:
     most, card = services.settings.max_images, ticket.model.card
     asked = await ticket.parse(body, lambda body: _parse(body, header_length, card, most))
     timeout_s = asked.limit(ticket.terms.timeout_s)
-    outcomes = await run_while_connected(request, ticket.run(asked.rows, timeout_s, asked.priority, asked.embeds))
-    outputs = make_outputs(ticket.model, asked.outputs, outcomes)
-    return _render(ticket.model, asked, outputs, {"Server-Timing": name_stages(longest_timing(outcomes))})
+    results = await run_while_connected(request, ticket.run(asked.rows, timeout_s, asked.priority, asked.embeds))
+    outputs = make_outputs(ticket.model, asked.outputs, results)
+    return _render(ticket.model, asked, outputs, {"Server-Timing": name_stages(longest_timing(results))})
 
 
 def _parse(body: bytes, header_length: str | None, card: ModelCard, max_images: int) -> InferRequest:

@@ -177,7 +177,7 @@ def test_a_client_that_goes_away_takes_its_row_out_of_the_second_queue(client: T
         exchange = services.journal.open("POST", "/predict/both", "", "")
         batcher = services.catalog.resolve("large").batcher
         ticket = services.admission.admit(exchange, "both", PredictOptions())
-        ticket.start((UNSURE,), lambda outcomes: pytest.fail("nobody waits"), at_once=True)
+        ticket.start((UNSURE,), lambda results: pytest.fail("nobody waits"), at_once=True)
         waiting = batcher.queue_rows
         ticket.abandon()
         return waiting, batcher.queue_rows

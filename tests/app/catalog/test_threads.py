@@ -59,9 +59,9 @@ def test_more_hanging_reads_than_run_at_once_hold_up_no_other(hang: threading.Ev
     async def play() -> None:
         reader = PatientReader(0.05)
         hanging = [reader.read(str(number), hang.wait) for number in range(40)]
-        outcomes = await asyncio.gather(*hanging, reader.read("alive", lambda: 7), return_exceptions=True)
-        assert outcomes.pop() == 7
-        assert {type(outcome) for outcome in outcomes} == {TimeoutError}
+        results = await asyncio.gather(*hanging, reader.read("alive", lambda: 7), return_exceptions=True)
+        assert results.pop() == 7
+        assert {type(result) for result in results} == {TimeoutError}
 
     asyncio.run(play())
 

@@ -54,7 +54,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]
     command = [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{RUN_ALL}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
-    return {command: tuple(outcome) for command, outcome in json.loads(done.stdout).items()}
+    return {command: tuple(result) for command, result in json.loads(done.stdout).items()}
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"pack"}))
