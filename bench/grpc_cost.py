@@ -2,7 +2,7 @@
 
 The empty answer is a server in a process of its own, by uvloop like the service, that reads the same messages as bytes
 and answers constant ones of the same size. Both are asked in turn, with 1 and with 8 calls under way, by tritonclient's
-stub. The model is tiny: what is measured is the road to it. Only the differences within one run mean something.
+stub. The model is tiny: what is measured is the way to it. Only the differences within one run mean something.
 """
 
 from __future__ import annotations

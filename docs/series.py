@@ -37,7 +37,7 @@ The networks that won ILSVRC or shaped it, from LeNet to SENet. Its errors (top-
 the story: 28.2 % in 2010 and 25.8 in 2011 without convolutional networks; 16.4 with AlexNet in 2012 (15.3 with more
 data); 11.7 in 2013; 7.3 with VGG and 6.67 with GoogLeNet in 2014; 3.57 with ResNet in 2015; 2.99 in 2016, ResNeXt
 second with 3.03; 2.25 with SENet in 2017. A person who had trained for it made 5.1. Depth went from 8 layers to 19, 22
-and 152, along two roads: Inception's (split, transform, merge) and the residual one (depth, width, cardinality).
+and 152, along two lines: Inception's (split, transform, merge) and the residual one (depth, width, cardinality).
 
 Every number of layers, parameters and multiply-adds here is counted from the network that `convserve-export` trains;
 parameters are what training moves, multiply-adds those of convolutions and dense layers for one image, both without

@@ -1,4 +1,4 @@
-"""A Keras model to ONNX by tf2onnx: float32 NHWC in, the network's own output out. The one road through TensorFlow."""
+"""A Keras model to ONNX by tf2onnx: float32 NHWC in, the network's own output out. The one way through TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source -> graph -> file -> proof -> measured -> published: the one road to an artifact."""
+"""Source -> graph -> file -> proof -> measured -> published: the one way to an artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Keras 2 file as a Keras 3 network: the one road for such files, wherever Keras 3 could open them by itself, too."""
+"""A Keras 2 file as a Keras 3 network: the one way for such files, wherever Keras 3 could open them by itself, too."""
 
 from __future__ import annotations
 
