@@ -48,7 +48,7 @@ class Store(Protocol):
 
 class WritableStore(Store, Protocol):
     def write(self, path: str, content: bytes | Path) -> None:
-        """Write or replace a file; no reader sees half of it."""
+        """Write or replace a file; no reader sees a part of it."""
 
     def claim(self, path: str, content: bytes | Path) -> bool:
         """Write a file that isn't there; False where it is."""

@@ -15,7 +15,7 @@ ABS_TOLERANCE = 1e-4
 LOG_TOLERANCE = 1e-3
 # Of a network that computes in float16 itself: ONNX Runtime rounds between its nodes here and not there. Near 1 its
 # numbers stand 5e-4 apart.
-HALF_ABS_TOLERANCE, HALF_LOG_TOLERANCE = 2e-3, 2e-2
+FLOAT16_ABS_TOLERANCE, FLOAT16_LOG_TOLERANCE = 2e-3, 2e-2
 LEAST_PROBABILITY = 1e-6
 
 

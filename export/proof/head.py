@@ -23,7 +23,7 @@ SUM_TOLERANCE = 1e-3
 CLEAR_TOLERANCE = 0.05
 # Outputs of coarser steps are no rounded probabilities.
 COARSEST_STEP = 1 / 64
-HALF_STEP = 2.0**-11
+FLOAT16_STEP = 2.0**-11
 SLACK = 1e-6
 
 
@@ -46,7 +46,7 @@ class Values:
     least_sum: float
     greatest_sum: float
     step: float
-    """What the outputs are multiples of, where they are rounded (quantized or half precision); else 0."""
+    """What the outputs are multiples of, where they are rounded (quantized or float16); else 0."""
     log_sum: float
     """Largest |log-sum-exp| of a row: 0 for log-probabilities."""
 
@@ -223,14 +223,14 @@ def _describe(head: Head, values: Values, labels: Sequence[str]) -> str:
 
 
 def _find_step(values: Floats) -> float:
-    """What all values in 0..1 are multiples of (int8 and uint8 outputs), or the step of half precision; else 0."""
+    """What all values in 0..1 are multiples of (int8 and uint8 outputs), or the step of float16; else 0."""
     inside = np.unique(values[(values >= 0) & (values <= 1)])
     if len(inside) != len(np.unique(values)) or len(inside) < 2:
         return 0.0
     step = float(np.diff(inside).min())
     if SLACK < step <= COARSEST_STEP and np.abs(inside / step - np.round(inside / step)).max() < 0.01:
         return step
-    # 1,000 numbers of float32 aren't all numbers of half precision by chance, but 0 and 1 are.
+    # 1,000 numbers of float32 aren't all numbers of float16 by chance, but 0 and 1 are.
     if (inside.astype(np.float16) == inside).all() and not (np.isin(inside, (0, 1))).all():
-        return HALF_STEP
+        return FLOAT16_STEP
     return 0.0

@@ -57,8 +57,8 @@ def prove(source: Source, own: Floats, file: Path, head: Head, batch: int | None
         probabilities,
         source=source.images.source,
         batch_sizes=sizes,
-        abs_tolerance=compare.HALF_ABS_TOLERANCE if source.half_precision else compare.ABS_TOLERANCE,
-        log_tolerance=compare.HALF_LOG_TOLERANCE if source.half_precision else compare.LOG_TOLERANCE,
+        abs_tolerance=compare.FLOAT16_ABS_TOLERANCE if source.computes_in_float16 else compare.ABS_TOLERANCE,
+        log_tolerance=compare.FLOAT16_LOG_TOLERANCE if source.computes_in_float16 else compare.LOG_TOLERANCE,
         fitted_random_weights=source.fitted_random_weights,
     )
     say(

@@ -16,7 +16,7 @@ from export.progress import say
 from export.publish.pipeline import publish_network
 from export.publish.write import check_place
 from export.sources.image_options import ImageOptions
-from export.sources.onnx_file import OnnxFile, computes_in_half, count_weights, read_layout, read_onnx
+from export.sources.onnx_file import OnnxFile, computes_in_float16, count_weights, read_layout, read_onnx
 from export.sources.proof_images import choose_images
 from export.sources.source import Source
 
@@ -59,7 +59,7 @@ def adopt(
         preprocessing=preprocessing,
     )
     model = OnnxFile(file, layout, network)
-    half = computes_in_half(network)
+    float16 = computes_in_float16(network)
     network = settle_boundary(network, try_shape(model, shape, batch or 2))
     # Before images are read.
     check_count(labels, output_width(network), file.stem)
@@ -70,7 +70,7 @@ def adopt(
         provenance=provenance,
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
-        half_precision=half,
+        computes_in_float16=float16,
         max_batch=batch,
         prepare=normalize,
     )

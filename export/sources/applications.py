@@ -167,9 +167,9 @@ def build_application(
     except Exception as error:  # Keras raises errors of many kinds, and a download's in a bare Exception
         if weights == "imagenet" and isinstance(error.__cause__ or error.__context__, URLError):
             raise DataError(_explain_download(name, str(error))) from error
-        if weights == "imagenet" and (halves := _half_downloaded()):
+        if weights == "imagenet" and (interrupted := _interrupted_downloads()):
             raise DataError(
-                f"{name}: {halves[0]} is damaged, from an interrupted download: delete that file, and the same "
+                f"{name}: {interrupted[0]} is damaged, from an interrupted download: delete that file, and the same "
                 "command downloads it again"
             ) from error
         raise ConversionError(f"{name} can't be built: {reason(error)}") from error
@@ -232,7 +232,7 @@ def _weights_folder() -> Path:
     return Path(keras_home()) / "models"
 
 
-def _half_downloaded() -> list[Path]:
+def _interrupted_downloads() -> list[Path]:
     return [file for file in sorted(_weights_folder().glob("*.h5")) if not _opens(file)]
 
 

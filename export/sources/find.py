@@ -22,7 +22,7 @@ from export.sources.image_options import ImageOptions
 from export.sources.keras_file import (
     SUFFIXES,
     choose_output,
-    computes_in_half,
+    computes_in_float16,
     load_keras_file,
     prepares_pixels,
     read_input_shape,
@@ -196,7 +196,7 @@ def load_file(
     if (file / MARKER).is_file():
         model = SavedModel(file, load.signature, options.output)
         shape, parameters, inside, batch = model.input_shape(options.size), model.parameters, False, model.batch
-        half = model.computes_in_half
+        float16 = model.computes_in_float16
     else:
         model = choose_output(load_keras_file(file, load.definitions(), unsafe=load.unsafe), options.output, title)
         shape, parameters, inside = (
@@ -205,7 +205,7 @@ def load_file(
             prepares_pixels(model),
         )
         batch = model.input_shape[0] if getattr(model, "inputs", None) else None
-        half = computes_in_half(model)
+        float16 = computes_in_float16(model)
     if (width := known_width(model)) is not None:
         check_count(labels, width, title)  # now rather than after the images are checked
     preprocessing = _choose_preprocessing(options, shape[2], inside)
@@ -226,7 +226,7 @@ def load_file(
         ),
         head=options.head,
         images=choose_images(options, labels, shape[2], data_dir),
-        half_precision=half,
+        computes_in_float16=float16,
         max_batch=batch,
     )
 

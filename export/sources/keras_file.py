@@ -113,8 +113,8 @@ def compute_in_float32(model: keras.Model) -> None:
             layer.dtype_policy = "float32"
 
 
-def computes_in_half(model: keras.Model) -> bool:
-    """Whether a network's own weights are float16, not only its arithmetic."""
+def computes_in_float16(model: keras.Model) -> bool:
+    """Whether a network's own weights are float16 or bfloat16, not only its arithmetic."""
     return any(weight.dtype in ("float16", "bfloat16") for weight in model.weights)
 
 

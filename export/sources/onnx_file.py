@@ -166,7 +166,7 @@ def count_weights(model: onnx.ModelProto) -> int:
     return sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer if tensor.data_type in FLOATS)
 
 
-def computes_in_half(model: onnx.ModelProto) -> bool:
+def computes_in_float16(model: onnx.ModelProto) -> bool:
     """Whether a network holds float16 weights."""
     return any(
         tensor.data_type == TensorProto.FLOAT16 for graph in walk_graphs(model.graph) for tensor in graph.initializer

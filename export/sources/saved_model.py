@@ -53,7 +53,7 @@ class SavedModel:
         return () if shape.rank is None else tuple(shape)
 
     @property
-    def computes_in_half(self) -> bool:
+    def computes_in_float16(self) -> bool:
         """Whether any operation of the signature works in float16."""
         import tensorflow as tf
 

@@ -47,7 +47,7 @@ class Source:
     head: Head | None
     """None: it is judged by what the network gives (export/proof/head.py)."""
     images: ProofImages
-    half_precision: bool = False
+    computes_in_float16: bool = False
     """Whether the network computes in float16 itself, whose rounding the proof allows for."""
     fitted_random_weights: bool = False
     """Whether the weights are random and were fitted to the proof images (export/sources/random_weights.py)."""

@@ -38,15 +38,15 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _drop_round_trips(graph: onnx.GraphProto) -> None:
     """Tie float32 nodes together again: the converter casts to float16 and back between any two of them."""
-    halved = {node.output[0]: node.input[0] for node in graph.node if _casts_to(node, TensorProto.FLOAT16)}
+    casts = {node.output[0]: node.input[0] for node in graph.node if _casts_to(node, TensorProto.FLOAT16)}
     outputs = {output.name for output in graph.output}
-    trips = [node for node in graph.node if _casts_to(node, TensorProto.FLOAT) and node.input[0] in halved]
+    trips = [node for node in graph.node if _casts_to(node, TensorProto.FLOAT) and node.input[0] in casts]
     for node in trips:
-        source, result = halved[node.input[0]], node.output[0]
+        source, result = casts[node.input[0]], node.output[0]
         graph.node.remove(node)
         if result in outputs:
             rename(graph, source, result)
-            halved = {half: result if whole == source else whole for half, whole in halved.items()}
+            casts = {cast: result if original == source else original for cast, original in casts.items()}
         else:
             rename(graph, result, source)
 
