@@ -92,7 +92,7 @@ def _look_by_folds(options: argparse.Namespace) -> None:
         f"training images, {options.folds} folds",
         begun.dataset.train,
         probabilities,
-        begun.start.image,
+        begun.initial.image,
     )
 
 

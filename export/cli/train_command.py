@@ -128,7 +128,7 @@ def _train(options: argparse.Namespace) -> None:
         begun.recipe,
         begun.dataset,
         folder,
-        start=begun.start,
+        initial=begun.initial,
         seed=begun.seed,
         data_dir=begun.data_dir,
         logs=[word.open(folder) for word in words],

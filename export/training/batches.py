@@ -57,9 +57,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         return -(-len(self.indices) // self.batch_size)
 
     def __getitem__(self, batch: int) -> tuple[Any, ...]:
-        made = self._make(batch)
+        prepared = self._make(batch)
         self.ready[batch] = time.monotonic()
-        return made
+        return prepared
 
     def _make(self, batch: int) -> tuple[Any, ...]:
         chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]

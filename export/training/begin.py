@@ -18,7 +18,7 @@ from export.sources.find import Kind, LoadOptions, identify
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import SUFFIXES
 from export.training.existing_network import start_existing
-from export.training.initial_network import Start, build_arguments, start_network
+from export.training.initial_network import InitialNetwork, build_arguments, start_network
 from export.training.recipes.defaults import (
     default_recipe,
     fine_tuning_recipe,
@@ -57,7 +57,7 @@ class Words:
 class Beginning:
     recipe: Recipe
     dataset: DataSet
-    start: Start
+    initial: InitialNetwork
     seed: int
     data_dir: Path | None
     title: str
@@ -93,7 +93,7 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     again = there is not None and words.dataset is None
     data_dir = words.data_dir or (there.data_dir if there is not None and again else None)
     # What is damaged in a folder was decided on before the training that is repeated.
-    known = there is not None and again and there.made is not None
+    known = there is not None and again and there.provenance is not None
     dataset = load_dataset(where, data_dir, skip_damaged=words.skip_damaged or known)
     base = _choose_recipe(kind, network, dataset, recorded, run, said)
     if run is not None:
@@ -106,19 +106,19 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     if kind != "network":
         recipe = _keep_options(recipe, run, network)
     seed = _choose_seed(words.seed, dataset, recipe, run, recorded)
-    made = None  # how pixels were prepared is a matter of that network and that data set
+    previous = None  # how pixels were prepared is a matter of that network and that data set
     if recorded is not None and (recorded.recipe.network, recorded.dataset) == (title, dataset.name):
-        made = recorded.made
+        previous = recorded.provenance
     if kind == "network":
-        start = start_network(recipe, dataset, image=words.image, made=made)
+        initial = start_network(recipe, dataset, image=words.image, previous=previous)
     else:
-        start = start_existing(kind, network, recipe, dataset, words.image, words.load, made, run)
+        initial = start_existing(kind, network, recipe, dataset, words.image, words.load, previous, run)
     if words.cache is not None:
-        dataset = _keep_pixels(dataset, start.image, words.cache, words.cache_bytes)
+        dataset = _keep_pixels(dataset, initial.image, words.cache, words.cache_bytes)
     name = recipe.model_name
     if recorded is not None and recorded.recipe.model_name == name:
         name = recorded.title
-    return Beginning(recipe, dataset, start, seed, data_dir, name, Path(network) if run is not None else None)
+    return Beginning(recipe, dataset, initial, seed, data_dir, name, Path(network) if run is not None else None)
 
 
 def _keep_pixels(dataset: DataSet, policy: ImagePolicy, cache: Path, limit: int) -> DataSet:
@@ -223,7 +223,7 @@ def _choose_seed(
                 f"{word}{now:g}: the run held its validation images of {dataset.title} back by {then:g}; by another "
                 f"it would be validated on images that it was trained on: pass {word}{then:g}"
             )
-    training = run.made.training if run.made is not None else None
+    training = run.provenance.training if run.provenance is not None else None
     if training is not None and dataset.train is not None:
         before = training.images + training.validation_images
         if before != len(dataset.train):

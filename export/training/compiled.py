@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from export.errors import UsageError
 from export.sources.keras_file import compute_in_float32
-from export.training.initial_network import Start
+from export.training.initial_network import InitialNetwork
 from export.training.objective.class_counts import ClassCounts
 from export.training.objective.focal import FocalCrossentropy
 from export.training.recipes.recipe import Recipe
@@ -23,18 +23,20 @@ else:
     _Optimizer = object
 
 
-def compile_network(recipe: Recipe, start: Start) -> keras.Model:
+def compile_network(recipe: Recipe, initial: InitialNetwork) -> keras.Model:
     """Raises UsageError for best_by = "top5" where there are no more than five classes."""
-    model, optimizer = start.build(), _optimizer(recipe)
+    model, optimizer = initial.build(), _optimizer(recipe)
     if recipe.mixed_precision:
-        _compute_in_half(model)
+        _compute_in_float16(model)
         # compile() would add it by the model's own policy, which no file keeps: a checkpoint couldn't be read.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    compile_for(recipe, start, model, optimizer)
+    compile_for(recipe, initial, model, optimizer)
     return model
 
 
-def compile_for(recipe: Recipe, start: Start, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+def compile_for(
+    recipe: Recipe, initial: InitialNetwork, model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> None:
     """Give a network the recipe's loss and metrics. A checkpoint's own are those of the convserve that wrote it."""
     loss: Any = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     if recipe.focal_gamma:
@@ -44,7 +46,7 @@ def compile_for(recipe: Recipe, start: Start, model: keras.Model, optimizer: ker
     metrics: Any = _metrics(recipe, (model.output["logits"] if several else model.output).shape[-1])
     if several:
         loss, metrics = {name: loss for name in model.output}, {"logits": metrics}
-        weights = {name: start.auxiliary.get(name, 1.0) for name in model.output}
+        weights = {name: initial.auxiliary.get(name, 1.0) for name in model.output}
     # XLA gains nothing on a CPU under TensorFlow, and compiles for long.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
     model.compile(optimizer, loss, loss_weights=weights, metrics=metrics, jit_compile=jit)
@@ -121,7 +123,7 @@ def _metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
     return [ClassCounts(classes)]
 
 
-def _compute_in_half(model: keras.Model) -> None:
+def _compute_in_float16(model: keras.Model) -> None:
     """All layers compute in float16 but those that give the outputs; weights stay float32."""
     left_out = list(_last_layers(model))
     for layer in walk_layers(model):

@@ -16,7 +16,7 @@ from export.sources.find import Kind, LoadOptions
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import load_keras_file, prepares_pixels, read_input_shape
 from export.sources.run_folder import trained_file
-from export.training.initial_network import Start, choose_arithmetic, start_model
+from export.training.initial_network import InitialNetwork, choose_arithmetic, start_model
 from export.training.recipes.files import Recorded
 from export.training.recipes.recipe import Recipe
 
@@ -28,25 +28,26 @@ def start_existing(
     dataset: DataSet,
     image: ImageOptions,
     options: LoadOptions,
-    made: Provenance | None,
+    previous: Provenance | None,
     run: Recorded | None,
-) -> Start:
+) -> InitialNetwork:
     """The network, and the image policy and arithmetic that it trains with, as `image` changes them.
 
-    `made` is how the training that is repeated had prepared its pixels, `run` the run that is trained further. Raises
-    UsageError for options that don't fit the network, DataError for a file that can't be loaded.
+    `previous` is what the training that is repeated left, whose image policy and arithmetic are taken; `run` is the
+    run that is trained further. Raises UsageError for options that don't fit the network, DataError for a file that
+    can't be loaded.
     """
     if run is not None:
-        assert run.made is not None
-        return _start_run(Path(network), run.made, recipe, dataset, image, options)
+        assert run.provenance is not None
+        return _start_run(Path(network), run.provenance, recipe, dataset, image, options)
     if kind == "application":
-        return _start_application(network, recipe, dataset, image, made)
-    return _start_file(Path(network), recipe, dataset, image, options, made)
+        return _start_application(network, recipe, dataset, image, previous)
+    return _start_file(Path(network), recipe, dataset, image, options, previous)
 
 
 def _start_run(
     folder: Path, run: Provenance, recipe: Recipe, dataset: DataSet, image: ImageOptions, options: LoadOptions
-) -> Start:
+) -> InitialNetwork:
     """The run's network with its own image policy and arithmetic, which the image options change."""
     file, definitions = trained_file(folder), options.definitions()
 
@@ -70,16 +71,16 @@ def _start_run(
 
 
 def _start_file(
-    file: Path, recipe: Recipe, dataset: DataSet, image: ImageOptions, options: LoadOptions, made: Provenance | None
-) -> Start:
+    file: Path, recipe: Recipe, dataset: DataSet, image: ImageOptions, options: LoadOptions, previous: Provenance | None
+) -> InitialNetwork:
     definitions = options.definitions()
 
     def load() -> keras.Model:
         return load_keras_file(file, definitions, unsafe=options.unsafe)
 
     model = load()
-    shape = read_input_shape(model, _size(image, made), file.name)
-    preprocessing = choose_arithmetic(image, shape[2], made, recipe)
+    shape = read_input_shape(model, _size(image, previous), file.name)
+    preprocessing = choose_arithmetic(image, shape[2], previous, recipe)
     if preprocessing is None and prepares_pixels(model):
         preprocessing = preset("none", shape[2])
     if preprocessing is None:
@@ -92,7 +93,7 @@ def _start_file(
         _describe(file.name, "keras-file", recipe),
         load,
         dataset,
-        _policy(shape, dataset, image, made, preprocessing),
+        _policy(shape, dataset, image, previous, preprocessing),
         preprocessing,
         freeze=recipe.freeze,
         definitions=definitions,
@@ -100,9 +101,9 @@ def _start_file(
 
 
 def _start_application(
-    name: str, recipe: Recipe, dataset: DataSet, image: ImageOptions, made: Provenance | None
-) -> Start:
-    size = _size(image, made)
+    name: str, recipe: Recipe, dataset: DataSet, image: ImageOptions, previous: Provenance | None
+) -> InitialNetwork:
+    size = _size(image, previous)
 
     def load() -> keras.Model:
         if recipe.weights == "imagenet":
@@ -114,7 +115,7 @@ def _start_application(
         return model
 
     shape = read_input_shape(load(), size, name)
-    preprocessing = choose_arithmetic(image, shape[2], made, recipe)
+    preprocessing = choose_arithmetic(image, shape[2], previous, recipe)
     preprocessing = preprocessing or preset(APPLICATIONS[name].preprocessing, shape[2])
     title = f"{name} ({'ImageNet' if recipe.weights == 'imagenet' else Path(recipe.weights).name})"
     return start_model(
@@ -122,7 +123,7 @@ def _start_application(
         _describe(title, "keras.applications", recipe),
         load,
         dataset,
-        _policy(shape, dataset, image, made, preprocessing),
+        _policy(shape, dataset, image, previous, preprocessing),
         preprocessing,
         freeze=recipe.freeze,
     )
@@ -133,19 +134,19 @@ def _describe(title: str, origin: Literal["keras-file", "keras.applications"], r
     return NetworkInfo(name=title, origin=origin, parameters=0, weights=weights)
 
 
-def _size(image: ImageOptions, made: Provenance | None) -> tuple[int, int] | None:
-    return image.size or ((made.image.height, made.image.width) if made is not None else None)
+def _size(image: ImageOptions, previous: Provenance | None) -> tuple[int, int] | None:
+    return image.size or ((previous.image.height, previous.image.width) if previous is not None else None)
 
 
 def _policy(
     shape: tuple[int, int, int],
     dataset: DataSet,
     image: ImageOptions,
-    made: Provenance | None,
+    previous: Provenance | None,
     preprocessing: Preprocessing,
 ) -> ImagePolicy:
     """That of the training which is repeated, or the data set's, at the network's input size, as `image` changes it."""
     height, width, channels = shape
-    policy = made.image if made is not None else dataset.policy
+    policy = previous.image if previous is not None else dataset.policy
     sized = policy.model_copy(update={"height": height, "width": width, "channels": channels})
     return image.over(sized, preprocessing)

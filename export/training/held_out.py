@@ -49,8 +49,8 @@ def predict_by_folds(begun: Beginning, folds: int, folder: Path) -> Floats:
         others = np.setdiff1d(np.arange(len(labels)), held_out, assume_unique=True)
         fold = PartOfSamples(dataset.train, held_out)
         run = replace(dataset, train=PartOfSamples(dataset.train, others), test=fold)
-        train(begun.recipe, run, home / f"{number}", start=begun.start, seed=begun.seed, data_dir=begun.data_dir)
-        model = load_keras_file(trained_file(home / f"{number}"), begun.start.definitions)
+        train(begun.recipe, run, home / f"{number}", initial=begun.initial, seed=begun.seed, data_dir=begun.data_dir)
+        model = load_keras_file(trained_file(home / f"{number}"), begun.initial.definitions)
         found[held_out] = _predict(home / f"{number}", model, fold)
     shutil.rmtree(home)
     return found

@@ -1,7 +1,7 @@
 """What a training starts from: a network of the registry, fresh or with weights, or somebody's own Keras file.
 
-A start knows how to build the uncompiled network whose output is logits [batch, classes] (or a dict with auxiliary
-heads), and what the run will say of its input.
+It knows how to build the uncompiled network whose output is logits [batch, classes] (or a dict with auxiliary heads),
+and what the run will say of its input.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from models.registry import NETWORKS
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialNetwork:
     """`build` gives the uncompiled network; `preprocessing` None is measured on the training images."""
 
     info: NetworkInfo
@@ -48,24 +48,24 @@ def start_network(
     dataset: DataSet,
     *,
     image: ImageOptions | None = None,
-    made: Provenance | None = None,
-) -> Start:
+    previous: Provenance | None = None,
+) -> InitialNetwork:
     """A network of the registry for the classes of `dataset`, whose image policy `image` changes; photos of any size
     take its size or the network's own.
 
-    `made` is what a training on the same data set made: its image policy and arithmetic are taken. The recipe's
-    `weights` name a .keras file of the same network: every layer that fits is loaded, the others are named.
+    `previous` is what an earlier training on the same data set left: its image policy and arithmetic are taken. The
+    recipe's `weights` name a .keras file of the same network: every layer that fits is loaded, the others are named.
     """
     network = NETWORKS[recipe.network]
     weights = Path(recipe.weights) if recipe.weights else None
-    image, policy = image or ImageOptions(), made.image if made is not None else dataset.policy
+    image, policy = image or ImageOptions(), previous.image if previous is not None else dataset.policy
     if image.size is not None and not dataset.any_size:
         raise UsageError(f"--size: the images of {dataset.name} are {policy.height}x{policy.width}, as they are")
     if dataset.any_size:
-        height, width = image.size or (policy.shape[:2] if made is not None else network.input_shape[:2])
+        height, width = image.size or (policy.shape[:2] if previous is not None else network.input_shape[:2])
         channels = network.input_shape[2]
         policy = policy.model_copy(update={"height": height, "width": width, "channels": channels})
-    preprocessing = choose_arithmetic(image, policy.channels, made, recipe)
+    preprocessing = choose_arithmetic(image, policy.channels, previous, recipe)
     policy = image.over(policy, preprocessing)
     options: dict[str, Any] = dict(recipe.options)
     if unknown := sorted(options.keys() - build_arguments(recipe.network)):
@@ -95,17 +95,17 @@ def start_network(
         weights="trained" if weights is None else f"fine-tuned from {weights.name}",
     )
     auxiliary = network.auxiliary if options.get("auxiliary") else {}
-    return Start(info, policy, build, preprocessing, auxiliary=auxiliary)
+    return InitialNetwork(info, policy, build, preprocessing, auxiliary=auxiliary)
 
 
 def choose_arithmetic(
-    image: ImageOptions, channels: int, made: Provenance | None, recipe: Recipe
+    image: ImageOptions, channels: int, previous: Provenance | None, recipe: Recipe
 ) -> Preprocessing | None:
     """How pixels are prepared: as the image options say, else as the repeated training did, else as the recipe says."""
     if (said := image.arithmetic(channels)) is not None:
         return said
-    if made is not None:
-        return made.preprocessing
+    if previous is not None:
+        return previous.preprocessing
     return preset(recipe.preprocessing, channels) if recipe.preprocessing else None
 
 
@@ -126,7 +126,7 @@ def start_model(
     labels: Sequence[str] = (),
     freeze: bool = False,
     definitions: Definitions | None = None,
-) -> Start:
+) -> InitialNetwork:
     """A trained Keras model with a new head for the classes of `dataset`; everything below it keeps its weights.
 
     Where its outputs are logits of known `labels`, and those are the data set's, the head is kept, too. Frozen layers
@@ -146,7 +146,7 @@ def start_model(
         say(f"loaded {title}; its head of {size} classes is replaced by a new one for {len(dataset.labels)}")
         return keras.Model(model.inputs[0], head(body))
 
-    return Start(info, policy, build, preprocessing, definitions=definitions)
+    return InitialNetwork(info, policy, build, preprocessing, definitions=definitions)
 
 
 def _cut_head(model: keras.Model, title: str) -> tuple[keras.KerasTensor, int]:

@@ -14,14 +14,14 @@ from export.data.preprocessing import custom
 from export.data.samples import Samples
 from export.errors import UsageError
 from export.sources.run_folder import RUN_FILE, Run, read_run
-from export.training.initial_network import Start
+from export.training.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe, make_recipe
 
 
 def plan_run(
     recipe: Recipe,
     dataset: DataSet,
-    start: Start,
+    initial: InitialNetwork,
     training: npt.NDArray[np.intp],
     seed: int,
     data_dir: Path | None,
@@ -30,10 +30,10 @@ def plan_run(
     assert dataset.train is not None
     return Run(
         model_name=recipe.model_name,
-        network=start.info,
+        network=initial.info,
         labels=dataset.labels,
-        image=start.image,
-        preprocessing=start.preprocessing or _measure_pixels(dataset.train, training, start.image),
+        image=initial.image,
+        preprocessing=initial.preprocessing or _measure_pixels(dataset.train, training, initial.image),
         dataset=dataset.name,
         data_dir=str(data_dir.resolve()) if data_dir is not None else None,
         split=dataset.split,

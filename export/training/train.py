@@ -21,7 +21,7 @@ from export.training.callbacks import Epochs, is_over
 from export.training.checkpoint import Checkpoint, State
 from export.training.compiled import averaged_weights, compile_for, compile_network, inference_network
 from export.training.finish import measure
-from export.training.initial_network import Start, start_network
+from export.training.initial_network import InitialNetwork, start_network
 from export.training.logs.log import Log
 from export.training.plan import plan_run, refuse_another_training
 from export.training.recipes.recipe import Recipe
@@ -34,25 +34,25 @@ def train(
     dataset: DataSet,
     folder: Path,
     *,
-    start: Start | None = None,
+    initial: InitialNetwork | None = None,
     seed: int = 0,
     data_dir: Path | None = None,
     logs: Sequence[Log] = (),
 ) -> Run:
     """Train, keep the epoch that the recipe's best_by chooses, calibrate on validation images, measure on test images.
 
-    Without `start` the recipe's network begins with random weights. A folder that holds the checkpoint of the same
+    Without `initial` the recipe's network begins with random weights. A folder that holds the checkpoint of the same
     recipe and seed is resumed at its next epoch. Raises UsageError where it holds another training, TrainingError
     where the loss is no number or memory runs out.
     """
     if dataset.train is None:
         raise UsageError(f"data set {dataset.name} has no training images: use it for evaluate and convert only")
     keras.utils.set_random_seed(seed)
-    start = start or start_network(recipe, dataset)
-    recipe.augmentation.check(start.image)
+    initial = initial or start_network(recipe, dataset)
+    recipe.augmentation.check(initial.image)
     training, validation = split_images(dataset.train.labels, recipe.validation_share, seed)
-    run = plan_run(recipe, dataset, start, training, seed, data_dir)
-    checkpoint = Checkpoint(folder / "checkpoint", start.definitions)
+    run = plan_run(recipe, dataset, initial, training, seed, data_dir)
+    checkpoint = Checkpoint(folder / "checkpoint", initial.definitions)
     refuse_another_training(folder, run)
     if (finished := folder / KERAS_FILE).exists():
         say(f"{folder} already has this training, finished: nothing to do")
@@ -63,9 +63,9 @@ def train(
         if not is_over(state, recipe):
             if state.epoch:
                 model = checkpoint.load(state.epoch)
-                compile_for(recipe, start, model, model.optimizer)
+                compile_for(recipe, initial, model, model.optimizer)
             else:
-                model = compile_network(recipe, start)
+                model = compile_network(recipe, initial)
         _open_folder(folder, run)  # not before the weights were found to fit
         for log in logs:
             log.begin(run, state.history)

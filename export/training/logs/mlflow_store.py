@@ -77,9 +77,9 @@ class MlflowLog:
         title = Path(run.dataset).name
         experiment = self._client.get_experiment_by_name(title)
         number = experiment.experiment_id if experiment is not None else self._client.create_experiment(title)
-        made: str = self._client.create_run(number, run_name=self.run_folder.resolve().name).info.run_id
-        replace_text(self.run_folder / ID_FILE, made + "\n")
-        return made
+        run_id: str = self._client.create_run(number, run_name=self.run_folder.resolve().name).info.run_id
+        replace_text(self.run_folder / ID_FILE, run_id + "\n")
+        return run_id
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -31,8 +31,8 @@ class Recorded:
     """As `load_dataset` takes it; empty where a TOML file leaves it open, as it may the network."""
     seed: int | None = None
     data_dir: Path | None = None
-    made: Provenance | None = None
-    """What that training made, with its image policy and arithmetic; None where the file is a recipe alone."""
+    provenance: Provenance | None = None
+    """What that training left, with its image policy and arithmetic; None where the file is a recipe alone."""
 
 
 def read_recorded(word: str) -> Recorded:

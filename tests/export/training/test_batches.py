@@ -17,7 +17,7 @@ from export.data.samples import ArraySamples
 from export.training.augmentation import Augmentation
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint, State
-from export.training.initial_network import Start
+from export.training.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe
 from export.training.train import train
 
@@ -50,7 +50,7 @@ def build() -> keras.Model:
     return keras.Model(image, keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(image)))
 
 
-START = Start(
+INITIAL = InitialNetwork(
     NetworkInfo(name="small", origin="convserve", parameters=0, weights="trained"), POLICY, build, preset("unit", 3)
 )
 
@@ -81,7 +81,7 @@ def test_a_resumed_training_sees_the_very_batches_of_an_uninterrupted_one(
     recipe = Recipe("small", "noise", epochs=3, batch_size=8, augmentation=EVERY, **{balance: True})  # type: ignore[arg-type]
     dataset = DataSet("noise", tuple("abc"), POLICY, noise([20, 10, 5]), noise([5, 5, 5], seed=1), "none")
     made = record(monkeypatch)
-    train(recipe, dataset, tmp_path / "whole", start=START, seed=5)
+    train(recipe, dataset, tmp_path / "whole", initial=INITIAL, seed=5)
     whole = {key: made.pop(key) for key in list(made)}
     write = Checkpoint.write
 
@@ -93,9 +93,9 @@ def test_a_resumed_training_sees_the_very_batches_of_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", write_and_die)
         with pytest.raises(_Killed):
-            train(recipe, dataset, tmp_path / "killed", start=START, seed=5)
+            train(recipe, dataset, tmp_path / "killed", initial=INITIAL, seed=5)
     killed = {key: made.pop(key) for key in list(made)}
-    train(recipe, dataset, tmp_path / "killed", start=START, seed=5)
+    train(recipe, dataset, tmp_path / "killed", initial=INITIAL, seed=5)
     steps = {(epoch, batch) for epoch in range(3) for batch in range(4)}
     assert steps <= whole.keys()
     assert {key for key in steps if key[0] > 0} <= made.keys()

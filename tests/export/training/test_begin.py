@@ -128,7 +128,7 @@ def test_an_option_that_a_network_doesn_t_have_is_refused_with_those_that_it_has
 
 def test_a_recipe_of_another_network_brings_no_arithmetic(run: Path) -> None:
     begun = begin(Words(network="resnet18", changes=[("width", 4)]), read_recorded(str(run)))
-    assert (begun.start.image.channels, begun.start.preprocessing) == (3, None)
+    assert (begun.initial.image.channels, begun.initial.preprocessing) == (3, None)
     assert (begun.recipe.epochs, begun.recipe.augmentation.rotate) == (2, 3)
 
 
@@ -138,8 +138,8 @@ def test_a_recipe_says_how_pixels_are_prepared_unless_image_options_do(tmp_path:
     recorded = read_recorded(str(file))
     for image, name in ((ImageOptions(), "unit"), (ImageOptions(preprocessing="tf"), "tf")):
         begun = begin(Words(image=image), recorded)
-        assert begun.start.preprocessing is not None
-        assert begun.start.preprocessing.name == name
+        assert begun.initial.preprocessing is not None
+        assert begun.initial.preprocessing.name == name
     with pytest.raises(UsageError, match="--set preprocessing: the preprocessing is named with --preprocessing"):
         begin(Words(changes=[("preprocessing", "tf")]), recorded)
 
@@ -195,7 +195,7 @@ def test_a_record_names_the_run_that_it_began_with_and_asks_where_it_lies(
         begin(Words(), recorded)
     begun = begin(Words(network=str(run)), recorded)
     assert begun.recipe.summary() == recorded.recipe.summary()
-    assert begun.start.info.weights == "trained further from three"
+    assert begun.initial.info.weights == "trained further from three"
 
 
 @pytest.mark.parametrize("classes", [1000, 5])
@@ -223,7 +223,7 @@ def test_a_network_of_keras_applications_begins_with_a_file_s_weights(
         assert same(layer.get_weights(), new.get(layer.name, [])), layer.name
     # Its record knows all but where the file lies.
     begun = begin(Words(changes=[("weights", str(file))]), read_recorded(str(tmp_path / "run")))
-    assert (begun.start.image, begun.recipe.summary()) == (trained.image, trained.recipe)
+    assert (begun.initial.image, begun.recipe.summary()) == (trained.image, trained.recipe)
 
 
 def test_weights_of_another_network_are_refused(
@@ -244,7 +244,7 @@ def test_a_file_of_weights_alone_fills_a_network_of_the_series(
     seven = NETWORKS["lenet5"].build(input_shape=(28, 28, 1), classes=7)
     seven.save_weights(tmp_path / "seven.weights.h5")
     begun = begin(Words("lenet5", "digits", changes=[("weights", str(tmp_path / "seven.weights.h5"))]))
-    model = begun.start.build()
+    model = begun.initial.build()
     assert "loaded 4 layers from seven.weights.h5; new: logits" in capsys.readouterr().err
     for layer in seven.layers[:-1]:
         assert same(layer.get_weights(), model.get_layer(layer.name).get_weights())

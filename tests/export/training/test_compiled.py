@@ -20,7 +20,7 @@ from export.training.batches import Batches
 from export.training.callbacks import Epochs
 from export.training.checkpoint import Checkpoint, State
 from export.training.compiled import compile_network
-from export.training.initial_network import Start
+from export.training.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe
 
 POLICY = ImagePolicy(height=4, width=4, channels=1)
@@ -34,7 +34,7 @@ def build() -> keras.Model:
     return keras.Model(image, logits(hidden(keras.layers.Flatten()(image))))
 
 
-START = Start(
+INITIAL = InitialNetwork(
     NetworkInfo(name="small", origin="convserve", parameters=0, weights="trained"), POLICY, build, preset("tf", 1)
 )
 
@@ -61,7 +61,7 @@ def pixels(samples: ArraySamples) -> tuple[np.ndarray, np.ndarray]:
 def step(recipe: Recipe, samples: ArraySamples) -> tuple[np.ndarray, np.ndarray]:
     """All weights, flat, before and after one step on all of `samples`."""
     keras.utils.set_random_seed(0)
-    model = compile_network(recipe, START)
+    model = compile_network(recipe, INITIAL)
     before = flat(model.get_weights())
     model.train_on_batch(*pixels(samples))
     return before, flat(model.get_weights())
@@ -102,7 +102,7 @@ def test_momentum_looks_ahead_where_the_recipe_says_so(nesterov: bool) -> None:
 def test_l2_is_a_part_of_the_gradient_that_momentum_carries_on(optimizer: str) -> None:
     """Two steps on a network whose gradient is l2's alone: at logits that are all alike and targets that are even."""
     recipe = replace(RECIPE, optimizer=optimizer, l2=0.1, learning_rate=0.5, momentum=0.9, nesterov=False)
-    model = compile_network(recipe, START)
+    model = compile_network(recipe, INITIAL)
     begin = [np.zeros_like(weight) for weight in model.get_weights()]
     begin[0] += 2.0
     model.set_weights(begin)
@@ -124,7 +124,7 @@ def test_l2_is_a_part_of_the_gradient_that_momentum_carries_on(optimizer: str) -
 def test_the_state_of_l2_s_optimizer_is_resumed(tmp_path: Path) -> None:
     recipe = replace(RECIPE, l2=0.1, learning_rate=0.1, momentum=0.9)
     x, y = pixels(gray((8, 8)))
-    model = compile_network(recipe, START)
+    model = compile_network(recipe, INITIAL)
     model.train_on_batch(x, y)
     checkpoint = Checkpoint(tmp_path)
     checkpoint.write(model, State(epoch=1, best_epoch=1))
@@ -142,20 +142,20 @@ def test_the_rate_falls_after_a_plateau_also_of_a_resumed_training(
     recipe = replace(RECIPE, epochs=4, schedule="plateau", decay_epochs=2.0, learning_rate=1e-12)
     with monkeypatch.context() as patch:
         patch.setattr(Epochs, "on_train_batch_end", watch(lambda model: rates.append(rate_of(model))))
-        training.train(recipe, dataset, tmp_path / "whole", start=START)
+        training.train(recipe, dataset, tmp_path / "whole", initial=INITIAL)
     steps = len(rates) // 4
     np.testing.assert_allclose(rates, [1e-12] * 3 * steps + [1e-13] * steps, rtol=1e-5)
     state = State(epoch=3, best_epoch=1, history=Checkpoint(tmp_path / "whole/checkpoint").read().history[:3])
     batches = Batches(gray((8, 8)), np.arange(16), 2, POLICY, preset("tf", 1), 4)
     epochs = Epochs(recipe, state, Checkpoint(tmp_path), batches)
-    epochs.set_model(compile_network(recipe, START))
+    epochs.set_model(compile_network(recipe, INITIAL))
     epochs.on_epoch_begin(3)
     epochs.on_train_batch_begin(0)
     assert rate_of(epochs.model) == pytest.approx(1e-13)
 
 
 def test_label_smoothing_divides_its_share_among_all_classes() -> None:
-    model = compile_network(replace(RECIPE, label_smoothing=0.2), START)
+    model = compile_network(replace(RECIPE, label_smoothing=0.2), INITIAL)
     x, y = pixels(gray((3, 5)))
     logits = model.predict(x, verbose=0)
     logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -169,7 +169,7 @@ def test_the_learning_rate_of_each_step_is_the_schedule_s(
     rates: list[float] = []
     monkeypatch.setattr(Epochs, "on_train_batch_end", watch(lambda model: rates.append(rate_of(model))))
     recipe = replace(RECIPE, schedule="cosine", warmup_epochs=1.0, learning_rate=0.1)
-    training.train(recipe, dataset, tmp_path, start=START)
+    training.train(recipe, dataset, tmp_path, initial=INITIAL)
     steps = len(rates) // 2
     np.testing.assert_allclose(rates, [recipe.rate_at(step, 2 * steps) for step in range(2 * steps)], rtol=1e-5)
     assert np.argmax(rates) == steps
@@ -211,8 +211,8 @@ def test_what_is_kept_and_validated_is_the_average_of_the_weights_also_after_a_r
         with monkeypatch.context() as patch:
             patch.setattr(Checkpoint, "write", write_and_die)
             with pytest.raises(_Killed):
-                training.train(recipe, dataset, tmp_path, start=START)
-    training.train(recipe, dataset, tmp_path, start=START)
+                training.train(recipe, dataset, tmp_path, initial=INITIAL)
+    training.train(recipe, dataset, tmp_path, initial=INITIAL)
     state = Checkpoint(tmp_path / "checkpoint").read()
     steps = len(seen) // state.epoch * state.best_epoch
     average = seen[0]
@@ -235,7 +235,7 @@ def test_class_weights_make_every_class_count_the_same_in_the_loss() -> None:
     weights = training._weigh_classes(samples.labels, 2)
     np.testing.assert_allclose(weights, [2 / 3, 2])
     assert weights[samples.labels].mean() == pytest.approx(1)
-    model = compile_network(RECIPE, START)
+    model = compile_network(RECIPE, INITIAL)
     batches = Batches(samples, np.arange(40), 2, POLICY, preset("tf", 1), 40, class_weights=weights)
     x, y, _ = batches[0]
     one_by_one = [model.evaluate(x[i : i + 1], y[i : i + 1], verbose=0)[0] for i in range(40)]
@@ -255,7 +255,7 @@ def test_a_rare_class_is_found_with_class_weights(tmp_path: Path) -> None:
     for weighed in (False, True):
         recipe = replace(RECIPE, epochs=15, optimizer="adam", learning_rate=0.01, class_weights=weighed, patience=15)
         folder = tmp_path / str(weighed)
-        training.train(recipe, rare, folder, start=START)
+        training.train(recipe, rare, folder, initial=INITIAL)
         last = Checkpoint(folder / "checkpoint").load(15, optimizer=False)
         found = last.predict(pixels(test)[0], verbose=0).argmax(axis=1)
         recall[weighed] = [float((found[test.labels == label] == label).mean()) for label in (0, 1)]
@@ -266,17 +266,17 @@ def test_a_rare_class_is_found_with_class_weights(tmp_path: Path) -> None:
 
 def test_focal_loss_is_compiled_in_and_resumed(dataset: DataSet, tmp_path: Path) -> None:
     recipe = replace(RECIPE, focal_gamma=2.0, label_smoothing=0.1)
-    model = compile_network(recipe, START)
+    model = compile_network(recipe, INITIAL)
     x, y = pixels(gray((3, 5)))
     logits = model.predict(x, verbose=0)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     by_hand = -((0.9 * y + 0.05) * (1 - p) ** 2 * np.log(p)).sum(axis=1).mean()
     assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(by_hand, rel=1e-5)
-    training.train(recipe, dataset, tmp_path, start=START)
+    training.train(recipe, dataset, tmp_path, initial=INITIAL)
     assert Checkpoint(tmp_path / "checkpoint").load(2).loss.gamma == 2.0
 
 
-def test_mixed_precision_computes_in_half_and_leaves_a_network_of_float32(
+def test_mixed_precision_computes_in_float16_and_leaves_a_network_of_float32(
     dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(RECIPE, mixed_precision=True, ema=0.5, clip_norm=1.0, optimizer="adam", learning_rate=0.01)
@@ -284,7 +284,7 @@ def test_mixed_precision_computes_in_half_and_leaves_a_network_of_float32(
     monkeypatch.setattr(
         Epochs, "on_train_batch_end", watch(lambda model: seen.append({x.name: x.compute_dtype for x in model.layers}))
     )
-    training.train(recipe, dataset, tmp_path, start=START)
+    training.train(recipe, dataset, tmp_path, initial=INITIAL)
     assert seen[0]["hidden"] == "float16"
     assert seen[0]["logits"] == "float32"
     resumed = Checkpoint(tmp_path / "checkpoint").load(2)
@@ -295,9 +295,9 @@ def test_mixed_precision_computes_in_half_and_leaves_a_network_of_float32(
     assert {weight.dtype for weight in kept.weights} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
     x = pixels(gray((8, 8)))[0]
-    halves = keras.ops.convert_to_numpy(resumed(x))
-    assert np.abs(halves - kept.predict(x, verbose=0)).max() < 0.5  # the average beside the last weights
-    model = compile_network(replace(recipe, ema=0.0), START)
+    lowered = keras.ops.convert_to_numpy(resumed(x))
+    assert np.abs(lowered - kept.predict(x, verbose=0)).max() < 0.5  # the average beside the last weights
+    model = compile_network(replace(recipe, ema=0.0), INITIAL)
     before = flat(model.get_weights())
     for _ in range(4):  # the first scales of the loss may be beyond float16: such a step changes nothing but the scale
         model.train_on_batch(*pixels(gray((8, 8))))

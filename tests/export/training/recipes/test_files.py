@@ -64,7 +64,7 @@ def test_a_file_says_what_it_says_and_leaves_the_rest_to_the_defaults(tmp_path: 
 def test_an_older_run_and_card_are_recipes(tmp_path: Path) -> None:
     run = read_recorded(str(FIXTURE / "run"))
     assert (run.recipe.network, run.dataset) == ("lenet5", "digits")
-    assert (run.seed, run.made is not None) == (0, True)
+    assert (run.seed, run.provenance is not None) == (0, True)
     card = json.loads((FIXTURE / "repository/blobs/1/card.json").read_text())
     card["training"] |= {"recipe": run.recipe.summary(), "seed": 4}
     (tmp_path / "card.json").write_text(json.dumps(card))
