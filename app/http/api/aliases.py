@@ -65,13 +65,13 @@ _BODY = describe_json(
 _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check_admin_key)]}
 
 
-@router.get("", tags=["models"])
+@router.get("", operation_id="list_aliases", tags=["models"])
 async def list_aliases(services: ServicesDep) -> dict[str, Any]:
     """Every alias, what it means, and who says so."""
     return {"aliases": [_describe(services.catalog, *alias) for alias in services.catalog.aliases.items()]}
 
 
-@router.get("/{name}", tags=["models"], responses=describe_errors(404, 422))
+@router.get("/{name}", operation_id="get_alias", tags=["models"], responses=describe_errors(404, 422))
 async def show_alias(name: Name, services: ServicesDep) -> dict[str, Any]:
     """What an alias means, and who says so: the settings, or a request."""
     services.catalog.traffic.check_known(name)
@@ -79,7 +79,11 @@ async def show_alias(name: Name, services: ServicesDep) -> dict[str, Any]:
 
 
 @router.put(
-    "/{name}", openapi_extra=_BODY, responses=describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 503), **_CHANGES
+    "/{name}",
+    operation_id="set_alias",
+    openapi_extra=_BODY,
+    responses=describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 503),
+    **_CHANGES,
 )
 async def set_alias(name: Name, request: Request, services: ServicesDep) -> dict[str, Any]:
     """Give a name a meaning, before that of the settings, until it is taken back. What requests would be refused with
@@ -91,7 +95,9 @@ async def set_alias(name: Name, request: Request, services: ServicesDep) -> dict
     return {**_describe(services.catalog, name, target), "kept": kept}
 
 
-@router.delete("/{name}", responses=describe_errors(401, 403, 404, 409, 422, 503), **_CHANGES)
+@router.delete(
+    "/{name}", operation_id="delete_alias", responses=describe_errors(401, 403, 404, 409, 422, 503), **_CHANGES
+)
 async def take_alias_back(name: Name, services: ServicesDep) -> dict[str, Any]:
     """Take back what a request has set: the settings' meaning holds again; `to` is null where they have none."""
     kept = await services.control.set_alias(name, None)

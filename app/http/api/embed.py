@@ -36,6 +36,7 @@ class EmbedOptions(Options):
 
 @router.post(
     "/embed/{model}",
+    operation_id="embed",
     response_model=EmbedAnswer,
     responses=ERRORS,
     openapi_extra=takes(IMAGES, MODEL, *describe_options(EmbedOptions)),

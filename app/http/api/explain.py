@@ -61,6 +61,7 @@ class InputOptions(Options):
 
 @router.post(
     "/explain/{model}",
+    operation_id="explain",
     response_model=ExplainAnswer,
     responses={**ERRORS, 200: {"content": _PNG}},
     openapi_extra={"requestBody": IMAGES},
@@ -81,6 +82,7 @@ async def explain_with_model(
 
 @router.post(
     "/explain/{model}/input",
+    operation_id="explain_input",
     response_class=Response,
     responses={**ERRORS, 200: {"content": _PNG}},
     openapi_extra={"requestBody": IMAGES},

@@ -46,6 +46,7 @@ class _Given(NamedTuple):
 
 @router.post(
     "/feedback",
+    operation_id="send_feedback",
     openapi_extra=_BODY,
     responses=describe_errors(400, 401, 404, 408, 413, 415, 422, 503),
     response_model_exclude_none=True,

@@ -15,6 +15,7 @@ _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @router.get(
     "/metrics",
+    operation_id="get_metrics",
     response_class=PlainTextResponse,
     responses={200: {"content": {"text/plain": {"example": "convserve_ready 1\n"}}}},
 )

@@ -34,7 +34,7 @@ _CARD: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/models", response_model=dict[str, Any], responses=_MODELS)
+@router.get("/models", operation_id="list_models", response_model=dict[str, Any], responses=_MODELS)
 async def list_models(request: Request, services: ServicesDep) -> Response:
     """Every model with its versions and their state, with the reason where one was refused: a page for browsers
     (Accept: text/html), JSON for programs.
@@ -46,7 +46,7 @@ async def list_models(request: Request, services: ServicesDep) -> Response:
     return JSONResponse({"models": models, "aliases": aliases})
 
 
-@router.get("/models/{model}", responses=describe_errors(404))
+@router.get("/models/{model}", operation_id="get_model", responses=describe_errors(404))
 async def show_model(model: str, services: ServicesDep) -> dict[str, Any]:
     """One model: its versions and, for those loaded, the device, the measured times and the card; where labels came
     back with receipts, `live`: what they say.
@@ -62,7 +62,7 @@ async def show_model(model: str, services: ServicesDep) -> dict[str, Any]:
     return described
 
 
-@router.get("/models/{model}/card", response_model=None, responses=_CARD)
+@router.get("/models/{model}/card", operation_id="get_card", response_model=None, responses=_CARD)
 async def show_card(
     model: str, request: Request, services: ServicesDep, version: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:

@@ -48,6 +48,7 @@ _OPTIONS = describe_options(PredictOptions)
 
 @router.post(
     "/predict/{model}",
+    operation_id="predict",
     response_model=PredictAnswer,
     responses=ERRORS,
     openapi_extra=takes(IMAGES, MODEL, *_OPTIONS),
@@ -59,6 +60,7 @@ async def predict_with_model(request: Request) -> Response:
 
 @router.post(
     "/predict",
+    operation_id="predict_default",
     response_model=PredictAnswer,
     responses=ERRORS,
     openapi_extra=takes(IMAGES, *_OPTIONS),

@@ -54,13 +54,19 @@ _COMPARED: dict[int | str, dict[str, Any]] = {
 _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check_admin_key)]}
 
 
-@router.get("", tags=["models"])
+@router.get("", operation_id="list_shadows", tags=["models"])
 async def list_shadows(services: ServicesDep) -> dict[str, Any]:
     """Every shadow, what it compares, and who says so."""
     return {"shadows": [_describe(services.catalog, *shadow) for shadow in services.catalog.traffic.shadows.items()]}
 
 
-@router.get("/{name}", tags=["models"], response_model=None, responses={**_COMPARED, **describe_errors(404, 422)})
+@router.get(
+    "/{name}",
+    operation_id="get_shadow",
+    tags=["models"],
+    response_model=None,
+    responses={**_COMPARED, **describe_errors(404, 422)},
+)
 async def show_shadow(name: Name, request: Request, services: ServicesDep) -> Response:
     """How a shadow compares with the model that answers: on how many images, how often they name the same class, how
     far their probabilities are apart, and the newest disagreements; the sums of all workers. A page for browsers
@@ -76,7 +82,11 @@ async def show_shadow(name: Name, request: Request, services: ServicesDep) -> Re
 
 
 @router.put(
-    "/{name}", openapi_extra=_BODY, responses=describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 503), **_CHANGES
+    "/{name}",
+    operation_id="set_shadow",
+    openapi_extra=_BODY,
+    responses=describe_errors(400, 401, 403, 404, 408, 413, 415, 422, 503),
+    **_CHANGES,
 )
 async def set_shadow(name: Name, request: Request, services: ServicesDep) -> dict[str, Any]:
     """Try one model beside another, before what the settings say of that name, until it is taken back. Models that
@@ -89,7 +99,9 @@ async def set_shadow(name: Name, request: Request, services: ServicesDep) -> dic
     return {**_describe(services.catalog, name, shadow), "kept": kept}
 
 
-@router.delete("/{name}", responses=describe_errors(401, 403, 404, 409, 422, 503), **_CHANGES)
+@router.delete(
+    "/{name}", operation_id="delete_shadow", responses=describe_errors(401, 403, 404, 409, 422, 503), **_CHANGES
+)
 async def take_shadow_back(name: Name, services: ServicesDep) -> dict[str, Any]:
     """Take back what a request has set: what the settings say holds again; `run` is null where they have no such
     shadow.
@@ -102,6 +114,7 @@ async def take_shadow_back(name: Name, services: ServicesDep) -> dict[str, Any]:
 
 @router.get(
     "/{name}/images/{disagreement}",
+    operation_id="get_shadow_image",
     response_class=Response,
     responses={200: {"content": {"image/*": {}}}, **describe_errors(401, 403, 404, 422)},
     **_CHANGES,
@@ -116,6 +129,7 @@ async def show_image(name: Name, disagreement: str, services: ServicesDep) -> Re
 
 @router.get(
     "/{name}/images/{disagreement}/{by}",
+    operation_id="explain_shadow_image",
     response_class=Response,
     responses={200: {"content": {"image/png": {}}}, **describe_errors(401, 403, 404, 422, 429, 503, 504)},
     **_CHANGES,

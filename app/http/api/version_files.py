@@ -24,7 +24,7 @@ golden = APIRouter(prefix="/golden", dependencies=[Depends(check_predict_key)], 
 VersionNumber = Annotated[int | None, Query(ge=1, description="Default: the newest.")]
 
 
-@golden.get("")
+@golden.get("", operation_id="list_golden")
 async def list_golden(
     model: str, request: Request, services: ServicesDep, version: VersionNumber = None
 ) -> dict[str, list[str]]:
@@ -32,7 +32,7 @@ async def list_golden(
     return {"files": _list(_golden(request, services, model, version))}
 
 
-@golden.get("/{file}", response_class=FileResponse)
+@golden.get("/{file}", operation_id="get_golden", response_class=FileResponse)
 async def send_golden(
     model: str, file: str, request: Request, services: ServicesDep, version: VersionNumber = None
 ) -> FileResponse:
@@ -43,13 +43,13 @@ async def send_golden(
 router.include_router(golden)
 
 
-@router.get("/report")
+@router.get("/report", operation_id="list_report")
 async def list_report(model: str, services: ServicesDep, version: VersionNumber = None) -> dict[str, list[str]]:
     """Names of the report's files; none where the model came without one."""
     return {"files": _list(_folder(services, model, version) / REPORT_FOLDER)}
 
 
-@router.get("/report/{file}", response_class=FileResponse)
+@router.get("/report/{file}", operation_id="get_report", response_class=FileResponse)
 async def send_report(model: str, file: str, services: ServicesDep, version: VersionNumber = None) -> FileResponse:
     """curves.png, confusion.png, reliability.png, robustness.png or metrics.json, where the version has them."""
     return _send(_folder(services, model, version) / REPORT_FOLDER, file)

@@ -45,7 +45,13 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/{model}", response_class=Response, responses=_ANSWER, openapi_extra=takes(_BODY, MODEL))
+@router.post(
+    "/{model}",
+    operation_id="huggingface_classify",
+    response_class=Response,
+    responses=_ANSWER,
+    openapi_extra=takes(_BODY, MODEL),
+)
 async def classify_image(request: Request) -> Response:
     """Classify with the newest version, or what an alias means."""
     best = await classify_one(request, PredictOptions(), _parse)

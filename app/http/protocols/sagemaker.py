@@ -18,7 +18,7 @@ router = APIRouter(tags=["sagemaker"])
 invocations = APIRouter(tags=["sagemaker"], route_class=DirectRoute)
 
 
-@router.get("/ping", responses=describe_errors(503))
+@router.get("/ping", operation_id="sagemaker_ping", responses=describe_errors(503))
 async def ping(services: ServicesDep) -> dict[str, str]:
     """As /health/ready."""
     if reason := await services.control.explain_unready():
@@ -28,6 +28,7 @@ async def ping(services: ServicesDep) -> dict[str, str]:
 
 @invocations.post(
     "/invocations",
+    operation_id="sagemaker_invoke",
     response_class=Response,
     responses=ROWS_OR_CLASSES,
     openapi_extra=takes(ANY_BODY, *describe_options(PredictOptions)),

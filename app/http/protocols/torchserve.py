@@ -35,15 +35,15 @@ _OF_NEWEST: dict[str, Any] = {
 _OF_VERSION = {**_OF_NEWEST, "path": "/{model}/{version}", "openapi_extra": takes(IMAGES, MODEL, VERSION)}
 
 
-@router.post(**_OF_NEWEST)
-@router.put(**_OF_NEWEST)  # as curl -T sends it
+@router.post(operation_id="torchserve_predict", **_OF_NEWEST)
+@router.put(operation_id="torchserve_put", **_OF_NEWEST)  # as curl -T sends it
 async def predict(request: Request) -> Response:
     """Classify with the newest version."""
     return await _answer(request)
 
 
-@router.post(**_OF_VERSION)
-@router.put(**_OF_VERSION)
+@router.post(operation_id="torchserve_predict_version", **_OF_VERSION)
+@router.put(operation_id="torchserve_put_version", **_OF_VERSION)
 async def predict_with_version(request: Request) -> Response:
     """Classify with one version."""
     return await _answer(request)

@@ -41,7 +41,13 @@ _BODY: dict[str, Any] = {
 }
 
 
-@predictions.post("/{model}:predict", response_class=Response, responses=ROWS, openapi_extra=takes(_BODY, MODEL))
+@predictions.post(
+    "/{model}:predict",
+    operation_id="v1_predict",
+    response_class=Response,
+    responses=ROWS,
+    openapi_extra=takes(_BODY, MODEL),
+)
 async def predict_v1(request: Request) -> Response:
     """Classify with the newest version."""
     return await _answer(request)
@@ -49,6 +55,7 @@ async def predict_v1(request: Request) -> Response:
 
 @predictions.post(
     "/{model}/versions/{version}:predict",
+    operation_id="v1_predict_version",
     response_class=Response,
     responses=ROWS,
     openapi_extra=takes(_BODY, MODEL, VERSION),
@@ -58,7 +65,7 @@ async def predict_v1_with_version(request: Request) -> Response:
     return await _answer(request)
 
 
-@router.get("/{model}", responses=describe_errors(404))
+@router.get("/{model}", operation_id="v1_model_status", responses=describe_errors(404))
 async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
     """The versions of a model and their state."""
     versions = services.catalog.versions(model)
@@ -70,7 +77,7 @@ async def show_status(model: str, services: ServicesDep) -> dict[str, Any]:
     }
 
 
-@router.get("/{model}/versions/{version:int}", responses=describe_errors(404, 422))
+@router.get("/{model}/versions/{version:int}", operation_id="v1_version_status", responses=describe_errors(404, 422))
 async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep) -> dict[str, Any]:
     """The state of one version."""
     found = [known for known in services.catalog.versions(model) if known.number == version]

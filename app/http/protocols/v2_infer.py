@@ -101,7 +101,11 @@ _HEADER_LENGTH: dict[str, Any] = {
 
 
 @router.post(
-    "/{model}/infer", response_class=Response, responses=_ANSWER, openapi_extra=takes(_BODY, MODEL, _HEADER_LENGTH)
+    "/{model}/infer",
+    operation_id="v2_model_infer",
+    response_class=Response,
+    responses=_ANSWER,
+    openapi_extra=takes(_BODY, MODEL, _HEADER_LENGTH),
 )
 async def infer(request: Request) -> Response:
     """Classify tensors or encoded images with the newest version."""
@@ -110,6 +114,7 @@ async def infer(request: Request) -> Response:
 
 @router.post(
     "/{model}/versions/{version}/infer",
+    operation_id="v2_version_infer",
     response_class=Response,
     responses=_ANSWER,
     openapi_extra=takes(_BODY, MODEL, VERSION, _HEADER_LENGTH),

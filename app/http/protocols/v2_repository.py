@@ -43,7 +43,12 @@ _CHANGE = _describe_body(
 )
 
 
-@router.post("/index", openapi_extra=_INDEX, responses=describe_errors(400, 408, 413, 415, 422))
+@router.post(
+    "/index",
+    operation_id="v2_repository_index",
+    openapi_extra=_INDEX,
+    responses=describe_errors(400, 408, 413, 415, 422),
+)
 async def list_repository(request: Request, services: ServicesDep) -> list[dict[str, str]]:
     """Every model and version that was tried, with its state and the reason where it doesn't serve."""
     ready = (await read_order(request, _SHAPE)).get("ready", False)
@@ -52,7 +57,7 @@ async def list_repository(request: Request, services: ServicesDep) -> list[dict[
     return v2.list_repository(services.catalog, ready)
 
 
-@router.post("/models/{model}/load", openapi_extra=_CHANGE, **_CHANGES)
+@router.post("/models/{model}/load", operation_id="v2_repository_model_load", openapi_extra=_CHANGE, **_CHANGES)
 async def load(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
     """Load, or load again, what the repository holds of a model now: loaded, warmed and replayed beside what
     serves, then swapped without a failed request. 409 with the reason where it can't be served; then nothing
@@ -63,7 +68,7 @@ async def load(model: str, request: Request, services: ServicesDep) -> dict[str,
     return {"name": model, "state": "READY"}
 
 
-@router.post("/models/{model}/unload", openapi_extra=_CHANGE, **_CHANGES)
+@router.post("/models/{model}/unload", operation_id="v2_repository_model_unload", openapi_extra=_CHANGE, **_CHANGES)
 async def unload(model: str, request: Request, services: ServicesDep) -> dict[str, str]:
     """Take a model out of service; what was accepted is finished first."""
     _refuse_parameters(await read_order(request, _SHAPE))

@@ -15,19 +15,19 @@ router = APIRouter(prefix="/v2/models", tags=["v2"])
 _ERRORS = describe_errors(404, 422, 503)
 
 
-@router.get("/stats")
+@router.get("/stats", operation_id="v2_statistics")
 async def show_statistics(services: ServicesDep) -> dict[str, Any]:
     """Statistics of every version that serves."""
     return count_statistics(find_models(services.catalog), await services.control.snapshot())
 
 
-@router.get("/{model}/stats", responses=_ERRORS)
+@router.get("/{model}/stats", operation_id="v2_model_statistics", responses=_ERRORS)
 async def show_model_statistics(model: str, services: ServicesDep) -> dict[str, Any]:
     """Statistics of the versions of one model."""
     return count_statistics(find_models(services.catalog, model), await services.control.snapshot())
 
 
-@router.get("/{model}/versions/{version}/stats", responses=_ERRORS)
+@router.get("/{model}/versions/{version}/stats", operation_id="v2_version_statistics", responses=_ERRORS)
 async def show_version_statistics(
     model: str, version: Annotated[int, Path(ge=1)], services: ServicesDep
 ) -> dict[str, Any]:

@@ -18,12 +18,19 @@ def make_router(settings: Settings) -> APIRouter:
     """The addresses that are set and not there already. They are to be asked first."""
     router = APIRouter(tags=["vertex"])
     if settings.health_route and not is_own_health_route(settings.health_route):
-        router.add_api_route(settings.health_route, ping, methods=["GET"], responses=describe_errors(503))
+        router.add_api_route(
+            settings.health_route,
+            ping,
+            operation_id="vertex_health",
+            methods=["GET"],
+            responses=describe_errors(503),
+        )
     if settings.predict_route:
         router.routes.append(
             DirectRoute(
                 settings.predict_route,
                 predict,
+                operation_id="vertex_predict",
                 methods=["POST"],
                 tags=["vertex"],
                 response_class=Response,

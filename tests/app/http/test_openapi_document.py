@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,27 @@ def list_examples(client: TestClient) -> Iterator[tuple[str, str, Any]]:
         for kind, content in operation.get("requestBody", {}).get("content", {}).items():
             if "example" in content:
                 yield path, kind, (method, content["example"])
+
+
+def test_operations_have_names_of_their_own_without_their_paths(
+    repository: Path, open_client: Callable[..., TestClient]
+) -> None:
+    client = open_client(repository=repository, health_route="/vertex/health", predict_route="/vertex/predict")
+    names = {found["operationId"]: f"{path}_{method}" for path, method, found in list_operations(client)}
+    assert len(names) == len(list(list_operations(client)))
+    assert [name for name in names if not re.fullmatch(r"[a-z]+[0-9]?(_[a-z]+){0,3}", name)] == []
+    # FastAPI makes one of function, path and method where none is given.
+    assert [name for name, address in names.items() if name.endswith(re.sub(r"\W", "_", address))] == []
+    # Clients are generated from them: a name that is here stays.
+    assert {
+        "predict",
+        "predict_default",
+        "explain",
+        "embed",
+        "list_models",
+        "v1_predict",
+        "v2_model_infer",
+    } < names.keys()
 
 
 @pytest.mark.parametrize("make", [make_artifact, make_pooled_artifact], ids=["gray", "color"])
