@@ -31,8 +31,8 @@ def report(packages: list[dict[str, Any]]) -> int:
     asked = [package for package in packages if "skip_reason" not in package]
     found = [(package, problem) for package in asked for problem in package["vulns"]]
     for package, problem in found:
-        mended = ", ".join(problem["fix_versions"]) or "no version yet"
-        print(f"{package['name']} {package['version']}: {problem['id']}, mended in {mended}")
+        fixed = ", ".join(problem["fix_versions"]) or "no version yet"
+        print(f"{package['name']} {package['version']}: {problem['id']}, fixed in {fixed}")
     print(f"{len(asked)} of {len(packages)} packages audited, {len(found)} known vulnerabilities")
     if len(asked) < len(packages):
         missing = [package["name"] for package in packages if "skip_reason" in package]

@@ -13,7 +13,7 @@ from bench.constants.workloads import Workload, digits_of, labels_of, network_of
 
 @dataclass(frozen=True)
 class Constant:
-    """A number in a module of the service: an int where it counts something."""
+    """A number in a module of the service: an integer where it counts something."""
 
     module: str
     name: str

@@ -62,10 +62,14 @@ def _parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runtime", choices=("gpu", "cpu"), default="gpu")
     parser.add_argument("--out", type=Path, help="results, report, unpacked artifacts: build/gpu or build/gpu-cpu")
     parser.add_argument("--pack", type=Path, default=ROOT / "build" / "gpu-pack", help="artifacts made by prepare")
-    parser.add_argument("--wheels", type=Path, default=ROOT / "wheels", help="wheels laid beside the checkout")
+    parser.add_argument(
+        "--wheels", type=Path, default=ROOT / "wheels", help="a folder of wheels to run with (default: %(default)s)"
+    )
     parser.add_argument("--networks", type=lambda text: text.split(","), default=[], metavar="A,B")
-    parser.add_argument("--minutes", type=float, default=9, help="of one piece; what is left, the same call takes up")
-    parser.add_argument("--again", choices=("all", "failed"), help="measure anew what is kept")
+    parser.add_argument(
+        "--minutes", type=float, default=9, help="limit of one piece; the same command continues with what is left"
+    )
+    parser.add_argument("--again", choices=("all", "failed"), help="measure again what has results already")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     unknown = [word for word in options.words if word not in (*PIECES, *OTHERS)]

@@ -82,7 +82,7 @@ def unpack(folder: Path, packed: Packed, repository: Path) -> Path:
             content = b"".join(_fill(piece, folder) for piece in file["pieces"])
             if hashlib.sha256(content).hexdigest() != file["sha256"]:
                 raise PackError(
-                    f"{packed.name}/{file['path']} doesn't come out of the pack as it went in: prepare it again"
+                    f"{packed.name}/{file['path']} is damaged in the pack, its sha256 differs: prepare it again"
                 )
             target = half_made / file["path"]
             target.parent.mkdir(parents=True, exist_ok=True)

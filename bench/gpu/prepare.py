@@ -47,7 +47,7 @@ def prepare(networks: Sequence[str], to: Path) -> int:
     size = measure_pack(to)
     print(f"{to}: {len(list_packed(to))} models, {size / 1e6:.1f} MB of at most {LIMIT_MB}")
     if failed:
-        print(f"not made: {', '.join(failed)}; the same command tries them again", file=sys.stderr)
+        print(f"failed: {', '.join(failed)}; run the same command to try them again", file=sys.stderr)
     return int(bool(failed) or size > LIMIT_MB * 1_000_000)
 
 

@@ -16,7 +16,7 @@ def probe_file(pack: Path, name: str) -> Path:
 
 
 def write_probes(pack: Path) -> None:
-    """One MatMul [n, n] x [n, n] a precision, and one Neg [n] of float32 that reads and writes each byte once."""
+    """One MatMul [n, n] x [n, n] a precision, and one `Neg` of float32 [n] that reads and writes each byte once."""
     import onnx
     from onnx import TensorProto, helper
 

@@ -114,7 +114,7 @@ def _large_photos(result: ModelResult) -> Iterator[Bound]:
         yield from _beat(result, "naive", connections, 3.0)
         yield from _beat(result, "mosec-tuned", connections, 1.0)
     if result.changed is not None:
-        yield _at_most("mobilenet answers changed by reduced decoding", result.changed, 1, "of the photos")
+        yield _at_most("MobileNetV2 answers changed by reduced decoding", result.changed, 1, "of the photos")
 
 
 def _every_model(result: ModelResult) -> Iterator[Bound]:

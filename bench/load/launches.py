@@ -23,7 +23,9 @@ _CANDIDATES = 24
 
 
 def choose_image(published: Published, candidates: list[Path]) -> tuple[Path, str]:
-    """The image with the clearest answer and its label: decoders and resizers that differ by a level agree on it."""
+    """The image with the clearest answer, and its label. Peers whose decoded or resized pixels differ by a level must
+    still give the same label.
+    """
     candidates = candidates[:_CANDIDATES]
     found = find_top1(published, [path.read_bytes() for path in candidates])
     label, lead = max(found, key=lambda answer: answer[1])

@@ -153,7 +153,7 @@ class Server:
 
     def _last_line(self) -> str:
         lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        return f"{lines[-1].strip()[:200]} ({self._log})" if lines else f"it said nothing ({self._log})"
+        return f"{lines[-1].strip()[:200]} ({self._log})" if lines else f"it printed nothing ({self._log})"
 
 
 async def _ask(port: int, request: Request) -> Answer:

@@ -49,7 +49,7 @@ def need(result: subprocess.CompletedProcess[str]) -> str:
 def check(fact: str, holds: bool, found: object = "") -> None:
     """Print a fact that holds; raise Failed with what was found where it doesn't."""
     if not holds:
-        raise Failed(f"{fact}: not so: {found}")
+        raise Failed(f"this does not hold: {fact}; found: {found}")
     say(f"ok: {fact}")
 
 

@@ -52,7 +52,11 @@ def _check_unwritable_volume() -> None:
     try:
         result = engine("run", "--rm", "--network", "none", "--volume", f"{name}:/repository:ro", EXPORT)
         last = result.stdout.strip().splitlines()[-1]
-        check("an unwritable volume is one line", result.returncode == 1 and "/repository: " in last, result.stdout)
+        check(
+            "a read-only volume is refused in one line",
+            result.returncode == 1 and "/repository: " in last,
+            result.stdout,
+        )
         check("without a traceback", "Traceback" not in result.stdout)
     finally:
         engine("volume", "rm", "--force", name)

@@ -68,7 +68,7 @@ def test_changed_answers_and_errors_fail() -> None:
     found.samples[0] = found.samples[0].__class__(**{**found.samples[0].__dict__, "errors": 3})
     lines = write_bounds(judge([found])).splitlines()
     assert lines[0].startswith("ok     mobilenet at 8 connections >= 3 x naive: 6.00 x")
-    assert lines[1].startswith("FAILED mobilenet answers changed by reduced decoding")
+    assert lines[1].startswith("FAILED MobileNetV2 answers changed by reduced decoding")
     assert lines[-1] == "FAILED mobilenet without errors: 3"
 
 

@@ -72,7 +72,7 @@ def test_a_vulnerability_fails_the_audit(capsys: pytest.CaptureFixture[str]) -> 
     assert (
         report([{"name": "a", "version": "1.0", "vulns": [problem]}, {"name": "b", "version": "1", "vulns": []}]) == 1
     )
-    assert "a 1.0: CVE-1, mended in 2.0" in capsys.readouterr().out
+    assert "a 1.0: CVE-1, fixed in 2.0" in capsys.readouterr().out
 
 
 def test_packages_that_could_not_be_asked_about_are_no_clean_result(capsys: pytest.CaptureFixture[str]) -> None:

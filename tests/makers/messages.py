@@ -1,4 +1,4 @@
-"""What the two commands, the service and its page say to people, read from the sources.
+"""What the commands, the service, its page, the deployments and the benchmarks say to people, read from the sources.
 
 `python -m tests.makers.messages` lists it, once each, with file and line. Of the strings of the sources those count
 that have two words with a space between them, that are handed to an exception, a log or the terminal, or that describe
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tests.makers.sources import ROOT, tracked_files
 
-SPEAKING = ("app", "artifact", "export")
+SPEAKING = ("app", "artifact", "bench", "deploy", "export")
 SILENT = {"app/grpc/protocol.py"}  # messages as protobuf writes them
 TELLING = {"say", "print", "debug", "info", "warning", "error", "exception", "critical"}
 DESCRIBING = {"help", "description", "title", "epilog", "summary"}
