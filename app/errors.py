@@ -264,7 +264,9 @@ def too_many_images(limit: int) -> TooManyImages:
 
 
 def problem(error: ConvserveError, *, instance: str, request_id: str) -> dict[str, Any]:
-    """The RFC 9457 body of an error; `error` repeats the detail under the key that v2 clients read."""
+    """The body of an error as RFC 9457 has it, for application/problem+json. `instance` is the request's path. The
+    member `error` repeats `detail`: clients of the v2 protocol read it there.
+    """
     return {
         "type": f"urn:convserve:{error.code}",
         "title": error.title,

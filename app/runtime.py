@@ -17,7 +17,7 @@ Providers: TypeAlias = Sequence[str | tuple[str, dict[str, Any]]]
 
 
 class Node(Protocol):
-    """An input or an output of a graph, as NodeArg; a dimension that isn't fixed is a name or None."""
+    """An input or an output of a graph, as onnxruntime.NodeArg; a dimension that isn't fixed is a name or None."""
 
     name: str
     type: str
@@ -25,7 +25,7 @@ class Node(Protocol):
 
 
 class SessionSettings(Protocol):
-    """SessionOptions."""
+    """What is set of onnxruntime.SessionOptions."""
 
     intra_op_num_threads: int
     inter_op_num_threads: int

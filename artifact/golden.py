@@ -44,7 +44,8 @@ def write_golden(folder: Path, golden: Golden) -> None:
 
 
 def read_golden(folder: Path, card: ModelCard) -> Golden:
-    """The golden images of a version's folder. Raises ArtifactError where a file is missing, damaged or of another
+    """The golden images of a version's folder with the probabilities, float32 [n, classes], that Keras and the exported
+    graph gave for them. Raises ArtifactError where a file is missing, damaged or of another
     network.
     """
     home = folder / GOLDEN_FOLDER

@@ -163,7 +163,7 @@ def _send_bulk(port: int, request: Request, connections: int, images: Any, wrong
 
 
 def measure(port: int, workload: Workload, key: str, connections: int, seconds: float) -> Seen:
-    """The single caller with `key` for so long, beside so many connections of the bulk sender."""
+    """Measure the caller of single images, by `key`, for `seconds`, while the bulk sender keeps `connections` busy."""
     bulk = Bulk(port, workload, connections)
     request = ask(key, workload.image, workload.media_type)
     try:

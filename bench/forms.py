@@ -46,7 +46,7 @@ class Form:
 
 
 def as_files(count: int) -> Callable[[bytes, str], Body]:
-    """The same file `count` times in one form."""
+    """A function that makes a form of an image and its media type, with the same file `count` times."""
 
     def make(image: bytes, kind: str) -> Body:
         one, content_type = as_multipart(image, kind)

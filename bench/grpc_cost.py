@@ -61,7 +61,7 @@ def make_request() -> bytes:
 
 
 def read_cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process has taken, of all its threads."""
+    """CPU time that all threads of a process have taken so far, user and system, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

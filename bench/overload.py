@@ -121,7 +121,7 @@ async def attack(port: int, pid: int, request: Request, clients: int, seconds: f
 
 
 async def time_recovery(port: int, request: Request) -> float:
-    """Seconds until a request after the storm is answered with 200. Raises TimeoutError where none is."""
+    """Seconds from the end of the overload until a request is answered with 200. Raises TimeoutError where none is."""
     connection, start = Connection(port), time.perf_counter()
     async with asyncio.timeout(_RECOVERY_S):
         while (await connection.send(request)).status != 200:

@@ -51,7 +51,9 @@ class Cost:
 
 @dataclass
 class Course:
-    """When a process began to train, when each epoch ended, and when it was over, since its start."""
+    """What a process had taken (wall clock and CPU, in seconds since its start) when its training began, when each
+    epoch ended, and when it was over.
+    """
 
     began: Cost = Cost()
     epochs: list[Cost] = field(default_factory=list)

@@ -115,7 +115,9 @@ def hash_key(key: str) -> str:
 
 
 def find_key(given: str, hashes: Sequence[str]) -> int | None:
-    """The place among `hashes` of that of `given`; None where it isn't there. Takes the same time whichever it is."""
+    """The index in `hashes` of the hash of `given`, or None. All hashes are compared, each in constant time, so that
+    the time tells nothing of a key.
+    """
     digest, found = hash_key(given), None
     for place, known in enumerate(hashes):
         if hmac.compare_digest(digest, known):

@@ -34,7 +34,7 @@ class Asked(Protocol):
         """None is the newest."""
 
     def fit(self, model: LoadedModel) -> Terms:
-        """What that means for `model`. Raises InvalidParameter for what it can't give."""
+        """The terms on which `model` answers the request. Raises InvalidParameter for what the model can't give."""
 
 
 class Options(BaseModel):

@@ -40,7 +40,9 @@ class Arrivals:
                 self.are_prompt = now <= self._until
 
     def expect(self, rows: int, now: float) -> None:
-        """So many were just answered, and may be followed by as many."""
+        """Expect as many rows to arrive as were just answered: their clients may send the next. `now` is by
+        time.perf_counter.
+        """
         self.forget_late(now)
         self.expected += rows
         self._until = now + self._patience_s

@@ -92,8 +92,9 @@ class Line(Generic[Item]):
         self._number()
 
     def count_until_done(self, most: int) -> int:
-        """The number of rows, at most `most`, that completes the sender who is done first, with the senders who are
-        done in the same turn; `most` where no sender is done within it.
+        """How many items to take, `most` at the most, so that at least one sender has all of its items taken: the
+        sender whose last item comes first, and all whose last item has the same turn. `most` where no sender's last
+        item is among the first `most`.
         """
         if self.only is not None:
             return most

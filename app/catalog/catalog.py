@@ -130,7 +130,8 @@ class Catalog:
         await self._background.settle()
 
     async def load(self, look: Look) -> None:
-        """Load what was seen of a model, swap, and drain the old: also a reload.
+        """Load the versions that `look` found of a model, or load them again; then they take the place of the versions
+        that serve, which finish what they accepted.
 
         Raises LoadRefused where any wanted version can't be served; then nothing changed.
         """

@@ -75,7 +75,7 @@ class Seen:
 
 
 class Repository:
-    """A repository, of which the settings say what to load."""
+    """The folder of models that the settings name, and which of its versions they want loaded. Reads, loads nothing."""
 
     def __init__(self, settings: Settings, quiet_s: float = _QUIET_S) -> None:
         self.path = settings.folder

@@ -77,7 +77,7 @@ class Watcher:
 
     @property
     def unloaded(self) -> Collection[str]:
-        """What was taken out by hand: nothing but a load by hand brings it back."""
+        """Names of the models that a request has unloaded: only a request to load one brings it back."""
         return self._unloaded
 
     @property

@@ -12,7 +12,7 @@ EvidenceMap = npt.NDArray[np.float32]
 
 
 def scale_evidence(raw: npt.NDArray[np.float32]) -> EvidenceMap:
-    """What speaks for the class, as a share of its strongest place; all 0 where nothing does.
+    """The evidence [h, w] as shares of its strongest place, 0 to 1; all 0 where nothing speaks for the class.
 
     Negative evidence is dropped, as in Grad-CAM: it speaks for other classes.
     """

@@ -59,7 +59,8 @@ GRIDS = (Grid(14, 3), Grid(8, 2), Grid(5, 1))
 
 
 async def map_occlusion(rows: Rows, pixels: Pixels, index: int, probability: float) -> EvidenceMap:
-    """The evidence for class `index`, whose probability for the whole image is `probability`.
+    """The evidence for class `index` in `pixels` uint8 [height, width, channels], float32 [cells, cells] of a grid over
+    them: how much of `probability`, the class's for the whole image, is lost where a part is covered.
 
     Raises NotExplainable where even the coarsest grid can't be done before the deadline, and what Batcher.reserve and
     Places.run raise.

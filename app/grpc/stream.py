@@ -30,7 +30,9 @@ class Streams:
         self._draining = draining
 
     async def answer(self, path: str, context: Any) -> None:
-        """One stream to `path`, from its beginning to its end; `context` is grpc.aio's."""
+        """Answer the calls of one stream in their order, until the client ends it or the server drains. `path` is the
+        method's, `context` grpc.aio's ServicerContext. A key that isn't valid ends the stream with UNAUTHENTICATED.
+        """
         stream = self._envelope.open(path, context)
         try:
             stream.exchange.key = self._services.keys.check_predict(stream.authorization)

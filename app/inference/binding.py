@@ -50,7 +50,9 @@ class BucketBinding:
             self._binding.bind_ortvalue_output(name, kept)
 
     def run(self, rows: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
-        """The outputs, cut to the rows that were given."""
+        """Run at most a bucket of `rows`, each uint8 [height, width, channels], on the GPU. Gives the outputs in
+        the order in which they were named, each float32 [rows, ...], copied to the CPU, without the bucket's padding.
+        """
         for place, row in enumerate(rows):
             self._host[place] = row
         self._device.update_inplace(self._host)

@@ -75,8 +75,10 @@ class OnnxSession:
         cuda: CudaOptions | None = None,
         runtime: Runtime = onnxruntime,
     ) -> None:
-        """`cuda` counts on a GPU alone. Raises ArtifactError for a graph that doesn't load or isn't what the card says,
-        DeviceUnavailable for a fallback.
+        """`max_batch_size` is in rows, `threads` are those of one run on a CPU, `cuda` is read on a GPU alone.
+
+        Raises ArtifactError for a graph that doesn't load or isn't what the card says, DeviceUnavailable where ONNX
+        Runtime would run it on another device than `device`.
         """
         self.device = device
         self.max_batch_size = max_batch_size
@@ -115,7 +117,9 @@ class OnnxSession:
         return session, ThreadPoolExecutor(1, "cuda-graphs") if device.is_cuda and cuda.cuda_graphs else None
 
     def run(self, rows: Sequence[Pixels]) -> list[Scores]:
-        """Scores of each row, in order. Raises DeviceFailed where the device or its memory is at fault."""
+        """Run the rows, each uint8 [height, width, channels], as one batch. Gives the scores of each, in order. Raises
+        DeviceFailed where the device or its memory is at fault.
+        """
         observed = self._has_features and any(isinstance(row, Observed) for row in rows)
         names = [*self._outputs, "features"] if observed else self._outputs
         try:

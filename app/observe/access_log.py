@@ -25,14 +25,14 @@ class RequestCounts(Protocol):
     """Where the requests to one version of a model are counted."""
 
     def record_request(self, seconds: float, answered: bool) -> None:
-        """One request took so long, and was answered or got an error."""
+        """Count one request that took `seconds`; `answered` is False where it got an error."""
 
 
 class ShareCounts(Protocol):
     """Where the requests are counted that a weighted alias has given to one of its models."""
 
     def record_request(self, seconds: float, status: int, code: str) -> None:
-        """One request took so long, and was answered with `status`; `code` is its error's, empty without one."""
+        """Count one request that took `seconds`, by its HTTP `status` and its error's `code`, "" where it has none."""
 
 
 def _find_none(_: str) -> None:

@@ -145,7 +145,7 @@ class FastCycle:
         return None
 
     def give_back(self) -> bytes:
-        """What came of a body that won't be whole: the general path answers."""
+        """The bytes received so far of a body that won't be whole, for the general path, which answers instead."""
         return b"".join(self._body)
 
     def abandon(self) -> None:

@@ -16,7 +16,9 @@ class Incoming(Protocol):
         """The next bytes of the body."""
 
     def finish_body(self) -> bytes | None:
-        """The body is whole. Gives it back where the app has to answer instead."""
+        """Called once the body is whole. Returns the body where the fast path leaves the request to the app, else
+        None.
+        """
 
 
 class AppRequest:

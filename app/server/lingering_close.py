@@ -56,7 +56,7 @@ class LingeringClose:
             self._transport.close()
 
     def end(self) -> None:
-        """The connection is gone."""
+        """The connection is closed: cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -72,7 +72,9 @@ class ObjectAccess:
 
     @contextmanager
     def explained(self, path: str = "") -> Iterator[None]:
-        """Raises FileNotFoundError for a file that isn't there, and StoreError for all else, in one line."""
+        """Turn obstore's errors within the `with` block into FileNotFoundError where `path` isn't in the store, into
+        StoreError, one line with its remedy, for all else.
+        """
         try:
             yield
         except (BaseError, OSError) as error:

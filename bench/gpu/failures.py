@@ -33,7 +33,9 @@ def steps(plan: Plan) -> Iterator[Step]:
 
 
 def reload_often(plan: Plan, name: str) -> dict[str, Any]:
-    """Load, warm, replay and drop a model over and over; megabytes in use after each, as the driver counts."""
+    """Load, warm, replay and drop a model over and over. Gives the device memory in use after each load, in MB by the
+    driver's count, and how much it grew once it had settled.
+    """
     opened = plan.open(name)
     settings = Settings(device=plan.device.name)
     used: list[float] = []

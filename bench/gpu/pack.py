@@ -94,7 +94,7 @@ def unpack(folder: Path, packed: Packed, repository: Path) -> Path:
 
 
 def measure_pack(folder: Path) -> int:
-    """Bytes of all its files."""
+    """The size of all files of a pack together, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -21,7 +21,7 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class LoadModel:
-    """One line of what is measured. `peers` None means all of them."""
+    """One model of the load benchmark, measured beside its `peers`; None means all of them."""
 
     name: str
     title: str

@@ -22,7 +22,9 @@ _OF_THE_SERVICE = frozenset((404, 429, 500, 503, 504))
 
 
 class Job(NamedTuple):
-    """What all workers of a run have in common."""
+    """What every worker of a run loads and answers: one model's version, and how many classes an image (None: the
+    service's default).
+    """
 
     repository: str
     model: str

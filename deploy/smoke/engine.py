@@ -17,7 +17,7 @@ _started = time.monotonic()
 
 
 class Failed(Exception):
-    """A promise that isn't kept."""
+    """A check of the smoke test that failed; its text says what was expected and what was found."""
 
 
 def engine(

@@ -135,7 +135,9 @@ def _look_at_model(options: argparse.Namespace) -> None:
 
 
 def choose_part(part: str | None, dataset: DataSet, known: Provenance, name: str) -> tuple[str, Samples]:
-    """Images that the network called `name` wasn't trained on, and what they are, for people.
+    """The images that the network called `name` wasn't trained on, behind a description of them for people ("test
+    images"). `part` is "test", "validation" or None: validation images where the network
+    was trained on the data set, else test images.
 
     Raises UsageError where they aren't known, DataError where the data set has changed.
     """

@@ -14,7 +14,8 @@ from export.errors import DataError
 def hold_out(
     draws: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], share: float, *, leave: int
 ) -> npt.NDArray[np.bool_]:
-    """Which of n images to hold out, by a draw in 0..1 for each: those below `share`, corrected within each class.
+    """Which of n images to hold out, bool [n], by `draws` [n] in 0..1: those below `share`, corrected within each class
+    of `labels` [n].
 
     A class holds out at least half of its share and at least one image, at most one and a half of its share, and leaves
     `leave` images (or, where it has no more than that, half of them). Correction takes the lowest draws. In classes of
@@ -34,7 +35,9 @@ def hold_out(
 def split_images(
     labels: npt.NDArray[np.int64], validation_share: float, seed: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Indices to train and to validate on: a random share, of each class in proportion."""
+    """Indices of the images with these `labels` [n] to train on, and of those to validate on: a random share, of each
+    class in proportion. Both ascend, and the same seed gives the same.
+    """
     images = len(labels)
     draws = np.empty(images)
     draws[np.random.default_rng(seed).permutation(images)] = np.arange(images) / images

@@ -51,7 +51,9 @@ def normalize(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.fl
 
 
 def reference(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """The same by another hand, for the proof: keras.applications' own function where it has one."""
+    """What `normalize` gives, float32 [..., channels], computed independently of it for the proof: by the function of
+    keras.applications where it has one.
+    """
     from keras.applications import imagenet_utils
 
     values = pixels.astype(np.float32)

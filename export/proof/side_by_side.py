@@ -45,7 +45,11 @@ class SideBySide:
 
 
 def compare_images(names: Sequence[str], own: Floats, served: Floats, labels: Sequence[str]) -> tuple[Example, ...]:
-    """`own` [n, outputs] is the untouched network's, `served` [n, classes]. One output belongs to the last label."""
+    """The best classes of each image by both networks, for people to compare.
+
+    `own` float32 [n, outputs] is what the untouched network gave, `served` float32 [n, classes] what the exported graph
+    gives; `names` has the n images, `labels` the classes. A network with one output gives it for the last label.
+    """
     owners = labels if own.shape[1] > 1 else labels[-1:]
     return tuple(
         Example(name, _top(mine, owners), _top(theirs, labels))

@@ -29,7 +29,7 @@ LEAST_IMAGES = 100
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Over the last axis, in float64."""
+    """Probabilities over the last axis, float64, of logits of any float type, which are divided by `temperature`."""
     scaled = np.asarray(logits, np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
@@ -37,7 +37,7 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
 
 
 def log_sum_exp(logits: Floats, temperature: float = 1.0) -> Floats:
-    """float64 [n] from logits [n, classes]."""
+    """log(sum(exp(logits / temperature))) over the classes: float64 [n] from logits [n, classes]."""
     scaled = np.asarray(logits, np.float64) / temperature
     peak = scaled.max(axis=-1)
     found: Floats = peak + np.log(np.exp(scaled - peak[..., None]).sum(axis=-1))
@@ -45,14 +45,18 @@ def log_sum_exp(logits: Floats, temperature: float = 1.0) -> Floats:
 
 
 def calibration_error(probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error: mean |accuracy - confidence| over bins of equal width, weighted (Guo et al. 2017)."""
+    """The expected calibration error of probabilities [n, classes] for the true `labels` [n], 0 to 1: the mean of
+    |accuracy - confidence| over bins of equal width, weighted by their images (Guo et al. 2017).
+    """
     return float(sum(abs(a - c) * share for _, a, c, share in reliability(probabilities, labels, bins)))
 
 
 def reliability(
     probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS
 ) -> list[tuple[float, float, float, float]]:
-    """For each bin that holds images: its left edge, their accuracy, mean confidence, and share of all images."""
+    """Probabilities [n, classes] and true `labels` [n], in `bins` of equal width by the largest probability. A row for
+    each bin that holds images: its left edge, their accuracy, mean confidence, and share of all images, each 0 to 1.
+    """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -67,7 +71,9 @@ def reliability(
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """The temperature in 0.05..20 with the least negative log-likelihood on these images."""
+    """The temperature from 0.05 to 20 with the least negative log-likelihood of the true `labels` [n] by `logits`
+    [n, classes].
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
@@ -79,9 +85,10 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
 
 
 def calibrate(logits: Floats, labels: Labels, dataset: str) -> Calibration | None:
-    """Fit a temperature to validation logits [n, classes] and say what it did to the calibration error.
+    """Fit a temperature to validation logits, float32 [n, classes], and measure the calibration error (ECE, 0..1) with
+    and without it. `labels` are the true classes, integers [n]; `dataset` is the name that the card will give.
 
-    None for fewer than LEAST_IMAGES: the temperature stays 1.
+    None for fewer than LEAST_IMAGES images: the temperature stays 1.
     """
     if len(labels) < LEAST_IMAGES:
         return None
@@ -96,7 +103,8 @@ def calibrate(logits: Floats, labels: Labels, dataset: str) -> Calibration | Non
 
 
 def score_quantiles(probabilities: Floats, labels: Labels) -> ScoreQuantiles | None:
-    """The conformal quantiles of 1 - p(true class): the ceil((n + 1) coverage)-th smallest score of n.
+    """The conformal quantiles of the scores 1 - p(true class), from probabilities [n, classes] and true `labels` [n]:
+    for each coverage the ceil((n + 1) coverage)-th smallest score.
 
     Only coverages that n images can promise are stored (n >= coverage / (1 - coverage)); None for fewer than
     LEAST_IMAGES.
@@ -114,12 +122,16 @@ def score_quantiles(probabilities: Floats, labels: Labels) -> ScoreQuantiles | N
 
 
 def measure_foreign(energy: Floats, source: str, least: float) -> Foreign:
-    """How many of foreign images have less energy than `least`, Distribution.least_energy of the validation images."""
+    """The share of foreign images whose `energy`, float [n], is below `least`: Distribution.least_energy of the
+    validation images, below which the service warns.
+    """
     return Foreign(images=len(energy), source=source, noticed=float((energy < least).mean()))
 
 
 def describe_distribution(probabilities: Floats, energy: Floats | None) -> Distribution | None:
-    """What the network says on images like its training set's; None for fewer than LEAST_IMAGES."""
+    """How the answers to images like the training set's are distributed, from probabilities [n, classes] and, where the
+    graph gives it, `energy` [n]. None for fewer than LEAST_IMAGES images.
+    """
     count, classes = probabilities.shape
     if count < LEAST_IMAGES:
         return None

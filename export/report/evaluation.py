@@ -21,6 +21,9 @@ def top_k_accuracy(probabilities: Floats, labels: Labels, k: int) -> float:
 
 
 def evaluate(probabilities: Floats, labels: Labels, dataset: str, split: str = "test") -> Evaluation:
+    """The figures of a card from probabilities [n, classes] and true `labels` [n]; top-5 is None of five classes or
+    fewer.
+    """
     classes = probabilities.shape[1]
     counts = count_classes(confusion_matrix(probabilities.argmax(axis=1), labels, classes))
     return Evaluation(
@@ -36,7 +39,7 @@ def evaluate(probabilities: Floats, labels: Labels, dataset: str, split: str = "
 
 
 def describe_evaluation(evaluation: Evaluation) -> str:
-    """Its figures in a line, for people."""
+    """The figures of an evaluation in one line, for people."""
     shares = {
         "top-1": evaluation.top1,
         "top-5": evaluation.top5,
@@ -48,7 +51,9 @@ def describe_evaluation(evaluation: Evaluation) -> str:
 
 
 def confusion_matrix(predicted: npt.NDArray[np.intp], labels: Labels, classes: int) -> npt.NDArray[np.int64]:
-    """counts[i, j]: images of class i that were called class j."""
+    """int64 [classes, classes] from predicted and true classes, each [n]: at [i, j] the images of class i that were
+    called class j.
+    """
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -60,7 +65,9 @@ def count_classes(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def write_report(
     folder: Path, probabilities: Floats, labels: Labels, names: tuple[str, ...], evaluation: Evaluation
 ) -> None:
-    """metrics.json with a row a class, and the two pictures, into `folder`."""
+    """Write metrics.json, with a row for each class, confusion.png and reliability.png into `folder`. `probabilities`
+    are float [n, classes], `labels` the true classes [n], `names` those of the classes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     confusion = confusion_matrix(probabilities.argmax(axis=1), labels, len(names))
     counts = count_classes(confusion)

@@ -33,7 +33,9 @@ def recall(counts: Counts) -> Values:
 
 
 def precision(counts: Counts) -> Values:
-    """float64 [classes], NaN for a class that no image was called."""
+    """The share of right answers among those that name a class: float64 [classes], NaN for a class that no answer
+    names.
+    """
     right, _, called = counts
     return _ratio(right, called)
 

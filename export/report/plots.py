@@ -62,7 +62,9 @@ def _say(value: float, figure: str, images: int) -> str:
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], names: tuple[str, ...], path: Path) -> None:
-    """Rows are true classes, columns predicted ones; the counts, zeros too, are written in where they fit."""
+    """Draw counts [classes, classes], rows true classes and columns predicted ones, as a PNG. The counts, zeros too,
+    are written in where they fit.
+    """
     classes, images = len(names), int(confusion.sum())
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     written = classes <= _MOST_WRITTEN

@@ -26,9 +26,10 @@ RUNS = 1 + sum(len(damage.amounts) for damage in DAMAGES.values())
 def measure_robustness(
     pixels: Pixels, labels: Labels, answer: Callable[[Pixels], Floats], dataset: str, tick: Callable[[], object]
 ) -> Robustness:
-    """What `answer` gives, probabilities [n, classes], for uint8 images [n, h, w, c] as they are and in every damage.
+    """Top-1 accuracy and calibration error on images as they are and with each kind and strength of damage.
 
-    `tick` is called after each of RUNS.
+    `pixels` is uint8 [n, height, width, channels], `labels` the true classes [n]; `answer` gives probabilities, float32
+    [n, classes]. `dataset` is the name that the card will give. `tick` is called after each of the RUNS.
     """
 
     def measure(images: Pixels) -> tuple[float, float]:

@@ -18,7 +18,9 @@ class SavedModel:
     """Callable like a Keras model (export.graph.network.Network); `signature` is what tf.saved_model.save recorded."""
 
     def __init__(self, folder: Path, signature: str | None = None, output: str | None = None) -> None:
-        """Raises ConversionError where the folder can't be opened, UsageError naming its signatures."""
+        """`signature` and `output` are names, needed where the folder has several. Raises ConversionError where it
+        can't be opened, UsageError for a name that it doesn't have or that is missing, listing those that it has.
+        """
         import tensorflow as tf
 
         self.name = folder.resolve().name

@@ -48,10 +48,10 @@ class Layers(Generic[T]):
 
 
 def write_named(things: Mapping[str, T], write: Callable[[T], Any]) -> dict[str, Any]:
-    """As JSON has them."""
+    """The same names, each with the JSON value that `write` makes of its thing."""
     return {name: write(thing) for name, thing in things.items()}
 
 
 def read_named(written: Mapping[str, Any], read: Callable[[Any], T]) -> dict[str, T]:
-    """What `write_named` wrote."""
+    """The things of `write_named`'s JSON, by name. Raises what `read` raises of a value that it can't read."""
     return {name: read(thing) for name, thing in written.items()}

@@ -32,7 +32,7 @@ _PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "bi
 
 
 class ExplainOptions(Options):
-    """Of an explanation."""
+    """What stands behind the question mark of /explain/{model}."""
 
     index: int | None = Field(
         None,
@@ -44,18 +44,18 @@ class ExplainOptions(Options):
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")
 
     def fit(self, model: LoadedModel) -> Terms:
-        """As app.admission.options.Asked has it."""
+        """Raises InvalidParameter for a class that `model` doesn't have or a deadline that it can't keep."""
         check_class(model, self.index)
         return PredictOptions(version=self.version, timeout_ms=self.timeout_ms).fit(model)
 
 
 class InputOptions(Options):
-    """Of the input as the network sees it."""
+    """What stands behind the question mark of /explain/{model}/input."""
 
     version: int | None = Field(None, ge=1, description="Default: the newest.")
 
     def fit(self, model: LoadedModel) -> Terms:
-        """As app.admission.options.Asked has it."""
+        """The terms of any request: the picture of an input asks nothing of the network."""
         return PredictOptions().fit(model)
 
 

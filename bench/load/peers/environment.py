@@ -15,7 +15,8 @@ class EnvironmentFailed(Exception):
 
 
 def make_environment(folder: Path, requirements: Sequence[str]) -> Path:
-    """The folder of its programs. Raises EnvironmentFailed with pip's last line."""
+    """Make a virtual environment in `folder` with these requirements, unless it has just them already. Returns the
+    folder of its programs. Raises EnvironmentFailed with pip's last line."""
     programs, ready = folder / "bin", folder / READY
     wanted = "".join(f"{line}\n" for line in requirements)
     if ready.is_file() and ready.read_text() == wanted:

@@ -37,7 +37,9 @@ HISTOGRAM_BINS = {"percentile": 2048, "entropy": 512}
 
 @dataclass(frozen=True)
 class Layer:
-    """A node with weights and those without that follow it (activation, addition, pooling): kept in float as one."""
+    """A node with weights and the nodes without weights that follow it (activation, addition, pooling). All of them are
+    quantized, or all stay in float.
+    """
 
     name: str
     """For people: where its weights come from."""

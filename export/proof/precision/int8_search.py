@@ -41,7 +41,11 @@ class Candidate:
 
 @dataclass
 class SearchImages:
-    """What a search measures with; `labels` are the true classes, or fp32's own where those aren't known."""
+    """The images that a search calibrates with and those that it judges by, uint8 [n, height, width, channels].
+
+    `labels` are the true classes of the judged images, or those that the fp32 graph gives where the true ones aren't
+    known.
+    """
 
     calibration: Pixels
     judged: Pixels
@@ -52,7 +56,10 @@ class SearchImages:
     def take(
         cls, samples: Samples, policy: ImagePolicy, fp32: runtime.Session, batch: int, *, known: bool
     ) -> SearchImages:
-        """Evenly from all of `samples`; `known` says whether their labels are the network's classes."""
+        """Take up to IMAGES images to calibrate with and as many others to judge by, evenly from all of `samples`; where
+        there are few, the same images serve for both. `batch` is in images; `known` says whether the samples' labels
+        are the network's classes.
+        """
         apart = len(samples) >= 2 * IMAGES
         places = np.linspace(0, len(samples) - 1, 2 * IMAGES if apart else min(len(samples), IMAGES)).astype(int)
         calibrating, judging = (places[::2], places[1::2]) if apart else (places, places)

@@ -20,8 +20,8 @@ def mixup(x: Floats, targets: Floats, alpha: float, generator: np.random.Generat
 
 
 def cutmix(x: Floats, targets: Floats, alpha: float, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """Yun et al. 2019: a rectangle of 1 - Beta(alpha, alpha) of the image's area is the partner's; targets by the area
-    that is left of it within the image."""
+    """Yun et al. 2019: in x float32 [n, h, w, c] a rectangle of 1 - Beta(alpha, alpha) of the image's area is the
+    partner's; targets float32 [n, classes] are mixed by the area that is left of it within the image."""
     height, width = x.shape[1:3]
     side = np.sqrt(1 - generator.beta(alpha, alpha))
     partners = generator.permutation(len(x))
