@@ -56,9 +56,9 @@ class SearchImages:
     def take(
         cls, samples: Samples, policy: ImagePolicy, fp32: runtime.Session, batch: int, *, known: bool
     ) -> SearchImages:
-        """Take up to IMAGES images to calibrate with and as many others to judge by, evenly from all of `samples`; where
-        there are few, the same images serve for both. `batch` is in images; `known` says whether the samples' labels
-        are the network's classes.
+        """Take up to IMAGES images to calibrate with and as many others to judge by, evenly from all of `samples`;
+        where there are few, the same images serve for both. `batch` is in images; `known` says whether the samples'
+        labels are the network's classes.
         """
         apart = len(samples) >= 2 * IMAGES
         places = np.linspace(0, len(samples) - 1, 2 * IMAGES if apart else min(len(samples), IMAGES)).astype(int)
