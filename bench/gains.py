@@ -101,8 +101,8 @@ def markdown_table(found: Mapping[str, list[Evaluation]]) -> str:
 
 
 def _describe(values: list[float]) -> str:
-    mean, half = 100 * np.mean(values), 100 * (max(values) - min(values)) / 2
-    return f"{mean:.2f} %" + (f" +- {half:.2f}" if len(values) > 1 else "")
+    mean, spread = 100 * np.mean(values), 100 * (max(values) - min(values)) / 2
+    return f"{mean:.2f} %" + (f" +- {spread:.2f}" if len(values) > 1 else "")
 
 
 def main() -> None:

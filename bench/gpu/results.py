@@ -38,6 +38,6 @@ class Results:
 
     def _write(self, begun: str | None = None) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        half = self._path.with_suffix(".part")
-        half.write_text(json.dumps({"steps": self.steps, "begun": begun}, indent=1, allow_nan=False))
-        os.replace(half, self._path)
+        part = self._path.with_suffix(".part")
+        part.write_text(json.dumps({"steps": self.steps, "begun": begun}, indent=1, allow_nan=False))
+        os.replace(part, self._path)

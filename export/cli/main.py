@@ -145,9 +145,9 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, na
     begun = begin(Words(data_dir=options.data_dir, seed=options.seed), recorded)
     folder = options.runs / (begun.title if begun.seed == 0 else f"{begun.title}-seed{begun.seed}")
     train(begun.recipe, begun.dataset, folder, initial=begun.initial, seed=begun.seed, data_dir=begun.data_dir)
-    made = convert(load_run(folder, name, begun.data_dir), place.folder)
-    proof = verify_published(open_published(place.folder, f"{name}/{made.name}"))
-    published = place.deliver(made)
+    version_folder = convert(load_run(folder, name, begun.data_dir), place.folder)
+    proof = verify_published(open_published(place.folder, f"{name}/{version_folder.name}"))
+    published = place.deliver(version_folder)
     say(f"verified {published}: max |p - p'| {proof.max_abs_difference:.1e} on {proof.images} golden images")
 
 

@@ -92,12 +92,12 @@ def _write_image(out: Path, layer: Path, name: str) -> str:
 
 def _write_tar(file: IO[bytes], entries: Iterator[tuple[str, Path | bytes]]) -> None:
     """Files with their folders before them; nothing says who wrote them, or when."""
-    made: set[PurePosixPath] = set()
+    written: set[PurePosixPath] = set()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, content in entries:
             for folder in reversed(PurePosixPath(name).parents[:-1]):
-                if folder not in made:
-                    made.add(folder)
+                if folder not in written:
+                    written.add(folder)
                     entry = tarfile.TarInfo(str(folder))
                     entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                     tar.addfile(entry)

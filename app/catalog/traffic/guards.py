@@ -118,7 +118,7 @@ def _count(snapshot: Snapshot, name: str, first: str, target: str, shadows: dict
     nothing = [0.0] * (len(FAMILIES[ALIAS_SECONDS].bounds) + 2)
     seconds = snapshot.get(ALIAS_SECONDS, {})
     (faults,) = snapshot.get(ALIAS_FAULTS, {}).get((name, target), [0.0])
-    of_both = {shadow for shadow, made in shadows.items() if {made.of, made.run} == {first, target}}
+    of_both = {shadow for shadow, pair in shadows.items() if {pair.of, pair.run} == {first, target}}
     images = {"agreed": 0.0, "disagreed": 0.0, "failed": 0.0, "dropped": 0.0}
     for (shadow, _, _, result), (count,) in snapshot.get(IMAGES, {}).items():
         if shadow in of_both:

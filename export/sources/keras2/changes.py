@@ -118,9 +118,9 @@ def make_layer(kind: str, config: dict[str, Any], find: Callable[[str], type | N
         (options["axis"],) = options["axis"]
     if isinstance(options.get("layer"), dict):  # TimeDistributed
         options["layer"] = make_layer(options["layer"]["class_name"], options["layer"]["config"], find)
-    made = found(**options)
-    assert isinstance(made, keras.layers.Layer)
-    return made
+    layer = found(**options)
+    assert isinstance(layer, keras.layers.Layer)
+    return layer
 
 
 def _find_family(config: dict[str, Any]) -> str:

@@ -67,8 +67,8 @@ def _build_sequential(config: Any, find: Find) -> Built:
     if shape is not None:
         layers.insert(0, keras.Input(shape=tuple(shape[1:]), batch_size=shape[0]))
     name = None if isinstance(config, list) else config.get("name")
-    made = keras.Sequential(layers, name=plain_name(name))
-    return Built("Sequential", name or made.name, made, children)
+    network = keras.Sequential(layers, name=plain_name(name))
+    return Built("Sequential", name or network.name, network, children)
 
 
 def _build_functional(config: dict[str, Any], find: Find) -> Built:
