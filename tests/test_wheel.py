@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from tests.makers.artifacts import gray_image, make_artifact
 from tests.makers.running_server import RunningServer
 from tests.makers.sources import ROOT, tracked_files
 
+VERSIONS = re.findall(r"Programming Language :: Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
 SHIPPED = ("app", "artifact", "deploy", "export", "models")
 
 
@@ -75,12 +78,53 @@ def test_the_wheel_holds_every_tracked_file_of_its_packages_and_nothing_else(whe
     assert held == belongs
 
 
-def test_a_service_from_the_wheel_answers(server: RunningServer) -> None:
+def without_python_path() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def predict_label(server: RunningServer) -> str:
+    """Of a gray image, by the model `tiny`."""
     address = f"http://127.0.0.1:{server.port}"
     image = urllib.request.Request(f"{address}/predict/tiny", gray_image(128), {"Content-Type": "image/png"})
     with urllib.request.urlopen(image, timeout=30) as answer:
         (prediction,) = json.load(answer)["predictions"]
-    assert prediction["classes"][0]["label"] == "gray"
+    label: str = prediction["classes"][0]["label"]
+    return label
+
+
+def test_a_service_from_the_wheel_answers(server: RunningServer) -> None:
+    assert predict_label(server) == "gray"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_wheel_installed_by_each_python_serves_with_two_workers(version: str, wheel: Path, tmp_path: Path) -> None:
+    """By pip, with the extra cpu alone, from an empty folder."""
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True).returncode:
+        pytest.skip(f"there is no python{version} on the PATH")
+    environment, empty = tmp_path / "environment", tmp_path / "empty"
+    for command in (
+        [python, "-m", "venv", environment],
+        [environment / "bin/pip", "install", "-q", "-c", ROOT / "constraints.txt", f"{wheel}[cpu]"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, env=without_python_path())
+        assert done.returncode == 0, done.stdout + done.stderr
+    make_artifact(tmp_path / "repository")
+    empty.mkdir()
+    running = RunningServer(
+        *("--repository", str(tmp_path / "repository"), "--workers", "2"),
+        program=[environment / "bin/convserve"],
+        cwd=empty,
+        environment={"PYTHONPATH": ""},
+    )
+    try:
+        assert predict_label(running) == "gray"
+        assert running.stop() == 0
+    finally:
+        running.end()
+    assert list(empty.iterdir()) == []
 
 
 def test_a_service_from_the_wheel_shows_its_page(server: RunningServer) -> None:

@@ -15,7 +15,7 @@ from tests.makers.sources import ROOT
 
 class RunningServer:
     """A ready server; `wait_for` reads its log until a line matches. `cwd` is where the command is given: as by the
-    console script, nothing is imported from there.
+    console script, nothing is imported from there. `program` is another convserve than that of these sources.
     """
 
     def __init__(
@@ -23,13 +23,16 @@ class RunningServer:
         *flags: str,
         port: int = 0,
         python: Sequence[str] = (),
+        program: Sequence[str | Path] = (),
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         if cwd is not None:
             python = ("-P", *python)
-        command = [sys.executable, *python, "-m", "app", "serve", "--port", str(port), *flags]
-        variables = {**os.environ, **({} if cwd is None else {"PYTHONPATH": str(ROOT)}), **(environment or {})}
+        started = program or (sys.executable, *python, "-m", "app")
+        command = [*started, "serve", "--port", str(port), *flags]
+        ours = {} if cwd is None or program else {"PYTHONPATH": str(ROOT)}
+        variables = {**os.environ, **ours, **(environment or {})}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd, env=variables)
         self.lines: list[str] = []
         self.port = int(self.wait_for(r"at https?://127\.0\.0\.1:(\d+)").group(1))
