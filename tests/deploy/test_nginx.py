@@ -85,8 +85,8 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
     make_artifact(tmp_path / "repository")
     port, *services = find_ports(3)
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    made = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "chain.pem"]
-    subprocess.run(["openssl", *words, *made], check=True, capture_output=True)
+    outputs = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "chain.pem"]
+    subprocess.run(["openssl", *words, *outputs], check=True, capture_output=True)
     file = write_configuration(tmp_path, port, services)
     found = Proxy(port, services, tmp_path / "repository")
     found.start_service(0)

@@ -157,11 +157,13 @@ def make_artifact(
     if graph is None:
         graph = make_graph(labels, size=size, channels=channels, energy=card.get("energy", True))
     (folder / MODEL_FILE).write_bytes(graph.SerializeToString())
-    made = make_card(**{"name": name, "version": version, "labels": labels, "size": size, "channels": channels, **card})
+    filled = make_card(
+        **{"name": name, "version": version, "labels": labels, "size": size, "channels": channels, **card}
+    )
     if classifier is not None:
         write_classifier(folder, classifier)
-    write_golden(folder, made)
-    sign(folder, made)
+    write_golden(folder, filled)
+    sign(folder, filled)
     return folder
 
 

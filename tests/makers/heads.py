@@ -35,8 +35,8 @@ def average_with(kind: str) -> Tail:
     """The mean of the tensor under `kind`, and of its half under `kind`: an ensemble of two."""
 
     def add(nodes: list[onnx.NodeProto], tensors: list[onnx.TensorProto], name: str) -> str:
-        half = op("Mul", np.float32(0.5))(nodes, tensors, name)
-        first, second = op(kind)(nodes, tensors, name), op(kind)(nodes, tensors, half)
+        scaled = op("Mul", np.float32(0.5))(nodes, tensors, name)
+        first, second = op(kind)(nodes, tensors, name), op(kind)(nodes, tensors, scaled)
         nodes.append(helper.make_node("Add", [first, second], ["both"]))
         return op("Mul", np.float32(0.5))(nodes, tensors, "both")
 

@@ -56,9 +56,9 @@ def make_app(repository: Path, gate: Gate) -> Callable[..., FastAPI]:
     async def load(folder: Path, settings: Settings, **options: Any) -> LoadedModel:
         return await (gate.load if folder.parent.name == "large" else load_model)(folder, settings, **options)
 
-    def make(**settings: Any) -> FastAPI:
-        made = Settings(repository=repository, aliases={"both": cascade()}, **settings)
-        return create_app(made, Catalog(made, load))
+    def make(**options: Any) -> FastAPI:
+        settings = Settings(repository=repository, aliases={"both": cascade()}, **options)
+        return create_app(settings, Catalog(settings, load))
 
     return make
 

@@ -29,9 +29,9 @@ def gate() -> Gate:
 
 @pytest.fixture
 def make_app(repository: Path, gate: Gate) -> Callable[..., FastAPI]:
-    def make(**settings: Any) -> FastAPI:
-        made = Settings(repository=repository, **settings)
-        return create_app(made, Catalog(made, gate.load))
+    def make(**options: Any) -> FastAPI:
+        settings = Settings(repository=repository, **options)
+        return create_app(settings, Catalog(settings, gate.load))
 
     return make
 

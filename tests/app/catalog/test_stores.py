@@ -58,12 +58,12 @@ def publish(address: str, version: int, monkeypatch: pytest.MonkeyPatch, s3: S3S
         monkeypatch.setenv(name, value)
     with open_place(address) as place:
         place.check_writable()
-        made = make_artifact(place.folder, version=version)
+        version_folder = make_artifact(place.folder, version=version)
         for name in ("labels.txt", "config.pbtxt"):
-            (made.parent / name).write_text("of Triton's\n")
+            (version_folder.parent / name).write_text("of Triton's\n")
         if not right:
-            damage(made)
-        assert place.deliver(made) == f"{address}/tiny/{version}"
+            damage(version_folder)
+        assert place.deliver(version_folder) == f"{address}/tiny/{version}"
 
 
 def predict(port: int) -> tuple[int, int]:

@@ -28,14 +28,14 @@ def anyio_backend() -> str:
 @pytest.fixture(params=[False, True], ids=["general", "beside the fast path"])
 def http_protocol_cls(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     services = create_app(Settings(repository=tmp_path)).state.services
-    made = functools.partial(
+    protocol = functools.partial(
         ServiceProtocol,
         deadlines=Deadlines(10.0, 10.0),
         journal=services.journal,
         fast_path=FastPath(services) if request.param else None,
     )
-    made.__name__ = "HttpToolsProtocol"  # type: ignore[attr-defined]  # by which they tell it from h11's
-    return made
+    protocol.__name__ = "HttpToolsProtocol"  # type: ignore[attr-defined]  # by which they tell it from h11's
+    return protocol
 
 
 @pytest.fixture(autouse=True)

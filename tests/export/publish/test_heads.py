@@ -170,9 +170,9 @@ def test_published_implies_equal_to_the_users_own_output(width: int, meaning: st
     assert bounded != (card.head == "logits"), "a softmax or sigmoid was put on what was bounded already, or left out"
 
 
-def last(*made: layers.Layer) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+def last(*tail: layers.Layer) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     def build(z: keras.KerasTensor) -> keras.KerasTensor:
-        for layer in made:
+        for layer in tail:
             z = layer(z)
         return z
 

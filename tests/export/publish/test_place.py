@@ -47,8 +47,8 @@ def test_files_come_first_the_card_and_the_index_last(
 ) -> None:
     place = place_of(store, tmp_path / "beside")
     place.prepare("blobs")
-    made = convert(color_source, place.folder)
-    assert place.deliver(made) == "s3://stand-in/models/blobs/1"
+    folder = convert(color_source, place.folder)
+    assert place.deliver(folder) == "s3://stand-in/models/blobs/1"
     assert store.written[-2:] == [f"blobs/1/{CARD_FILE}", "index.json"]
     assert {"blobs/labels.txt", "blobs/config.pbtxt", "blobs/1/model.onnx"} < set(store.written)
     assert store.written[0] == "blobs/1/golden/expected.npz"
@@ -74,12 +74,12 @@ def test_a_number_that_somebody_took_meanwhile_is_left_to_him(
     color_source: Source, store: OrderedStore, tmp_path: Path
 ) -> None:
     first, second = (place_of(store, tmp_path / name) for name in ("first", "second"))
-    made = {}
+    folders = {}
     for place in (first, second):
         place.prepare("blobs")
-        made[place] = convert(color_source, place.folder)
-    assert first.deliver(made[first]).endswith("blobs/1")
-    assert second.deliver(made[second]).endswith("blobs/2")
+        folders[place] = convert(color_source, place.folder)
+    assert first.deliver(folders[first]).endswith("blobs/1")
+    assert second.deliver(folders[second]).endswith("blobs/2")
     card = json.loads(store.read(f"blobs/2/{CARD_FILE}"))
     assert card["version"] == 2
     assert list(json.loads(store.read("index.json"))["models"]["blobs"]) == ["1", "2"]
@@ -87,10 +87,10 @@ def test_a_number_that_somebody_took_meanwhile_is_left_to_him(
 
 def test_a_folder_gets_an_index_too(color_source: Source, tmp_path: Path) -> None:
     convert(color_source, tmp_path)
-    made = convert(color_source, tmp_path)
+    folder = convert(color_source, tmp_path)
     index = json.loads((tmp_path / "index.json").read_text())
     assert list(index["models"]["blobs"]) == ["1", "2"]
-    assert index["models"]["blobs"]["2"] == hash_card((made / CARD_FILE).read_bytes())
+    assert index["models"]["blobs"]["2"] == hash_card((folder / CARD_FILE).read_bytes())
 
 
 @pytest.mark.parametrize("address", ["https://example.org/models", "hf://owner/name"])

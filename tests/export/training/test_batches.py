@@ -61,17 +61,17 @@ class _Killed(BaseException):
 
 def record(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], Any]:
     """What training batches hold, by epoch and number, as they are made."""
-    made: dict[tuple[int, int], Any] = {}
+    seen: dict[tuple[int, int], Any] = {}
     make = Batches.__getitem__
 
     def make_and_keep(self: Batches, batch: int) -> tuple[Any, ...]:
         found = make(self, batch)
         if self.seed is not None:
-            made[self.epoch, batch] = found
+            seen[self.epoch, batch] = found
         return found
 
     monkeypatch.setattr(Batches, "__getitem__", make_and_keep)
-    return made
+    return seen
 
 
 @pytest.mark.parametrize("balance", ["class_weights", "balanced_sampling"])
@@ -80,9 +80,9 @@ def test_a_resumed_training_sees_the_very_batches_of_an_uninterrupted_one(
 ) -> None:
     recipe = Recipe("small", "noise", epochs=3, batch_size=8, augmentation=EVERY, **{balance: True})  # type: ignore[arg-type]
     dataset = DataSet("noise", tuple("abc"), POLICY, noise([20, 10, 5]), noise([5, 5, 5], seed=1), "none")
-    made = record(monkeypatch)
+    seen = record(monkeypatch)
     train(recipe, dataset, tmp_path / "whole", initial=INITIAL, seed=5)
-    whole = {key: made.pop(key) for key in list(made)}
+    whole = {key: seen.pop(key) for key in list(seen)}
     write = Checkpoint.write
 
     def write_and_die(self: Checkpoint, model: keras.Model, state: State) -> None:
@@ -94,13 +94,13 @@ def test_a_resumed_training_sees_the_very_batches_of_an_uninterrupted_one(
         patch.setattr(Checkpoint, "write", write_and_die)
         with pytest.raises(_Killed):
             train(recipe, dataset, tmp_path / "killed", initial=INITIAL, seed=5)
-    killed = {key: made.pop(key) for key in list(made)}
+    killed = {key: seen.pop(key) for key in list(seen)}
     train(recipe, dataset, tmp_path / "killed", initial=INITIAL, seed=5)
     steps = {(epoch, batch) for epoch in range(3) for batch in range(4)}
     assert steps <= whole.keys()
-    assert {key for key in steps if key[0] > 0} <= made.keys()
+    assert {key for key in steps if key[0] > 0} <= seen.keys()
     for key in steps:
-        for one, other in zip(whole[key], (killed | made)[key], strict=True):
+        for one, other in zip(whole[key], (killed | seen)[key], strict=True):
             np.testing.assert_array_equal(one, other)
     assert len({whole[key][0].tobytes() for key in steps}) == len(steps)
 

@@ -72,9 +72,9 @@ def test_new_classes_get_a_new_head_on_the_run_s_network(
     words = ["train", str(run), "--dataset", str(tmp_path / "two"), "--freeze", "--epochs", "1"]
     assert main([*words, "--out", str(tmp_path / "run")]) == 0
     assert "its head of 3 classes is replaced by a new one for 2" in capsys.readouterr().err
-    made = read_run(tmp_path / "run")
-    assert (made.labels, made.model_name) == (("one", "zero"), "lenet5-two")
-    assert made.preprocessing == read_run(run).preprocessing
+    trained = read_run(tmp_path / "run")
+    assert (trained.labels, trained.model_name) == (("one", "zero"), "lenet5-two")
+    assert trained.preprocessing == read_run(run).preprocessing
     old, new = weights_of(run), weights_of(tmp_path / "run")
     assert [name for name in new if not same(old[name], new[name])] == ["logits"]
 
@@ -202,9 +202,9 @@ def test_a_record_names_the_run_that_it_began_with_and_asks_where_it_lies(
 def test_a_network_of_keras_applications_begins_with_a_file_s_weights(
     classes: int, digit_folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = build_application("mobilenet_v2", None, classes, (32, 32))
+    network = build_application("mobilenet_v2", None, classes, (32, 32))
     file = tmp_path / ("own.weights.h5" if classes == 5 else "whole.keras")
-    made.save_weights(file) if classes == 5 else made.save(file)
+    network.save_weights(file) if classes == 5 else network.save(file)
     words = ["train", "mobilenet_v2", "--weights", str(file), "--dataset", str(digit_folders), "--size", "32x32"]
     assert main([*words, "--freeze", "--epochs", "1", "--batch-size", "64", "--out", str(tmp_path / "run")]) == 0
     said = re.search(r" on (\d+) images of .*; (\d+) validate, (\d+) are kept to test \(20%", capsys.readouterr().err)
@@ -219,7 +219,7 @@ def test_a_network_of_keras_applications_begins_with_a_file_s_weights(
     assert trained.network.weights == f"fine-tuned from mobilenet_v2 ({file.name}), head only"
     assert (trained.recipe["weights"], trained.recipe["freeze"]) == (file.name, True)
     new = weights_of(tmp_path / "run")
-    for layer in made.layers[:-1]:
+    for layer in network.layers[:-1]:
         assert same(layer.get_weights(), new.get(layer.name, [])), layer.name
     # Its record knows all but where the file lies.
     begun = begin(Words(changes=[("weights", str(file))]), read_recorded(str(tmp_path / "run")))

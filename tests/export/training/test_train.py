@@ -220,10 +220,10 @@ def test_augmentation_depends_on_seed_and_epoch_alone() -> None:
     every = Augmentation(flip=True, crop_padding=2, color=0.3, rotate=10, zoom=0.1, sharpness=True)
 
     def batches(seed: int, epoch: int) -> np.ndarray:
-        made = Batches(
+        prepared = Batches(
             samples, np.arange(10), 10, policy, preset("unit", 3), 4, augmentation=every, seed=seed, epoch=epoch
         )
-        return np.concatenate([made[index][0] for index in range(len(made))])
+        return np.concatenate([prepared[index][0] for index in range(len(prepared))])
 
     np.testing.assert_array_equal(batches(1, 2), batches(1, 2))
     assert (batches(1, 2) != batches(1, 3)).any()

@@ -34,8 +34,8 @@ def graph(*kernels: tuple[np.ndarray, int]) -> onnx.ModelProto:
     classes = kernels[-1][0].shape[0]
     inputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 8, 8, 4])]
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", classes])]
-    made = helper.make_graph(nodes, "net", inputs, outputs, tensors)
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    graph = helper.make_graph(nodes, "net", inputs, outputs, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 RANDOM = np.random.default_rng(0)
