@@ -25,7 +25,7 @@ from tests.makers.stores import HubStandIn, S3StandIn, WebStandIn
 from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
-Start = Callable[..., RunningServer]
+StartServer = Callable[..., RunningServer]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def web(tmp_path: Path) -> Iterator[WebStandIn]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[StartServer]:
     """Starts services over an address, all with the same cache."""
     servers: list[RunningServer] = []
 
@@ -111,7 +111,7 @@ def held(cache: Path) -> list[str]:
 
 
 def test_a_bucket_is_served_by_all_workers_and_a_new_version_comes_under_load(
-    s3: S3StandIn, start: Start, monkeypatch: pytest.MonkeyPatch
+    s3: S3StandIn, start: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = s3.make_bucket("polled")
     publish(address, 1, monkeypatch, s3)
@@ -127,7 +127,7 @@ def test_a_bucket_is_served_by_all_workers_and_a_new_version_comes_under_load(
 
 
 def test_a_version_that_is_wrong_in_the_bucket_is_told_once_and_never_served(
-    s3: S3StandIn, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3StandIn, start: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = s3.make_bucket("damaged")
     publish(address, 1, monkeypatch, s3)
@@ -161,7 +161,7 @@ def test_wrong_credentials_and_buckets_that_are_not_there_end_the_start_in_one_l
     assert "s3://absent/models does not exist (NoSuchBucket): create it, or name another" in done.stderr
 
 
-def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start: Start) -> None:
+def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start: StartServer) -> None:
     server = start(web.address, "--poll-s", "0.05")
     with Load(server.port) as load:
         web.close()
@@ -179,7 +179,7 @@ def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start:
     assert len([line for line in server.lines if "can't be reached" in line]) == 1
 
 
-def test_a_start_from_a_filled_cache_needs_no_store(web: WebStandIn, start: Start) -> None:
+def test_a_start_from_a_filled_cache_needs_no_store(web: WebStandIn, start: StartServer) -> None:
     assert start(web.address).stop() == 0
     web.close()
     server = start(web.address)
@@ -196,7 +196,9 @@ def test_a_service_without_store_and_cache_says_so_and_ends(web: WebStandIn, tmp
     assert f"the repository {web.address} can't be reached (Connection refused)" in done.stderr
 
 
-def test_a_copy_that_is_killed_in_the_middle_leaves_nothing_half(web: WebStandIn, start: Start, tmp_path: Path) -> None:
+def test_a_copy_that_is_killed_in_the_middle_leaves_nothing_half(
+    web: WebStandIn, start: StartServer, tmp_path: Path
+) -> None:
     web.held = MODEL_FILE
     command = [sys.executable, "-m", "app", "serve", "--repository", web.address]
     killed = subprocess.Popen(
@@ -214,7 +216,7 @@ def test_a_copy_that_is_killed_in_the_middle_leaves_nothing_half(web: WebStandIn
 
 
 def test_a_web_server_is_read_by_its_index_and_with_the_password_of_netrc(
-    web: WebStandIn, start: Start, tmp_path: Path
+    web: WebStandIn, start: StartServer, tmp_path: Path
 ) -> None:
     web.password = "bWU6c2VjcmV0"  # me:secret
     flags = ("--cache-dir", str(tmp_path / "cache"), "--port", "0")
@@ -230,7 +232,7 @@ def test_a_web_server_is_read_by_its_index_and_with_the_password_of_netrc(
     assert f"the repository {web.address}/absent has no index.json: check the address" in done.stderr
 
 
-def test_a_card_that_is_not_the_one_of_the_index_is_waited_for(web: WebStandIn, start: Start) -> None:
+def test_a_card_that_is_not_the_one_of_the_index_is_waited_for(web: WebStandIn, start: StartServer) -> None:
     server = start(web.address, "--poll-s", "0.05")
     make_artifact(web.folder, version=2)
     write_index(web.folder)
@@ -244,7 +246,7 @@ def test_a_card_that_is_not_the_one_of_the_index_is_waited_for(web: WebStandIn, 
     assert server.stop() == 0
 
 
-def test_the_hub_is_served_and_its_head_followed(start: Start, tmp_path: Path) -> None:
+def test_the_hub_is_served_and_its_head_followed(start: StartServer, tmp_path: Path) -> None:
     make_artifact(tmp_path / "hub")
     hub = HubStandIn(tmp_path / "hub")
     environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "hf")}
