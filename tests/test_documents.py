@@ -111,10 +111,11 @@ def test_the_arrows_inside_a_package_are_the_imports(package: str) -> None:
     for path in files_of(package):
         if not wing(path).startswith("__"):
             known.setdefault(wing(path), set()).update(wings_known(path) - {wing(path)})
-    # Modules that know nothing of their package, such as errors, or only those, stand under every floor.
+    # Modules that know nothing of their package, such as errors, or only such modules, stand under every floor.
     modules = {name for name in known if (ROOT / package / f"{name}.py").exists()}
-    lone = {name for name in modules if not known[name]}
-    ground = {name for name in modules if known[name] <= lone}
+    ground: set[str] = set()
+    while more := {name for name in modules - ground if known[name] <= ground}:
+        ground |= more
     assert all(f"`{package}/{name}.py`" in ARCHITECTURE for name in ground)
     imported = {name: others - ground for name, others in known.items()}
     assert read_arrows(package) == {name: others for name, others in imported.items() if others}
