@@ -263,12 +263,13 @@ def ready_recipes(clone: Clone) -> None:
     (clone.folder / "mine.toml").write_text(re.sub(r"(?m)^width = \d+", "width = 4", small))
     write_idx_set(clone.folder / "DATA/mnist", 400, 100)
     write_cifar_sets(clone.folder / "DATA")
-    for name, seed in (("plants", 0), ("more-plants", 1)):
+    for name, seed in (("plants", 0), ("more-plants", 1), ("photos", 2)):
         write_folder(draw_images(FLOWERS, 12, seed), clone.folder / name)
     words = ("--set", "width=4", "--size", "32x32", "--epochs", "1", "--out", "runs/plants")
     train_small(clone, "train", "resnet18", "--dataset", "plants/", *words)
     # `build mine.toml` above has published the first version.
-    clone.words = {"resnet18-cifar10/3": "resnet18-cifar10/1"}
+    small = "resnet50 --dataset photos/ --size 32x32 --set width=4"
+    clone.words = {"resnet18-cifar10/3": "resnet18-cifar10/1", "resnet50 --dataset photos/": small}
 
 
 def ready_series(clone: Clone) -> None:

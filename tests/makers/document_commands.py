@@ -67,6 +67,7 @@ NOT_RUN: dict[str, list[tuple[str, str]]] = {
         ("docs/recipes.md", "MLFLOW_ALLOW_FILE_STORE=true mlflow ui"),
     ],
     _LONG: [("docs/performance.md", "make bench"), ("docs/performance.md", "python -m bench.")],
+    "eleven trainings of twelve epochs": [("docs/recipes.md", "python -m bench.gains")],
 }
 
 
