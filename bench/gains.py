@@ -3,7 +3,7 @@
     python -m bench.gains common
     python -m bench.gains imbalanced --seeds 2
 
-Every training is a run folder in --out, so that the same command goes on where it was stopped.
+Every training is a run folder in --out, so that the same command continues where it was stopped.
 """
 
 from __future__ import annotations

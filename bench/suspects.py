@@ -46,7 +46,7 @@ def main() -> int:
         "--out",
         type=Path,
         metavar="DIR",
-        help="keep trainings there: the same command goes on where it stopped",
+        help="keep trainings there: the same command continues where it stopped",
     )
     options = parser.parse_args()
     load_keras()

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ray_batch: {error.detail}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ray_batch: stopped; the same command goes on", file=sys.stderr)
+        print("ray_batch: stopped; the same command continues", file=sys.stderr)
         return 130
 
 
@@ -189,7 +189,7 @@ def _run_on_ray(job: Job, left: Sequence[Block], given: argparse.Namespace) -> I
         for row in answers.iter_rows():
             yield Answers(**row)
     except RayError as error:
-        raise BatchError(f"the run ended early: {_find_cause(error)}; the same command goes on") from error
+        raise BatchError(f"the run ended early: {_find_cause(error)}; the same command continues") from error
     finally:
         ray.shutdown()
 

@@ -20,7 +20,7 @@ def run_piece(name: str, piece: Piece, plan: Plan, minutes: float, clock: Callab
             continue
         begin = clock()
         if longest and begin - start + longest > minutes * 60:
-            say(name, f"{minutes:g} minutes are over: the same command goes on with {step}")
+            say(name, f"{minutes:g} minutes are over: the same command continues with {step}")
             return False
         results.begin(step)
         found = _try(measure)
