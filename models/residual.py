@@ -99,5 +99,5 @@ def project(x: Tensor, filters: int, strides: int, *, name: str, kernel: int = 1
 
 
 def add(y: Tensor, shortcut: Tensor, *, name: str) -> Tensor:
-    """The block's end: sum, then ReLU."""
+    """The end of a block, ReLU(y + shortcut): both [batch, h, w, channels]."""
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([y, shortcut]))

@@ -22,14 +22,16 @@ class _Work:
 
 
 class Pieces:
-    """One request's work after the other, in the order of app.batching.line; of all of them one piece a turn."""
+    """Work that requests do in pieces, one piece in a turn of the event loop. Whose piece is next is chosen by
+    app.batching.line.
+    """
 
     def __init__(self) -> None:
         self._line: Line[_Work] = Line()
         self._going: asyncio.Handle | None = None
 
     def begin(self, pieces: Iterator[None], standing: Standing) -> None:
-        """Do the work whose pieces `pieces` does whenever it is asked for the next one. Nothing of it is done yet."""
+        """Do the work of one request: each `next(pieces)` does a piece of it. The first is done in a later turn."""
         self._line.add(_Work(pieces, standing))
         self._go_on()
 

@@ -115,7 +115,7 @@ class ModelTable:
         self._problem = problem
 
     def close(self) -> None:
-        """Nothing resolves from now on."""
+        """From now on every name is refused: the server shuts down."""
         self._closing = True
 
     def put(self, name: str, version: Version) -> None:

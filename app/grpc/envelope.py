@@ -63,7 +63,7 @@ class Call:
         return remaining
 
     def accept(self) -> None:
-        """What its answer carries beside the message."""
+        """Set the trailing metadata of an answered call: x-request-id."""
         self._context.set_trailing_metadata((("x-request-id", self.exchange.request_id),))
 
     async def refuse(self, error: ConvserveError) -> NoReturn:

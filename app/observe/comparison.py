@@ -39,8 +39,10 @@ class ShadowMeters:
     def record_pair(
         self, of: tuple[str, str], difference: float, seconds: tuple[float, float], rows: tuple[int, int]
     ) -> None:
-        """Both have answered an image: with which labels, the caller's first; how far apart the probabilities of the
-        caller's class are; how long the batches ran in which it was, and how many rows those had.
+        """Count an image that both models have answered. The model that answered the caller comes first in each pair.
+
+        `of` are the labels that the two gave; `difference` is how far apart their probabilities of the caller's class
+        are; `seconds` is how long the image's batches ran, and `rows` how many images those had.
         """
         agreed = of[0] == of[1]
         (self._agreed if agreed else self._disagreed)[0] += 1

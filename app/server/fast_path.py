@@ -121,7 +121,9 @@ class FastCycle:
             self._body.append(chunk)
 
     def finish_body(self) -> bytes | None:
-        """Begin the prediction, now that the body is whole. Gives it back where the general path has to go on."""
+        """Begin the prediction, now that the body is whole. Returns the body where the general path has to answer it,
+        else None.
+        """
         self.more_body = False
         if self.response_complete:
             return None

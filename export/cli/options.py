@@ -173,7 +173,9 @@ def add_skip_damaged(parser: argparse._ActionsContainer) -> None:
 
 
 def repository_place(text: str) -> Path | str:
-    """A folder, or the address of a store."""
+    """The value of --repository: the path of a folder, or the address of a store as text. Raises ArgumentTypeError for
+    an address of another kind.
+    """
     try:
         return read_repository(text)
     except ValueError as error:

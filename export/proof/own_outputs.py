@@ -63,7 +63,7 @@ def network_outputs(
 
 
 def extreme_images(policy: ImagePolicy) -> Pixels:
-    """Black, white and noise: uint8 [3, height, width, channels]."""
+    """A black image, a white one and one of noise, the same each time: uint8 [3, height, width, channels]."""
     noise = np.random.default_rng(0).integers(0, 256, policy.shape, dtype=np.uint8)
     return np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise])
 

@@ -30,7 +30,9 @@ CROPPED_FROM = 200
 
 
 def build_network(network: str, *, size: tuple[int, int] | None = None, classes: int | None = None) -> keras.Model:
-    """A network of the series with random weights, at its own input size and classes unless told otherwise."""
+    """A network of the series with random weights. `size` is height and width; they and `classes` are the network's own
+    unless given. Raises UsageError for a size that the network can't take.
+    """
     entry = NETWORKS[network]
     height, width, channels = entry.input_shape
     try:

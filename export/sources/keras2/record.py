@@ -19,14 +19,16 @@ HDF5_START, ZIP_START = b"\x89HDF", b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class FileRecord:
-    """`config` is the network's {"class_name": ..., "config": ...}; None where the file holds weights alone."""
+    """What a file of Keras says of itself: the version that wrote it, "" where it doesn't say, and the network's
+    {"class_name": ..., "config": ...}, None where the file holds weights alone.
+    """
 
     version: str
     config: dict[str, Any] | None
 
     @property
     def keras2(self) -> bool:
-        """Standalone Keras 1 and 2 wrote their version as well; files without one are older."""
+        """Whether Keras 2 or an older one wrote the file; so did whatever wrote no version into it."""
         return not self.version.startswith("3.")
 
     def objects(self) -> Iterator[dict[str, Any]]:
