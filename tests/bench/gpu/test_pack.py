@@ -61,7 +61,7 @@ def test_bytes_that_are_not_what_was_packed_are_refused(home: Path, tmp_path: Pa
     packed = list_packed(tmp_path / "pack")["net"]
     model = next(file for file in packed.files if file["path"].endswith("model.onnx"))
     next(piece for piece in model["pieces"] if "kernel" in piece)["kernel"]["seed"] = "c"
-    with pytest.raises(PackError, match=r"net/1/model\.onnx doesn't come out"):
+    with pytest.raises(PackError, match=r"net/1/model\.onnx is damaged in the pack"):
         unpack(tmp_path / "pack", packed, tmp_path / "again")
 
 
