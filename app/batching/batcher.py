@@ -217,7 +217,7 @@ class Batcher(Generic[Row, Out]):
 
     def _check_idle(self) -> None:
         """Tell whoever waits for an idle moment that this is one."""
-        if self._running or self._queue.places_taken:  # is_idle, of which there is one for each request
+        if not self.is_idle:
             return
         self.last_busy = self._loop.time()
         if self._when_idle:
