@@ -203,7 +203,7 @@ def test_a_wait_beyond_the_deadline_is_refused_before_any_work() -> None:
         batcher = make_batcher(runner, pace=Pace({1: 2.0, 4: 8.0}))
         busy = start(batcher, 1)
         await runner.wait_until_entered()
-        deadline = asyncio.get_running_loop().time() + 3  # it would begin in time, and be answered too late
+        deadline = asyncio.get_running_loop().time() + 3.5  # it would begin in time, and be answered too late
         with pytest.raises(Overloaded, match="answer may take 8,000 ms") as refused:
             batcher.reserve(1, deadline)
         assert refused.value.headers["Retry-After"] == "5"
