@@ -18,8 +18,10 @@ from artifact.images.frame import Pixels
 class Gate:
     """A loader whose models run their batches through a gate."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = 30) -> None:
+        """A batch that isn't let through within `longest_s` fails."""
         self.open = threading.Event()
+        self._longest_s = longest_s
         self.entered = threading.Semaphore(0)
         self.error: Exception | None = None
         self.batches: list[int] = []
@@ -36,7 +38,7 @@ class Gate:
             self.batches.append(len(rows))
             self.levels += [round(float(row.mean())) for row in rows]
             self.entered.release()
-            assert self.open.wait(30)
+            assert self.open.wait(self._longest_s)
             if self.error is not None:
                 raise self.error
             return run(rows)
