@@ -3,33 +3,42 @@
 The empty answer is a server in a process of its own, by uvloop like the service, that reads the same messages as bytes
 and answers constant ones of the same size. Both are asked in turn, with 1 and with 8 calls under way, by tritonclient's
 stub. The model is tiny: what is measured is the way to it. Only the differences within one run mean something.
+
+With --streams REPOSITORY... it measures ModelStreamInfer beside the v2 protocol over HTTP instead, for the one model of
+each repository: 1, 8 and 32 clients, a connection and one request under way each, ask by turns for one encoded image.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import grpc
 import uvloop
-from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 
+from app.client.load.connection import Connection, Request
+from artifact.card import read_card
+from bench.forms import as_binary
 from bench.load.__main__ import describe_machine
-from bench.service import running
+from bench.service import running, serving
 from deploy.ports import free_port
 from tests.makers.artifacts import gray_image
 
 CALL = "/inference.GRPCInferenceService/ModelInfer"
+STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
+STREAMS = (1, 8, 32)
 BOUND_MS = 0.3
-WARM_UP = 300
+WARM_UP, WARM_UP_S = 300, 0.3
 
 
 async def serve_empty(port: int, size: int) -> None:
@@ -49,13 +58,12 @@ async def serve_empty(port: int, size: int) -> None:
     await server.wait_for_termination()
 
 
-def make_request() -> bytes:
-    """One encoded image for the model `tiny`."""
-    image = gray_image(255)
+def make_request(model: str, image: bytes) -> bytes:
+    """A ModelInferRequest with one encoded image."""
     tensor = ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[1])
     contents = [len(image).to_bytes(4, "little") + image]
     request: bytes = ModelInferRequest(
-        model_name="tiny", inputs=[tensor], raw_input_contents=contents
+        model_name=model, inputs=[tensor], raw_input_contents=contents
     ).SerializeToString()
     return request
 
@@ -80,17 +88,84 @@ def measure(pid: int, ask: Callable[[], bytes], calls: int, at_once: int) -> flo
         return (read_cpu_s(pid) - before) / calls * 1e3
 
 
+async def ask_by_stream(port: int, request: bytes, until: float) -> int:
+    """How many answers one stream got."""
+    count = 0
+    # A channel has a connection of its own only where it shares none.
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stream = channel.stream_stream(STREAM)(wait_for_ready=True)
+        while time.perf_counter() < until:
+            await stream.write(request)
+            answer = ModelStreamInferResponse.FromString(await stream.read())
+            assert answer.infer_response.raw_output_contents, answer.error_message
+            count += 1
+        await stream.done_writing()
+    return count
+
+
+async def ask_by_http(port: int, request: Request, until: float) -> int:
+    """How many answers one connection got."""
+    count, connection = 0, Connection(port)
+    while time.perf_counter() < until:
+        answer = await connection.send(request)
+        assert answer.status == 200, answer.body
+        count += 1
+    await connection.end()
+    return count
+
+
+def compare_streams(repository: Path, seconds: float, rounds: int) -> list[str]:
+    """The rows of the table for the one model of a repository."""
+    (folder,) = (path.parent for path in repository.glob("*/*/card.json"))
+    model, image = folder.parent.name, gray_image(150, size=read_card(folder).image.height)
+    body, headers = as_binary(image, "")
+    http, grpc_port = Request(f"/v2/models/{model}/infer", body, headers), free_port()
+    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    with serving("--repository", str(repository), "--workers", "1", "--grpc-port", str(grpc_port)) as service:
+        ways: dict[str, Callable[[float], Awaitable[int]]] = {
+            "gRPC stream": partial(ask_by_stream, grpc_port, make_request(model, image)),
+            "HTTP": partial(ask_by_http, service.port, http),
+        }
+        for _ in range(rounds):
+            for clients in STREAMS:
+                for name, ask in ways.items():
+                    uvloop.run(ask_at_once(ask, clients, WARM_UP_S))
+                    cpu_s = read_cpu_s(service.process.pid)
+                    count = uvloop.run(ask_at_once(ask, clients, seconds))
+                    cpu_s = read_cpu_s(service.process.pid) - cpu_s
+                    found.setdefault((name, clients), []).append((count / seconds, cpu_s / count * 1e3))
+    rows = []
+    for name in ways:
+        rates, costs = zip(*(map(statistics.median, zip(*found[name, n], strict=True)) for n in STREAMS), strict=True)
+        figures = [f"{rate:,.0f} ({cost:.2f})" for rate, cost in zip(rates, costs, strict=True)]
+        rows.append(f"| {model}, {name} | {' | '.join(figures)} |")
+    return rows
+
+
+async def ask_at_once(ask: Callable[[float], Awaitable[int]], clients: int, seconds: float) -> int:
+    """How many answers so many clients got together."""
+    until = time.perf_counter() + seconds
+    return sum(await asyncio.gather(*(ask(until) for _ in range(clients))))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=4000, help="of each measured run (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="the table shows their medians (default: %(default)s)")
+    parser.add_argument("--streams", nargs="+", type=Path, metavar="REPOSITORY", help="streams beside HTTP instead")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run of --streams (default: %(default)s)")
     parser.add_argument("--empty", nargs=2, type=int, metavar=("PORT", "SIZE"), help="only serve the empty answer")
     given = parser.parse_args(arguments)
     if given.empty:
         uvloop.run(serve_empty(*given.empty))
         return 0
-    request, ports = make_request(), (free_port(), free_port())
     print(describe_machine(), flush=True)
+    if given.streams:
+        print(f"| requests/s (ms of server CPU) | {' | '.join(map(str, STREAMS))} |\n|---|{'---:|' * len(STREAMS)}")
+        for repository in given.streams:
+            print(*compare_streams(repository, given.seconds, given.rounds), sep="\n", flush=True)
+        return 0
+    request, ports = make_request("tiny", gray_image(255)), (free_port(), free_port())
     with running("--workers", "1", "--grpc-port", str(ports[0])) as service:
         channels = [grpc.insecure_channel(f"127.0.0.1:{port}") for port in ports]
         ours, empty = (
