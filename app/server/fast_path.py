@@ -15,6 +15,7 @@ from http import HTTPStatus
 from app.admission.admission import ImageResult, Ticket
 from app.admission.options import PredictOptions
 from app.admission.services import Services
+from app.errors import TooManyImages
 from app.http.api.predict_json import write_answer
 from app.http.bodies.multipart import FormReader
 from app.http.problems import MEDIA_TYPE, write_problem
@@ -160,8 +161,11 @@ class FastCycle:
     def _read_form(self, body: bytes) -> bytes | None:
         """The image of a form that holds just one and no options; None otherwise. Raises as FormReader does."""
         settings = self._fast_path.services.settings
-        form = FormReader(self._form, settings.max_images, settings.max_image_bytes, PredictOptions.names())
-        form.feed(body)
+        form = FormReader(self._form, 1, settings.max_image_bytes, PredictOptions.names())
+        try:
+            form.feed(body)
+        except TooManyImages:  # at the second one: the general path reads them, so nothing of it is read twice
+            return None
         images = form.finish()
         return images[0] if len(images) == 1 and not form.options else None
 
