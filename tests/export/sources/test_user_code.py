@@ -135,7 +135,7 @@ def test_convert_proves_a_network_with_layers_of_the_users_package(project: Path
 
 
 def test_a_network_with_layers_of_the_users_package_is_trained_resumed_and_converted(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(Definitions(project / "network.py"), "Gate", tmp_path / "net.keras")
     generator = np.random.default_rng(0)
@@ -153,3 +153,13 @@ def test_a_network_with_layers_of_the_users_package_is_trained_resumed_and_conve
     assert main(["convert", str(tmp_path / "run"), "--repository", str(tmp_path / "r"), *code]) == 0
     plot = ["--plot", str(tmp_path / "time.png")]
     assert main(["time", str(tmp_path / "run"), "--batches", "1", "--batch-size", "2", *plot, *code]) == 0
+    capsys.readouterr()
+    suspects = ["suspects", str(tmp_path / "run")]
+    assert main(suspects) == 1
+    assert "Gate" in (error := capsys.readouterr().err) and "--code" in error
+    assert main([*suspects, *code]) == 0
+    assert main([*suspects, "--folds", "2", *code]) == 2
+    assert "began with the weights of net.keras, and so would its folds" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert main([*suspects, "--folds", "2", *code]) == 0
+    assert "16 labels are suspect" in capsys.readouterr().err
