@@ -51,6 +51,9 @@ def add_suspects(commands: Any) -> None:
     parser.add_argument(
         "--code", type=Path, metavar="FILE.py", help="for a RUN: definitions of custom layers; it is executed"
     )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="for a RUN: allow Lambda layers, which run code from its file"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/suspects, or suspects-NAME for a MODEL")
     add_repository(parser, "where a MODEL is: a folder")
     add_skip_damaged(parser)
@@ -65,8 +68,9 @@ def _suspects(options: argparse.Namespace) -> None:
             raise UsageError(
                 f"--folds {options.folds}: {options.model} is not a run folder, and only a run records its recipe"
             )
-        if options.code is not None:
-            raise UsageError(f"--code is for runs, and what was published needs no code: leave it out of {options.model}")
+        for word, said in (("--code", options.code), ("--unsafe", options.unsafe)):
+            if said:
+                raise UsageError(f"{word} is for runs, a model that was published needs no code: leave it out")
         _look_at_model(options)
         return
     if options.dataset is not None:
@@ -89,10 +93,8 @@ def _look_by_folds(options: argparse.Namespace) -> None:
     folder = Path(options.model)
     recorded = recorded_run(folder)
     refuse_seen_images(folder, recorded.recipe.weights, recorded.dataset)
-    words = Words(
-        data_dir=options.data_dir, skip_damaged=options.skip_damaged, load=LoadOptions(code=options.code)
-    )
-    begun = begin(words, recorded)
+    load = LoadOptions(code=options.code, unsafe=options.unsafe)
+    begun = begin(Words(data_dir=options.data_dir, skip_damaged=options.skip_damaged, load=load), recorded)
     assert begun.dataset.train is not None
     out = options.out or folder / "suspects"
     probabilities = predict_by_folds(begun, options.folds, out)
@@ -116,7 +118,7 @@ def _look_at_run(options: argparse.Namespace) -> None:
     run = read_run(folder)
     dataset = load_run_data(folder, run, options.data_dir)
     part, samples = choose_part(options.part, dataset, run, options.model)
-    probabilities = predict_run(folder, samples, LoadOptions(code=options.code).definitions())
+    probabilities = predict_run(folder, samples, LoadOptions(code=options.code, unsafe=options.unsafe))
     _tell(options, options.out or folder / "suspects", dataset, part, samples, probabilities, run.image)
 
 

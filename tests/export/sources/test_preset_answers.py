@@ -1,5 +1,6 @@
-"""Files adopted with timm's and Hugging Face's own presets answer as those libraries' preprocessing, written out in
-Pillow and NumPy from what timm's create_transform and the image processors of transformers do, makes the network answer.
+"""A file adopted with timm's or Hugging Face's own preset answers photos as on pixels that the library would prepare.
+
+What the libraries do is written out in Pillow and NumPy, after timm's create_transform and transformers' processors.
 """
 
 from __future__ import annotations

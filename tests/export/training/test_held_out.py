@@ -41,7 +41,7 @@ def test_wrong_labels_of_drawn_digits_are_found_by_networks_that_never_saw_them(
     labels[wrong] = (labels[wrong] + np.arange(1, 21) % 9 + 1) % 10
     begun = begin(Words("lenet5", "digits", changes=CHANGES))
     begun = replace(begun, dataset=replace(digits, train=ArraySamples(digits.train.images[:400], labels)))
-    stopped = replace(begun, start=replace(begun.start, build=once(begun.start.build)))
+    stopped = replace(begun, initial=replace(begun.initial, build=once(begun.initial.build)))
     with pytest.raises(KeyboardInterrupt):
         predict_by_folds(stopped, 2, tmp_path)
     capsys.readouterr()
@@ -68,7 +68,7 @@ def test_more_folds_than_images_of_a_class_are_refused(tmp_path: Path) -> None:
 def test_folds_that_would_begin_with_weights_that_have_seen_all_images_are_refused(built: Path) -> None:
     (run,) = (built / "runs").iterdir()
     for weights in (run, run / "model.keras"):
-        with pytest.raises(UsageError, match="further began with the weights of .* trained on digits itself"):
+        with pytest.raises(UsageError, match=r"further began with the weights of .* trained on digits itself"):
             refuse_seen_images(Path("further"), str(weights), "digits")
     refuse_seen_images(Path("further"), str(run), "mnist")
     refuse_seen_images(Path("further"), "imagenet", "digits")
