@@ -28,7 +28,7 @@ _PREFIX = "CONVSERVE_"
 # What Kubernetes puts into every pod beside a Service named convserve or convserve-something (service links).
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 _SERVICE_LINK_NAME = re.compile(r"_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?$")
-# Of convserve-export, and of the build.
+# Of convserve-export, of tests and benchmarks on real weights, and of the build.
 _OF_OTHERS = frozenset(("CONVSERVE_DATA_DIR", "CONVSERVE_WEIGHTS_DIR", "CONVSERVE_MEASURED_AS"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from export.cli.missing import find_extra
@@ -15,6 +16,8 @@ def load_keras() -> None:
     TensorFlow isn't installed, UsageError where another backend isn't that KERAS_BACKEND or keras.json names.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Several trainings in a process would each be told of as needless tracing: every network has its own functions.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -48,6 +48,12 @@ def add_suspects(commands: Any) -> None:
     parser.add_argument(
         "--shown", type=positive, default=SHOWN, metavar="N", help=f"thumbnails on the page (default: {SHOWN})"
     )
+    parser.add_argument(
+        "--code", type=Path, metavar="FILE.py", help="for a RUN: definitions of custom layers; it is executed"
+    )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="for a RUN: allow Lambda layers, which run code from its file"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/suspects, or suspects-NAME for a MODEL")
     add_repository(parser, "where a MODEL is: a folder")
     add_skip_damaged(parser)
@@ -62,6 +68,9 @@ def _suspects(options: argparse.Namespace) -> None:
             raise UsageError(
                 f"--folds {options.folds}: {options.model} is not a run folder, and only a run records its recipe"
             )
+        for word, said in (("--code", options.code), ("--unsafe", options.unsafe)):
+            if said:
+                raise UsageError(f"{word} is for runs, a model that was published needs no code: leave it out")
         _look_at_model(options)
         return
     if options.dataset is not None:
@@ -74,14 +83,18 @@ def _suspects(options: argparse.Namespace) -> None:
 
 
 def _look_by_folds(options: argparse.Namespace) -> None:
+    from export.sources.find import LoadOptions
     from export.training.begin import Words, begin
-    from export.training.held_out import predict_by_folds
+    from export.training.held_out import predict_by_folds, refuse_seen_images
     from export.training.recipes.files import recorded_run
 
     if options.folds < 2:
         raise UsageError("--folds 1: a fold is held out of a training on the others, so there are at least 2")
     folder = Path(options.model)
-    begun = begin(Words(data_dir=options.data_dir, skip_damaged=options.skip_damaged), recorded_run(folder))
+    recorded = recorded_run(folder)
+    refuse_seen_images(folder, recorded.recipe.weights, recorded.dataset)
+    load = LoadOptions(code=options.code, unsafe=options.unsafe)
+    begun = begin(Words(data_dir=options.data_dir, skip_damaged=options.skip_damaged, load=load), recorded)
     assert begun.dataset.train is not None
     out = options.out or folder / "suspects"
     probabilities = predict_by_folds(begun, options.folds, out)
@@ -97,7 +110,7 @@ def _look_by_folds(options: argparse.Namespace) -> None:
 
 
 def _look_at_run(options: argparse.Namespace) -> None:
-    from export.sources.find import load_run_data
+    from export.sources.find import LoadOptions, load_run_data
     from export.sources.run_folder import read_run
     from export.training.held_out import predict_run
 
@@ -105,7 +118,8 @@ def _look_at_run(options: argparse.Namespace) -> None:
     run = read_run(folder)
     dataset = load_run_data(folder, run, options.data_dir)
     part, samples = choose_part(options.part, dataset, run, options.model)
-    _tell(options, options.out or folder / "suspects", dataset, part, samples, predict_run(folder, samples), run.image)
+    probabilities = predict_run(folder, samples, LoadOptions(code=options.code, unsafe=options.unsafe))
+    _tell(options, options.out or folder / "suspects", dataset, part, samples, probabilities, run.image)
 
 
 def _look_at_model(options: argparse.Namespace) -> None:

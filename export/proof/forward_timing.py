@@ -114,7 +114,7 @@ def _open(word: str, size: tuple[int, int] | None, load: LoadOptions) -> keras.M
     path = Path(word)
     match identify(word):
         case "run":
-            return load_keras_file(trained_file(path), load.definitions())
+            return load_keras_file(trained_file(path), load.definitions(), unsafe=load.unsafe)
         case "savedmodel":
             return SavedModel(path)
         case "keras-file":

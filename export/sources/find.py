@@ -113,7 +113,7 @@ def find_source(
     _refuse_idle(kind, word, image, load)
     match kind:
         case "run":
-            return load_run(path, name, data_dir, load.definitions())
+            return load_run(path, name, data_dir, load)
         case "savedmodel" | "keras-file":
             return load_file(path, image, _need_labels(image, path.name), _need_name(name), data_dir, load)
         case "application":
@@ -126,7 +126,7 @@ PURPOSES: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "--signature": ("SavedModel folders", ("savedmodel",)),
     "--output": ("Keras files and SavedModel folders", ("keras-file", "savedmodel")),
     "--code": ("Keras files and runs", ("keras-file", "run")),
-    "--unsafe": ("Keras files", ("keras-file",)),
+    "--unsafe": ("Keras files and runs", ("keras-file", "run")),
 }
 """What the options are for that say how a file is opened."""
 KINDS: dict[Kind, str] = {
@@ -154,14 +154,14 @@ def _refuse_idle(kind: Kind, word: str, image: ImageOptions, load: LoadOptions) 
         )
 
 
-def load_run(folder: Path, name: str | None, data_dir: Path | None, definitions: Definitions | None = None) -> Source:
+def load_run(folder: Path, name: str | None, data_dir: Path | None, load: LoadOptions | None = None) -> Source:
     """A finished training. Raises DataError where the run isn't finished or its data set can't be found."""
     run = read_run(folder)
-    file = trained_file(folder)
+    file, load = trained_file(folder), load or LoadOptions()
     dataset = load_run_data(folder, run, data_dir)
     return Source(
         name=name or run.model_name,
-        model=load_keras_file(file, definitions),
+        model=load_keras_file(file, load.definitions(), unsafe=load.unsafe),
         provenance=run,
         head="logits",
         images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name, dataset.train),

@@ -28,9 +28,10 @@ class State(BaseModel):
 class Checkpoint:
     """The checkpoint folder of a run. state.json is replaced last, so it only ever names whole files."""
 
-    def __init__(self, folder: Path, definitions: Definitions | None = None) -> None:
+    def __init__(self, folder: Path, definitions: Definitions | None = None, *, unsafe: bool = False) -> None:
+        """`unsafe` lets Lambda layers run the code that the files hold."""
         self.folder = folder
-        self._definitions = definitions
+        self._definitions, self._unsafe = definitions, unsafe
 
     def read(self) -> State:
         try:
@@ -41,7 +42,7 @@ class Checkpoint:
     def load(self, epoch: int, *, optimizer: bool = True) -> keras.Model:
         """The network after `epoch`, compiled with its optimizer's state unless told otherwise."""
         with self._definitions.scope() if self._definitions is not None else contextlib.nullcontext():
-            return keras.models.load_model(self._file(epoch), compile=optimizer)
+            return keras.models.load_model(self._file(epoch), compile=optimizer, safe_mode=not self._unsafe)
 
     def write(self, model: keras.Model, state: State) -> None:
         """Raises TrainingError where the disk refuses; then the checkpoint before is whole, and nothing else stays."""

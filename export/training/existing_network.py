@@ -67,6 +67,7 @@ def _start_run(
         labels=run.labels,
         freeze=recipe.freeze,
         definitions=definitions,
+        unsafe=options.unsafe,
     )
 
 
@@ -97,6 +98,7 @@ def _start_file(
         preprocessing,
         freeze=recipe.freeze,
         definitions=definitions,
+        unsafe=options.unsafe,
     )
 
 

@@ -16,16 +16,45 @@ from export.data.samples import PartOfSamples, Samples
 from export.errors import UsageError
 from export.progress import say
 from export.report.calibration import Floats, softmax
+from export.sources.find import LoadOptions
 from export.sources.keras_file import load_keras_file
-from export.sources.run_folder import read_run, trained_file
+from export.sources.run_folder import RUN_FILE, read_run, trained_file
 from export.training.begin import Beginning
 from export.training.finish import predict_logits
 from export.training.train import train
 
 
-def predict_run(folder: Path, samples: Samples) -> Floats:
-    """Calibrated float64 [n, classes] of a finished run. Raises DataError where it isn't finished."""
-    return _predict(folder, load_keras_file(trained_file(folder)), samples)
+def predict_run(folder: Path, samples: Samples, load: LoadOptions) -> Floats:
+    """Calibrated float64 [n, classes] of a finished run.
+
+    Raises DataError where it isn't finished, ConversionError where `load` doesn't say what its layers need.
+    """
+    model = load_keras_file(trained_file(folder), load.definitions(), unsafe=load.unsafe)
+    return _predict(folder, model, samples)
+
+
+def refuse_seen_images(folder: Path, weights: str, dataset: str) -> None:
+    """Raise UsageError where the trainings of a run's folds couldn't begin with the `weights` that its own began with:
+    they aren't there, or are those of a run that has seen the images of `dataset`.
+    """
+    began = Path(weights)
+    if weights in ("", "imagenet"):
+        return
+    if not began.exists():
+        raise UsageError(
+            f"--folds: {folder} began with the weights of {weights}, and so would its folds, but {weights} isn't in "
+            "this folder: run the command in the one that has it"
+        )
+    home = began if began.is_dir() else began.parent
+    if not (home / RUN_FILE).is_file():
+        return
+    before = read_run(home)
+    if before.dataset == dataset:
+        raise UsageError(
+            f"--folds: {folder} began with the weights of {home}, which was trained on {dataset} itself, so that no "
+            f"image is held out of its folds: name {home} instead"
+        )
+    refuse_seen_images(folder, str(before.recipe.get("weights", "")), dataset)
 
 
 def predict_by_folds(begun: Beginning, folds: int, folder: Path) -> Floats:
@@ -50,7 +79,8 @@ def predict_by_folds(begun: Beginning, folds: int, folder: Path) -> Floats:
         fold = PartOfSamples(dataset.train, held_out)
         run = replace(dataset, train=PartOfSamples(dataset.train, others), test=fold)
         train(begun.recipe, run, home / f"{number}", initial=begun.initial, seed=begun.seed, data_dir=begun.data_dir)
-        model = load_keras_file(trained_file(home / f"{number}"), begun.initial.definitions)
+        file, initial = trained_file(home / f"{number}"), begun.initial
+        model = load_keras_file(file, initial.definitions, unsafe=initial.unsafe)
         found[held_out] = _predict(home / f"{number}", model, fold)
     shutil.rmtree(home)
     return found

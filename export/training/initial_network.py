@@ -41,6 +41,8 @@ class InitialNetwork:
     """Auxiliary outputs and their loss weights."""
     definitions: Definitions | None = None
     """Of a file's own layers: checkpoints hold them, too."""
+    unsafe: bool = False
+    """Whether checkpoints may hold Lambda layers, as the file does."""
 
 
 def start_network(
@@ -126,6 +128,7 @@ def start_model(
     labels: Sequence[str] = (),
     freeze: bool = False,
     definitions: Definitions | None = None,
+    unsafe: bool = False,
 ) -> InitialNetwork:
     """A trained Keras model with a new head for the classes of `dataset`; everything below it keeps its weights.
 
@@ -146,7 +149,7 @@ def start_model(
         say(f"loaded {title}; its head of {size} classes is replaced by a new one for {len(dataset.labels)}")
         return keras.Model(model.inputs[0], head(body))
 
-    return InitialNetwork(info, policy, build, preprocessing, definitions=definitions)
+    return InitialNetwork(info, policy, build, preprocessing, definitions=definitions, unsafe=unsafe)
 
 
 def _cut_head(model: keras.Model, title: str) -> tuple[keras.KerasTensor, int]:

@@ -52,7 +52,7 @@ def train(
     recipe.augmentation.check(initial.image)
     training, validation = split_images(dataset.train.labels, recipe.validation_share, seed)
     run = plan_run(recipe, dataset, initial, training, seed, data_dir)
-    checkpoint = Checkpoint(folder / "checkpoint", initial.definitions)
+    checkpoint = Checkpoint(folder / "checkpoint", initial.definitions, unsafe=initial.unsafe)
     refuse_another_training(folder, run)
     if (finished := folder / KERAS_FILE).exists():
         say(f"{folder} already has this training, finished: nothing to do")

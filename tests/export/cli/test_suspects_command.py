@@ -38,6 +38,7 @@ def test_words_that_cant_be_are_told(built: Path, tmp_path: Path, capsys: pytest
         ([str(run), "--dataset", "mnist"], "a run's suspects are in its own data set"),
         ([str(run), "--folds", "1"], "there are at least 2"),
         ([*published, "--folds", "3"], "is not a run folder"),
+        ([*published, "--code", "layers.py"], "--code is for runs, a model that was published"),
         ([*published, "--dataset", "drawn-digits", "--part", "validation"], "records no training on drawn-digits"),
     ):
         assert main(["suspects", *words]) == 2

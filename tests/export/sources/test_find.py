@@ -107,7 +107,7 @@ def test_a_training_that_is_not_finished_can_not_be_timed(capsys: pytest.Capture
         ("run", ["--signature", "x"], "--signature is for SavedModel folders, run is a run folder"),
         ("saved", ["--code", "x.py"], "--code is for Keras files and runs, saved is a SavedModel folder"),
         ("net.keras", ["--signature", "x"], "--signature is for SavedModel folders, net.keras is a Keras file"),
-        ("senet154", ["--unsafe"], "--unsafe is for Keras files, senet154 is a network by name"),
+        ("senet154", ["--unsafe"], "--unsafe is for Keras files and runs, senet154 is a network by name"),
         ("net.keras", ["--skip-damaged"], "--skip-damaged is for a folder that --dataset names"),
     ],
 )

@@ -51,12 +51,12 @@ def ours() -> dict[str, int]:
     return {name: id(module) for name, module in sys.modules.items() if name.partition(".")[0] in ("models", "export")}
 
 
-def save(definitions: Definitions, name: str, file: Path, size: int = 20) -> None:
+def save(definitions: Definitions, name: str, file: Path, *inside: keras.Layer, size: int = 20) -> None:
     """A network with a layer of the user's, as it would be saved in the user's own process."""
     keras.utils.set_random_seed(0)
-    layer = definitions.names[name]()
+    inside = definitions.names[name](), *inside
     body = [layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(3)]
-    keras.Sequential([keras.Input((size, size, 3)), layer, *body]).save(file)
+    keras.Sequential([keras.Input((size, size, 3)), *inside, *body]).save(file)
 
 
 def test_a_file_finds_the_users_package_and_we_keep_ours(project: Path) -> None:
@@ -135,16 +135,16 @@ def test_convert_proves_a_network_with_layers_of_the_users_package(project: Path
 
 
 def test_a_network_with_layers_of_the_users_package_is_trained_resumed_and_converted(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save(Definitions(project / "network.py"), "Gate", tmp_path / "net.keras")
+    save(Definitions(project / "network.py"), "Gate", tmp_path / "net.keras", layers.Lambda(lambda x: 2 * x))
     generator = np.random.default_rng(0)
     for name in ("dark", "light"):
         (tmp_path / "images" / name).mkdir(parents=True)
         for index in range(10):
             pixels = generator.integers(0, 100, (20, 20, 3), np.uint8) + (100 if name == "light" else 0)
             Image.fromarray(pixels).save(tmp_path / f"images/{name}/{index}.png")
-    code = ["--code", str(project / "network.py")]
+    code = ["--code", str(project / "network.py"), "--unsafe"]
     words = ["train", str(tmp_path / "net.keras"), "--dataset", str(tmp_path / "images"), "--preprocessing", "unit"]
     words += ["--out", str(tmp_path / "run"), "--epochs", "2", *code]
     assert main(words) == 0
@@ -153,3 +153,15 @@ def test_a_network_with_layers_of_the_users_package_is_trained_resumed_and_conve
     assert main(["convert", str(tmp_path / "run"), "--repository", str(tmp_path / "r"), *code]) == 0
     plot = ["--plot", str(tmp_path / "time.png")]
     assert main(["time", str(tmp_path / "run"), "--batches", "1", "--batch-size", "2", *plot, *code]) == 0
+    capsys.readouterr()
+    suspects = ["suspects", str(tmp_path / "run")]
+    assert main(suspects) == 1
+    assert "if you trust it, pass --unsafe" in capsys.readouterr().err
+    assert main([*suspects, "--unsafe"]) == 1
+    assert "needs the definition of Gate" in capsys.readouterr().err
+    assert main([*suspects, *code]) == 0
+    assert main([*suspects, "--folds", "2", *code]) == 2
+    assert "began with the weights of net.keras, and so would its folds" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert main([*suspects, "--folds", "2", *code]) == 0
+    assert "16 labels are suspect" in capsys.readouterr().err
