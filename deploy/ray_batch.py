@@ -83,7 +83,11 @@ def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=_positive, metavar="N", help="default: as many as fit into the cluster")
     parser.add_argument("--cpus", type=_positive, default=1, metavar="N", help="cores a worker (default: 1)")
     parser.add_argument("--gpus", type=float, default=0.0, metavar="SHARE", help="of a GPU, a worker (default: 0)")
-    parser.add_argument("--address", metavar="HOST:PORT", help="of the cluster, or auto; without it this machine alone")
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="of the cluster, or auto (default: RAY_ADDRESS, or else a Ray of its own on this machine)",
+    )
     return parser.parse_args(argv)
 
 
@@ -168,7 +172,9 @@ def _run_on_ray(job: Job, left: Sequence[Block], given: argparse.Namespace) -> I
         ) from error
 
     try:
-        ray.init(address=given.address, log_to_driver=False, logging_level=logging.ERROR)
+        # Without one Ray would join whichever cluster somebody else has started on this machine.
+        address = given.address or os.environ.get("RAY_ADDRESS") or "local"
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError) as error:
         raise BatchError(f"Ray can't be started or reached: {str(error).splitlines()[0]}") from error
     try:

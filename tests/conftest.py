@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.makers.stores import S3StandIn
+    from tests.makers.buckets import AzureStandIn, GoogleStandIn, S3StandIn
 
 # As export/__init__.py does, for the tests that import Keras without it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -32,8 +32,26 @@ def logs_as_before() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3StandIn]:
     """A server that speaks as S3 does, without a bucket."""
-    from tests.makers.stores import S3StandIn  # which takes a second
+    from tests.makers.buckets import S3StandIn  # which takes a second
 
     stand_in = S3StandIn()
     yield stand_in
-    stand_in.close()
+    stand_in.end()
+
+
+@pytest.fixture(scope="module")
+def az() -> Iterator[AzureStandIn]:
+    from tests.makers.buckets import AzureStandIn
+
+    stand_in = AzureStandIn()
+    yield stand_in
+    stand_in.end()
+
+
+@pytest.fixture(scope="module")
+def gs() -> Iterator[GoogleStandIn]:
+    from tests.makers.buckets import GoogleStandIn
+
+    stand_in = GoogleStandIn()
+    yield stand_in
+    stand_in.end()

@@ -35,7 +35,7 @@ class _Known:
 
     listed: Files
     files: Files
-    """What was copied and found wrong; empty where nothing was copied."""
+    """What was copied and found wrong; empty where nothing was, or not all of it was there."""
     problem: str
 
 
@@ -130,6 +130,8 @@ class Mirror:
             raise
         except ArtifactError as error:
             problem = error.detail
+            if _is_arriving(error):
+                tried = {}  # not even whole: it is tried again whether or not the listing changes
             if known is None or known.problem != problem:
                 self._say(f"{name} version {number}", error, there.is_dir())
         self._known[name, number] = _Known(listed, tried if problem else {}, problem)
@@ -137,7 +139,7 @@ class Mirror:
 
     def _say(self, title: str, error: ArtifactError, is_kept: bool) -> None:
         kept = ": the earlier copy stays loaded" if is_kept else ""
-        if isinstance(error, NotWhole) and error.detail.startswith("it lacks"):
+        if _is_arriving(error):
             log.info("%s in %s is being copied: %s%s", title, self._address, error.detail, kept)
         else:
             log.error("%s in %s is refused: %s%s", title, self._address, error.detail, kept)
@@ -190,6 +192,11 @@ def fill(settings: Settings) -> None:
         if not mirror.is_filled:
             raise
         log.warning("%s: the earlier copy is used", error.detail)
+
+
+def _is_arriving(error: ArtifactError) -> bool:
+    """Whether a version only lacks what may still come."""
+    return isinstance(error, NotWhole) and error.detail.startswith("it lacks")
 
 
 def _holds(folder: Path, found: Found) -> bool:

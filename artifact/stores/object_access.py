@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 
 from artifact.errors import StoreError
 
@@ -20,10 +20,11 @@ RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
 
 _CHUNK = 1 << 22
 
-# Codes of S3's and Azure's answers; where obstore asks a machine for its role, and what Azure's needs beside a name.
+# Codes of the stores' answers; where obstore asks a machine for its role, and what Azure's needs beside a name; a
+# status that refuses, whatever its code is (each store has a dozen), and what S3 says of a token that is over.
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 _MISSING = re.compile(r"169\.254\.169\.254|metadata\.google|token request|Account must be specified")
-_REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AuthenticationFailed"}
+_REFUSED = re.compile(r"status code: 40[13]\b|<Code>(ExpiredToken|InvalidToken)</Code>")
 
 
 class ObjectAccess:
@@ -85,10 +86,10 @@ class ObjectAccess:
                 ) from error
             if isinstance(error, FileNotFoundError):
                 raise FileNotFoundError(2, "not in the store", f"{self.address}/{path}") from error
-            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or said in _REFUSALS:
-                what, remedy = f"refuses the credentials ({said})", self._credentials
-            elif _MISSING.search(str(error)):
+            if _MISSING.search(str(error)):
                 what, remedy = f"needs credentials, and none were found ({said})", self._credentials
+            elif _REFUSED.search(str(error)):
+                what, remedy = f"refuses the credentials ({said})", self._credentials
             else:
                 what, remedy = f"can't be reached ({said})", "check its address and the network"
             raise StoreError(f"the {self._title} {self.address} {what}: {remedy}") from error

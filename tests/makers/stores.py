@@ -1,5 +1,5 @@
-"""Stand-ins for stores: moto's S3 server, a web server that can be held up or go away, the few calls of the hub that
-huggingface_hub makes, and a store in this process.
+"""Stand-ins for stores: a web server that can be held up or go away, the few calls of the hub that huggingface_hub
+makes, and a store in this process.
 """
 
 from __future__ import annotations
@@ -8,20 +8,15 @@ import hashlib
 import json
 import re
 import socket
-import subprocess
-import sys
 import threading
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 from artifact.errors import StoreError
 from artifact.stores.store import Entry, Files, Listing, group_files
-from tests.makers.waiting import LONGEST_S, wait_until
-
-KEYS = {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything", "AWS_REGION": "us-east-1"}
+from tests.makers.waiting import LONGEST_S
 
 
 def free_port() -> int:
@@ -34,53 +29,17 @@ def is_open(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-class S3StandIn:
-    """moto's server in a process of its own."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: is_open(self.port))
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}"}
-
-    def make_bucket(self, name: str) -> str:
-        self.ask("PUT", f"/{name}")
-        return f"s3://{name}/models"
-
-    def ask(self, method: str, path: str, content: bytes = b"") -> bytes:
-        headers = {"Content-Type": "application/octet-stream"}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", content or None, headers, method=method)
-        with urllib.request.urlopen(request, timeout=LONGEST_S) as response:
-            return bytes(response.read())
-
-    @contextmanager
-    def asking_for_credentials(self) -> Iterator[None]:
-        """Meanwhile KEYS are nobody's."""
-        self.ask("POST", "/moto-api/reset-auth", b"0")
-        yield
-        self.ask("POST", "/moto-api/reset-auth", b"inf")
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-class WebStandIn:
-    """A folder behind a plain web server at one port. Halfway through a file whose path matches `held` it waits for
-    `go_on`; with `password` it asks for one.
+class StandIn:
+    """A server at one port, which can go away and come back. Halfway through a file whose path matches `held` it waits
+    for `go_on`; one whose path matches `lost` it doesn't have.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.port = free_port()
         self.held = ""
         self.holding = threading.Event()
         self.go_on = threading.Event()
-        self.password = ""
+        self.lost = ""
         self._server: ThreadingHTTPServer | None = None
         self.open()
 
@@ -89,13 +48,18 @@ class WebStandIn:
         return f"http://127.0.0.1:{self.port}"
 
     def open(self) -> None:
+        self.holding.clear()
+        self.go_on.clear()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.answer(self)
+                if self.command == "GET" and outer.lost and re.search(outer.lost, unquote(self.path)):
+                    self.send_error(404)
+                else:
+                    outer.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_PUT = do_POST = do_GET
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -106,10 +70,47 @@ class WebStandIn:
 
     def close(self) -> None:
         if self._server is not None:
-            self.go_on.set()
+            self.release()
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def release(self) -> None:
+        """Hold nothing up any more."""
+        self.held = ""
+        self.go_on.set()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        raise NotImplementedError
+
+    def send(
+        self, request: BaseHTTPRequestHandler, content: bytes, headers: Mapping[str, str], status: int = 200
+    ) -> None:
+        request.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            request.send_header(name, value)
+        request.end_headers()
+        if request.command == "HEAD":
+            return
+        half = len(content) // 2 if self.held and re.search(self.held, unquote(request.path)) else len(content)
+        request.wfile.write(content[:half])
+        if half < len(content):
+            request.wfile.flush()
+            self.holding.set()
+            assert self.go_on.wait(LONGEST_S)
+            try:
+                request.wfile.write(content[half:])
+            except OSError:
+                request.close_connection = True  # whoever read it was killed
+
+
+class WebStandIn(StandIn):
+    """A folder behind a plain web server; with `password` it asks for one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.password = ""
+        super().__init__()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         if self.password and self.password not in request.headers.get("Authorization", ""):
@@ -120,24 +121,6 @@ class WebStandIn:
             request.send_error(404)
             return
         self.send(request, path.read_bytes(), {"Last-Modified": request.date_time_string(path.stat().st_mtime)})
-
-    def send(self, request: BaseHTTPRequestHandler, content: bytes, headers: dict[str, str]) -> None:
-        request.send_response(200)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            request.send_header(name, value)
-        request.end_headers()
-        if request.command == "HEAD":
-            return
-        half = len(content) // 2 if self.held and re.search(self.held, request.path) else len(content)
-        request.wfile.write(content[:half])
-        if half < len(content):
-            request.wfile.flush()
-            self.holding.set()
-            assert self.go_on.wait(LONGEST_S)
-            try:
-                request.wfile.write(content[half:])
-            except OSError:
-                request.close_connection = True  # whoever read it was killed
 
 
 class HubStandIn(WebStandIn):

@@ -4,12 +4,14 @@ wrong, in processes of its own.
 
 import http.client
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,9 @@ from artifact.stores.bucket import Bucket
 from artifact.stores.index import write_index
 from export.publish.place import open_place
 from tests.makers.artifacts import damage, gray_image, make_artifact
+from tests.makers.buckets import BUCKETS, BucketStandIn
 from tests.makers.running_server import RunningServer, run_serve
-from tests.makers.stores import HubStandIn, S3StandIn, WebStandIn
+from tests.makers.stores import HubStandIn, StandIn, WebStandIn
 from tests.makers.waiting import wait_until
 
 WHITE = gray_image(255)
@@ -52,18 +55,59 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
         server.end()
 
 
-def publish(address: str, version: int, monkeypatch: pytest.MonkeyPatch, s3: S3StandIn, *, right: bool = True) -> None:
-    """What convserve-export does once a version is made."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    with open_place(address) as place:
-        place.check_writable()
-        version_folder = make_artifact(place.folder, version=version)
-        for name in ("labels.txt", "config.pbtxt"):
-            (version_folder.parent / name).write_text("of Triton's\n")
-        if not right:
-            damage(version_folder)
-        assert place.deliver(version_folder) == f"{address}/tiny/{version}"
+@dataclass
+class Repository:
+    """One at a stand-in."""
+
+    stand_in: StandIn
+    address: str
+    environment: dict[str, str]
+
+    def publish(self, version: int, *, right: bool = True) -> None:
+        """What convserve-export does once a version is made, or who copies a repository to a web server."""
+        if isinstance(self.stand_in, WebStandIn):
+            make_artifact(self.stand_in.folder, version=version)
+            write_index(self.stand_in.folder)
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            with open_place(self.address) as place:
+                place.check_writable()
+                version_folder = make_artifact(place.folder, version=version)
+                for name in ("labels.txt", "config.pbtxt"):
+                    (version_folder.parent / name).write_text("of Triton's\n")
+                if not right:
+                    damage(version_folder)
+                assert place.deliver(version_folder) == f"{self.address}/tiny/{version}"
+
+    def replace(self, path: str, content: bytes) -> None:
+        """A file in a bucket, by whatever tool."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            Bucket(self.address).write(path, content)
+
+
+@pytest.fixture(params=BUCKETS)
+def bucket(request: pytest.FixtureRequest) -> Repository:
+    """With version 1."""
+    return make_repository(request.getfixturevalue(request.param), request)
+
+
+@pytest.fixture(params=["web", *BUCKETS])
+def store(request: pytest.FixtureRequest) -> Repository:
+    """Whatever a repository can be that lists itself, with version 1."""
+    return make_repository(request.getfixturevalue(request.param), request)
+
+
+def make_repository(stand_in: StandIn, request: pytest.FixtureRequest) -> Repository:
+    if isinstance(stand_in, BucketStandIn):
+        address = stand_in.make_bucket(request.function.__name__.replace("_", "-")[:50].strip("-"))
+        repository = Repository(stand_in, address, stand_in.environment)
+        repository.publish(1)
+        return repository
+    return Repository(stand_in, stand_in.address, {})
 
 
 def predict(port: int) -> tuple[int, int]:
@@ -111,14 +155,12 @@ def held(cache: Path) -> list[str]:
 
 
 def test_a_bucket_is_served_by_all_workers_and_a_new_version_comes_under_load(
-    s3: S3StandIn, start: StartServer, monkeypatch: pytest.MonkeyPatch
+    bucket: Repository, start: StartServer
 ) -> None:
-    address = s3.make_bucket("polled")
-    publish(address, 1, monkeypatch, s3)
-    server = start(address, "--poll-s", "0.1", "--workers", "2", environment=s3.environment)
+    server = start(bucket.address, "--poll-s", "0.1", "--workers", "2", environment=bucket.environment)
     with Load(server.port) as load:
         load.wait_for(1)
-        publish(address, 2, monkeypatch, s3)
+        bucket.publish(2)
         wait_until(lambda: {version for _, version in load.answers[-30:]} == {2})
     assert {status for status, _ in load.answers} == {200}
     assert server.stop() == 0
@@ -127,18 +169,16 @@ def test_a_bucket_is_served_by_all_workers_and_a_new_version_comes_under_load(
 
 
 def test_a_version_that_is_wrong_in_the_bucket_is_told_once_and_never_served(
-    s3: S3StandIn, start: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Repository, start: StartServer, tmp_path: Path
 ) -> None:
-    address = s3.make_bucket("damaged")
-    publish(address, 1, monkeypatch, s3)
-    server = start(address, "--poll-s", "0.05", environment=s3.environment)
+    server = start(bucket.address, "--poll-s", "0.05", environment=bucket.environment)
     with Load(server.port) as load:
-        publish(address, 2, monkeypatch, s3, right=False)
+        bucket.publish(2, right=False)
         said = server.wait_for("tiny version 2 in .* is refused: .*")[0]
         assert re.search(r"model.onnx is damaged or was replaced: .*: export the model again", said)
-        Bucket(address).write(f"tiny/1/{MODEL_FILE}", b"another file")
+        bucket.replace(f"tiny/1/{MODEL_FILE}", b"another file")
         server.wait_for(r"tiny version 1 in .*: it lacks model.onnx \(12 of \d+ bytes\): the earlier copy stays loaded")
-        publish(address, 3, monkeypatch, s3)
+        bucket.publish(3)
         load.wait_for(3)
     assert {status for status, _ in load.answers} == {200}
     assert {version for _, version in load.answers} == {1, 3}
@@ -148,35 +188,50 @@ def test_a_version_that_is_wrong_in_the_bucket_is_told_once_and_never_served(
 
 
 def test_wrong_credentials_and_buckets_that_are_not_there_end_the_start_in_one_line(
-    s3: S3StandIn, tmp_path: Path
+    bucket: Repository, tmp_path: Path
 ) -> None:
     flags = ("--cache-dir", str(tmp_path / "cache"), "--port", "0")
-    address = s3.make_bucket("private")
-    with s3.asking_for_credentials():
-        done = run_serve("--repository", address, *flags, environment=s3.environment)
+    stand_in = bucket.stand_in
+    assert isinstance(stand_in, BucketStandIn)
+    with stand_in.asking_for_credentials() as wrong:
+        done = run_serve("--repository", bucket.address, *flags, environment=wrong)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert f"{address} refuses the credentials (InvalidAccessKeyId): set AWS_ACCESS_KEY_ID" in done.stderr
-    done = run_serve("--repository", "s3://absent/models", *flags, environment=s3.environment)
+    assert re.search(f"{bucket.address} refuses the credentials {stand_in.refusal}", done.stderr)
+    absent = f"{stand_in.scheme}://absent/models"
+    done = run_serve("--repository", absent, *flags, environment=bucket.environment)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "s3://absent/models does not exist (NoSuchBucket): create it, or name another" in done.stderr
+    assert f"{absent} does not exist ({stand_in.no_bucket}): create it, or name another" in done.stderr
 
 
-def test_what_was_loaded_goes_on_while_the_store_is_away(web: WebStandIn, start: StartServer) -> None:
-    server = start(web.address, "--poll-s", "0.05")
+def test_what_was_loaded_goes_on_while_the_store_is_away(store: Repository, start: StartServer) -> None:
+    server = start(store.address, "--poll-s", "0.05", environment=store.environment)
     with Load(server.port) as load:
-        web.close()
+        store.stand_in.close()
         said = server.wait_for("can't be reached.*")[0]
         assert (
             said == "can't be reached (Connection refused): check its address and the network: the loaded models stay"
         )
-        make_artifact(web.folder, version=2)
-        write_index(web.folder)
-        web.open()
+        store.stand_in.open()
         server.wait_for("the repository can be read again")
+        store.publish(2)
         load.wait_for(2)
     assert {status for status, _ in load.answers} == {200}
     assert server.stop() == 0
     assert len([line for line in server.lines if "can't be reached" in line]) == 1
+
+
+def test_a_file_that_the_store_lists_and_does_not_have_is_waited_for(store: Repository, start: StartServer) -> None:
+    server = start(store.address, "--poll-s", "0.05", environment=store.environment)
+    store.stand_in.lost = f"2/{MODEL_FILE}"
+    with Load(server.port) as load:
+        store.publish(2)
+        server.wait_for("tiny version 2 in .* is being copied: it lacks model.onnx$")
+        load.wait_for(1)
+        store.stand_in.lost = ""
+        load.wait_for(2)
+    assert {status for status, _ in load.answers} == {200}
+    assert server.stop() == 0
+    assert len([line for line in server.lines if "it lacks model.onnx" in line]) == 1
 
 
 def test_a_start_from_a_filled_cache_needs_no_store(web: WebStandIn, start: StartServer) -> None:
@@ -197,19 +252,21 @@ def test_a_service_without_store_and_cache_says_so_and_ends(web: WebStandIn, tmp
 
 
 def test_a_copy_that_is_killed_in_the_middle_leaves_nothing_half(
-    web: WebStandIn, start: StartServer, tmp_path: Path
+    store: Repository, start: StartServer, tmp_path: Path
 ) -> None:
-    web.held = MODEL_FILE
-    command = [sys.executable, "-m", "app", "serve", "--repository", web.address]
+    store.stand_in.held = MODEL_FILE
+    command = [sys.executable, "-m", "app", "serve", "--repository", store.address]
     killed = subprocess.Popen(
-        [*command, "--cache-dir", str(tmp_path / "cache"), "--port", "0"], stderr=subprocess.DEVNULL
+        [*command, "--cache-dir", str(tmp_path / "cache"), "--port", "0"],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **store.environment},
     )
-    assert web.holding.wait(60)
+    assert store.stand_in.holding.wait(60)
     killed.kill()
     killed.wait()
     assert held(tmp_path / "cache") == [path for path in held(tmp_path / "cache") if path.startswith(".copy-")]
-    web.held = ""
-    server = start(web.address)
+    store.stand_in.release()
+    server = start(store.address, environment=store.environment)
     assert predict(server.port) == (200, 1)
     assert server.stop() == 0
     assert held(tmp_path / "cache") == ["tiny/1"]

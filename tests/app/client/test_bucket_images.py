@@ -9,7 +9,7 @@ from app.client.image_lists import ListedImage, list_images
 from app.client.image_reader import ImageReader, UnreadableImage
 from artifact.errors import InputError, StoreError
 from artifact.stores.objects import open_objects
-from tests.makers.stores import S3StandIn
+from tests.makers.buckets import S3StandIn
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def s3() -> Iterator[S3StandIn]:
     for path, content in files.items():
         stand_in.ask("PUT", f"/photos/{path}", content)
     yield stand_in
-    stand_in.close()
+    stand_in.end()
 
 
 @pytest.fixture(autouse=True)

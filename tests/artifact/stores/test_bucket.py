@@ -1,4 +1,4 @@
-"""What moto's S3 server makes of a bucket's calls, and where its keys come from."""
+"""What S3, Azure and Google, all by stand-ins, make of a bucket's calls, and where keys come from."""
 
 from pathlib import Path
 
@@ -8,14 +8,23 @@ from artifact.errors import StoreError
 from artifact.stores.bucket import Bucket
 from artifact.stores.index import hash_card, write_store_index
 from artifact.stores.opening import open_store
-from tests.makers.stores import KEYS, S3StandIn
+from tests.makers.buckets import BUCKETS, KEYS, BucketStandIn, S3StandIn
+
+
+@pytest.fixture(params=BUCKETS)
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    return open_bucket(request.getfixturevalue(request.param), request, monkeypatch)
 
 
 @pytest.fixture
-def bucket(s3: S3StandIn, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    for name, value in s3.environment.items():
+def s3_bucket(s3: S3StandIn, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    return open_bucket(s3, request, monkeypatch)
+
+
+def open_bucket(stand_in: BucketStandIn, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    for name, value in stand_in.environment.items():
         monkeypatch.setenv(name, value)
-    return Bucket(s3.make_bucket(request.node.name.replace("_", "-")[:60]))
+    return Bucket(stand_in.make_bucket(request.function.__name__.replace("_", "-")[:50].strip("-")))
 
 
 def test_only_files_of_versions_are_listed(bucket: Bucket) -> None:
@@ -54,7 +63,7 @@ def test_the_index_names_versions_that_have_a_card(bucket: Bucket) -> None:
 
 
 def test_keys_come_from_the_profile_where_the_environment_has_none(
-    s3: S3StandIn, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3: S3StandIn, s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in KEYS:
         monkeypatch.delenv(name)
@@ -64,9 +73,9 @@ def test_keys_come_from_the_profile_where_the_environment_has_none(
     monkeypatch.setenv("AWS_PROFILE", "work")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert Bucket(bucket.address).list() == {}
+    assert Bucket(s3_bucket.address).list() == {}
     with s3.asking_for_credentials(), pytest.raises(StoreError, match="refuses the credentials"):
-        Bucket(bucket.address).list()
+        Bucket(s3_bucket.address).list()
 
 
 def test_azure_without_an_account_names_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

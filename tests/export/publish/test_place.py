@@ -16,7 +16,8 @@ from export.publish.read_back import verify_published
 from export.sources.source import Source
 from tests.export.publish.test_adopt import TORCHVISION, write_network
 from tests.makers.artifacts import make_artifact
-from tests.makers.stores import FolderStore, S3StandIn
+from tests.makers.buckets import S3StandIn
+from tests.makers.stores import FolderStore
 
 
 class OrderedStore(FolderStore):
@@ -139,7 +140,7 @@ def test_the_commands_publish_into_a_bucket_and_read_it_back(
         assert main(["verify", "absent", "--repository", address]) == 2
         assert f"{address} has no 'absent': there are mine/2" in capsys.readouterr().err
     finally:
-        s3.close()
+        s3.end()
 
 
 def test_an_address_that_is_none_is_a_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
