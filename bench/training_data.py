@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image
 from export.data.datasets import load_dataset
 from export.data.preprocessing import preset

@@ -20,7 +20,7 @@ from app.inference.decoder import Decoder, Encoded, to_bytes
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
 from app.inference.session import Observed
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import open_image
 from artifact.images.fit import fit_image
 from artifact.images.frame import Pixels

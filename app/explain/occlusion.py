@@ -18,7 +18,7 @@ from app.errors import NotExplainable
 from app.explain.evidence import EvidenceMap, scale_evidence
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Pixels
 
 # An explanation may use this share of the time until its deadline; a slow network gets a coarser grid instead.

@@ -18,8 +18,8 @@ from typing import Any, Generic, TypeVar
 
 from app.batching.entry import resolve
 from app.batching.line import PLAIN, Line, Standing
-from artifact.card import ImagePolicy
 from artifact.errors import ConvserveError, ImageTooLarge, UndecodableImage
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, decode_small, is_small
 from artifact.images.frame import Pixels
 from artifact.images.limits import Limits

@@ -8,7 +8,8 @@ from app.inference.scores import Scores
 from app.observe.drift import RecentCounts
 from app.observe.familiarity import find_least_energy
 from app.observe.metrics import Histogram, Metrics
-from artifact.card import CONFIDENCE_BINS, ModelCard, bin_confidence
+from artifact.card import ModelCard
+from artifact.evaluation import CONFIDENCE_BINS, bin_confidence
 
 
 class ModelMeters:

@@ -7,7 +7,8 @@ A network that knows an image answers with large logits, whatever the class; the
 
 from __future__ import annotations
 
-from artifact.card import UNFAMILIAR_SHARE, ModelCard
+from artifact.card import ModelCard
+from artifact.evaluation import UNFAMILIAR_SHARE
 
 
 def find_least_energy(card: ModelCard) -> float | None:

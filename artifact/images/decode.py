@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 # Pillow registers these formats only when their plugins are imported.
 from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  # isort: skip
 
-from artifact.card import ImagePolicy
 from artifact.errors import ConvserveError, EmptyBody, ImageTooLarge, UnsupportedType
+from artifact.image_policy import ImagePolicy
 from artifact.images.containers.avif import read_avif
 from artifact.images.containers.bmp import read_bmp
 from artifact.images.containers.gif import read_gif

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Frame, Opened, Pixels, Place
 from artifact.images.interpolation import METHODS
 from artifact.images.resize import resize

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Resize
+from artifact.image_policy import Resize
 from artifact.images.frame import Pixels
 
 Floats = npt.NDArray[np.float32]

@@ -14,8 +14,8 @@ import pyspng
 import simplejpeg
 from PIL import Image
 
-from artifact.card import Decode
 from artifact.errors import UnsupportedType
+from artifact.image_policy import Decode
 from artifact.images.containers.jpeg import pad_scans
 from artifact.images.contents import Contents, damaged
 from artifact.images.frame import Pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from artifact.card import ImagePolicy, Resize
+from artifact.image_policy import ImagePolicy, Resize
 from artifact.images.frame import Frame, Opened, Pixels, Place
 from artifact.images.interpolation import METHODS, Box, interpolate
 

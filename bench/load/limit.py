@@ -18,7 +18,7 @@ import onnxruntime
 from app.inference.devices import choose_device
 from app.inference.session import OnnxSession
 from app.machine import count_cores
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels
 from bench.load.models import Published

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from artifact.card import CropRule, Decode, Fit, Head, Polarity, PreprocessingName, Resize
+from artifact.card import Head
+from artifact.image_policy import CropRule, Decode, Fit, Polarity, PreprocessingName, Resize
 from artifact.stores.address import read_repository
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from export.cli.quiet_import import load_keras
 from export.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from artifact.card import ImagePolicy, Provenance
+    from artifact.card import Provenance
+    from artifact.image_policy import ImagePolicy
     from export.data.datasets import DataSet
     from export.data.samples import Samples
     from export.report.calibration import Floats

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.cifar import Cifar, read_cifar10, read_cifar100
 from export.data.class_folders import list_class_folders
 from export.data.idx import read_four_files

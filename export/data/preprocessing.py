@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Preprocessing
+from artifact.image_policy import Preprocessing
 from artifact.images.frame import Pixels
 from export.errors import UsageError
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, decode_small, open_image
 from artifact.images.fit import FindFrame, fit_image, fit_pixels
 from artifact.images.frame import Opened, Pixels

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from artifact.card import Head, ImagePolicy, Preprocessing
+from artifact.card import Head
 from artifact.classifier import Classifier
+from artifact.image_policy import ImagePolicy, Preprocessing
 from export.errors import ConversionError, reason
 from export.graph.batch_dimension import pad_rows, simplify_flatten
 from export.graph.edits import add_constant, drop_unused, free_names

@@ -13,7 +13,8 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Head, ImagePolicy, Preprocessing
+from artifact.card import Head
+from artifact.image_policy import ImagePolicy, Preprocessing
 from artifact.images.frame import Pixels
 from export.data.preprocessing import PRESETS, preset
 from export.data.samples import CHUNK, decode_samples

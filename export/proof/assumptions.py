@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from artifact.card import Assumption, Evaluation, Preprocessing
+from artifact.card import Assumption
+from artifact.evaluation import Evaluation
+from artifact.image_policy import Preprocessing
 from artifact.interval import find_interval
 from export.errors import UsageError
 from export.progress import say

@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from artifact.card import Head, ImagePolicy
+from artifact.card import Head
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Pixels
 from export.data.preprocessing import preset, reference
 from export.errors import UsageError

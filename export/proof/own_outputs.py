@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy, Preprocessing
+from artifact.image_policy import ImagePolicy, Preprocessing
 from artifact.images.frame import Pixels
 from export.data.preprocessing import reference
 from export.data.samples import CHUNK, run_samples

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Evaluation, ModelCard
+from artifact.card import ModelCard
 from artifact.classifier import Classifier, write_classifier
+from artifact.evaluation import Evaluation
 from artifact.files import list_files
 from artifact.golden import Golden, write_golden
 from artifact.layout import MODEL_FILE, REPORT_FOLDER

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact.card import Head, ImagePolicy, ModelCard, Provenance, read_card
+from artifact.card import Head, ModelCard, Provenance, read_card
 from artifact.errors import ArtifactError
+from artifact.image_policy import ImagePolicy
 from artifact.layout import CARD_FILE, LABELS_FILE, TRITON_FILE, labels_txt, list_versions, triton_config
 from artifact.stores.index import INDEX_FILE, write_index
 from export.errors import PublishError

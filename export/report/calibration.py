@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import (
+from artifact.evaluation import (
     CALIBRATION_BINS,
     CONFIDENCE_BINS,
     COVERAGES,

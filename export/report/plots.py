@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from artifact.card import CALIBRATION_BINS, Evaluation
+from artifact.evaluation import CALIBRATION_BINS, Evaluation
 from artifact.interval import describe_share, find_interval
 from export.report.figures import WORDS
 

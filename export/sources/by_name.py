@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Head, ImagePolicy, NetworkInfo, Preprocessing, Provenance
+from artifact.card import Head, NetworkInfo, Provenance
+from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.labels import imagenet_labels, read_labels
 from export.data.preprocessing import preset, reference
 from export.data.samples import decode_samples

@@ -9,7 +9,8 @@ from typing import Literal
 
 import keras
 
-from artifact.card import NetworkInfo, Preprocessing, Provenance
+from artifact.card import NetworkInfo, Provenance
+from artifact.image_policy import Preprocessing
 from export.data.datasets import DataSet, load_dataset
 from export.data.labels import check_count, read_labels
 from export.data.preprocessing import preset

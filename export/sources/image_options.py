@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from artifact.card import CropRule, Decode, Fit, Head, ImagePolicy, Polarity, Preprocessing, Resize
+from artifact.card import Head
+from artifact.image_policy import CropRule, Decode, Fit, ImagePolicy, Polarity, Preprocessing, Resize
 from export.data.preprocessing import custom, preset
 from export.errors import UsageError
 from export.progress import say

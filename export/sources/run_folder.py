@@ -14,9 +14,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifact.card import Evaluation, Provenance, RecipeValue
+from artifact.card import Provenance, RecipeValue
 from artifact.documents import Document, read_document
 from artifact.errors import ArtifactError
+from artifact.evaluation import Evaluation
 from export.errors import DataError, TrainingError
 
 RUN_FILE = "run.json"

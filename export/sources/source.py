@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import Head, Preprocessing, Provenance
+from artifact.card import Head, Provenance
+from artifact.image_policy import Preprocessing
 from artifact.images.frame import Pixels
 from artifact.layout import NAME_PATTERN
 from export.data.preprocessing import reference

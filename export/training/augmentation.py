@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 from pydantic import Field
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.fit import FindFrame
 from artifact.images.frame import Pixels
 from export.errors import UsageError

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy, Preprocessing
+from artifact.image_policy import ImagePolicy, Preprocessing
 from artifact.images.fit import FindFrame
 from artifact.images.frame import Pixels
 from export.data.preprocessing import normalize

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import ArraySamples
 from export.data.stored.pixel_cache import CachedSamples, PixelCache

@@ -7,7 +7,8 @@ from typing import Literal
 
 import keras
 
-from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
+from artifact.card import NetworkInfo, Provenance
+from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.preprocessing import preset
 from export.errors import UsageError

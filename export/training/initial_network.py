@@ -14,7 +14,8 @@ from typing import Any
 
 import keras
 
-from artifact.card import ImagePolicy, NetworkInfo, Preprocessing, Provenance
+from artifact.card import NetworkInfo, Provenance
+from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.preprocessing import preset
 from export.errors import UsageError, near_miss

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy, Preprocessing
+from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.preprocessing import custom
 from export.data.samples import Samples

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from artifact.card import ModelCard, ScoreQuantiles, read_card
+from artifact.card import ModelCard, read_card
 from artifact.errors import ArtifactError
+from artifact.evaluation import ScoreQuantiles
 from artifact.layout import CARD_FILE
 from tests.makers.artifacts import make_artifact
 

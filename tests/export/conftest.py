@@ -8,7 +8,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy, NetworkInfo, Provenance
+from artifact.card import NetworkInfo, Provenance
+from artifact.image_policy import ImagePolicy
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.sources.source import ProofImages, Source

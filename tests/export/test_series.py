@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy, read_card
+from artifact.card import read_card
+from artifact.image_policy import ImagePolicy
 from export.cli.main import main
 from export.data.preprocessing import preset, reference
 from export.data.samples import decode_samples

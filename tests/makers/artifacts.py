@@ -21,10 +21,11 @@ from PIL import Image
 
 from app.runtime import Session
 from artifact import golden
-from artifact.card import ImagePolicy, ModelCard, NetworkInfo, Preprocessing, Proof, read_card
+from artifact.card import ModelCard, NetworkInfo, Proof, read_card
 from artifact.classifier import Classifier, write_classifier
 from artifact.documents import FORMAT
 from artifact.files import list_files
+from artifact.image_policy import ImagePolicy, Preprocessing
 from artifact.images.decode import decode_image
 from artifact.layout import CARD_FILE, MODEL_FILE
 

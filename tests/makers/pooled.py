@@ -14,8 +14,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
-from artifact.card import Preprocessing
 from artifact.classifier import Classifier
+from artifact.image_policy import Preprocessing
 from tests.makers.artifacts import make_artifact
 
 LABELS = ("blue", "red")

@@ -10,7 +10,8 @@ from app.aliases import Cascade
 from app.catalog.traffic.traffic import split_version
 from app.observe.live_accuracy import ENOUGH_TOLD, LiveAccuracy
 from app.observe.metrics import Labels
-from artifact.card import CALIBRATION_BINS, UNFAMILIAR_SHARE, Assumption, ModelCard
+from artifact.card import Assumption, ModelCard
+from artifact.evaluation import CALIBRATION_BINS, UNFAMILIAR_SHARE
 from artifact.interval import describe_interval, describe_share
 
 # A share from fewer images is said to be a rough one.

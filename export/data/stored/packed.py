@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.formats import FORMATS, find_format
 from artifact.images.frame import Pixels
 from export.data.samples import Labels, decode_samples

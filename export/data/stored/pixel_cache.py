@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Pixels
 from export.data.samples import Labels, Samples, decoders
 from export.errors import DataError

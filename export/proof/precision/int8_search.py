@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Pixels
 from artifact.precision import Int8Search, Int8Step, LayerEffect, Ranges
 from export.data.samples import Samples, decode_samples

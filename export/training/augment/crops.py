@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.fit import FindFrame
 from artifact.images.frame import Frame, Opened
 from export.training.augment.boxes import TRIES, draw_ratios, fit_boxes

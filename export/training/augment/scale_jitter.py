@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.fit import FindFrame
 from artifact.images.frame import Frame, Opened
 

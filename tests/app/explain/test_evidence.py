@@ -6,8 +6,8 @@ import pytest
 from app.errors import NotExplainable
 from app.explain.evidence import map_activation, scale_evidence
 from app.explain.occlusion import GRIDS, Grid, choose_fill, choose_grid, cover, spread
-from artifact.card import ImagePolicy
 from artifact.classifier import Classifier
+from artifact.image_policy import ImagePolicy
 
 POLICY = ImagePolicy(height=28, width=28, channels=1, polarity="light-on-dark")
 

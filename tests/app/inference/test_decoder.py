@@ -13,8 +13,8 @@ from PIL import Image
 
 from app.batching.line import HIGHEST, NORMAL, find_standing
 from app.inference.decoder import Decoder
-from artifact.card import ImagePolicy
 from artifact.errors import UndecodableImage
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image
 from artifact.images.limits import Limits
 from tests.makers.artifacts import gray_image

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from artifact.card import ImagePolicy
 from artifact.errors import BadRequest, TooLarge, UndecodableImage, UnsupportedType
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, open_image
 from artifact.images.limits import Limits
 from tests.makers.encoded import COLOR, GRAY, chunk, encode, find_scans, in_jpeg, segment, tiff, turned

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from artifact.card import ImagePolicy
 from artifact.errors import EmptyBody, ImageTooLarge, TooManyPixels, UndecodableImage, UnsupportedType
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, open_image
 from artifact.images.fit import apply_policy, find_frame
 from artifact.images.frame import Frame, Opened

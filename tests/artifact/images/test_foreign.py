@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
 from artifact.errors import ConvserveError, UndecodableImage, UnsupportedType
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_small, open_image
 from artifact.images.limits import Limits
 from tests.makers.encoded import COLOR, encode

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import open_image
 from tests.makers.encoded import COLOR, chunk, encode, exif, in_jpeg, in_png, riff, segment, tag, turned
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from artifact.card import CropRule, ImagePolicy, Resize
+from artifact.image_policy import CropRule, ImagePolicy, Resize
 from artifact.images.decode import decode_image
 from artifact.images.fit import apply_policy, find_frame
 from artifact.images.frame import Opened

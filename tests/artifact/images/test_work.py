@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact.card import ImagePolicy
 from artifact.errors import TooManyParts, TooManyPixels, UndecodableImage
+from artifact.image_policy import ImagePolicy
 from artifact.images.containers.jpeg import LEAST_SCANNED
 from artifact.images.decode import decode_small, open_image, read_contents
 from artifact.images.limits import Limits

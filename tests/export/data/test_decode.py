@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from artifact.card import ImagePolicy, read_card
+from artifact.card import read_card
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image
 from export.cli.main import main
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact.card import ImagePolicy
 from artifact.errors import ConvserveError
+from artifact.image_policy import ImagePolicy
 from artifact.images.fit import apply_policy
 from artifact.images.frame import Pixels
 from export.data.samples import (

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from keras import layers
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.preprocessing import preset, reference
 from export.errors import ConversionError
 from export.graph.finish import finish_graph

@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from artifact.card import Preprocessing, Proof
+from artifact.card import Proof
+from artifact.image_policy import Preprocessing
 from export.data.preprocessing import preset
 from export.errors import ProofError
 from export.graph.finish import finish_graph

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.samples import ArraySamples
 from export.errors import ProofError
 from export.proof.own_outputs import rows_at_once, run_network

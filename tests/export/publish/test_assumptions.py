@@ -14,7 +14,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from artifact.card import ImagePolicy, ModelCard, Resize, read_card
+from artifact.card import ModelCard, read_card
+from artifact.image_policy import ImagePolicy, Resize
 from artifact.images.fit import apply_policy
 from export.cli.main import main
 

@@ -11,7 +11,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from app.aliases import Cascade
-from artifact.card import ImagePolicy, Training, read_card
+from artifact.card import Training, read_card
+from artifact.image_policy import ImagePolicy
 from export.cli.main import main
 from export.data.datasets import DATASETS, DataSet
 from export.data.holdout import split_images

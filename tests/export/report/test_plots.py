@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from artifact.card import Evaluation
+from artifact.evaluation import Evaluation
 from artifact.interval import describe_share
 from export.report.plots import draw_confusion, draw_curves, draw_reliability
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.sources.proof_images import choose_foreign_images
 
 

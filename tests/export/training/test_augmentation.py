@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.errors import UsageError
 from export.training.augmentation import Augmentation
 

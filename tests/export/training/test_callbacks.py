@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.errors import UsageError

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy, NetworkInfo
+from artifact.card import NetworkInfo
+from artifact.image_policy import ImagePolicy
 from export.data.datasets import DataSet
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples

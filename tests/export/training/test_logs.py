@@ -13,7 +13,9 @@ from mlflow.tracking import MlflowClient
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
-from artifact.card import Evaluation, ImagePolicy, NetworkInfo, Training
+from artifact.card import NetworkInfo, Training
+from artifact.evaluation import Evaluation
+from artifact.image_policy import ImagePolicy
 from export.cli.main import main
 from export.data.preprocessing import preset
 from export.errors import UsageError

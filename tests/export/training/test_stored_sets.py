@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.layout import CARD_FILE
 from export.cli.main import main
 from export.data.preprocessing import preset

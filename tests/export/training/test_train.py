@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.datasets import DataSet, load_dataset
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples

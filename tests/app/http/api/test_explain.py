@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image
 from tests.makers.artifacts import gray_image, sign
 from tests.makers.pooled import make_pooled_artifact, square_image

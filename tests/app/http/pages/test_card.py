@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from artifact.card import Calibration, Distribution, Evaluation, Foreign, Training
+from artifact.card import Training
+from artifact.evaluation import Calibration, Distribution, Evaluation, Foreign
 from tests.makers.artifacts import LABELS, make_artifact
 
 Open = Callable[..., TestClient]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Pixels
 from export.data.samples import BytesSamples
 from export.data.stored.pixel_cache import CachedSamples, PixelCache

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from export.data.samples import ArraySamples
 from export.errors import ProofError
 from export.proof import runtime

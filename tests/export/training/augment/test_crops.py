@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact.card import ImagePolicy
+from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Frame, Opened
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
