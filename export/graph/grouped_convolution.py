@@ -1,4 +1,4 @@
-"""Grouped convolutions as TensorFlow's own operation: the one place that reaches into Keras' internals."""
+"""Convolutions that TensorFlow runs well, in place of Keras' own: the one place that reaches into Keras' internals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ ARGUMENTS = ["inputs", "kernel", "strides", "padding", "data_format", "dilation_
 
 
 @contextlib.contextmanager
-def true_grouped_convolutions() -> Iterator[None]:
+def true_grouped_convolutions(*, training: bool = False) -> Iterator[None]:
     """Inside the block, Keras on TensorFlow hands grouped convolutions to tf.nn.convolution.
 
     Keras 3.15 compiles each of them by XLA, because TensorFlow once couldn't run them on a CPU. It now can; the
     compiled function trains 30 to 70 times slower there, and tf2onnx can't look into it. What was traced inside the
     block (a model's train or predict function) stays so. Nothing happens on other backends.
+
+    For `training` a 1x1 convolution that strides first takes the pixels that it reads, and then doesn't stride: in the
+    gradient of a strided one of few channels oneDNN overwrites memory (TensorFlow 2.21, AVX512), and the process dies.
 
     Raises ConversionError where Keras has no such function any more.
     """
@@ -32,7 +35,7 @@ def true_grouped_convolutions() -> Iterator[None]:
         return
     module: Any = _find_backend()
     original = module.conv
-    module.conv = _route(original)
+    module.conv = _route(original, training)
     try:
         yield
     finally:
@@ -57,7 +60,7 @@ def _explain(what: str) -> str:
     )
 
 
-def _route(original: Any) -> Any:
+def _route(original: Any, training: bool) -> Any:
     import tensorflow as tf
 
     def conv(
@@ -69,7 +72,12 @@ def _route(original: Any) -> Any:
         dilation_rate: Any = 1,
     ) -> Any:
         last = (data_format or keras.config.image_data_format()) == "channels_last"
-        if not last or len(inputs.shape) != 4 or inputs.shape[-1] == kernel.shape[-2]:
+        if not last or len(inputs.shape) != 4:
+            return original(inputs, kernel, strides, padding, data_format, dilation_rate)
+        if training and tuple(kernel.shape[:2]) == (1, 1):
+            down, right = (strides, strides) if isinstance(strides, int) else strides
+            inputs, strides = inputs[:, ::down, ::right], 1  # with any padding: that of one pixel is none
+        if inputs.shape[-1] == kernel.shape[-2]:
             return original(inputs, kernel, strides, padding, data_format, dilation_rate)
         return tf.nn.convolution(inputs, kernel, strides, padding.upper(), data_format="NHWC", dilations=dilation_rate)
 

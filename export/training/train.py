@@ -58,7 +58,7 @@ def train(
         say(f"{folder} already has this training, finished: nothing to do")
         return read_run(folder)
     state = checkpoint.read()
-    with true_grouped_convolutions(), deep_recursion(), _memory_in_a_line(recipe):
+    with true_grouped_convolutions(training=True), deep_recursion(), _memory_in_a_line(recipe):
         model = None
         if not is_over(state, recipe):
             if state.epoch:

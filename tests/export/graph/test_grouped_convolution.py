@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import wraps
+
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,41 @@ def test_gradients_are_those_of_keras_own_function() -> None:
     expected = gradient()
     with true_grouped_convolutions():
         np.testing.assert_allclose(gradient(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("strides", "down", "right"), [(2, 2, 2), (3, 3, 3), ((2, 1), 2, 1)])
+def test_in_training_a_strided_1x1_convolution_takes_its_pixels_first(
+    padding: str, strides: int | tuple[int, int], down: int, right: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import nn
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((9, 9, 8)), layers.Conv2D(12, 1, strides, padding, use_bias=False)])
+    kernel = model.layers[0].kernel.numpy()[0, 0]
+    given, keras_conv = [], nn.conv
+
+    @wraps(keras_conv)
+    def conv(inputs: object, kernel: object, strides: object, *rest: object) -> object:
+        given.append(strides)
+        return keras_conv(inputs, kernel, strides, *rest)
+
+    monkeypatch.setattr(nn, "conv", conv)
+    image = tf.constant(PIXELS)
+    with true_grouped_convolutions(training=True), tf.GradientTape() as tape:
+        tape.watch(image)
+        output = model(image)
+        loss = tf.reduce_sum(output**2)
+    by_image, by_kernel = tape.gradient(loss, [image, model.trainable_variables[0].value])
+    assert set(given) == {1}
+    taken = PIXELS[:, ::down, ::right]
+    expected = taken @ kernel
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    np.testing.assert_allclose(by_kernel[0, 0], np.einsum("nhwi,nhwo->io", taken, 2 * expected), rtol=1e-4, atol=1e-4)
+    spread = np.zeros_like(PIXELS)
+    spread[:, ::down, ::right] = 2 * expected @ kernel.T
+    np.testing.assert_allclose(by_image, spread, atol=1e-5)
 
 
 def test_blocks_nest_and_leave_keras_as_it_was() -> None:
