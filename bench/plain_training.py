@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def augment(images: Pixels, augmentation: Augmentation, random: np.random.Generator) -> Pixels:
-    """A changed copy of uint8 [n, h, w, c]: turned, sheared and scaled by Pillow, shifted and mirrored by NumPy; what
-    the recipe's own code makes of them, but for a level where it rounds.
+    """A changed copy of uint8 [n, h, w, c]: turned, sheared and scaled by Pillow, shifted, mirrored and erased by NumPy;
+    what the recipe's own code makes of them, but for a level where it rounds and for other rectangles.
 
     Raises ValueError for the changes that no recipe of bench.training has.
     """
-    known = ("flip", "crop_padding", "rotate", "zoom")
+    known = ("flip", "crop_padding", "rotate", "zoom", "random_erasing")
     if others := [name for name, value in asdict(augmentation).items() if value and name not in known]:
         raise ValueError(f"the plain script knows no {', '.join(others)}: take another recipe")
     images = images.copy()
@@ -63,6 +63,11 @@ def augment(images: Pixels, augmentation: Augmentation, random: np.random.Genera
     if augmentation.flip:
         chosen = random.random(count) < 0.5
         images[chosen] = images[chosen, :, ::-1]
+    for i in np.flatnonzero(random.random(count) < augmentation.random_erasing):
+        area, ratio = random.uniform(0.02, 0.33) * height * width, np.exp(random.uniform(np.log(0.3), np.log(3.3)))
+        h, w = min(height, round(np.sqrt(area * ratio))), min(width, round(np.sqrt(area / ratio)))
+        y0, x0 = random.integers(0, (height - h + 1, width - w + 1))
+        images[i, y0 : y0 + h, x0 : x0 + w] = random.integers(0, 256, (h, w, channels))
     return images
 
 
@@ -82,9 +87,10 @@ def make_optimizer(recipe: Recipe, steps: int) -> Any:
     elif recipe.schedule == "one-cycle":
         rise = round(0.3 * steps)
         learning_rate = schedules.CosineDecay(0.04 * rate, steps - rise, warmup_target=rate, warmup_steps=rise)
+    common = {"weight_decay": decay, "use_ema": recipe.ema > 0, "ema_momentum": recipe.ema}
     if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(learning_rate, weight_decay=decay)
-    return keras.optimizers.SGD(learning_rate, recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay)
+        return keras.optimizers.Adam(learning_rate, **common)
+    return keras.optimizers.SGD(learning_rate, recipe.momentum, nesterov=recipe.nesterov, **common)
 
 
 def main() -> None:
@@ -122,9 +128,8 @@ def main() -> None:
     random = np.random.default_rng(0)
     network = NETWORKS[recipe.network].build(input_shape=shape, classes=len(dataset.labels), **recipe.options)
     steps = epochs * -(-len(images) // recipe.batch_size)
-    network.compile(
-        make_optimizer(recipe, steps), keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
-    )
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    network.compile(make_optimizer(recipe, steps), loss, metrics=["accuracy"])
     print(f"training on {len(images):,} images", file=sys.stderr, flush=True)
     x = normalize(images)
     for epoch in range(epochs):

@@ -49,10 +49,10 @@ def _rate(decode: Callable[[bytes], object], photos: Sequence[bytes], threads: i
     end = time.perf_counter() + seconds
 
     def work(place: int) -> int:
-        done = 0
-        while time.perf_counter() < end:
+        for done in itertools.count(1):
             decode(photos[(place + done) % len(photos)])
-            done += 1
+            if time.perf_counter() >= end:
+                break
         return done
 
     start = time.perf_counter()

@@ -25,8 +25,8 @@ def true_grouped_convolutions(*, training: bool = False) -> Iterator[None]:
     compiled function trains 30 to 70 times slower there, and tf2onnx can't look into it. What was traced inside the
     block (a model's train or predict function) stays so. Nothing happens on other backends.
 
-    For `training` a 1x1 convolution that strides first takes the pixels that it reads, and then doesn't stride: in the
-    gradient of a strided one of few channels oneDNN overwrites memory (TensorFlow 2.21, AVX512), and the process dies.
+    For `training` a 1x1 convolution with a stride takes the pixels that it reads first, and then has none: in its
+    gradient by few channels oneDNN overwrites memory (TensorFlow 2.21, AVX512), and the process dies.
 
     Raises ConversionError where Keras has no such function any more.
     """

@@ -30,6 +30,15 @@ def test_the_plain_script_changes_images_as_the_recipe_does(augmentation: Augmen
     assert (plain != images).mean() > 0.5
 
 
+def test_the_plain_script_erases_as_often_and_as_much_as_the_recipe_does() -> None:
+    images = np.zeros((400, 24, 24, 1), np.uint8)
+    augmentation = Augmentation(random_erasing=0.5)
+    plain = augment(images, augmentation, np.random.default_rng(0)) > 0
+    ours = augmentation.apply(images, np.random.default_rng(0)) > 0
+    assert plain.any((1, 2, 3)).mean() == pytest.approx(ours.any((1, 2, 3)).mean(), abs=0.1)
+    assert plain.mean() == pytest.approx(ours.mean(), abs=0.02)
+
+
 def test_the_plain_script_refuses_what_it_has_not() -> None:
     images = np.zeros((1, 8, 8, 1), np.uint8)
     with pytest.raises(ValueError, match="knows no sharpness"):
