@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def augment(images: Pixels, augmentation: Augmentation, random: np.random.Generator) -> Pixels:
-    """A changed copy of uint8 [n, h, w, c]: turned, sheared and scaled by Pillow, shifted, mirrored and erased by NumPy;
+    """A changed copy of uint8 [n, h, w, c]: turned, sheared and scaled by Pillow, shifted, mirrored, erased by NumPy;
     what the recipe's own code makes of them, but for a level where it rounds and for other rectangles.
 
     Raises ValueError for the changes that no recipe of bench.training has.
@@ -63,7 +63,7 @@ def augment(images: Pixels, augmentation: Augmentation, random: np.random.Genera
     if augmentation.flip:
         chosen = random.random(count) < 0.5
         images[chosen] = images[chosen, :, ::-1]
-    for i in np.flatnonzero(random.random(count) < augmentation.random_erasing):
+    for i in np.flatnonzero(random.random(count) < augmentation.random_erasing).tolist():
         area, ratio = random.uniform(0.02, 0.33) * height * width, np.exp(random.uniform(np.log(0.3), np.log(3.3)))
         h, w = min(height, round(np.sqrt(area * ratio))), min(width, round(np.sqrt(area / ratio)))
         y0, x0 = random.integers(0, (height - h + 1, width - w + 1))
