@@ -12,12 +12,12 @@ from pydantic import Field, PositiveInt, model_validator
 
 from artifact.documents import Document, Part, Probability, read_document
 from artifact.errors import ArtifactError
-from artifact.evaluation import Calibration, Distribution, Evaluation, ScoreQuantiles
+from artifact.figures.evaluation import Calibration, Distribution, Evaluation, ScoreQuantiles
+from artifact.figures.precision import Precision, PrecisionReport
+from artifact.figures.robustness import Robustness
 from artifact.files import FilePath, ListedFile, Sha256, always_needed
 from artifact.image_policy import ImagePolicy, Preprocessing
 from artifact.layout import CARD_FILE, MODEL_FILE, NAME_PATTERN
-from artifact.precision import Precision, PrecisionReport
-from artifact.robustness import Robustness
 
 Head = Literal["softmax", "logits", "sigmoid", "multilabel"]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import ArraySamples
 from export.training.recipes.files import read_recorded

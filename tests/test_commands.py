@@ -28,7 +28,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from artifact.evaluation import ScoreQuantiles
+from artifact.figures.evaluation import ScoreQuantiles
 from tests.makers.artifacts import gray_image, make_artifact
 from tests.makers.document_commands import NOT_RUN, PAGES, Command, list_commands
 from tests.makers.original_sets import write_cifar_sets, write_idx_set

@@ -9,7 +9,7 @@ from app.observe.drift import RecentCounts
 from app.observe.familiarity import find_least_energy
 from app.observe.metrics import Histogram, Metrics
 from artifact.card import ModelCard
-from artifact.evaluation import CONFIDENCE_BINS, bin_confidence
+from artifact.figures.evaluation import CONFIDENCE_BINS, bin_confidence
 
 
 class ModelMeters:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.observe.metrics import FAMILIES, Labels, Metrics, Snapshot
-from artifact.interval import find_interval
+from artifact.figures.interval import find_interval
 
 IMAGES = "convserve_shadow_images_total"
 DIFFERENCE = "convserve_shadow_difference"

@@ -8,7 +8,7 @@ A network that knows an image answers with large logits, whatever the class; the
 from __future__ import annotations
 
 from artifact.card import ModelCard
-from artifact.evaluation import UNFAMILIAR_SHARE
+from artifact.figures.evaluation import UNFAMILIAR_SHARE
 
 
 def find_least_energy(card: ModelCard) -> float | None:

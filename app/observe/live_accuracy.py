@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.observe.metrics import Metrics, Snapshot
-from artifact.evaluation import CALIBRATION_BINS, bin_confidence
+from artifact.figures.evaluation import CALIBRATION_BINS, bin_confidence
 
 IMAGES, CONFIDENCE = "convserve_feedback_images_total", "convserve_feedback_confidence_total"
 SETS, COVERAGE = "convserve_feedback_sets_total", "convserve_feedback_coverage_total"

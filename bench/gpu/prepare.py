@@ -54,7 +54,7 @@ def prepare(networks: Sequence[str], to: Path) -> int:
 def prepare_one(name: str, to: Path) -> None:
     """Draw, fit, convert, prove, publish and pack one network, and its fp16 where it is of those three."""
     from artifact.card import NetworkInfo
-    from artifact.precision import Precision
+    from artifact.figures.precision import Precision
     from export.data.labels import imagenet_labels
     from export.data.preprocessing import preset
     from export.graph.from_keras import keras_to_onnx

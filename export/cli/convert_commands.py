@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from artifact.precision import Precision, Ranges
+from artifact.figures.precision import Precision, Ranges
 from export.cli.options import (
     add_image_options,
     add_publish_options,

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 
 from artifact.card import Assumption
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
+from artifact.figures.interval import find_interval
 from artifact.image_policy import Preprocessing
-from artifact.interval import find_interval
 from export.errors import UsageError
 from export.progress import say
 from export.proof import runtime

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.card import Head, Proof, Replay
+from artifact.figures.precision import Precision, PrecisionReport
 from artifact.images.frame import Pixels
-from artifact.precision import Precision, PrecisionReport
 from export.data.samples import decode_samples, run_samples
 from export.progress import say
 from export.proof import compare, runtime

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from artifact.card import ModelCard
 from artifact.classifier import Classifier, write_classifier
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
+from artifact.figures.robustness import Robustness
 from artifact.files import list_files
 from artifact.golden import Golden, write_golden
 from artifact.layout import MODEL_FILE, REPORT_FOLDER
-from artifact.robustness import Robustness
 from export.progress import say
 from export.proof.assumptions import judge_assumptions
 from export.proof.head import Reading

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 from artifact.card import Head
+from artifact.figures.precision import Precision
 from artifact.layout import MODEL_FILE
-from artifact.precision import Precision
 from export.data.labels import check_count
 from export.data.samples import decode_samples
 from export.errors import ConversionError, UsageError

@@ -13,7 +13,7 @@ import onnx
 
 from artifact.card import ModelCard, Proof, read_card
 from artifact.errors import ArtifactError
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
 from artifact.golden import read_golden
 from artifact.images.decode import decode_image
 from artifact.images.frame import Pixels

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
+from artifact.figures.robustness import Robustness
 from artifact.images.frame import Pixels
-from artifact.robustness import Robustness
 from export.data.samples import decode_samples
 from export.progress import Progress, format_seconds, say
 from export.proof import runtime

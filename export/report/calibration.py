@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from artifact.evaluation import (
+from artifact.figures.evaluation import (
     CALIBRATION_BINS,
     CONFIDENCE_BINS,
     COVERAGES,

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from artifact.figures.robustness import Corruption
 from artifact.images.frame import Pixels
-from artifact.robustness import Corruption
 
 Change = Callable[[Image.Image, float, int], Image.Image]
 """An image, an amount, and a number that is its own among the images: for directions and noise."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
 from export.report import figures, plots
 from export.report.calibration import Floats, Labels, calibration_error, reliability
 

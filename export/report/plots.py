@@ -11,8 +11,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from artifact.evaluation import CALIBRATION_BINS, Evaluation
-from artifact.interval import describe_share, find_interval
+from artifact.figures.evaluation import CALIBRATION_BINS, Evaluation
+from artifact.figures.interval import describe_share, find_interval
 from export.report.figures import WORDS
 
 INK, MUTED, BLUE, ORANGE = "#1f2933", "#7b8794", "#2563a8", "#c2571a"

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from artifact.figures.interval import find_interval
+from artifact.figures.robustness import Corrupted, Robustness
 from artifact.images.frame import Pixels
-from artifact.interval import find_interval
-from artifact.robustness import Corrupted, Robustness
 from export.report.calibration import Floats, Labels, calibration_error
 from export.report.corruptions import DAMAGES, corrupt
 from export.report.evaluation import top_k_accuracy

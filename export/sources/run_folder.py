@@ -17,7 +17,7 @@ from pathlib import Path
 from artifact.card import Provenance, RecipeValue
 from artifact.documents import Document, read_document
 from artifact.errors import ArtifactError
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
 from export.errors import DataError, TrainingError
 
 RUN_FILE = "run.json"

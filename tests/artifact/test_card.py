@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from artifact.card import ModelCard, read_card
 from artifact.errors import ArtifactError
-from artifact.evaluation import ScoreQuantiles
+from artifact.figures.evaluation import ScoreQuantiles
 from artifact.layout import CARD_FILE
 from tests.makers.artifacts import make_artifact
 

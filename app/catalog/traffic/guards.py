@@ -12,7 +12,7 @@ from app.aliases import Guard, Shadow, Split
 from app.catalog.traffic.changes import TrafficChanges
 from app.observe.comparison import IMAGES, find_quantile
 from app.observe.metrics import ALIAS_FAULTS, ALIAS_SECONDS, FAMILIES, Metrics, Snapshot
-from artifact.interval import find_interval
+from artifact.figures.interval import find_interval
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from artifact.precision import Precision
+from artifact.figures.precision import Precision
 
 T = TypeVar("T", int, float)
 

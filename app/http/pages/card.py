@@ -16,8 +16,8 @@ from app.http.pages.robustness import render_robustness
 from app.inference.model import LoadedModel
 from app.observe.live_accuracy import LiveAccuracy
 from artifact.card import ModelCard
+from artifact.figures.interval import describe_interval
 from artifact.image_policy import Preprocessing
-from artifact.interval import describe_interval
 from artifact.layout import REPORT_FOLDER
 
 _PAGE = """<!doctype html>

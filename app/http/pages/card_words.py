@@ -1,5 +1,5 @@
 """What a card's figures mean, in words: its data, how far to trust its numbers, and its limits. Shares are written with
-the interval that their images allow (artifact/interval.py).
+the interval that their images allow (artifact/figures/interval.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from app.catalog.traffic.traffic import split_version
 from app.observe.live_accuracy import ENOUGH_TOLD, LiveAccuracy
 from app.observe.metrics import Labels
 from artifact.card import Assumption, ModelCard
-from artifact.evaluation import CALIBRATION_BINS, UNFAMILIAR_SHARE
-from artifact.interval import describe_interval, describe_share
+from artifact.figures.evaluation import CALIBRATION_BINS, UNFAMILIAR_SHARE
+from artifact.figures.interval import describe_interval, describe_share
 
 # A share from fewer images is said to be a rough one.
 _FEW = 1000

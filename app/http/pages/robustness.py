@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from app.http.pages.card_words import percent
-from artifact.interval import describe_interval
-from artifact.robustness import Robustness
+from artifact.figures.interval import describe_interval
+from artifact.figures.robustness import Robustness
 
 _HEAD = ("Damage", "Strength", "Top-1 (95 % interval)", "Calibration error")
 

@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from artifact.figures.precision import Ranges
 from artifact.images.frame import Pixels
-from artifact.precision import Ranges
 from export.errors import ConversionError, reason
 from export.graph.edits import reads
 from export.graph.finish import our_nodes

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from artifact.figures.precision import Int8Search, Int8Step, LayerEffect, Ranges
 from artifact.image_policy import ImagePolicy
 from artifact.images.frame import Pixels
-from artifact.precision import Int8Search, Int8Step, LayerEffect, Ranges
 from export.data.samples import Samples, decode_samples
 from export.errors import ProofError
 from export.graph.precision.int8 import Int8Graph, Layer, join_layers

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnx
 
 from artifact.card import Proof, Replay
+from artifact.figures.precision import Int8Search, Precision, PrecisionReport, Ranges
 from artifact.images.frame import Pixels
-from artifact.precision import Int8Search, Precision, PrecisionReport, Ranges
 from export.data.samples import decode_samples, run_samples
 from export.errors import ProofError
 from export.graph.precision.fp16 import to_fp16

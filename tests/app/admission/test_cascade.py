@@ -18,7 +18,7 @@ from app.errors import DeviceFailed
 from app.inference.model import LoadedModel, load_model
 from app.main import create_app
 from app.settings import Settings
-from artifact.evaluation import ScoreQuantiles
+from artifact.figures.evaluation import ScoreQuantiles
 from tests.makers.artifacts import LABELS, gray_image, make_artifact, make_graph
 from tests.makers.gate import Gate
 from tests.makers.waiting import wait_until

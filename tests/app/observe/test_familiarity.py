@@ -2,7 +2,7 @@ import pytest
 
 from app.observe.familiarity import explain_unfamiliar
 from artifact.card import ModelCard
-from artifact.evaluation import Distribution
+from artifact.figures.evaluation import Distribution
 from tests.makers.artifacts import LABELS, make_card
 
 QUANTILES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)

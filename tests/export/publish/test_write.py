@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from artifact.card import read_card
+from artifact.figures.precision import Precision
 from artifact.layout import list_versions
-from artifact.precision import Precision
 from export.errors import ProofError, PublishError, UsageError
 from export.proof import runtime
 from export.proof.precision.lowering import Lowering

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from artifact.robustness import Corruption
+from artifact.figures.robustness import Corruption
 from export.report.corruptions import DAMAGES, corrupt
 
 

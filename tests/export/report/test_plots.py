@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from artifact.evaluation import Evaluation
-from artifact.interval import describe_share
+from artifact.figures.evaluation import Evaluation
+from artifact.figures.interval import describe_share
 from export.report.plots import draw_confusion, draw_curves, draw_reliability
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from artifact.figures.robustness import Robustness
 from artifact.images.frame import Pixels
-from artifact.robustness import Robustness
 from export.report.robustness import RUNS, draw_robustness, measure_robustness
 
 

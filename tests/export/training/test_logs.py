@@ -14,7 +14,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
 from artifact.card import NetworkInfo, Training
-from artifact.evaluation import Evaluation
+from artifact.figures.evaluation import Evaluation
 from artifact.image_policy import ImagePolicy
 from export.cli.main import main
 from export.data.preprocessing import preset

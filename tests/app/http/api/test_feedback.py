@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.admission.keys import hash_key
 from app.http.schemas import PredictAnswer
-from artifact.evaluation import Evaluation, ScoreQuantiles
+from artifact.figures.evaluation import Evaluation, ScoreQuantiles
 from tests.makers.artifacts import LABELS, gray_image, make_artifact, make_graph
 
 SETS = ScoreQuantiles(images=500, coverage=(0.8, 0.9), score=(0.5, 0.999))

@@ -5,7 +5,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from app.observe.metrics import FAMILIES
-from artifact.evaluation import Distribution
+from artifact.figures.evaluation import Distribution
 from tests.makers.artifacts import gray_image, make_artifact
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.http.schemas import PredictAnswer
-from artifact.evaluation import ScoreQuantiles
+from artifact.figures.evaluation import ScoreQuantiles
 from tests.makers.artifacts import LABELS, gray_image, make_artifact
 
 WHITE, BLACK = gray_image(255), gray_image(0)

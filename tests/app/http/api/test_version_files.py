@@ -5,7 +5,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.admission.keys import hash_key
-from artifact.robustness import Corrupted, Robustness
+from artifact.figures.robustness import Corrupted, Robustness
 from tests.makers.artifacts import gray_image, sign
 
 

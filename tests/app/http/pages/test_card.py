@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from artifact.card import Training
-from artifact.evaluation import Calibration, Distribution, Evaluation, Foreign
+from artifact.figures.evaluation import Calibration, Distribution, Evaluation, Foreign
 from tests.makers.artifacts import LABELS, make_artifact
 
 Open = Callable[..., TestClient]

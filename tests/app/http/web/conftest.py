@@ -8,7 +8,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from artifact.evaluation import Distribution, Evaluation, ScoreQuantiles
+from artifact.figures.evaluation import Distribution, Evaluation, ScoreQuantiles
 from tests.makers.artifacts import LABELS, make_artifact
 from tests.makers.browser_page import Page
 from tests.makers.pooled import make_pooled_artifact

@@ -12,7 +12,7 @@ import axe_core_python
 import pytest
 
 from app.admission.keys import hash_key
-from artifact.interval import describe_interval
+from artifact.figures.interval import describe_interval
 from tests.makers.artifacts import gray_image
 from tests.makers.browser_page import Page
 from tests.makers.pooled import make_pooled_artifact, square_image

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from artifact.precision import Ranges
+from artifact.figures.precision import Ranges
 from export.graph.precision.int8 import HISTOGRAM_BINS, STEPS, Int8Graph, Layer, join_layers
 
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from artifact.card import read_card
-from artifact.precision import Precision
+from artifact.figures.precision import Precision
 from export.cli.main import main
 from export.data.samples import ArraySamples
 from export.errors import ProofError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from artifact.interval import describe_share, find_interval
+from artifact.figures.interval import describe_share, find_interval
 
 
 def test_the_interval_is_wilsons() -> None:
