@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -50,11 +51,8 @@ def _start_run(
     folder: Path, run: Provenance, recipe: Recipe, dataset: DataSet, image: ImageOptions, options: LoadOptions
 ) -> InitialNetwork:
     """The run's network with its own image policy and arithmetic, which the image options change."""
-    file, definitions = trained_file(folder), options.definitions()
-
-    def load() -> keras.Model:
-        return load_keras_file(file, definitions, unsafe=options.unsafe)
-
+    definitions = options.definitions()
+    load = partial(load_keras_file, trained_file(folder), definitions, unsafe=options.unsafe)
     shape = read_input_shape(load(), image.size, folder.name)
     preprocessing = image.arithmetic(shape[2]) or run.preprocessing
     weights = f"trained further from {folder.name}{', head only' if recipe.freeze else ''}"
@@ -76,10 +74,7 @@ def _start_file(
     file: Path, recipe: Recipe, dataset: DataSet, image: ImageOptions, options: LoadOptions, previous: Provenance | None
 ) -> InitialNetwork:
     definitions = options.definitions()
-
-    def load() -> keras.Model:
-        return load_keras_file(file, definitions, unsafe=options.unsafe)
-
+    load = partial(load_keras_file, file, definitions, unsafe=options.unsafe)
     model = load()
     shape = read_input_shape(model, _size(image, previous), file.name)
     preprocessing = choose_arithmetic(image, shape[2], previous, recipe)
