@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from deploy.ports import free_port
-from deploy.smoke.engine import PROJECT, Failed, check, engine, need
-from deploy.smoke.service import SERVE, request
+from deploy.smoke.engine import Failed, check, engine, need
+from deploy.smoke.service import REPOSITORY, SERVE, classify, request
 
-REPOSITORY = f"{PROJECT}_repository"
 VERTEX = {
     "AIP_MODE": "PREDICTION",
     "AIP_HTTP_PORT": "7080",
@@ -30,8 +29,7 @@ def check_platforms(zero: bytes) -> None:
 
 def _check_sagemaker(zero: bytes, variables: dict[str, str], port: int) -> None:
     with _running(port, "/ping", "/opt/ml/model", variables, "serve") as here:
-        status, body = request(here, "POST", "/invocations", zero, "application/x-image")
-        best = json.loads(body)["predictions"][0]["classes"][0]["label"] if status == 200 else body
+        best = classify(here, "/invocations", zero, "application/x-image")
     check(f"SageMaker's /invocations answers on {port}", best == "0", best)
 
 

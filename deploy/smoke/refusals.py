@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from deploy.smoke.engine import PROJECT, Failed, check, compose, engine, need
-from deploy.smoke.service import EXPORT, SERVE
+from deploy.smoke.service import EXPORT, REPOSITORY, SERVE
 
 CUDA = ("serve", "--device", "cuda")
 
@@ -64,7 +64,7 @@ def _check_unwritable_volume() -> None:
 
 def _check_cuda_without_gpu() -> None:
     # The volume that compose filled: a model is there, the GPU isn't.
-    container = need(engine("run", "--detach", "--volume", f"{PROJECT}_repository:/repository:ro", SERVE, *CUDA))
+    container = need(engine("run", "--detach", "--volume", f"{REPOSITORY}:/repository:ro", SERVE, *CUDA))
     try:
         status = need(engine("wait", container, timeout=60))
         log = need(engine("logs", container))

@@ -7,10 +7,12 @@ import http.client
 import json
 import time
 
-from deploy.smoke.engine import check, compose, engine, need, say
+from deploy.smoke.engine import PROJECT, check, compose, engine, need, say
 
 MODEL = "lenet5-digits"
 SERVE, EXPORT = "convserve:cpu", "convserve-export"
+REPOSITORY = f"{PROJECT}_repository"
+"""The volume that compose fills."""
 
 # A ring, as one writes a zero; drawn by the image's own Pillow, so that this machine needs none.
 DRAW = """
@@ -30,8 +32,7 @@ def check_service(port: int, zero: bytes) -> None:
     say("docker compose up --wait returned")
     container = need(compose("ps", "--quiet", "serve"))
     check("the service is healthy when up returns", _state(container, ".State.Health.Status") == "healthy")
-    status, body = request(port, "POST", f"/predict/{MODEL}", zero)
-    best = json.loads(body)["predictions"][0]["classes"][0]["label"] if status == 200 else body
+    best = classify(port, f"/predict/{MODEL}", zero)
     check("a drawn zero is a 0", best == "0", best)
     _check_walls(container)
     _check_second_up(port)
@@ -54,6 +55,15 @@ def request(
         raise ConnectionError(str(error)) from error
     finally:
         connection.close()
+
+
+def classify(port: int, path: str, image: bytes, media_type: str = "image/png") -> str:
+    """The best label of an image, or what was answered instead."""
+    status, body = request(port, "POST", path, image, media_type)
+    if status != 200:
+        return f"{status} {body[:500]!r}"
+    label: str = json.loads(body)["predictions"][0]["classes"][0]["label"]
+    return label
 
 
 def draw_zero() -> bytes:
