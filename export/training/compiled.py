@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from export.errors import UsageError
 from export.sources.keras_file import compute_in_float32
@@ -58,13 +56,6 @@ def inference_network(model: keras.Model) -> keras.Model:
     for layer in walk_layers(model):
         layer.trainable = True  # what was frozen is a matter of this training alone
     return keras.Model(model.input, model.output["logits"]) if isinstance(model.output, dict) else model
-
-
-def averaged_weights(model: keras.Model) -> list[npt.NDArray[np.float32]]:
-    """The weights of a compiled network, with the moving averages that its optimizer keeps in their place."""
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    weights: list[npt.NDArray[np.float32]] = model.get_weights()
-    return weights
 
 
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:

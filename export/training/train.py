@@ -10,16 +10,18 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.holdout import split_images
 from export.errors import TrainingError, UsageError
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.progress import say
 from export.sources.run_folder import KERAS_FILE, RUN_FILE, Run, disk_in_a_line, half_written, read_run, write_run
+from export.training.averaged import ValidateAverage, put_average
 from export.training.batches import Batches
 from export.training.callbacks import Epochs, is_over
 from export.training.checkpoint import Checkpoint, State
-from export.training.compiled import averaged_weights, compile_for, compile_network, inference_network
+from export.training.compiled import compile_for, compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import InitialNetwork, start_network
 from export.training.logs.log import Log
@@ -71,7 +73,7 @@ def train(
             log.begin(run, state.history)
         if model is not None:
             _fit(model, recipe, dataset, run, training, validation, checkpoint, state, logs)
-        best = inference_network(_load_best(checkpoint, state, recipe))
+        best = inference_network(_load_best(checkpoint, state, recipe, dataset, run, training))
         run = measure(run, best, dataset, validation, recipe, state, folder / "report")
         for log in logs:
             log.finish(run, folder / "report")
@@ -106,22 +108,10 @@ def _fit(
     assert dataset.train is not None
     if state.epoch:
         say(f"resuming after epoch {state.epoch} of {recipe.epochs}")
-    outputs = list(model.output) if isinstance(model.output, dict) else ()
-    common = (len(dataset.labels), run.image, run.preprocessing)
-    weights = _weigh_classes(dataset.train.labels[training], len(dataset.labels))
-    batches = Batches(
-        dataset.train,
-        training,
-        *common,
-        recipe.batch_size,
-        augmentation=recipe.augmentation,
-        seed=run.seed,
-        epoch=state.epoch,
-        outputs=outputs,
-        class_weights=weights if recipe.class_weights else None,
-        balanced=recipe.balanced_sampling,
+    batches = _batches(recipe, dataset, run, training, model, state.epoch)
+    held_out = Batches(
+        dataset.train, validation, *_common(dataset, run), 2 * recipe.batch_size, outputs=_outputs(model)
     )
-    held_out = Batches(dataset.train, validation, *common, 2 * recipe.batch_size, outputs=outputs)
     say(
         f"training {recipe.network} ({count_parameters(model):,} trained parameters) on {len(training):,} images of "
         f"{dataset.name}; {len(validation):,} validate, {len(dataset.test):,} are kept to test ({dataset.split})"
@@ -132,19 +122,58 @@ def _fit(
         epochs=recipe.epochs,
         initial_epoch=state.epoch,
         verbose=0,
-        # The average is swapped in while validation runs, and out again before the checkpoint is written.
         callbacks=[
-            *([keras.callbacks.SwapEMAWeights()] if recipe.ema else []),
+            *([ValidateAverage(_batches(recipe, dataset, run, training, model))] if recipe.ema else []),
             Epochs(recipe, state, checkpoint, batches, logs),
         ],
     )
 
 
-def _load_best(checkpoint: Checkpoint, state: State, recipe: Recipe) -> keras.Model:
-    best = checkpoint.load(state.best_epoch, optimizer=False)
-    if recipe.ema:
-        best.set_weights(averaged_weights(checkpoint.load(state.best_epoch)))
+def _load_best(
+    checkpoint: Checkpoint,
+    state: State,
+    recipe: Recipe,
+    dataset: DataSet,
+    run: Run,
+    training: npt.NDArray[np.intp],
+) -> keras.Model:
+    if not recipe.ema:
+        return checkpoint.load(state.best_epoch, optimizer=False)
+    best = checkpoint.load(state.best_epoch)
+    put_average(best, _batches(recipe, dataset, run, training, best))
     return best
+
+
+def _batches(
+    recipe: Recipe, dataset: DataSet, run: Run, training: npt.NDArray[np.intp], model: keras.Model, epoch: int = 0
+) -> Batches:
+    """What the recipe trains on, from `epoch` on."""
+    assert dataset.train is not None
+    weights = None
+    if recipe.class_weights:
+        weights = _weigh_classes(dataset.train.labels[training], len(dataset.labels))
+    return Batches(
+        dataset.train,
+        training,
+        *_common(dataset, run),
+        recipe.batch_size,
+        augmentation=recipe.augmentation,
+        seed=run.seed,
+        epoch=epoch,
+        outputs=_outputs(model),
+        class_weights=weights,
+        balanced=recipe.balanced_sampling,
+    )
+
+
+def _common(dataset: DataSet, run: Run) -> tuple[int, ImagePolicy, Preprocessing]:
+    """What all batches of a run have in common."""
+    return len(dataset.labels), run.image, run.preprocessing
+
+
+def _outputs(model: keras.Model) -> list[str]:
+    """Names of its outputs where it has several."""
+    return list(model.output) if isinstance(model.output, dict) else []
 
 
 def _weigh_classes(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:

@@ -77,7 +77,7 @@ class Recipe:
     """Gradients are scaled down where their norm over all weights is larger (Pascanu et al. 2013); 0: never."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Validated and kept is a moving average of the weights, which at each step keeps this share of itself: 0.999
-    averages the last thousand steps, statistics of batch normalization aside; 0: none."""
+    averages the last thousand steps; batch normalization gets the statistics that the average gives; 0: none."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The share of the target that all classes divide evenly (Szegedy et al. 2015)."""
     class_weights: bool = False
