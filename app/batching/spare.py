@@ -5,33 +5,48 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 # Long enough that a moment without requests at full load isn't taken for rest, short against a change of the load.
 WINDOW_S = 0.25
-# At full load a process that shares its cores with its clients is seen to use about three quarters of them, at half
-# load up to a half.
-_MOST_BUSY = 0.65
+# At full load a process is seen to want nine tenths of its cores and more, at half load up to eight tenths; what is
+# done in time to spare is among it.
+_MOST_WANTED = 0.85
 # One window shows less at full load now and then; so many of them, together a second, hardly.
 WINDOWS = 4
+
+# Of the thread that reads it: nanoseconds on a core, nanoseconds that it waited for one, turns.
+_SCHEDULING = Path("/proc/thread-self/schedstat")
+
+
+def read_demand(scheduling: Path = _SCHEDULING) -> float:
+    """Seconds of processor time that this process has used, and that the calling thread has waited for a core. Where
+    the system doesn't tell the latter (only Linux does), without it.
+    """
+    waited = 0
+    with suppress(OSError):
+        waited = int(scheduling.read_text().split()[1])
+    return time.process_time() + waited / 1e9
 
 
 class Spare:
     """Between two requests a process may be idle for want of a core: its clients, on the same machine, have them all.
-    What it used over the last second tells the one from the other.
+    What it wanted of its cores over the last second, used or waited for, tells the one from the other.
     """
 
     def __init__(
         self,
         count_cores: Callable[[], int],
         clock: Callable[[], float] = time.perf_counter,
-        read_cpu: Callable[[], float] = time.process_time,
+        read_demand: Callable[[], float] = read_demand,
     ) -> None:
         """`count_cores` are those that this process may keep busy; the others give seconds."""
         self._count_cores = count_cores
         self._clock = clock
-        self._read_cpu = read_cpu
-        self._since, self._used = clock(), read_cpu()
-        self._busy: deque[float] = deque(maxlen=WINDOWS)  # the share of each window
+        self._read_demand = read_demand
+        self._since, self._wanted = clock(), read_demand()
+        self._windows: deque[float] = deque(maxlen=WINDOWS)  # the share that each wanted
 
     @property
     def wait_s(self) -> float:
@@ -39,12 +54,13 @@ class Spare:
         return max(0.0, self._since + WINDOW_S - self._clock())
 
     def is_there(self) -> bool:
-        """Whether a good third of the cores' time was left over, in the last window and in all that are known."""
+        """Whether a good seventh of the cores' time wasn't wanted, in the last window and in all that are known."""
         now = self._clock()
         if (passed := now - self._since) >= WINDOW_S:
             if passed >= WINDOWS * WINDOW_S:
-                self._busy.clear()  # nobody asked for long: those before are of another time
-            used = self._read_cpu()
-            self._busy.append((used - self._used) / passed / self._count_cores())
-            self._since, self._used = now, used
-        return bool(self._busy) and max(self._busy[-1], sum(self._busy) / len(self._busy)) < _MOST_BUSY
+                self._windows.clear()  # nobody asked for long: those before are of another time
+            wanted = self._read_demand()
+            self._windows.append((wanted - self._wanted) / passed / self._count_cores())
+            self._since, self._wanted = now, wanted
+        known = self._windows
+        return bool(known) and max(known[-1], sum(known) / len(known)) < _MOST_WANTED

@@ -60,9 +60,9 @@ class ReadySession:
     memory_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """What the routes predict with."""
+    """What the routes predict with. Equal to itself alone."""
 
     folder: Path
     """Where the version stands: its golden images and its report are served from there."""

@@ -57,9 +57,9 @@ class ShadowMeters:
         """`run` couldn't answer an image."""
         self._failed[0] += 1
 
-    def count_dropped(self) -> None:
-        """An image found no room to wait for an idle moment, or its models gone then."""
-        self._dropped[0] += 1
+    def count_dropped(self, images: int = 1) -> None:
+        """So many images found no room to wait for an idle moment, or their models gone then."""
+        self._dropped[0] += images
 
     def _find_pair(self, pair: tuple[str, str]) -> list[float]:
         if (cell := self._pairs.get(pair)) is None:

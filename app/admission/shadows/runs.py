@@ -6,6 +6,7 @@ What a caller was answered waits here, a bounded number of images, for a moment 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -64,6 +65,8 @@ class ShadowRuns:
         self._disagreements = catalog.disagreements
         self._waiting: deque[_Seen] = deque()
         self._waiting_bytes = 0
+        self._is_full = False
+        self._missed: dict[LoadedModel, int] = {}  # images that found no room, by what answers them
         self._running = 0
         self._moments = IdleMoments(catalog, self._run)
 
@@ -74,10 +77,23 @@ class ShadowRuns:
 
     def follow(self, model: LoadedModel, images: Sequence[Image], settle: Settle) -> Settle:
         """What to call in place of `settle`, which is called first: shadows then see what was answered. `model` answers
-        where a prediction names nobody else.
+        where a prediction names nobody else. Where none can wait any more, it is `settle` itself.
         """
+        if not self._is_full:
+            return partial(self._settle, model, images, settle)
+        # At full load every image comes here, and costs next to nothing: chance chooses of all of a turn at once.
+        if not self._missed:
+            asyncio.get_running_loop().call_soon(self._count_missed)
+        self._missed[model] = self._missed.get(model, 0) + len(images)
+        return settle
 
-        return partial(self._settle, model, images, settle)
+    def _count_missed(self) -> None:
+        """What came in this turn of the loop and can't wait: of a cascade it counts as the first model's."""
+        for model, images in self._missed.items():
+            for name, shadow in self._traffic.shadows.items():
+                if (pair := self._pairs.find_for(name, shadow, model)) is not None:
+                    pair.meters.count_dropped(sum(self._random.random() < shadow.share for _ in range(images)))
+        self._missed.clear()
 
     def _settle(
         self, model: LoadedModel, images: Sequence[Image], settle: Settle, results: list[Prediction | ConvserveError]
@@ -93,8 +109,8 @@ class ShadowRuns:
             pair = self._pairs.find_for(name, shadow, model)
             if pair is None or self._random.random() >= shadow.share:
                 continue
-            if len(self._waiting) >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES:
-                pair.meters.count_dropped()  # at full load every image comes here: it must cost next to nothing
+            if self._is_full:  # since the request came
+                pair.meters.count_dropped()
             else:
                 self._queue(name, pair, image, prediction)
 
@@ -112,13 +128,17 @@ class ShadowRuns:
         index, probability = prediction.scores.top[0]
         label = pair.of.card.labels[index]
         self._waiting.append(_Seen(name, pair, kept, pixels, size, label, index, probability, prediction.timing))
-        self._waiting_bytes += size
+        self._count_waiting(size)
         self._wake()
 
     def _take_first(self) -> _Seen:
         seen = self._waiting.popleft()
-        self._waiting_bytes -= seen.size
+        self._count_waiting(-seen.size)
         return seen
+
+    def _count_waiting(self, more_bytes: int) -> None:
+        self._waiting_bytes += more_bytes
+        self._is_full = len(self._waiting) >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES
 
     def _wake(self) -> None:
         if self._waiting and not self._running:

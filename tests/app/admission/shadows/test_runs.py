@@ -126,9 +126,10 @@ def test_of_a_cascade_the_model_that_answered_counts(repository: Path, open_clie
 class Gated:
     """Two versions that run only when the test lets them."""
 
-    def __init__(self, repository: Path) -> None:
+    def __init__(self, repository: Path, **shadow: Any) -> None:
         self.gates = {"1": Gate(), "2": Gate()}
-        self.settings = Settings(repository=repository, versions="all", load=["tiny"], shadows={"next": SAME}, poll_s=0)
+        shadows: Any = {"next": {**SAME, **shadow}}
+        self.settings = Settings(repository=repository, versions="all", load=["tiny"], shadows=shadows, poll_s=0)
 
     async def load(self, folder: Path, settings: Settings, **options: Any) -> LoadedModel:
         return await self.gates[folder.name].load(folder, settings, **options)
@@ -173,6 +174,30 @@ def test_images_that_find_no_room_to_wait_are_counted(
     gated.gates["2"].open.set()
     busy.result(30)
     wait_until(lambda: count(client).get(("next", "tiny/1", "tiny/2", "agreed")) == 3)
+
+
+def test_of_what_finds_no_room_chance_chooses_the_share(
+    repository: Path,
+    open_client: Callable[..., TestClient],
+    in_background: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 1)
+    gated = Gated(repository, share=0.25)
+    client = open_client(gated.make())
+    runs = client.app.state.services.admission.shadows  # type: ignore[attr-defined]
+    gated.gates["1"].open.set()
+    busy = in_background(post, client, GRAY, query="?version=2")
+    assert gated.gates["2"].entered.acquire(timeout=30)
+    while not runs.waiting:
+        post(client, GRAY)
+    before = sum(count(client).values())
+    for _ in range(10):
+        post(client, *[GRAY] * 40)
+    # 400 images by a share of a quarter: 100, and five standard deviations are 43.
+    wait_until(lambda: 57 <= count(client)["next", "tiny/1", "tiny/2", "dropped"] - before <= 143)
+    gated.gates["2"].open.set()
+    busy.result(30)
 
 
 def test_a_shadow_that_fails_is_counted_and_costs_no_answer(
