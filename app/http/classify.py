@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
-from app.admission.admission import Image, ImageResult, Ticket
+from app.admission.admission import Ticket
 from app.admission.options import PredictOptions
+from app.admission.underway import Image, ImageResult
 from app.errors import TooManyImages
 from app.http.auth import let_in
 from app.http.bodies.content_type import JSON, read_kind
