@@ -138,14 +138,15 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, na
     from export.publish.pipeline import convert
     from export.publish.published import open_published
     from export.publish.read_back import verify_published
-    from export.sources.find import load_run
+    from export.sources.run_source import load_run
     from export.training.begin import Words, begin
     from export.training.train import train
 
     begun = begin(Words(data_dir=options.data_dir, seed=options.seed), recorded)
     folder = options.runs / (begun.title if begun.seed == 0 else f"{begun.title}-seed{begun.seed}")
     train(begun.recipe, begun.dataset, folder, initial=begun.initial, seed=begun.seed, data_dir=begun.data_dir)
-    version_folder = convert(load_run(folder, name, begun.data_dir), place.folder)
+    source = load_run(folder, name, begun.data_dir, dataset=begun.dataset)
+    version_folder = convert(source, place.folder)
     proof = verify_published(open_published(place.folder, f"{name}/{version_folder.name}"))
     published = place.deliver(version_folder)
     say(f"verified {published}: max |p - p'| {proof.max_abs_difference:.1e} on {proof.images} golden images")

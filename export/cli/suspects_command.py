@@ -84,7 +84,7 @@ def _suspects(options: argparse.Namespace) -> None:
 
 
 def _look_by_folds(options: argparse.Namespace) -> None:
-    from export.sources.find import LoadOptions
+    from export.sources.load_options import LoadOptions
     from export.training.begin import Words, begin
     from export.training.held_out import predict_by_folds, refuse_seen_images
     from export.training.recipes.files import recorded_run
@@ -111,8 +111,9 @@ def _look_by_folds(options: argparse.Namespace) -> None:
 
 
 def _look_at_run(options: argparse.Namespace) -> None:
-    from export.sources.find import LoadOptions, load_run_data
+    from export.sources.load_options import LoadOptions
     from export.sources.run_folder import read_run
+    from export.sources.run_source import load_run_data
     from export.training.held_out import predict_run
 
     folder = Path(options.model)

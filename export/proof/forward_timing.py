@@ -24,10 +24,11 @@ from export.proof import runtime
 from export.proof.operations import read_operations
 from export.proof.timing import BURN_IN, time_by_turns
 from export.report import plots
-from export.sources.applications import build_application
-from export.sources.by_name import build_network
-from export.sources.find import LoadOptions, identify
+from export.sources.find import identify
 from export.sources.keras_file import load_keras_file, read_input_shape
+from export.sources.load_options import LoadOptions
+from export.sources.named.applications import build_application
+from export.sources.named.by_name import build_network
 from export.sources.run_folder import trained_file
 from export.sources.saved_model import SavedModel
 from models.depth import deep_recursion

@@ -13,8 +13,8 @@ from export.data.datasets import DataSet, load_dataset
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.errors import DataError, TrainingError, UsageError
-from export.sources.find import load_run
 from export.sources.run_folder import read_run
+from export.sources.run_source import load_run
 from export.training import callbacks, finish
 from export.training import train as training
 from export.training.augmentation import Augmentation
@@ -114,6 +114,14 @@ def test_the_run_folder_holds_what_convert_needs(
     assert source.provenance.temperature == 1
     assert (run.calibration, run.score_quantiles, run.distribution) == (None, None, None)
     assert "only 31 validation images, 100 are needed" in capsys.readouterr().err
+
+
+def test_a_run_s_data_that_is_loaded_is_not_looked_for(few_digits: DataSet, tmp_path: Path) -> None:
+    training.train(replace(RECIPE, epochs=1), few_digits, tmp_path)
+    nowhere = tmp_path / "nowhere"
+    assert load_run(tmp_path, None, nowhere, dataset=few_digits).images.samples is few_digits.test
+    with pytest.raises(DataError, match="9 classes now, other than the 10"):
+        load_run(tmp_path, None, nowhere, dataset=replace(few_digits, labels=few_digits.labels[:9]))
 
 
 def test_a_finished_training_is_left_alone(
