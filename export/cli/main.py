@@ -154,11 +154,9 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, na
 
 def _evaluate(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
-    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        _evaluate_published(options, open_published(place.folder, options.model))
+        _evaluate_published(options, place.fetch(options.model))
 
 
 def _evaluate_published(options: argparse.Namespace, published: Published) -> None:
@@ -181,12 +179,10 @@ def _evaluate_published(options: argparse.Namespace, published: Published) -> No
 
 def _verify(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
-    from export.publish.published import open_published
     from export.publish.read_back import verify_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        published = open_published(place.folder, options.model)
+        published = place.fetch(options.model)
         proof = verify_published(published)
     print(
         f"{published.card.name} version {published.card.version}: sha256 right, {proof.images} golden images, "
@@ -198,11 +194,9 @@ def _verify(options: argparse.Namespace) -> None:
 def _pack(options: argparse.Namespace) -> None:
     from export.publish.pack import pack
     from export.publish.place import open_place
-    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        published = open_published(place.folder, options.model)
+        published = place.fetch(options.model)
         out = options.out or Path(f"{published.card.name}-{published.card.version}.tar")
         digest = pack(published, out)
     print(f"{out}: {published.card.name} version {published.card.version}, {out.stat().st_size:,} bytes, {digest}")

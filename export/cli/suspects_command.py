@@ -128,12 +128,10 @@ def _look_at_model(options: argparse.Namespace) -> None:
     from export.data.datasets import load_dataset
     from export.data.samples import relabel
     from export.publish.place import open_place
-    from export.publish.published import open_published
     from export.publish.read_back import match_classes, run_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        published = open_published(place.folder, options.model)
+        published = place.fetch(options.model)
         card = published.card
         if card.multilabel:
             raise UsageError(f"{card.name} gives several labels for an image: confident learning needs exactly one")
