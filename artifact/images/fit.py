@@ -40,7 +40,9 @@ def fit_pixels(pixels: Pixels, policy: ImagePolicy) -> Pixels:
 
 
 def fit_image(opened: Opened, policy: ImagePolicy, find: FindFrame | None = None) -> tuple[Pixels, Frame]:
-    """What `apply_policy` gives, and the part of the image that it shows; `find` chooses another part."""
+    """What `apply_policy` gives, uint8 [height, width, channels], and the part of the image that it shows; `find`
+    chooses another part.
+    """
     image = opened.image.convert("L" if policy.channels == 1 else "RGB")
     if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)

@@ -29,7 +29,9 @@ LEAST_IMAGES = 100
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Probabilities over the last axis, float64, of logits of any float type, which are divided by `temperature`."""
+    """Probabilities, float64 [..., classes], of logits [..., classes] of any float type, which are divided by
+    `temperature`.
+    """
     scaled = np.asarray(logits, np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -19,8 +19,9 @@ from export.training.augmentation import Augmentation
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches of `samples[indices]`: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by `outputs`), and
-    with `class_weights`, float32 [classes], the weight of each image's loss, float32 [batch], by its target.
+    """Batches of the `samples` at `indices` [n]: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by
+    `outputs`), and with `class_weights`, float32 [classes], the weight of each image's loss, float32 [batch], by its
+    target.
 
     With a seed the order and the augmentation change every epoch, and depend on seed and epoch alone, so that a
     resumed training sees what an uninterrupted one would have seen. Where it is `balanced`, an epoch has of every class

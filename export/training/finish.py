@@ -44,7 +44,9 @@ def measure(
     state: State,
     report: Path,
 ) -> Run:
-    """The finished run of `model`, whose output is logits; `validation` indexes the data set's training images."""
+    """The finished run of `model`, whose output is logits [n, classes]; `validation` [n] indexes the data set's
+    training images. Its pictures and figures are written into the folder `report`.
+    """
     assert dataset.train is not None
     seen, labels = predict_logits(model, run, dataset.train, validation), dataset.train.labels[validation]
     _warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
