@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # read when a command runs: --help answers at once
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for a failure, 2 for usage, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         options.run(options)
         sys.stdout.flush()
@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Of the whole command line; `run` of what it parses does the work."""
     parser = argparse.ArgumentParser(
         prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof."
     )

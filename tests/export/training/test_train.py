@@ -196,15 +196,15 @@ def test_a_full_disk_ends_with_one_line_and_no_half_written_file(
 def test_a_network_that_only_guesses_with_an_enormous_loss_is_said_to_have_diverged(
     capsys: pytest.CaptureFixture[str], accuracy: float, loss: float, said: bool
 ) -> None:
-    finish._warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
+    finish.warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
     assert ("among 10 classes, and the loss 2.9e+03" in capsys.readouterr().err) == said
 
 
 def test_a_validation_loss_that_is_no_number_ends_with_one_line(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = callbacks._row
-    monkeypatch.setattr(callbacks, "_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
+    row = callbacks.make_row
+    monkeypatch.setattr(callbacks, "make_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
     with pytest.raises(TrainingError, match="the validation loss became nan in epoch 1"):
         training.train(RECIPE, few_digits, tmp_path)
 
