@@ -3,6 +3,9 @@
 Knows no HTTP and no ONNX: a runner is any function from a list of rows to as many results.
 
 A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own callback.
+
+What decides without it stands in files of its own: whose turn it is, what came when, what a batch costs. What is left
+looks at the same few numbers for every row (rows that wait and that run, lanes that are idle), and stays in one class.
 """
 
 from __future__ import annotations
