@@ -140,7 +140,7 @@ class Batcher(Generic[Row, Out]):
         """
         return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
-    def expect_answer_s(self, rows: int, standing: Standing = PLAIN) -> float:
+    def expect_answer_s(self, rows: int, standing: Standing) -> float:
         """Seconds until `rows` rows that came now would be answered, from the rows ahead and the measured time a row:
         the runners have equal parts of all.
         """

@@ -67,12 +67,12 @@ class ForwardTiming:
 def time_network(
     word: str,
     *,
-    batch_size: int = 32,
-    batches: int = 100,
-    size: tuple[int, int] | None = None,
-    code: Path | None = None,
-    unsafe: bool = False,
-    plot: Path | None = None,
+    batch_size: int,
+    batches: int,
+    size: tuple[int, int] | None,
+    code: Path | None,
+    unsafe: bool,
+    plot: Path,
 ) -> ForwardTiming:
     """Time the forward pass of a network by name (random weights), a run, or a Keras file or SavedModel.
 
@@ -106,9 +106,8 @@ def time_network(
             after_each=progress.advance,
         )
     timing = ForwardTiming(title, shape, batch_size, milliseconds)
-    if plot is not None:
-        plots.draw_timing(milliseconds, f"{timing.network}, batches of {batch_size}", plot)
-        say(f"wrote {plot}")
+    plots.draw_timing(milliseconds, f"{timing.network}, batches of {batch_size}", plot)
+    say(f"wrote {plot}")
     return timing
 
 

@@ -127,7 +127,7 @@ def start_model(
     preprocessing: Preprocessing,
     *,
     labels: Sequence[str] = (),
-    freeze: bool = False,
+    freeze: bool,
     definitions: Definitions | None = None,
     unsafe: bool = False,
 ) -> InitialNetwork:

@@ -36,7 +36,7 @@ def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
         yield "Recipe", "every setting is under training.recipe in card.json"
 
 
-def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterator[tuple[str, str]]:
+def describe_trust(card: ModelCard, live: LiveAccuracy | None) -> Iterator[tuple[str, str]]:
     if (evaluation := card.evaluation) is None:
         yield "Measured on", "nothing: its accuracy is unproven"
     else:
