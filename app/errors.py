@@ -31,7 +31,6 @@ ConvserveError
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from artifact.errors import ArtifactError, BadRequest, ConvserveError, TooLarge
 
@@ -261,19 +260,3 @@ def too_many_images(limit: int) -> TooManyImages:
     return TooManyImages(
         f"the request has more than {limit} images, the limit (max_images): send fewer at once or raise the limit"
     )
-
-
-def problem(error: ConvserveError, *, instance: str, request_id: str) -> dict[str, Any]:
-    """The body of an error as RFC 9457 has it, for application/problem+json. `instance` is the request's path. The
-    member `error` repeats `detail`: clients of the v2 protocol read it there.
-    """
-    return {
-        "type": f"urn:convserve:{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "instance": instance,
-        "error": error.detail,
-        "code": error.code,
-        "request_id": request_id,
-    }

@@ -38,15 +38,16 @@ class Demand(NamedTuple):
     """The variable or folder that says so."""
 
 
-def read_demands(environment: Mapping[str, str], folder: Path = SAGEMAKER_FOLDER) -> dict[str, Demand]:
+def read_demands(environment: Mapping[str, str]) -> dict[str, Demand]:
     """By setting, what the platform that started this process asks for; nothing on any other machine."""
     found: dict[str, Demand] = {}
     for variable, setting in _VARIABLES.items():
         if value := environment.get(variable, ""):
             found.setdefault(setting, Demand(value, variable))
-    if _holds_anything(folder):
-        found.setdefault("repository", Demand(str(folder), str(folder)))
-        found.setdefault("port", Demand(SAGEMAKER_PORT, str(folder)))
+    if _holds_anything(SAGEMAKER_FOLDER):
+        folder = str(SAGEMAKER_FOLDER)
+        found.setdefault("repository", Demand(folder, folder))
+        found.setdefault("port", Demand(SAGEMAKER_PORT, folder))
     return found
 
 

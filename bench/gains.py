@@ -73,8 +73,10 @@ COMPARISONS = {
 
 
 def cut_classes(labels: npt.NDArray[np.int64], rarest: float) -> npt.NDArray[np.intp]:
-    """Indices of what is left where the first class keeps all its images, the last the share `rarest`, and those
-    between fall from one to the next by the same factor (Cui et al. 2019); the first images of each stay."""
+    """Indices, in order, of what is left of the images with these `labels` [n] where the first class keeps all of its
+    images, the last the share `rarest` (0..1), and those between fall from one to the next by the same factor (Cui et
+    al. 2019); the first images of each stay.
+    """
     classes = np.unique(labels)
     shares = rarest ** (np.arange(len(classes)) / max(len(classes) - 1, 1))
     members = [np.flatnonzero(labels == label) for label in classes]

@@ -20,14 +20,16 @@ from app.client.load.connection import Request
 _BOUNDARY = "d1b2c3"
 
 
-def sound_requests(model: str = "tiny", shape: tuple[int, int, int] = (8, 8, 1)) -> list[Request]:
-    """One request at least of every form that the service takes, all of them answered with 200."""
+def sound_requests() -> list[Request]:
+    """To a model `tiny` of 8x8 gray pixels: one request at least of every form that the service takes, all of them
+    answered with 200.
+    """
     images = _images()
     png = images["PNG"]
-    plain = f"/predict/{model}"
+    plain = "/predict/tiny"
     texts = [base64.b64encode(image).decode() for image in images.values()]
-    rows = np.arange(2 * np.prod(shape), dtype=np.int64).reshape(2, *shape) % 256
-    v2, as_json = f"/v2/models/{model}/infer", {"Content-Type": "application/json"}
+    rows = np.arange(2 * 8 * 8, dtype=np.int64).reshape(2, 8, 8, 1)
+    v2, as_json = "/v2/models/tiny/infer", {"Content-Type": "application/json"}
     return [
         *(Request(plain, image, {"Content-Type": f"image/{kind.lower()}"}) for kind, image in images.items()),
         Request(f"{plain}?top_k=2", png, {"Content-Type": "application/octet-stream"}),
@@ -38,7 +40,7 @@ def sound_requests(model: str = "tiny", shape: tuple[int, int, int] = (8, 8, 1))
         Request(v2, _v2_json("BYTES", [1], texts[:1]), as_json),
         _v2_binary(v2, "UINT8", list(rows.shape), rows.astype(np.uint8).tobytes()),
         _v2_binary(v2, "BYTES", [2, 1], b"".join(struct.pack("<I", len(png)) + png for _ in range(2))),
-        Request(f"/v1/models/{model}:predict", json.dumps({"instances": [{"b64": texts[0]}]}).encode(), as_json),
+        Request("/v1/models/tiny:predict", json.dumps({"instances": [{"b64": texts[0]}]}).encode(), as_json),
     ]
 
 

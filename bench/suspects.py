@@ -25,7 +25,9 @@ LEAST = 0.7
 def flip_labels(
     labels: npt.NDArray[np.int64], classes: int, share: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
-    """The labels with a share of them made another class, each equally likely, and the places of these."""
+    """The labels [n], 0 to `classes` - 1, with a share of them made another class, each equally likely, and the places
+    [flipped] of these.
+    """
     generator = np.random.default_rng(seed)
     places = generator.choice(len(labels), round(share * len(labels)), replace=False)
     flipped = labels.copy()

@@ -5,14 +5,7 @@ import keras
 SMALL_BELOW = 64  # pixels: from here down the stem of small images is the default
 
 
-def image_input(
-    network: str,
-    input_shape: tuple[int, int, int],
-    classes: int,
-    *,
-    minimum: int,
-    remedy: str = "enlarge the images or choose a network for smaller ones",
-) -> keras.KerasTensor:
+def image_input(network: str, input_shape: tuple[int, int, int], classes: int, *, minimum: int) -> keras.KerasTensor:
     """The input named "image", float32 [n, height, width, channels], of normalized pixels.
 
     Raises ValueError if height or width is below `minimum`, or if any number isn't a positive integer.
@@ -23,7 +16,8 @@ def image_input(
     height, width, _ = input_shape
     if min(height, width) < minimum:
         raise ValueError(
-            f"{network}: images of {height}x{width} are too small, it needs at least {minimum}x{minimum}: {remedy}"
+            f"{network}: images of {height}x{width} are too small, it needs at least {minimum}x{minimum}: enlarge the "
+            "images or choose a network for smaller ones"
         )
     return keras.Input(tuple(input_shape), dtype="float32", name="image")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.observe.metrics import FAMILIES
+from app.observe.families import FAMILIES
 from app.settings import ModelSettings, Settings
 from app.settings_sources import load_settings
 from tests.makers.sources import PACKAGES, ROOT, files_of, packages, tracked_files, wing, wings_known
@@ -17,13 +17,12 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text()
 FOLDERS = (*PACKAGES, "docs", "tests")
 SUFFIXES = "css|html|js|json|lua|onnx|py|svg|toml|ya?ml"
 TEXTS = {".py", ".js", ".lua", ".toml", ".yaml", ".yml", ".css", ".html"}
-DRIFT = {"convserve_class_drift", "convserve_confidence_drift"}
 
 
 @pytest.mark.parametrize("page", ["operating.md", "clients.md"])
 def test_every_metric_and_flag_that_a_page_names_exists(page: str) -> None:
     text = (DOCS / page).read_text()
-    assert set(re.findall(r"convserve_\w+", text)) <= FAMILIES.keys() | DRIFT
+    assert set(re.findall(r"convserve_\w+", text)) <= FAMILIES.keys()
     ours = re.sub(r"\b(?:curl|docker) [^`\n]*", "", text)
     flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", ours)}
     assert flags <= Settings.model_fields.keys() | {"settings", "show_settings", "help"}

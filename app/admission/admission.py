@@ -2,15 +2,16 @@
 
 Every endpoint (the fast path, the service's own addresses, everybody else's forms, explanations) translates bodies and
 answers, and nothing more: which model a request means, its places in the queue, its deadline, what becomes of its
-images, and whom it is counted for are settled here.
+images, and whom it is counted for are settled here. Admission lets requests in; a Ticket is one that was let in, from
+then to its results.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from app.admission.aliases import check_alias
 from app.admission.cascade import Relay, Second
@@ -19,6 +20,7 @@ from app.admission.keys import ANYBODY, Keys
 from app.admission.options import Asked, Terms, check_embeds
 from app.admission.shadows.runs import ShadowRuns
 from app.admission.shares import ShareMeters
+from app.admission.underway import Image, ImageResult, SeveralUnderway, Underway
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
 from app.batching.line import HIGHEST, PLAIN
@@ -26,7 +28,7 @@ from app.batching.pieces import Pieces
 from app.catalog.catalog import Catalog
 from app.errors import NotEmbeddable
 from app.inference.attempt import Attempt, Prediction
-from app.inference.decoder import Decoder, Encoded
+from app.inference.decoder import Decoder
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
 from app.observe.access_log import Exchange
@@ -37,23 +39,10 @@ from artifact.images.frame import Pixels
 
 T = TypeVar("T")
 
-Image = Encoded | Pixels
-"""The bytes of an image file, their base64 text, or uint8 [height, width, channels] as the card has them."""
-
-ImageResult = Prediction | ConvserveError
-"""What becomes of one image."""
-
-
 USUAL = 0
 """The priority of a request that asks for none."""
 ANY = HIGHEST
 """The highest that a body may ask for which isn't here yet."""
-
-# Images of one request that are begun in one turn of the event loop. Where they are decoded and run there, others wait
-# for them.
-_PIECE = 8
-
-_KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
 
 
 class Admission:
@@ -78,22 +67,6 @@ class Admission:
         """Raises what requests would be refused with, were `target` the meaning of `name`."""
         check_alias(self.catalog, name, target)
 
-    def find_second(self, exchange: Exchange, name: str | None, first: LoadedModel, asked: Asked) -> Second | None:
-        """The second model where `name` is a cascade that begins with `first`. Raises as Second does."""
-        name = name or self.catalog.default_name()
-        return Second(self.catalog, name, first, asked, exchange) if name in self.traffic.cascades else None
-
-    def assign(self, exchange: Exchange, name: str | None, slot: int | None) -> int | None:
-        """The slot of a request, which keeps the one that it has, and who counts it; None where `name` isn't split."""
-        name = name or self.catalog.default_name()
-        if name not in self.traffic.splits:
-            exchange.share = None
-            return None
-        if slot is None:
-            slot = self.traffic.draw(name, exchange.find_header)
-        exchange.share = ShareMeters(self.catalog.metrics, name, self.traffic.target(name, slot))
-        return slot
-
     def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1, priority: int = USUAL) -> Ticket:
         """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the
         default model; `priority` is the highest class that the body may ask for.
@@ -112,19 +85,12 @@ class Admission:
         return ticket
 
 
-class Underway(Protocol):
-    """One image on its way."""
-
-    def abandon(self) -> None:
-        """Nobody waits any more."""
-
-
 class Ticket:
     """One request that was let in."""
 
     __slots__ = (
-        *("_admission", "_asked", "_attempts", "_exchange", "_left", "_loop", "_name", "_results", "_places"),
-        *("_second", "_settle", "_slot", "deadline", "holder", "model", "standing", "terms"),
+        *("_admission", "_asked", "_exchange", "_loop", "_name", "_places", "_second", "_settle", "_slot"),
+        *("_underway", "deadline", "holder", "model", "standing", "terms"),
     )
 
     def __init__(
@@ -135,9 +101,7 @@ class Ticket:
         self._name = name
         self._asked = asked
         self._loop = asyncio.get_running_loop()
-        self._attempts: list[Underway] = []
-        self._results: list[ImageResult | None] = []
-        self._left = 0  # images without a result
+        self._underway: Underway | None = None
         self._places: Places[Pixels, Scores] | None = None
         self._settle: Callable[[list[ImageResult]], None] | None = None
         self._second: Second | None = None  # of a cascade
@@ -211,29 +175,18 @@ class Ticket:
         if self._admission.traffic.shadows:
             settle = self._admission.shadows.follow(self.model, images, settle)
         self._settle = settle
-        model = self.model
+        model, decoder = self.model, self._admission.decoder
         if len(images) == 1:
-            self._attempts = [attempt(model, images[0], places, self._admission.decoder, self._take_only, at_once)]
+            self._underway = attempt(model, images[0], places, decoder, self._take_only, at_once)
             return
-        self._left = len(images)
-        self._results = [None] * len(images)
-        self._admission.pieces.begin(self._begin_attempts(images, attempt, model, places), self.standing)
-
-    def _begin_attempts(
-        self,
-        images: Sequence[Image],
-        attempt: Callable[..., Underway],
-        model: LoadedModel,
-        places: Places[Pixels, Scores],
-    ) -> Iterator[None]:
-        """A few at a time, as long as somebody waits for them."""
-        for place, image in enumerate(images):
-            if self._settle is None:
-                return
-            take = partial(self._take, place)
-            self._attempts.append(attempt(model, image, places, self._admission.decoder, take))
-            if (place + 1) % _PIECE == 0:
-                yield
+        self._underway = SeveralUnderway(
+            images,
+            lambda image, take: attempt(model, image, places, decoder, take),
+            self._end,
+            self._admission.pieces,
+            self.standing,
+            self._exchange,
+        )
 
     async def run(
         self, images: Sequence[Image], timeout_s: float | None = None, priority: int = USUAL, embeds: bool = False
@@ -275,25 +228,47 @@ class Ticket:
     def abandon(self) -> None:
         """The client no longer waits: cancel what has not begun."""
         self._settle = None
-        for attempt in self._attempts:
-            attempt.abandon()
+        if self._underway is not None:
+            self._underway.abandon()
         if self._places is not None:
             self._places.release()
 
     def _aim(self) -> None:
         """At what serves such a request now."""
-        if self._admission.traffic.splits:
-            self._slot = self._admission.assign(self._exchange, self._name, self._slot)
-        self.model = model = self._admission.catalog.resolve(self._name, self._asked.version, self._slot)
+        admission = self._admission
+        if admission.traffic.splits:
+            self._assign()
+        self.model = model = admission.catalog.resolve(self._name, self._asked.version, self._slot)
         self._exchange.concerns(model.name, model.meters)
         self.terms = self._asked.fit(model)
         if self.terms.receipt:
-            self._admission.receipts.require_key()
-        if self._admission.traffic.cascades:
-            self._second = self._admission.find_second(self._exchange, self._name, model, self._asked)
+            admission.receipts.require_key()
+        if admission.traffic.cascades:
+            self._find_second()
         if self.holder.models is not None:
             means = {model.name} if self._second is None else {model.name, self._second.then}
-            self._admission.keys.check_models(self.holder, self._name or self._admission.catalog.default_name(), means)
+            admission.keys.check_models(self.holder, self._find_name(), means)
+
+    def _find_name(self) -> str:
+        """What the request calls the model, or what one without a name means."""
+        return self._name or self._admission.catalog.default_name()
+
+    def _assign(self) -> None:
+        """Of a split a slot, which the request keeps, and who counts it."""
+        name, traffic = self._find_name(), self._admission.traffic
+        if name not in traffic.splits:
+            self._exchange.share = self._slot = None
+            return
+        if self._slot is None:
+            self._slot = traffic.draw(name, self._exchange.find_header)
+        metrics = self._admission.catalog.metrics
+        self._exchange.share = ShareMeters(metrics, name, traffic.target(name, self._slot))
+
+    def _find_second(self) -> None:
+        """Of a cascade its second model. Raises as Second does."""
+        name, catalog = self._find_name(), self._admission.catalog
+        is_cascade = name in self._admission.traffic.cascades
+        self._second = Second(catalog, name, self.model, self._asked, self._exchange) if is_cascade else None
 
     def _check_embeds(self) -> None:
         """Raises NotEmbeddable where the model gives no embedding, or two models would give their own."""
@@ -304,19 +279,13 @@ class Ticket:
                 "compared: send the request to one of them by name"
             )
 
-    def _take(self, place: int, result: Prediction | Exception) -> None:
-        self._results[place] = result if isinstance(result, _KNOWN) else self._explain(result)
-        self._left -= 1
-        if not self._left:
-            self._end([result for result in self._results if result is not None])
-
     def _take_only(self, result: Prediction | Exception) -> None:
         if isinstance(result, Prediction):  # then its place was used
             settle, self._settle = self._settle, None
             if settle is not None:
                 settle([result])
         else:
-            self._end([result if isinstance(result, ConvserveError) else self._explain(result)])
+            self._end([result if isinstance(result, ConvserveError) else log_unexpected(result, self._exchange)])
 
     def _end(self, results: list[ImageResult]) -> None:
         if self._places is not None:
@@ -324,7 +293,3 @@ class Ticket:
         settle, self._settle = self._settle, None
         if settle is not None:
             settle(results)
-
-    def _explain(self, error: Exception) -> ImageResult:
-        """A failure that nobody foresaw becomes one that can be told."""
-        return log_unexpected(error, self._exchange)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.observe.metrics import ALIAS_FAULTS, ALIAS_SECONDS, Metrics
+from app.observe.families import ALIAS_FAULTS, ALIAS_SECONDS
+from app.observe.metrics import Metrics
 
 # Errors below 500 that say something of the model or the machine, not of what the client sent.
 _FAULTS = frozenset(("overloaded", "row_failed"))

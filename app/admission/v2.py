@@ -151,7 +151,7 @@ def _duration(count: float, seconds: float) -> dict[str, int]:
     return {"count": int(count), "ns": int(seconds * 1e9)}
 
 
-def list_repository(catalog: Catalog, only_ready: bool = False) -> list[dict[str, str]]:
+def list_repository(catalog: Catalog, only_ready: bool) -> list[dict[str, str]]:
     """Every model and version that was tried, with its state and the reason where it doesn't serve."""
     rows = [row for name in catalog.names() for row in _list_versions(catalog, name)]
     return [row for row in rows if row["state"] == "READY"] if only_ready else rows

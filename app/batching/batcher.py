@@ -3,6 +3,9 @@
 Knows no HTTP and no ONNX: a runner is any function from a list of rows to as many results.
 
 A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own callback.
+
+What decides without it stands in files of its own: whose turn it is, what came when, what a batch costs. What is left
+looks at the same few numbers for every row (rows that wait and that run, lanes that are idle), and stays in one class.
 """
 
 from __future__ import annotations
@@ -137,7 +140,7 @@ class Batcher(Generic[Row, Out]):
         """
         return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
-    def expect_answer_s(self, rows: int, standing: Standing = PLAIN) -> float:
+    def expect_answer_s(self, rows: int, standing: Standing) -> float:
         """Seconds until `rows` rows that came now would be answered, from the rows ahead and the measured time a row:
         the runners have equal parts of all.
         """

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from app.batching.isolation import Out, Row
-from app.batching.line import PLAIN, Standing
+from app.batching.line import Standing
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Queue(Protocol[Row, Out]):
 class Places(Generic[Row, Out]):
     """Places in the queue that one request holds: `with` gives back those that it didn't use."""
 
-    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float, standing: Standing = PLAIN) -> None:
+    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float, standing: Standing) -> None:
         self._queue = queue
         self._left = rows
         self.deadline = deadline

@@ -24,7 +24,7 @@ class Lanes(Generic[Row, Out]):
     of these threads.
     """
 
-    def __init__(self, runners: Sequence[Runner[Row, Out]], alone: Runner[Row, Out] | None = None) -> None:
+    def __init__(self, runners: Sequence[Runner[Row, Out]], alone: Runner[Row, Out] | None) -> None:
         self.runners = runners
         self._alone = alone
         self._without_thread = list(runners)

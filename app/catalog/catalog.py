@@ -25,7 +25,8 @@ from app.catalog.traffic.traffic import Traffic
 from app.errors import DeviceFailed, LoadRefused
 from app.inference.model import LoadedModel, load_model
 from app.machine import count_cores
-from app.observe.metrics import Labels, Metrics
+from app.observe.families import Labels
+from app.observe.metrics import Metrics
 from app.settings import Settings
 
 log = logging.getLogger(__name__)

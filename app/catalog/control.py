@@ -17,7 +17,8 @@ from app.catalog.traffic.guards import EVERY_S, Guards
 from app.catalog.traffic.traffic import split_version
 from app.catalog.watch import Watcher
 from app.inference.memory import measure_resident
-from app.observe.metrics import Labels, Snapshot
+from app.observe.families import Labels
+from app.observe.metrics import Snapshot
 from app.settings import Settings
 
 if TYPE_CHECKING:  # the supervisor has no catalog, and would wait for all that one imports

@@ -4,6 +4,7 @@ repository is. The one owner of that folder: whatever appears there is whole, an
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import shutil
@@ -12,9 +13,11 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from app.catalog.repository import choose_versions
+from app.catalog.threads import run_in_thread
 from app.settings import Settings
 from artifact.errors import ArtifactError, NotWhole, StoreError
 from artifact.layout import CARD_FILE, list_models, list_versions
@@ -177,6 +180,44 @@ class Mirror:
             for leftover in self.folder.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(leftover)
             yield
+
+
+class Copies:
+    """A mirror beside the event loop: one refresh at a time, in a thread. Without a mirror, where the repository is a
+    folder, there is nothing to copy.
+    """
+
+    def __init__(self, mirror: Mirror | None) -> None:
+        self._mirror = mirror
+        self._copying: asyncio.Future[Mapping[str, str]] | None = None
+        self._alone = asyncio.Lock()
+        self.missing: Mapping[str, str] = {}
+        """By model: why its newest version can't be had."""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether what was copied before can be served at once."""
+        return self._mirror is not None and self._mirror.is_filled
+
+    async def refresh(self, names: Collection[str] = ()) -> str:
+        """Have the folder hold what the store does, of all models or some; why the store can't be had, or nothing."""
+        if self._mirror is None:
+            return ""
+        async with self._alone:
+            self._copying = run_in_thread(partial(self._mirror.refresh, names))
+            try:
+                self.missing = await asyncio.shield(self._copying)
+            except ArtifactError as error:
+                return error.detail
+            return ""
+
+    async def close(self, patience_s: float) -> None:
+        """Wait a little for what is being copied, which is given up: no thread should run on while the process ends."""
+        if self._mirror is not None and self._copying is not None:
+            self._mirror.stop()
+            done, _ = await asyncio.wait([self._copying], timeout=patience_s)
+            for copying in done:
+                copying.exception()  # seen: nobody waits for it any more
 
 
 def fill(settings: Settings) -> None:

@@ -52,7 +52,7 @@ class PatientReader:
     thing.
     """
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._hanging: set[str] = set()
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from typing import Protocol
 
-from app.catalog.mirror import Mirror
+from app.catalog.mirror import Copies, Mirror
 from app.catalog.repository import Look, Repository, Seen, unreadable
-from app.catalog.threads import PATIENCE_S, PatientReader, run_in_thread
+from app.catalog.threads import PATIENCE_S, PatientReader
 from app.catalog.watch_log import WatchLog
 from app.errors import LoadRefused, UnknownModel
 from app.settings import Settings
@@ -56,11 +56,8 @@ class Watcher:
         self._served = served
         self._repository = repository or Repository(settings)
         self._reader = PatientReader(patience_s)
-        self._mirror = mirror or (Mirror(settings) if settings.is_store else None)
+        self._copies = Copies(mirror or (Mirror(settings) if settings.is_store else None))
         self._is_behind = False  # the folder was filled before, and the store not yet asked
-        self._copying: asyncio.Future[Mapping[str, str]] | None = None
-        self._uncopied: Mapping[str, str] = {}  # by model: why its newest version can't be had
-        self._mirroring = asyncio.Lock()
         self._patience_s = patience_s
         self._seen: dict[str, Seen] = {}
         self._unloaded: set[str] = set()
@@ -83,15 +80,15 @@ class Watcher:
     @property
     def problem(self) -> str:
         """Why the repository, or what of it, couldn't be read at the last look; empty otherwise."""
-        return self._problem or "; ".join(self._uncopied.values())
+        return self._problem or "; ".join(self._copies.missing.values())
 
     async def begin(self) -> None:
         """The first look; whoever asked loads what `looks` says then. What was copied from a store before is served
         at once, whatever became of the store.
         """
         async with self._looking:
-            self._is_behind = self._mirror is not None and self._mirror.is_filled
-            unavailable = "" if self._is_behind else await self._copy()
+            self._is_behind = self._copies.is_filled
+            unavailable = "" if self._is_behind else await self._copies.refresh()
             if (there := await self._list(unavailable)) is None:
                 return
             for seen in await self._look_at(list(dict.fromkeys([*there, *self._only]))):
@@ -105,7 +102,7 @@ class Watcher:
         done: list[str] = []
         async with self._looking:
             self._is_behind = False
-            unavailable = await self._copy(names or ())
+            unavailable = await self._copies.refresh(names or ())
             there = await self._list(unavailable)
             if there is None:
                 return [self._problem]
@@ -116,12 +113,8 @@ class Watcher:
         return done + ([unavailable] if unavailable else [])
 
     async def close(self) -> None:
-        """Wait a little for what is being copied, which is given up: no thread should run on while the process ends."""
-        if self._mirror is not None and self._copying is not None:
-            self._mirror.stop()
-            done, _ = await asyncio.wait([self._copying], timeout=self._patience_s)
-            for copying in done:
-                copying.exception()  # seen: nobody waits for it any more
+        """Give up what is being copied."""
+        await self._copies.close(self._patience_s)
 
     async def watch(self) -> None:
         """Wait until the next check of the repository is due, and check."""
@@ -141,9 +134,9 @@ class Watcher:
         Raises UnknownModel, or LoadRefused where any wanted version can't be served; then nothing changed. Where the
         store is away, what was copied before is loaded.
         """
-        if unavailable := await self._copy([name]):
+        if unavailable := await self._copies.refresh([name]):
             log.warning("%s is loaded from the earlier copy: %s", name, unavailable)
-        elif refusal := self._uncopied.get(name):
+        elif refusal := self._copies.missing.get(name):
             raise LoadRefused(refusal)
         async with self._changing:
             (seen,) = await self._look_at([name])
@@ -164,19 +157,7 @@ class Watcher:
             await self._served.unload(name)
             self._unloaded.add(name)
 
-    async def _copy(self, names: Collection[str] = ()) -> str:
-        """Have the folder hold what the store does, of all models or some; why the store can't be had, or nothing."""
-        if self._mirror is None:
-            return ""
-        async with self._mirroring:
-            self._copying = run_in_thread(partial(self._mirror.refresh, names))
-            try:
-                self._uncopied = await asyncio.shield(self._copying)
-            except ArtifactError as error:
-                return error.detail
-            return ""
-
-    async def _list(self, unavailable: str = "") -> list[str] | None:
+    async def _list(self, unavailable: str) -> list[str] | None:
         """The models to look at; None where the repository can't be read. That, or why its store can't be had, is said
         once.
         """

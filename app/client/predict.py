@@ -32,7 +32,7 @@ async def predict_images(
     top_k: int | None,
     as_json: bool,
     csv_file: Path | None,
-    picture: Path | None = None,
+    picture: Path | None,
 ) -> int:
     """Classify the images that `words` name, as `list_images` has it.
 

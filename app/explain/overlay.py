@@ -17,6 +17,7 @@ _LEAST_SIDE = 256
 # those who don't tell red from green.
 _COLORS = np.array([(20, 11, 52), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], np.float32)
 _OUTSIDE_BRIGHTNESS = 0.45
+_OPACITY = 0.65  # of the strongest evidence
 
 
 def fit_for_display(image: Image.Image) -> Image.Image:
@@ -31,11 +32,10 @@ def fit_for_display(image: Image.Image) -> Image.Image:
 
 
 def draw_evidence(
-    image: Image.Image, evidence: EvidenceMap, rectangle: tuple[float, float, float, float], strength: float = 0.65
+    image: Image.Image, evidence: EvidenceMap, rectangle: tuple[float, float, float, float]
 ) -> Image.Image:
-    """`image` (RGB) with `evidence` over its `rectangle` (left, top, right, bottom in shares of width and height).
-
-    `strength` is the opacity of the strongest evidence, 0..1.
+    """`image` (RGB) with `evidence`, float32 [rows, columns] of 0..1, over its `rectangle` (left, top, right, bottom in
+    shares of width and height).
     """
     width, height = image.size
     left, top, right, bottom = (
@@ -56,7 +56,7 @@ def draw_evidence(
     level = np.clip(np.asarray(enlarged), 0, 1)
     pixels = np.asarray(image, np.float32)
     drawn = pixels * _OUTSIDE_BRIGHTNESS
-    opacity = (strength * np.sqrt(level))[..., None]
+    opacity = (_OPACITY * np.sqrt(level))[..., None]
     drawn[y0:y1, x0:x1] = pixels[y0:y1, x0:x1] * (1 - opacity) + colorize(level) * opacity
     result = Image.fromarray(np.rint(drawn).astype(np.uint8))
     if (x0, y0, x1, y1) != (0, 0, width, height):

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
-from app.admission.admission import Image, ImageResult, Ticket
+from app.admission.admission import Ticket
 from app.admission.options import PredictOptions
+from app.admission.underway import Image, ImageResult
 from app.errors import TooManyImages
 from app.http.auth import let_in
 from app.http.bodies.content_type import JSON, read_kind
@@ -46,16 +47,21 @@ class Classified(NamedTuple):
 
 
 async def classify(
-    request: Request, name: str | None, options: PredictOptions, parse: Parse | None = None
+    request: Request,
+    name: str | None,
+    options: PredictOptions,
+    parse: Parse | None = None,
+    *,
+    is_json: bool = False,
 ) -> Classified:
     """Run the images of a request by the model `name`, None being the default one. JSON is {"images": [...]} unless
-    `parse` reads it.
+    `parse` reads it; with `is_json` a body is JSON for `parse` whatever type it bears.
 
     Raises what let_in, Admission.admit, read_images and Ticket.run raise; not what is wrong with an image.
     """
     services = let_in(request)
     ticket = services.admission.admit(exchange_of(request), name, options)
-    if parse is not None and read_kind(request.headers.get("content-type", "")) == JSON:
+    if parse is not None and (is_json or read_kind(request.headers.get("content-type", "")) == JSON):
         body = await read_body(request, request_limit(services.settings))
         card, most = ticket.model.card, services.settings.max_images
         posted = await ticket.parse(body, lambda body: parse(body, card, most))

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import errors
-from app.errors import problem
 from app.http.answers import ANSWERS
+from app.http.problems import describe_problem
 from app.http.schemas import Problem
 from app.settings import Role, Settings
 from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, UnsupportedType
@@ -149,7 +149,7 @@ def _describe_error(status: int) -> dict[str, Any]:
         "content": {
             _PROBLEM_TYPE: {
                 "schema": _PROBLEM,
-                "example": problem(error, instance="/predict/lenet5", request_id="9f1c2ab04d17-3"),
+                "example": describe_problem(error, instance="/predict/lenet5", request_id="9f1c2ab04d17-3"),
             }
         },
     }

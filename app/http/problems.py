@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -9,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.admission.options import explain_invalid
-from app.errors import InvalidParameter, MethodNotAllowed, Unavailable, UnknownPath, problem
+from app.errors import InvalidParameter, MethodNotAllowed, Unavailable, UnknownPath
 from app.http.bodies.json import encode_json
 from app.http.services import exchange_of
 from app.observe.logs import log_unexpected
@@ -24,9 +26,25 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_validation)
 
 
+def describe_problem(error: ConvserveError, *, instance: str, request_id: str) -> dict[str, Any]:
+    """The body of an error as RFC 9457 has it, for application/problem+json. `instance` is the request's path. The
+    member `error` repeats `detail`: clients of the v2 protocol read it there.
+    """
+    return {
+        "type": f"urn:convserve:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "error": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+    }
+
+
 def write_problem(error: ConvserveError, path: str, request_id: str) -> bytes:
     """The body that says `error`, about a request to `path`."""
-    return encode_json(problem(error, instance=path, request_id=request_id))
+    return encode_json(describe_problem(error, instance=path, request_id=request_id))
 
 
 def problem_response(request: Request, error: ConvserveError) -> Response:

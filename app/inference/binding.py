@@ -30,7 +30,7 @@ class BucketBinding:
         outputs: Sequence[str],
         index: int,
         runtime: Runtime,
-        graph_id: int | None = None,
+        graph_id: int | None,
     ) -> None:
         self._session = session
         self._host = np.zeros(shape, np.uint8)

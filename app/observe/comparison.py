@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.observe.metrics import FAMILIES, Labels, Metrics, Snapshot
+from app.observe.families import FAMILIES, Labels
+from app.observe.metrics import Metrics, Snapshot
 from artifact.figures.interval import find_interval
 
 IMAGES = "convserve_shadow_images_total"
@@ -154,5 +155,4 @@ def find_quantile(bounds: Sequence[float], histogram: Sequence[float], quantile:
 
 def _find(snapshot: Snapshot, family: str, labels: Labels, width: int = 1) -> Sequence[float]:
     """A series, of zeros where there is none."""
-    size = len(FAMILIES[family].bounds) + 2 if FAMILIES[family].kind == "histogram" else width
-    return snapshot.get(family, {}).get(labels) or [0.0] * size
+    return snapshot.get(family, {}).get(labels) or FAMILIES[family].zeros(width)

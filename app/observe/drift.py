@@ -5,17 +5,14 @@ The distance is total variation, half the sum of absolute differences: 0 for equ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+
+from app.observe.metrics import Snapshot
 
 # The last one to two windows count: enough images for the shares to be steady, few enough to notice a change.
 WINDOW = 1000
 # Below this many images the shares are noise.
 _ENOUGH = 100
-
-_METRICS = {
-    "convserve_class_drift": ("classes", "predicted classes"),
-    "convserve_confidence_drift": ("confidence", "confidence"),
-}
 
 
 class RecentCounts:
@@ -44,19 +41,13 @@ def measure_drift(counts: Sequence[float], expected: Sequence[float]) -> float |
     return sum(abs(c / total - e / whole) for c, e in zip(counts, expected, strict=True)) / 2
 
 
-def render_drift(
-    snapshot: Mapping[str, Mapping[tuple[str, ...], Sequence[float]]],
-    braces: Callable[[Sequence[tuple[str, str]]], str],
-) -> list[str]:
-    """Lines of Prometheus text: the drift of each model whose card has a distribution."""
-    lines: list[str] = []
-    for metric, (kind, noun) in _METRICS.items():
-        found = []
-        for labels, expected in sorted(snapshot.get(f"expected_{kind}", {}).items()):
-            drift = measure_drift(snapshot.get(f"recent_{kind}", {}).get(labels, [0.0] * len(expected)), expected)
+def find_drift(snapshot: Snapshot) -> Snapshot:
+    """The drift of each model whose card has a distribution, once it has enough images."""
+    found: Snapshot = {}
+    for kind, metric in (("classes", "convserve_class_drift"), ("confidence", "convserve_confidence_drift")):
+        recent = snapshot.get(f"recent_{kind}", {})
+        for labels, expected in snapshot.get(f"expected_{kind}", {}).items():
+            drift = measure_drift(recent.get(labels, [0.0] * len(expected)), expected)
             if drift is not None:
-                found.append(f"{metric}{braces(list(zip(('model', 'version'), labels, strict=True)))} {drift:.4f}")
-        if found:
-            text = f"Distance (0 to 1) of the last {noun} from those on validation images."
-            lines += [f"# HELP {metric} {text}", f"# TYPE {metric} gauge", *found]
-    return lines
+                found.setdefault(metric, {})[labels] = [round(drift, 4)]
+    return found

@@ -20,7 +20,7 @@ from artifact.errors import BadRequest, ConvserveError
 class ServiceProtocol(LastingConnection):
     """One connection. A client that is slower than the deadlines gets 408 and loses its place."""
 
-    def __init__(self, *args: Any, fast_path: FastPath | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, fast_path: FastPath | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._fast_path = fast_path
         self._for_app = AppRequest(self)

@@ -12,9 +12,10 @@ import time
 from functools import partial
 from http import HTTPStatus
 
-from app.admission.admission import ImageResult, Ticket
+from app.admission.admission import Ticket
 from app.admission.options import PredictOptions
 from app.admission.services import Services
+from app.admission.underway import ImageResult
 from app.errors import TooManyImages
 from app.http.api.predict_json import write_answer
 from app.http.bodies.multipart import FormReader

@@ -45,8 +45,8 @@ class DrainingServer(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        on_hangup: Callable[[], None] = lambda: None,
-        make_grpc: Callable[[], GrpcServer] | None = None,
+        on_hangup: Callable[[], None],
+        make_grpc: Callable[[], GrpcServer] | None,
     ) -> None:
         """`make_grpc` makes what serves gRPC beside HTTP, in the same event loop."""
         super().__init__(config)

@@ -28,7 +28,7 @@ def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket, *, tls: bool = False, scheme: str = "http") -> str:
+def address_of(listener: socket.socket, *, tls: bool, scheme: str = "http") -> str:
     """The address to print."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"

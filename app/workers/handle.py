@@ -111,6 +111,16 @@ async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any
     return [answer for answer in answers if isinstance(answer, ConvserveError)]
 
 
+async def ask_each(workers: Iterable[WorkerHandle], patience_s: float, method: str, **arguments: Any) -> list[Any]:
+    """Call every worker; what those answer that do within `patience_s`."""
+    asked = (asyncio.wait_for(worker.ask(method, **arguments), patience_s) for worker in workers)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, WorkerFailed | TimeoutError):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
 def reachable(workers: Iterable[WorkerHandle]) -> list[WorkerHandle]:
     """Those that have a process that answers."""
     return [worker for worker in workers if worker.channel is not None]

@@ -29,13 +29,11 @@ from app.settings import Settings
 from app.workers.all_workers import AllWorkers
 from app.workers.channel import Handlers, read_image, write_image
 from app.workers.count import Decision, Machine, Report, decide, share
-from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all, reachable
+from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all, ask_each, reachable
+from app.workers.restarts import Restarts
 
 log = logging.getLogger(__name__)
 
-# A worker that ends sooner than this after its start may end so again: each time it is waited for longer.
-_SOON_S = 10.0
-_LONGEST_PAUSE_S = 30.0
 # A worker that takes longer to say how it is stands still.
 _ANSWER_S = 5.0
 
@@ -105,11 +103,12 @@ class Supervisor:
         return await self._changes.set_shadow(name, shadow)
 
     async def list_disagreements(self, shadow: str) -> list[dict[str, Any]]:
-        found = await self._ask_each("list_disagreements", shadow=shadow)
+        found = await ask_each(reachable(self._workers), _ANSWER_S, "list_disagreements", shadow=shadow)
         return sorted((entry for entries in found for entry in entries), key=lambda entry: -entry["at"])
 
     async def find_image(self, shadow: str, disagreement: str) -> bytes | None:
-        found = await self._ask_each("find_image", shadow=shadow, disagreement=disagreement)
+        known = {"shadow": shadow, "disagreement": disagreement}
+        found = await ask_each(reachable(self._workers), _ANSWER_S, "find_image", **known)
         return next((read_image(image) for image in found if image is not None), None)
 
     async def explain_unready(self) -> str:
@@ -144,7 +143,7 @@ class Supervisor:
 
     async def _keep(self, worker: WorkerHandle) -> None:
         """Start the worker, and again whenever it ends unasked or can't be started."""
-        loop, in_vain = asyncio.get_running_loop(), 0
+        loop, restarts = asyncio.get_running_loop(), Restarts()
         while not self._stopping.is_set():
             started = loop.time()
             try:
@@ -160,8 +159,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             self._restarts += 1
-            in_vain = in_vain + 1 if loop.time() - started < _SOON_S else 0
-            pause = min(_LONGEST_PAUSE_S, 0.5 * 2**in_vain) if in_vain > 1 else 0.0
+            pause = restarts.find_pause(loop.time() - started)
             log.error("worker %d %s: replaced in %.1f s", worker.number + 1, why, pause)
             await asyncio.sleep(pause)
 
@@ -242,15 +240,6 @@ class Supervisor:
         await self._hung_up.wait()
         self._hung_up.clear()
         await hang_up(self._read_again, self._changes, self._watcher)
-
-    async def _ask_each(self, method: str, **arguments: Any) -> list[Any]:
-        """What those workers answer that do."""
-        asked = (asyncio.wait_for(worker.ask(method, **arguments), _ANSWER_S) for worker in reachable(self._workers))
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, WorkerFailed | TimeoutError):
-                raise answer
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def _tell_traffic(self) -> None:
         await ask_all(reachable(self._workers), "set_traffic", traffic=self._traffic.write())

@@ -40,9 +40,11 @@ def fit_pixels(pixels: Pixels, policy: ImagePolicy) -> Pixels:
 
 
 def fit_image(opened: Opened, policy: ImagePolicy, find: FindFrame | None = None) -> tuple[Pixels, Frame]:
-    """What `apply_policy` gives, and the part of the image that it shows; `find` chooses another part."""
+    """What `apply_policy` gives, uint8 [height, width, channels], and the part of the image that it shows; `find`
+    chooses another part.
+    """
     image = opened.image.convert("L" if policy.channels == 1 else "RGB")
-    if policy.polarity != "any" and _is_light(_background(_gray_levels(image))) != (policy.polarity == "dark-on-light"):
+    if policy.polarity != "any" and (_background(_gray_levels(image)) > 127) != (policy.polarity == "dark-on-light"):
         image = ImageOps.invert(image)
     opened = Opened(image, opened.width, opened.height)
     frame = (find or find_frame)(opened, policy)
@@ -175,7 +177,3 @@ def _background(levels: Pixels) -> int:
     border = sorted(b"".join([edge.tobytes() for edge in edges]))  # for so few values sooner than np.median
     middle = len(border) // 2
     return border[middle] if len(border) % 2 else (border[middle - 1] + border[middle]) // 2
-
-
-def _is_light(level: int) -> bool:
-    return level > 127

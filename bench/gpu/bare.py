@@ -28,13 +28,15 @@ class BareSession:
         self.session = self._runtime.InferenceSession(str(path), chosen, providers=providers)
 
     def plain(self, feeds: dict[str, npt.NDArray[Any]], outputs: list[str] | None = None) -> Callable[[], object]:
-        """session.run with arrays of the host."""
+        """session.run with arrays of the host, by the name of the input: uint8 [n, h, w, c], as the graph has it."""
         return lambda: self.session.run(outputs, feeds)
 
     def bound(
         self, feeds: dict[str, npt.NDArray[Any]], outputs: list[str], *, copies: bool = True
     ) -> Callable[[], object]:
-        """Through I/O binding; without `copies` the input stays on the device and the outputs too: arithmetic alone."""
+        """As `plain`, through I/O binding; without `copies` the input stays on the device and the outputs too:
+        arithmetic alone.
+        """
         place = ("cuda", self.device.index) if self.device.is_cuda else ("cpu", 0)
         binding = self.session.io_binding()
         values = {name: self._runtime.OrtValue.ortvalue_from_numpy(array, *place) for name, array in feeds.items()}

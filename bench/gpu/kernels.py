@@ -20,7 +20,9 @@ LEAST = 4096
 
 
 def draw(seed: str, shape: tuple[int, ...]) -> Floats:
-    """Odd multiples of 1/256 from -1 to 1, evenly: mean 0, variance 1/3, none so small that float16 loses it."""
+    """float32 [*shape]: odd multiples of 1/256 from -1 to 1, evenly: mean 0, variance 1/3, none so small that float16
+    loses it.
+    """
     count = prod(shape)
     key = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "little")
     words = np.random.Philox(key=key).random_raw(-(-count // 8))
@@ -44,6 +46,7 @@ class Kernel:
     """float32, little-endian, one a channel."""
 
     def values(self) -> Floats:
+        """float32, of the drawn shape with its axes reordered: [out, in, height, width] of a convolution."""
         drawn = draw(self.seed, self.shape).transpose(self.axes)
         scale = np.frombuffer(self.scale, "<f4").reshape([-1 if i == self.channel else 1 for i in range(drawn.ndim)])
         return np.ascontiguousarray(drawn * scale)
@@ -64,7 +67,7 @@ class Kernel:
 def find_kernel(tensor: Floats, candidates: dict[str, tuple[int, ...]]) -> Kernel | None:
     """The Kernel that `tensor` is within rounding, of the drawn ones in `candidates` (seed: shape); None for none.
 
-    Keras has convolutions as (height, width, in, out), ONNX as (out, in, height, width), and matrices alike or turned.
+    Keras has convolutions as [height, width, in, out], ONNX as [out, in, height, width], and matrices alike or turned.
     """
     for seed, shape in candidates.items():
         for axes, channel in (((3, 2, 0, 1), 0),) if len(shape) == 4 else (((0, 1), 1), ((1, 0), 0)):

@@ -26,5 +26,6 @@ def golden_probabilities(opened: Opened) -> npt.NDArray[np.float32]:
 
 
 def random_rows(opened: Opened, count: int) -> list[Pixels]:
+    """uint8 [height, width, channels] each, the same each time."""
     generator = np.random.default_rng(0)
     return list(generator.integers(0, 256, (count, *opened.card.image.shape), dtype=np.uint8))

@@ -60,8 +60,9 @@ def _probabilities(
 
 
 def compare(expected: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> dict[str, Any]:
-    """Worst difference, how many of the top classes are equal, and the margin of the surest that isn't: a difference
-    beyond half of it would have to be there.
+    """Of two sets of probabilities [n, classes]: the worst difference, how many of the top classes are equal, and the
+    margin of the surest that isn't: a difference beyond half of it would have to be there. Raises ValueError where
+    `found` has values that aren't finite.
     """
     if not np.isfinite(found).all():
         raise ValueError("there are probabilities that are not finite")

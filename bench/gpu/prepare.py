@@ -59,8 +59,8 @@ def prepare_one(name: str, to: Path) -> None:
     from export.data.preprocessing import preset
     from export.graph.from_keras import keras_to_onnx
     from export.publish.pipeline import publish_network
-    from export.sources.by_name import describe_network
     from export.sources.image_options import ImageOptions
+    from export.sources.named.by_name import describe_network
     from models.registry import NETWORKS
 
     entry = NETWORKS[name]

@@ -90,6 +90,7 @@ def tensor_requests(opened: Opened) -> list[Request]:
 
 
 def tensor_request(model: str, row: Pixels) -> Request:
+    """One image, uint8 [height, width, channels], as a v2 tensor in the binary form."""
     head = json.dumps(
         {
             "inputs": [

@@ -30,12 +30,9 @@ def _cascade(options: argparse.Namespace) -> None:
     from export.data.datasets import load_dataset
     from export.publish.cascade import choose_cascade
     from export.publish.place import open_place
-    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
-        for name in (options.first, options.then):
-            place.fetch(name)
-        first, then = (open_published(place.folder, name) for name in (options.first, options.then))
+        first, then = place.fetch(options.first), place.fetch(options.then)
         dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged)
         chosen = choose_cascade(first, then, dataset, options.accuracy)
     print(

@@ -137,7 +137,8 @@ def _convert(options: argparse.Namespace) -> None:
         load_keras()
         from export.proof.precision.lowering import Lowering
         from export.publish.pipeline import convert, name_published
-        from export.sources.find import LoadOptions, find_source
+        from export.sources.find import find_source
+        from export.sources.load_options import LoadOptions
 
         source = find_source(
             options.source,

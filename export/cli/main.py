@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # read when a command runs: --help answers at once
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for a failure, 2 for usage, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         options.run(options)
         sys.stdout.flush()
@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Of the whole command line; `run` of what it parses does the work."""
     parser = argparse.ArgumentParser(
         prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof."
     )
@@ -138,14 +139,15 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, na
     from export.publish.pipeline import convert
     from export.publish.published import open_published
     from export.publish.read_back import verify_published
-    from export.sources.find import load_run
+    from export.sources.run_source import load_run
     from export.training.begin import Words, begin
     from export.training.train import train
 
     begun = begin(Words(data_dir=options.data_dir, seed=options.seed), recorded)
     folder = options.runs / (begun.title if begun.seed == 0 else f"{begun.title}-seed{begun.seed}")
     train(begun.recipe, begun.dataset, folder, initial=begun.initial, seed=begun.seed, data_dir=begun.data_dir)
-    version_folder = convert(load_run(folder, name, begun.data_dir), place.folder)
+    source = load_run(folder, name, begun.data_dir, dataset=begun.dataset)
+    version_folder = convert(source, place.folder)
     proof = verify_published(open_published(place.folder, f"{name}/{version_folder.name}"))
     published = place.deliver(version_folder)
     say(f"verified {published}: max |p - p'| {proof.max_abs_difference:.1e} on {proof.images} golden images")
@@ -153,11 +155,9 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, na
 
 def _evaluate(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
-    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        _evaluate_published(options, open_published(place.folder, options.model))
+        _evaluate_published(options, place.fetch(options.model))
 
 
 def _evaluate_published(options: argparse.Namespace, published: Published) -> None:
@@ -180,12 +180,10 @@ def _evaluate_published(options: argparse.Namespace, published: Published) -> No
 
 def _verify(options: argparse.Namespace) -> None:
     from export.publish.place import open_place
-    from export.publish.published import open_published
     from export.publish.read_back import verify_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        published = open_published(place.folder, options.model)
+        published = place.fetch(options.model)
         proof = verify_published(published)
     print(
         f"{published.card.name} version {published.card.version}: sha256 right, {proof.images} golden images, "
@@ -197,11 +195,9 @@ def _verify(options: argparse.Namespace) -> None:
 def _pack(options: argparse.Namespace) -> None:
     from export.publish.pack import pack
     from export.publish.place import open_place
-    from export.publish.published import open_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        published = open_published(place.folder, options.model)
+        published = place.fetch(options.model)
         out = options.out or Path(f"{published.card.name}-{published.card.version}.tar")
         digest = pack(published, out)
     print(f"{out}: {published.card.name} version {published.card.version}, {out.stat().st_size:,} bytes, {digest}")

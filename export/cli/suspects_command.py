@@ -84,7 +84,7 @@ def _suspects(options: argparse.Namespace) -> None:
 
 
 def _look_by_folds(options: argparse.Namespace) -> None:
-    from export.sources.find import LoadOptions
+    from export.sources.load_options import LoadOptions
     from export.training.begin import Words, begin
     from export.training.held_out import predict_by_folds, refuse_seen_images
     from export.training.recipes.files import recorded_run
@@ -111,8 +111,9 @@ def _look_by_folds(options: argparse.Namespace) -> None:
 
 
 def _look_at_run(options: argparse.Namespace) -> None:
-    from export.sources.find import LoadOptions, load_run_data
+    from export.sources.load_options import LoadOptions
     from export.sources.run_folder import read_run
+    from export.sources.run_source import load_run_data
     from export.training.held_out import predict_run
 
     folder = Path(options.model)
@@ -127,12 +128,10 @@ def _look_at_model(options: argparse.Namespace) -> None:
     from export.data.datasets import load_dataset
     from export.data.samples import relabel
     from export.publish.place import open_place
-    from export.publish.published import open_published
     from export.publish.read_back import match_classes, run_published
 
     with open_place(options.repository) as place:
-        place.fetch(options.model)
-        published = open_published(place.folder, options.model)
+        published = place.fetch(options.model)
         card = published.card
         if card.multilabel:
             raise UsageError(f"{card.name} gives several labels for an image: confident learning needs exactly one")

@@ -138,7 +138,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def choose_beginning(options: argparse.Namespace) -> Beginning:
     """What the words of the command line begin. Raises UsageError or DataError as `begin` does."""
-    from export.sources.find import LoadOptions
+    from export.sources.load_options import LoadOptions
     from export.training.begin import Words, begin
     from export.training.recipes.files import read_recorded
 

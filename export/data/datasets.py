@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -152,16 +153,8 @@ def _load_drawn_digits(data_dir: Path | None) -> DataSet:
     return DataSet("drawn-digits", DIGITS, digits.policy, None, samples, digits.license)
 
 
-def _load_cifar10(data_dir: Path | None) -> DataSet:
-    return _describe_cifar("cifar10", read_cifar10(data_dir))
-
-
-def _load_cifar100(data_dir: Path | None) -> DataSet:
-    return _describe_cifar("cifar100", read_cifar100(data_dir))
-
-
-def _describe_cifar(name: str, cifar: Cifar) -> DataSet:
-    labels, train, test = cifar
+def _load_cifar(name: str, read: Callable[[Path | None], Cifar], data_dir: Path | None) -> DataSet:
+    labels, train, test = read(data_dir)
     policy = ImagePolicy(height=32, width=32, channels=3)
     return DataSet(name, labels, policy, train, test, "none stated; for research")
 
@@ -170,8 +163,8 @@ DATASETS: dict[str, Callable[[Path | None], DataSet]] = {
     "digits": _load_digits,
     "mnist": _load_mnist,
     "fashion-mnist": _load_fashion_mnist,
-    "cifar10": _load_cifar10,
-    "cifar100": _load_cifar100,
+    "cifar10": partial(_load_cifar, "cifar10", read_cifar10),
+    "cifar100": partial(_load_cifar, "cifar100", read_cifar100),
     "imagenet": _load_imagenet,
     "drawn-digits": _load_drawn_digits,
     "photos": _load_photos,

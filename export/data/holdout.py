@@ -48,7 +48,7 @@ def split_images(
 
 
 def validation_images(labels: npt.NDArray[np.int64], training: Training, trained: str) -> npt.NDArray[np.intp]:
-    """Indices of the images that a recorded training on these `labels` held back; `trained` is what it trained.
+    """Indices of the images that a recorded training on these `labels` [n] held back; `trained` is what it trained.
 
     Raises DataError where the set isn't as large as it was: another split may mix the two sides.
     """
@@ -65,7 +65,9 @@ def validation_images(labels: npt.NDArray[np.int64], training: Training, trained
 
 
 def split_folds(labels: npt.NDArray[np.int64], folds: int, seed: int) -> list[npt.NDArray[np.intp]]:
-    """Indices of `folds` parts, which together hold every image once, of each class equally many or one more."""
+    """Indices of `folds` parts of the images with these `labels` [n], each in order: together they hold every image
+    once, and of each class equally many or one more.
+    """
     order = np.random.default_rng(seed).permutation(len(labels))
     dealt = order[np.argsort(labels[order], kind="stable")]
     return [np.sort(dealt[fold::folds]) for fold in range(folds)]

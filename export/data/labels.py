@@ -69,7 +69,8 @@ def check_count(labels: Sequence[str], outputs: int, network: str) -> None:
 
 
 def match_labels(there: Sequence[str], wanted: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """For each of the classes `there` its place among `wanted`; None where one isn't there, or not once on each side.
+    """For each of the classes `there` its place among `wanted`, [classes]; None where one isn't there, or not once on
+    each side.
 
     Letters' case, underscores, dashes and spaces don't tell names apart.
     """

@@ -107,7 +107,7 @@ class FileSamples:
         return f"{path.parent.name}/{path.name}"
 
     def select(self, indices: npt.NDArray[np.intp], labels: Labels) -> FileSamples:
-        """The files at `indices`, of the classes `labels`."""
+        """The files at `indices` [n], of the classes `labels` [n]."""
         return FileSamples([self.paths[index] for index in indices], labels)
 
 
@@ -132,7 +132,7 @@ class BytesSamples:
 
 
 class PartOfSamples:
-    """The images of `samples` at `places`, in that order."""
+    """The images of `samples` at `places` [n], in that order."""
 
     def __init__(self, samples: Samples, places: npt.NDArray[np.intp]) -> None:
         self.samples, self.places = samples, places
@@ -152,7 +152,7 @@ class PartOfSamples:
 
 
 def relabel(samples: Samples, places: Labels) -> Samples:
-    """The same images, with class i called `places[i]`."""
+    """The same images, with class i called `places[i]`; `places` is [classes]."""
     renamed = copy.copy(samples)
     renamed.labels = places[samples.labels]
     return renamed

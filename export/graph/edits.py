@@ -54,7 +54,7 @@ def see_through(graph: onnx.GraphProto, name: str, also: tuple[str, ...] = ()) -
 
 
 def add_constant(graph: onnx.GraphProto, name: str, value: npt.NDArray[np.generic] | np.generic) -> str:
-    """Store a constant and return its name, ready to stand in a node's inputs."""
+    """Store a constant of any shape and type, and return its name, ready to stand in a node's inputs."""
     graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
 

@@ -64,7 +64,9 @@ def judge(what: str, value: str, declared: Right, other: Right) -> Alternative:
 def try_orders(
     predicted: npt.NDArray[np.intp], truth: npt.NDArray[np.int64], labels: Sequence[str]
 ) -> list[Alternative]:
-    """Other orders of the labels: alphabetical, numerical, reversed, and the one that the answers themselves show."""
+    """Other orders of the labels: alphabetical, numerical, reversed, and the one that the answers themselves show. Of
+    each image the class that was `predicted` [n] and the true one, `truth` [n].
+    """
     count, right = len(labels), predicted == truth
     orders = {
         "alphabetical order": sorted(range(count), key=lambda index: labels[index]),

@@ -24,10 +24,11 @@ from export.proof import runtime
 from export.proof.operations import read_operations
 from export.proof.timing import BURN_IN, time_by_turns
 from export.report import plots
-from export.sources.applications import build_application
-from export.sources.by_name import build_network
-from export.sources.find import LoadOptions, identify
+from export.sources.find import identify
 from export.sources.keras_file import load_keras_file, read_input_shape
+from export.sources.load_options import LoadOptions
+from export.sources.named.applications import build_application
+from export.sources.named.by_name import build_network
 from export.sources.run_folder import trained_file
 from export.sources.saved_model import SavedModel
 from models.depth import deep_recursion
@@ -66,12 +67,12 @@ class ForwardTiming:
 def time_network(
     word: str,
     *,
-    batch_size: int = 32,
-    batches: int = 100,
-    size: tuple[int, int] | None = None,
-    code: Path | None = None,
-    unsafe: bool = False,
-    plot: Path | None = None,
+    batch_size: int,
+    batches: int,
+    size: tuple[int, int] | None,
+    code: Path | None,
+    unsafe: bool,
+    plot: Path,
 ) -> ForwardTiming:
     """Time the forward pass of a network by name (random weights), a run, or a Keras file or SavedModel.
 
@@ -105,9 +106,8 @@ def time_network(
             after_each=progress.advance,
         )
     timing = ForwardTiming(title, shape, batch_size, milliseconds)
-    if plot is not None:
-        plots.draw_timing(milliseconds, f"{timing.network}, batches of {batch_size}", plot)
-        say(f"wrote {plot}")
+    plots.draw_timing(milliseconds, f"{timing.network}, batches of {batch_size}", plot)
+    say(f"wrote {plot}")
     return timing
 
 

@@ -31,6 +31,7 @@ class OwnOutputs:
 
     @property
     def all(self) -> Floats:
+        """[n + extremes, outputs]."""
         return np.concatenate([self.proof, self.extremes])
 
 

@@ -31,10 +31,10 @@ def time_by_turns(
     return milliseconds
 
 
-def compare_speed(sessions: Sequence[onnxruntime.InferenceSession], pixels: Pixels, batches: int = 11) -> list[float]:
+def compare_speed(sessions: Sequence[onnxruntime.InferenceSession], pixels: Pixels) -> list[float]:
     """The median milliseconds of one batch of uint8 [n, h, w, c] in each session."""
     candidates = {
         str(index): lambda session=session: session.run(["probabilities"], {"image": pixels})
         for index, session in enumerate(sessions)
     }
-    return [statistics.median(times) for times in time_by_turns(candidates, batches, burn_in=2).values()]
+    return [statistics.median(times) for times in time_by_turns(candidates, batches=11, burn_in=2).values()]

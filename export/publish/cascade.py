@@ -39,7 +39,9 @@ def choose_cascade(first: Published, then: Published, dataset: DataSet, accuracy
 
 
 def find_validation(cards: tuple[ModelCard, ModelCard], dataset: DataSet) -> npt.NDArray[np.intp]:
-    """Indices of the training images that neither model was trained on, by the splits that their cards record."""
+    """Indices [n] of the training images that neither model was trained on, by the splits that their cards record.
+    Raises UsageError where there are no training images, or too few of these; DataError as validation_images does.
+    """
     if dataset.train is None:
         raise UsageError(
             f"{dataset.name} has only test images: a threshold chosen on them would look better than it is"

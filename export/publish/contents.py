@@ -135,7 +135,9 @@ def _show_examples(
 
 
 def choose_golden(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> list[int]:
-    """The first image of each class, up to GOLDEN_IMAGES; of each predicted class where the true ones aren't known."""
+    """Indices of the first image of each class, up to GOLDEN_IMAGES, by `labels` [n]; where one isn't known (-1), of
+    each class that `probabilities` [n, classes] predict. Others follow where the classes are fewer.
+    """
     known = labels if (labels >= 0).all() else probabilities.argmax(axis=1)
     _, firsts = np.unique(known, return_index=True)
     chosen = sorted(firsts.tolist())[:GOLDEN_IMAGES]

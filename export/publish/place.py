@@ -22,6 +22,7 @@ from artifact.stores.opening import open_store
 from artifact.stores.store import Store, WritableStore
 from export.errors import DataError, PublishError, UsageError
 from export.progress import say
+from export.publish.published import Published, open_published
 from export.publish.write import check_writable, refuse_another_model, renumber
 
 
@@ -42,8 +43,8 @@ class Place(Protocol):
         is seen.
         """
 
-    def fetch(self, model: str) -> None:
-        """Have `folder` hold `NAME` or `NAME/VERSION`. A store raises UsageError where it has none."""
+    def fetch(self, model: str) -> Published:
+        """Have `folder` hold `NAME` or `NAME/VERSION`. Raises as open_published does."""
 
 
 @contextlib.contextmanager
@@ -74,8 +75,8 @@ class FolderPlace:
         say(f"published {version}")
         return str(version)
 
-    def fetch(self, model: str) -> None:
-        """Nothing: it is there."""
+    def fetch(self, model: str) -> Published:
+        return open_published(self.folder, model)
 
 
 class StorePlace:
@@ -116,7 +117,7 @@ class StorePlace:
         say(f"published {where}")
         return where
 
-    def fetch(self, model: str) -> None:
+    def fetch(self, model: str) -> Published:
         name, _, wanted = model.partition("/")
         try:
             listing = self._store.list()
@@ -132,6 +133,7 @@ class StorePlace:
             raise DataError(error.detail) from error
         except ArtifactError as error:
             raise DataError(f"{name} version {number} in {self._store.address}: {error.detail}") from error
+        return open_published(self.folder, f"{name}/{number}")
 
     def _writable(self) -> WritableStore:
         if Address.of(self._store.address).scheme not in WRITABLE:

@@ -45,7 +45,9 @@ def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
 
 
 def match_classes(card: ModelCard, dataset: DataSet) -> npt.NDArray[np.int64]:
-    """For each class of a data set its place among a model's labels. Raises UsageError where they aren't the same."""
+    """For each class of a data set its place among a model's labels, [classes]. Raises UsageError where they aren't the
+    same.
+    """
     places = match_labels(dataset.labels, card.labels)
     if places is None:
         raise UsageError(

@@ -109,7 +109,7 @@ def check_writable(repository: Path) -> None:
         raise PublishError(f"{repository}: {error.strerror or error}: nothing can be published there") from error
 
 
-def check_place(repository: Path, name: str, provenance: Provenance, *, replace_config: bool = False) -> None:
+def check_place(repository: Path, name: str, provenance: Provenance, *, replace_config: bool) -> None:
     """Raise PublishError before the work where `name` is taken by another model, or by a configuration not ours."""
     _refuse_another_model(repository / name, name, provenance.labels, provenance.image)
     config = repository / name / TRITON_FILE

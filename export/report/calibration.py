@@ -29,7 +29,9 @@ LEAST_IMAGES = 100
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Probabilities over the last axis, float64, of logits of any float type, which are divided by `temperature`."""
+    """Probabilities, float64 [..., classes], of logits [..., classes] of any float type, which are divided by
+    `temperature`.
+    """
     scaled = np.asarray(logits, np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
@@ -44,19 +46,19 @@ def log_sum_exp(logits: Floats, temperature: float = 1.0) -> Floats:
     return found
 
 
-def calibration_error(probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS) -> float:
+def calibration_error(probabilities: Floats, labels: Labels) -> float:
     """The expected calibration error of probabilities [n, classes] for the true `labels` [n], 0 to 1: the mean of
     |accuracy - confidence| over bins of equal width, weighted by their images (Guo et al. 2017).
     """
-    return float(sum(abs(a - c) * share for _, a, c, share in reliability(probabilities, labels, bins)))
+    return float(sum(abs(a - c) * share for _, a, c, share in reliability(probabilities, labels)))
 
 
-def reliability(
-    probabilities: Floats, labels: Labels, bins: int = CALIBRATION_BINS
-) -> list[tuple[float, float, float, float]]:
-    """Probabilities [n, classes] and true `labels` [n], in `bins` of equal width by the largest probability. A row for
-    each bin that holds images: its left edge, their accuracy, mean confidence, and share of all images, each 0 to 1.
+def reliability(probabilities: Floats, labels: Labels) -> list[tuple[float, float, float, float]]:
+    """Probabilities [n, classes] and true `labels` [n], in CALIBRATION_BINS bins of equal width by the largest
+    probability. A row for each bin that holds images: its left edge, their accuracy, mean confidence, and share of all
+    images, each 0 to 1.
     """
+    bins = CALIBRATION_BINS
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)

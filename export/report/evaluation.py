@@ -20,15 +20,15 @@ def top_k_accuracy(probabilities: Floats, labels: Labels, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
-def evaluate(probabilities: Floats, labels: Labels, dataset: str, split: str = "test") -> Evaluation:
-    """The figures of a card from probabilities [n, classes] and true `labels` [n]; top-5 is None of five classes or
-    fewer.
+def evaluate(probabilities: Floats, labels: Labels, dataset: str) -> Evaluation:
+    """The figures of a card from probabilities [n, classes] and true `labels` [n] of test images; top-5 is None of five
+    classes or fewer.
     """
     classes = probabilities.shape[1]
     counts = count_classes(confusion_matrix(probabilities.argmax(axis=1), labels, classes))
     return Evaluation(
         dataset=dataset,
-        split=split,
+        split="test",
         images=len(labels),
         top1=top_k_accuracy(probabilities, labels, 1),
         top5=top_k_accuracy(probabilities, labels, 5) if classes > 5 else None,

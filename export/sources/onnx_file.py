@@ -68,7 +68,7 @@ class OnnxFile:
         return np.concatenate(parts)
 
 
-def read_onnx(file: Path, output: str | None = None) -> onnx.ModelProto:
+def read_onnx(file: Path, output: str | None) -> onnx.ModelProto:
     """The file with its external data inside, its constants no inputs, of an opset that is edited here, checked.
 
     `output` chooses one of several. Raises ConversionError where it is no ONNX file, damaged, too old, or no classifier

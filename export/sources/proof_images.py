@@ -38,9 +38,7 @@ def choose_images(options: ImageOptions, labels: tuple[str, ...], channels: int,
     return bundled_images(channels)
 
 
-def dataset_images(
-    name: str, labels: tuple[str, ...], data_dir: Path | None, *, skip_damaged: bool = False
-) -> ProofImages:
+def dataset_images(name: str, labels: tuple[str, ...], data_dir: Path | None, *, skip_damaged: bool) -> ProofImages:
     dataset = load_dataset(name, data_dir, skip_damaged=skip_damaged, seen=False)
     calibration = dataset.train if dataset.train is not None else dataset.test
     places = match_labels(dataset.labels, labels)

@@ -51,7 +51,7 @@ class Source:
     computes_in_float16: bool = False
     """Whether the network computes in float16 itself, whose rounding the proof allows for."""
     fitted_random_weights: bool = False
-    """Whether the weights are random and were fitted to the proof images (export/sources/random_weights.py)."""
+    """Whether the weights are random and were fitted to the proof images (export/sources/named/random_weights.py)."""
     report: Path | None = None
     """A training's report folder, whose curves the artifact takes along."""
     max_batch: int | None = None

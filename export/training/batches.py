@@ -19,8 +19,9 @@ from export.training.augmentation import Augmentation
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches of `samples[indices]`: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by `outputs`), and
-    with `class_weights`, float32 [classes], the weight of each image's loss, float32 [batch], by its target.
+    """Batches of the `samples` at `indices` [n]: x float32 [batch, h, w, c], y float32 [batch, classes] (a dict by
+    `outputs`), and with `class_weights`, float32 [classes], the weight of each image's loss, float32 [batch], by its
+    target.
 
     With a seed the order and the augmentation change every epoch, and depend on seed and epoch alone, so that a
     resumed training sees what an uninterrupted one would have seen. Where it is `balanced`, an epoch has of every class
@@ -51,7 +52,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         self.class_weights, self.balanced = class_weights, balanced
         self.ready = np.zeros(len(self))
         """When each batch was last ready, in seconds of time.monotonic(): `Epochs` finds out by it who waits."""
-        self._order = self._shuffled()
+        self.order = self._shuffled()
+        """The images of this epoch, [images]."""
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
@@ -62,7 +64,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         return prepared
 
     def _make(self, batch: int) -> tuple[Any, ...]:
-        chosen = self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         targets = np.eye(self.classes, dtype=np.float32)[self.samples.labels[chosen]]
         if self.augmentation is None or self.seed is None:
             x = normalize(self.samples.pixels(chosen, self.policy), self.preprocessing)
@@ -84,7 +86,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
     def begin(self, epoch: int) -> None:
         """Go on with this epoch. Keras calls its own on_epoch_end before the first, too, and not on every backend."""
         self.epoch = epoch
-        self._order = self._shuffled()
+        self.order = self._shuffled()
 
     def _shuffled(self) -> npt.NDArray[np.intp]:
         if self.seed is None:

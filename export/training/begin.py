@@ -13,10 +13,11 @@ from export.data.samples import ArraySamples
 from export.data.stored.pixel_cache import CachedSamples, PixelCache
 from export.errors import UsageError
 from export.progress import say
-from export.sources.applications import APPLICATIONS
-from export.sources.find import Kind, LoadOptions, identify
+from export.sources.find import Kind, identify
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import SUFFIXES
+from export.sources.load_options import LoadOptions
+from export.sources.named.applications import APPLICATIONS
 from export.training.existing_network import start_existing
 from export.training.initial_network import InitialNetwork, build_arguments, start_network
 from export.training.recipes.defaults import (

@@ -63,7 +63,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
         self._progress.advance(note=f"loss {loss:.4f}, {self.waiting:.0%} waiting for data,")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        row, state = _row(epoch + 1, logs or {}), self.state
+        row, state = make_row(epoch + 1, logs or {}), self.state
         self._refuse_unless_finite("validation loss", row["val_loss"])
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         state.epoch, state.seconds = epoch + 1, state.seconds + time.monotonic() - self._began
@@ -101,7 +101,7 @@ class Epochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
             )
 
 
-def _row(epoch: int, logs: dict[str, Any]) -> dict[str, float]:
+def make_row(epoch: int, logs: dict[str, Any]) -> dict[str, float]:
     """The figures of an epoch; with auxiliary heads, all but the loss are those of the logits."""
     values = {key.replace("logits_", ""): value for key, value in logs.items() if "auxiliary" not in key}
     trained, validated = (keras.ops.convert_to_numpy(values[f"{side}class_counts"]) for side in ("", "val_"))

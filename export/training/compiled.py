@@ -41,7 +41,7 @@ def compile_for(
         loss = FocalCrossentropy(recipe.focal_gamma, recipe.label_smoothing)
     weights = None
     several = isinstance(model.output, dict)
-    metrics: Any = _metrics(recipe, (model.output["logits"] if several else model.output).shape[-1])
+    metrics: Any = choose_metrics(recipe, (model.output["logits"] if several else model.output).shape[-1])
     if several:
         loss, metrics = {name: loss for name in model.output}, {"logits": metrics}
         weights = {name: initial.auxiliary.get(name, 1.0) for name in model.output}
@@ -106,7 +106,8 @@ class DecayedRMSprop(_Decayed, keras.optimizers.RMSprop):  # type: ignore[misc] 
     """keras.optimizers.RMSprop with `l2`."""
 
 
-def _metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
+def choose_metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
+    """What is counted of every epoch. Raises UsageError where the best is to be told by a figure that isn't there."""
     if classes > 5:
         return [ClassCounts(classes), keras.metrics.TopKCategoricalAccuracy(5, name="top5")]
     if recipe.best_by == "top5":

@@ -13,10 +13,12 @@ from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.preprocessing import preset
 from export.errors import UsageError
-from export.sources.applications import APPLICATIONS, build_application, load_fitting_weights
-from export.sources.find import Kind, LoadOptions
+from export.sources.find import Kind
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import load_keras_file, prepares_pixels, read_input_shape
+from export.sources.load_options import LoadOptions
+from export.sources.named.applications import APPLICATIONS, build_application
+from export.sources.named.weights_file import load_fitting_weights
 from export.sources.run_folder import trained_file
 from export.training.initial_network import InitialNetwork, choose_arithmetic, start_model
 from export.training.recipes.files import Recorded

@@ -44,10 +44,12 @@ def measure(
     state: State,
     report: Path,
 ) -> Run:
-    """The finished run of `model`, whose output is logits; `validation` indexes the data set's training images."""
+    """The finished run of `model`, whose output is logits [n, classes]; `validation` [n] indexes the data set's
+    training images. Its pictures and figures are written into the folder `report`.
+    """
     assert dataset.train is not None
     seen, labels = predict_logits(model, run, dataset.train, validation), dataset.train.labels[validation]
-    _warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
+    warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
     calibration = calibrate(seen, labels, f"{dataset.name} validation")
     temperature = calibration.temperature if calibration is not None else 1.0
     if calibration is None:
@@ -110,7 +112,7 @@ def predict_logits(
     return logits
 
 
-def _warn_of_divergence(state: State, classes: int, rate: float) -> None:
+def warn_of_divergence(state: State, classes: int, rate: float) -> None:
     """A line where accuracy is that of guessing and the loss ten times that of guessing, or more."""
     if state.best_accuracy <= 2 / classes and state.best_loss > 10 * math.log(classes):
         say(

@@ -16,8 +16,8 @@ from export.data.samples import PartOfSamples, Samples
 from export.errors import UsageError
 from export.progress import say
 from export.report.calibration import Floats, softmax
-from export.sources.find import LoadOptions
 from export.sources.keras_file import load_keras_file
+from export.sources.load_options import LoadOptions
 from export.sources.run_folder import RUN_FILE, read_run, trained_file
 from export.training.begin import Beginning
 from export.training.finish import predict_logits

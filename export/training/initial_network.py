@@ -20,10 +20,10 @@ from export.data.datasets import DataSet
 from export.data.preprocessing import preset
 from export.errors import UsageError, near_miss
 from export.progress import say
-from export.sources.applications import load_fitting_weights
 from export.sources.image_options import ImageOptions
 from export.sources.keras2.record import read_record
 from export.sources.keras_file import load_keras_file
+from export.sources.named.weights_file import load_fitting_weights
 from export.sources.user_code import Definitions
 from export.training.recipes.recipe import Recipe
 from models.depth import deep_recursion
@@ -127,7 +127,7 @@ def start_model(
     preprocessing: Preprocessing,
     *,
     labels: Sequence[str] = (),
-    freeze: bool = False,
+    freeze: bool,
     definitions: Definitions | None = None,
     unsafe: bool = False,
 ) -> InitialNetwork:

@@ -26,7 +26,7 @@ def plan_run(
     seed: int,
     data_dir: Path | None,
 ) -> Run:
-    """The run as it is known before training."""
+    """The run as it is known before training; `training` [n] indexes the images that it trains on."""
     assert dataset.train is not None
     return Run(
         model_name=recipe.model_name,

@@ -151,7 +151,7 @@ def _batches(
     assert dataset.train is not None
     weights = None
     if recipe.class_weights:
-        weights = _weigh_classes(dataset.train.labels[training], len(dataset.labels))
+        weights = weigh_classes(dataset.train.labels[training], len(dataset.labels))
     return Batches(
         dataset.train,
         training,
@@ -176,8 +176,10 @@ def _outputs(model: keras.Model) -> list[str]:
     return list(model.output) if isinstance(model.output, dict) else []
 
 
-def _weigh_classes(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
-    """float32 [classes]: the inverse of each one's share, the mean over all images 1; 0 for a class without images."""
+def weigh_classes(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
+    """float32 [classes], by the `labels` [n] of the training images: the inverse of each class's share, the mean over
+    all images 1; 0 for a class without images.
+    """
     count = np.bincount(labels, minlength=classes)
     shares = len(labels) / (np.count_nonzero(count) * np.maximum(count, 1))
     return np.where(count > 0, shares, 0).astype(np.float32)

@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In the place of SageMaker's."""
     found = tmp_path / "model"
     found.mkdir()
-    monkeypatch.setattr(app.platforms.read_demands, "__defaults__", (found,))
+    monkeypatch.setattr(app.platforms, "SAGEMAKER_FOLDER", found)
     return found
 
 

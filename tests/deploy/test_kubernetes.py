@@ -4,7 +4,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from app.observe.metrics import FAMILIES
+from app.observe.families import FAMILIES
 from app.settings import Settings
 from tests.makers.deploy_files import read_manifests
 

@@ -21,8 +21,8 @@ from export.graph.from_keras import keras_to_onnx
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.proof import compare, runtime
 from export.proof.own_outputs import network_outputs
+from export.sources.named.random_weights import fit_random_weights
 from export.sources.proof_images import bundled_images
-from export.sources.random_weights import fit_random_weights
 from models.registry import NETWORKS
 from models.small_forms import SMALL_FORMS
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from app.aliases import Guard, Shadow, Split
 from app.catalog.traffic.changes import TrafficChanges
 from app.observe.comparison import IMAGES, find_quantile
-from app.observe.metrics import ALIAS_FAULTS, ALIAS_SECONDS, FAMILIES, Metrics, Snapshot
+from app.observe.families import ALIAS_FAULTS, ALIAS_SECONDS, FAMILIES
+from app.observe.metrics import Metrics, Snapshot
 from artifact.figures.interval import find_interval
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def find_broken(guard: Guard, counts: _Counts) -> Iterator[tuple[str, str]]:
 
 
 def _count(snapshot: Snapshot, name: str, first: str, target: str, shadows: dict[str, Shadow]) -> _Counts:
-    nothing = [0.0] * (len(FAMILIES[ALIAS_SECONDS].bounds) + 2)
+    nothing = FAMILIES[ALIAS_SECONDS].zeros()
     seconds = snapshot.get(ALIAS_SECONDS, {})
     (faults,) = snapshot.get(ALIAS_FAULTS, {}).get((name, target), [0.0])
     of_both = {shadow for shadow, pair in shadows.items() if {pair.of, pair.run} == {first, target}}

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 
 from app.http.services import ServicesDep
-from app.observe.metrics import render
+from app.observe.prometheus import render
 
 router = APIRouter(tags=["health"])
 

@@ -37,7 +37,7 @@ _DAMAGED = {"robustness.png": "Top-1 and calibration error by kind and strength 
 Rows = Iterable[tuple[str, str]]
 
 
-def render_card(model: LoadedModel, cascades: Sequence[str] = (), live: LiveAccuracy | None = None) -> str:
+def render_card(model: LoadedModel, cascades: Sequence[str], live: LiveAccuracy | None) -> str:
     """An HTML page about one loaded version; `cascades` says in which it takes part, `live` what true labels said of
     its answers.
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from app.aliases import Cascade
 from app.catalog.traffic.traffic import split_version
+from app.observe.families import Labels
 from app.observe.live_accuracy import ENOUGH_TOLD, LiveAccuracy
-from app.observe.metrics import Labels
 from artifact.card import Assumption, ModelCard
 from artifact.figures.evaluation import CALIBRATION_BINS, UNFAMILIAR_SHARE
 from artifact.figures.interval import describe_interval, describe_share
@@ -36,7 +36,7 @@ def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
         yield "Recipe", "every setting is under training.recipe in card.json"
 
 
-def describe_trust(card: ModelCard, live: LiveAccuracy | None = None) -> Iterator[tuple[str, str]]:
+def describe_trust(card: ModelCard, live: LiveAccuracy | None) -> Iterator[tuple[str, str]]:
     if (evaluation := card.evaluation) is None:
         yield "Measured on", "nothing: its accuracy is unproven"
     else:

@@ -37,7 +37,7 @@ async def show_docs(request: Request) -> HTMLResponse:
     return HTMLResponse(render_docs(request.app.openapi(), root), headers=PAGE_HEADERS)
 
 
-def render_docs(document: dict[str, Any], root: str = "") -> str:
+def render_docs(document: dict[str, Any], root: str) -> str:
     """The page of one OpenAPI document. `root` is the path that a proxy put in front."""
     operations = [
         (path, method, operation)

@@ -12,9 +12,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.admission.admission import ImageResult
 from app.admission.options import PredictOptions
 from app.admission.tensors import read_pixels
+from app.admission.underway import ImageResult
 from app.errors import BadJson, InvalidParameter, too_many_images
 from app.http.api.predict import ERRORS, IMAGES, write_response
 from app.http.bodies.images import parse_json_images

@@ -10,13 +10,11 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from app.catalog.loading import Version
-from app.http.auth import let_in
-from app.http.bodies.stream import read_body, request_limit
+from app.http.classify import classify
 from app.http.direct_route import MODEL, VERSION, DirectRoute, read_version, takes
-from app.http.disconnect import run_while_connected
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors
 from app.http.protocols.instances import INSTANCES, ROWS, parse_instances, write_rows
-from app.http.services import ServicesDep, exchange_of
+from app.http.services import ServicesDep
 
 predictions = APIRouter(prefix="/v1/models", tags=["v1"], route_class=DirectRoute)
 """To be asked before `router`: {model} there would match these addresses too, and name GET as the only method."""
@@ -87,14 +85,8 @@ async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], s
 
 
 async def _answer(request: Request) -> Response:
-    services = let_in(request)
-    options = read_version(request)
-    ticket = services.admission.admit(exchange_of(request), request.path_params["model"], options)
-    body = await read_body(request, request_limit(services.settings))
-    most, card = services.settings.max_images, ticket.model.card
-    posted = await ticket.parse(body, lambda body: parse_instances(body, card, most))
-    ticket.ask(options.with_body(posted.options))
-    return write_rows(await run_while_connected(request, ticket.run(posted.images)))
+    model, options = request.path_params["model"], read_version(request)
+    return write_rows((await classify(request, model, options, parse_instances, is_json=True)).results)
 
 
 def _describe(version: Version) -> dict[str, Any]:

@@ -25,7 +25,7 @@ Divided = tuple[tuple[str, ...], Stored, Stored, str]
 """Class names, training and test samples, and how they were told apart."""
 
 
-def divide(where: str, listing: Listing, *, skip_damaged: bool = False, seen: bool = True) -> Divided:
+def divide(where: str, listing: Listing, *, skip_damaged: bool, seen: bool) -> Divided:
     """Where the set has no split of its own and the network has not `seen` any of these images, all of them are test
     samples; classes without images are kept then.
 

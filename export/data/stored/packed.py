@@ -42,7 +42,9 @@ class Scratch:
 
 
 class PackedSamples:
-    """Encoded images that lie uncompressed in a few files. `names` are for people, one an image."""
+    """Encoded images that lie uncompressed in a few files: `places` [n, 3] says where. `names` are for people, one an
+    image.
+    """
 
     def __init__(
         self, files: Sequence[Path | Scratch], places: Places, labels: npt.ArrayLike, names: Sequence[str]
@@ -67,6 +69,7 @@ class PackedSamples:
         return self.names[index]
 
     def select(self, indices: npt.NDArray[np.intp], labels: Labels) -> PackedSamples:
+        """The images at `indices` [n], of the classes `labels` [n]."""
         return PackedSamples(self.files, self.places[indices], labels, [self.names[index] for index in indices])
 
 

@@ -75,7 +75,9 @@ class PixelCache:
         return len(self._places)
 
     def read(self, digest: bytes, pixels: Pixels) -> bool:
-        """Fill `pixels`; False where they aren't there, or not as they were written."""
+        """Fill `pixels`, uint8 [height, width, channels] of the cache's policy; False where they aren't there, or not
+        as they were written.
+        """
         slot, checksum = self._places.get(digest, (-1, 0))
         if slot < 0:
             return False
@@ -93,7 +95,7 @@ class PixelCache:
         return False
 
     def write(self, digest: bytes, pixels: Pixels) -> None:
-        """Keep them, while there is room."""
+        """Keep `pixels`, uint8 [height, width, channels], while there is room."""
         if self._full or digest in self._places:
             return
         slot = self._free.pop() if self._free else self._next

@@ -55,14 +55,14 @@ def _kind(field: dict[str, Any]) -> str:
     return " ".join([_KINDS[field["type"]], ", ".join(limits)]).strip()
 
 
-def help_text(width: int = 100) -> str:
+def help_text() -> str:
     """For `train --help`: a paragraph a field."""
     lines = []
     for field in describe_fields():
         default = f"; default {field.default}" if field.default else ""
         lines += [
             f"  {field.key} ({field.kind}{default})",
-            *wrap(field.help, width, initial_indent=" " * 6, subsequent_indent=" " * 6),
+            *wrap(field.help, 100, initial_indent=" " * 6, subsequent_indent=" " * 6),
         ]
     return "\n".join(lines)
 

@@ -1,12 +1,14 @@
 """What of a store comes into the cache folder, and that nothing half or wrong ever does."""
 
+import asyncio
 import json
 import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
-from app.catalog.mirror import Mirror
+from app.catalog.mirror import Copies, Mirror
 from app.settings import Settings
 from artifact.errors import StoreError
 from artifact.layout import CARD_FILE, MODEL_FILE, list_models, list_versions
@@ -194,3 +196,35 @@ def test_a_cache_that_can_not_be_written_names_the_setting(store: FolderStore, t
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(StoreError, match=r"can't be written \(Not a directory\): name another with --cache-dir"):
         mirror_of(store, tmp_path).refresh()
+
+
+def test_one_refresh_follows_the_other_and_a_store_that_is_away_is_said(store: FolderStore, tmp_path: Path) -> None:
+    class OneAtATime(Mirror):
+        refreshing = 0
+
+        def refresh(self, names: Collection[str] = ()) -> Mapping[str, str]:
+            self.refreshing += 1
+            assert self.refreshing == 1
+            try:
+                return super().refresh(names)
+            finally:
+                self.refreshing -= 1
+
+    async def check() -> None:
+        copies = Copies(OneAtATime(Settings(repository=ADDRESS, cache_dir=tmp_path / "cache"), store))
+        assert await asyncio.gather(copies.refresh(), copies.refresh(["tiny"])) == ["", ""]
+        assert copies.is_filled
+        store.away = True
+        assert "can't be reached" in await copies.refresh()
+        await copies.close(patience_s=60)
+
+    asyncio.run(check())
+
+
+def test_where_the_repository_is_a_folder_nothing_is_copied() -> None:
+    async def check() -> None:
+        copies = Copies(None)
+        assert (copies.is_filled, await copies.refresh(), copies.missing) == (False, "", {})
+        await copies.close(patience_s=60)
+
+    asyncio.run(check())

@@ -11,7 +11,6 @@ from export.cli.main import main
 from export.errors import PublishError, UsageError
 from export.publish.pipeline import convert
 from export.publish.place import StorePlace, open_place
-from export.publish.published import open_published
 from export.publish.read_back import verify_published
 from export.sources.source import Source
 from tests.export.publish.test_adopt import TORCHVISION, write_network
@@ -56,8 +55,8 @@ def test_files_come_first_the_card_and_the_index_last(
     index = json.loads(store.read("index.json"))
     assert index["models"] == {"blobs": {"1": hash_card(store.read(f"blobs/1/{CARD_FILE}"))}}
     again = place_of(store, tmp_path / "read")
-    again.fetch("blobs")
-    assert verify_published(open_published(again.folder, "blobs")).max_abs_difference < 1e-5
+    published = again.fetch("blobs")
+    assert verify_published(published).max_abs_difference < 1e-5
 
 
 def test_the_next_version_is_the_next_of_the_store_and_agrees_with_it(

@@ -15,10 +15,10 @@ from export.cli.main import main
 from export.data.preprocessing import preset, reference
 from export.errors import DataError, UsageError
 from export.report.calibration import softmax
-from export.sources import applications
-from export.sources.applications import APPLICATIONS, build_application
 from export.sources.keras_file import prepares_pixels
-from export.sources.random_weights import fit_random_weights
+from export.sources.named import applications
+from export.sources.named.applications import APPLICATIONS, build_application
+from export.sources.named.random_weights import fit_random_weights
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
 

@@ -141,7 +141,7 @@ def test_a_balanced_epoch_has_of_every_class_equally_many() -> None:
     batches = Batches(samples, indices, 3, POLICY, preset("unit", 3), 90, seed=3, balanced=True)
     epochs = []
     for _ in range(12):
-        order = batches._order
+        order = batches.order
         assert len(order) == 90
         np.testing.assert_array_equal(np.bincount(samples.labels[order]), [30, 30, 30])
         times = np.bincount(order, minlength=91)
@@ -153,13 +153,13 @@ def test_a_balanced_epoch_has_of_every_class_equally_many() -> None:
         batches.begin(batches.epoch + 1)
     assert np.sum(epochs, axis=0)[1:70].min() > 0
     later = Batches(samples, indices, 3, POLICY, preset("unit", 3), 90, seed=3, epoch=12, balanced=True)
-    np.testing.assert_array_equal(later._order, batches._order)
+    np.testing.assert_array_equal(later.order, batches.order)
 
 
 def test_what_is_left_over_goes_to_some_classes_and_none_is_made_up() -> None:
     samples = noise([9, 0, 2])
     batches = Batches(samples, np.arange(11), 3, POLICY, preset("unit", 3), 11, seed=0, balanced=True)
-    counts = np.bincount(samples.labels[batches._order], minlength=3)
+    counts = np.bincount(samples.labels[batches.order], minlength=3)
     assert sorted(counts) == [0, 5, 6]
     assert counts[1] == 0
 

@@ -14,8 +14,8 @@ import pytest
 from artifact.layout import CARD_FILE
 from export.cli.main import main
 from export.errors import UsageError
-from export.sources.applications import build_application
 from export.sources.image_options import ImageOptions
+from export.sources.named.applications import build_application
 from export.sources.run_folder import KERAS_FILE, RUN_FILE, read_run
 from export.training.begin import Words, begin
 from export.training.checkpoint import Checkpoint

@@ -16,7 +16,7 @@ from export.data.samples import ArraySamples
 from export.errors import UsageError
 from export.report.figures import WORDS
 from export.training.batches import Batches
-from export.training.callbacks import Epochs, _row
+from export.training.callbacks import Epochs, make_row
 from export.training.checkpoint import Checkpoint, State
 from export.training.recipes.recipe import Recipe
 
@@ -92,18 +92,18 @@ def test_equal_figures_are_decided_by_the_loss(tmp_path: Path) -> None:
 
 
 def test_a_row_has_every_figure_that_there_is() -> None:
-    row = _row(1, {**logs(1), "val_top5": 0.75, "top5": 0.5})
+    row = make_row(1, {**logs(1), "val_top5": 0.75, "top5": 0.5})
     assert row.keys() == {"epoch", "loss", "accuracy"} | {f"val_{name}" for name in WORDS}
     assert row["val_top5"] == 0.75
-    assert "val_top5" not in _row(1, logs(1))
+    assert "val_top5" not in make_row(1, logs(1))
     several = {f"logits_{key}".replace("logits_val_", "val_logits_"): value for key, value in logs(1).items()}
-    assert _row(1, {**several, "auxiliary_class_counts": 0, "val_auxiliary_loss": 9}) == _row(1, logs(1))
+    assert make_row(1, {**several, "auxiliary_class_counts": 0, "val_auxiliary_loss": 9}) == make_row(1, logs(1))
 
 
 def test_top5_cannot_choose_among_five_classes() -> None:
-    from export.training.compiled import _metrics
+    from export.training.compiled import choose_metrics
 
     recipe = replace(RECIPE, best_by="top5")
     with pytest.raises(UsageError, match='best_by = "top5" is for more than five classes, there are 5'):
-        _metrics(recipe, 5)
-    assert [metric.name for metric in _metrics(recipe, 6)] == ["class_counts", "top5"]
+        choose_metrics(recipe, 5)
+    assert [metric.name for metric in choose_metrics(recipe, 6)] == ["class_counts", "top5"]

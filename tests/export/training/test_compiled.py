@@ -233,7 +233,7 @@ def test_what_is_kept_and_validated_is_the_average_of_the_weights_also_after_a_r
 
 def test_class_weights_make_every_class_count_the_same_in_the_loss() -> None:
     samples = gray((30, 10))
-    weights = training._weigh_classes(samples.labels, 2)
+    weights = training.weigh_classes(samples.labels, 2)
     np.testing.assert_allclose(weights, [2 / 3, 2])
     assert weights[samples.labels].mean() == pytest.approx(1)
     model = compile_network(RECIPE, INITIAL)
@@ -245,7 +245,7 @@ def test_class_weights_make_every_class_count_the_same_in_the_loss() -> None:
 
 
 def test_a_class_without_training_images_weighs_nothing() -> None:
-    np.testing.assert_allclose(training._weigh_classes(np.int64([0, 0, 0, 2]), 3), [2 / 3, 0, 2], rtol=1e-6)
+    np.testing.assert_allclose(training.weigh_classes(np.int64([0, 0, 0, 2]), 3), [2 / 3, 0, 2], rtol=1e-6)
 
 
 def test_a_rare_class_is_found_with_class_weights(tmp_path: Path) -> None:

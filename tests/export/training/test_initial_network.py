@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 from artifact.card import read_card
-from export.cli.main import _parser, main
+from export.cli.main import main, make_parser
 from export.cli.train_command import choose_beginning
 from export.data.datasets import load_dataset
 from export.publish.published import open_published
@@ -129,7 +129,7 @@ def test_digits_are_not_flipped_and_photos_only_unless_told(
 
     def flips(folder: Path, *words: str) -> bool:
         words = ("train", str(pretrained), "--dataset", str(folder), "--preprocessing", "tf", *words)
-        return choose_beginning(_parser().parse_args(words)).recipe.augmentation.flip
+        return choose_beginning(make_parser().parse_args(words)).recipe.augmentation.flip
 
     assert flips(digit_folders)
     assert not flips(digit_folders, "--no-flip")

@@ -13,8 +13,8 @@ from export.data.datasets import DataSet, load_dataset
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.errors import DataError, TrainingError, UsageError
-from export.sources.find import load_run
 from export.sources.run_folder import read_run
+from export.sources.run_source import load_run
 from export.training import callbacks, finish
 from export.training import train as training
 from export.training.augmentation import Augmentation
@@ -116,6 +116,14 @@ def test_the_run_folder_holds_what_convert_needs(
     assert "only 31 validation images, 100 are needed" in capsys.readouterr().err
 
 
+def test_a_run_s_data_that_is_loaded_is_not_looked_for(few_digits: DataSet, tmp_path: Path) -> None:
+    training.train(replace(RECIPE, epochs=1), few_digits, tmp_path)
+    nowhere = tmp_path / "nowhere"
+    assert load_run(tmp_path, None, nowhere, dataset=few_digits).images.samples is few_digits.test
+    with pytest.raises(DataError, match="9 classes now, other than the 10"):
+        load_run(tmp_path, None, nowhere, dataset=replace(few_digits, labels=few_digits.labels[:9]))
+
+
 def test_a_finished_training_is_left_alone(
     few_digits: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,15 +196,15 @@ def test_a_full_disk_ends_with_one_line_and_no_half_written_file(
 def test_a_network_that_only_guesses_with_an_enormous_loss_is_said_to_have_diverged(
     capsys: pytest.CaptureFixture[str], accuracy: float, loss: float, said: bool
 ) -> None:
-    finish._warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
+    finish.warn_of_divergence(training.State(best_accuracy=accuracy, best_loss=loss), 10, 0.5)
     assert ("among 10 classes, and the loss 2.9e+03" in capsys.readouterr().err) == said
 
 
 def test_a_validation_loss_that_is_no_number_ends_with_one_line(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = callbacks._row
-    monkeypatch.setattr(callbacks, "_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
+    row = callbacks.make_row
+    monkeypatch.setattr(callbacks, "make_row", lambda *arguments: {**row(*arguments), "val_loss": float("nan")})
     with pytest.raises(TrainingError, match="the validation loss became nan in epoch 1"):
         training.train(RECIPE, few_digits, tmp_path)
 

@@ -15,11 +15,12 @@ from export.data.preprocessing import preset, reference
 from export.data.samples import decode_samples
 from export.errors import UsageError
 from export.progress import say
-from export.sources.applications import APPLICATIONS, build_application, load_weights
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import read_input_shape
+from export.sources.named.applications import APPLICATIONS, build_application
+from export.sources.named.random_weights import fit_random_weights
+from export.sources.named.weights_file import load_weights
 from export.sources.proof_images import choose_images
-from export.sources.random_weights import fit_random_weights
 from export.sources.source import ProofImages, Source
 from models.counts import count_parameters
 from models.registry import NETWORKS

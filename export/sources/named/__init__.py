@@ -1,0 +1,1 @@
+"""Networks known by name, ours and keras.applications': their definitions, with weights from a file or random ones."""
