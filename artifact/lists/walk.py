@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def walk_folders(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As os.walk, from the top, links to folders followed: `folders` may be changed to leave some out. A link that leads
-    back to a folder that it lies in, by whatever way, is passed over: what it shows has been there already.
+    """As os.walk, from the top, links to folders followed: `folders` may be changed to leave some out. A link that
+    leads back to a folder that it lies in, by whatever way, is passed over: what it shows has been there already.
     """
     above = {str(folder): frozenset([os.path.realpath(folder)])}
     for place, folders, names in os.walk(folder, followlinks=True):

@@ -46,7 +46,9 @@ class LeftOut:
 
 
 def find_images(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
-    """Every image file below `folder`, by its suffix, in a fixed order, links followed; `left_out` counts the others."""
+    """Every image file below `folder`, by its suffix, in a fixed order; links are followed, `left_out` counts other
+    files.
+    """
     images = []
     for place, _, names in walk_folders(folder):
         hidden = any(map(is_hidden, Path(place).relative_to(folder).parts))

@@ -59,6 +59,4 @@ def _refuse_twice(path: Path, rows: Sequence[ManifestRow], files: Sequence[Path]
         before = first.setdefault(f"{folders[file.parent]}/{file.name}", row)
         if before is not row:
             other = "" if before.path == row.path else f" (there as {before.path})"
-            raise DataError(
-                f"{path} names {row.path} in line {before.line}{other} and in line {row.line}: remove one"
-            )
+            raise DataError(f"{path} names {row.path} in line {before.line}{other} and in line {row.line}: remove one")

@@ -70,7 +70,11 @@ def read_tables(where: str, tables: Sequence[tuple[Path, str]], *, seen: bool) -
     places = np.array([(0, row.offset, row.size) for row in rows], np.int64).reshape(-1, 3)
     samples = PackedSamples([copy], places, np.full(len(rows), -1), [_name(row) for row in rows])
     return make_listing(
-        where, _describe(rows, schemas[0].label, named=schemas[0].classes is not None), samples, schemas[0].classes, seen=seen
+        where,
+        _describe(rows, schemas[0].label, named=schemas[0].classes is not None),
+        samples,
+        schemas[0].classes,
+        seen=seen,
     )
 
 
