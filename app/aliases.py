@@ -114,8 +114,11 @@ class Split(BaseModel):
         return tuple(self.to)
 
     def withdraw(self, target: str) -> Split:
-        """The same with weight 0 for `target`."""
-        return self.model_copy(update={"to": {**self.to, target: 0}})
+        """The same with weight 0 for `target`; the first model gets all of it where nobody else has any."""
+        to = {**self.to, target: 0}
+        if not any(to.values()):
+            to[next(iter(to))] = self.to[target]
+        return self.model_copy(update={"to": to})
 
     @cached_property
     def largest(self) -> str:

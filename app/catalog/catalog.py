@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.aliases import Meaning
 from app.catalog.background import Background
@@ -34,10 +34,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Change:
-    """Versions of one model that are ready to take over."""
+    """Versions of one model that are ready to take over, beside those that go on."""
 
     look: Look
     fresh: dict[int, Version]
+    kept: list[int]
 
 
 class Catalog:
@@ -131,8 +132,8 @@ class Catalog:
         await self._background.settle()
 
     async def load(self, look: Look) -> None:
-        """Load the versions that `look` found of a model, or load them again; then they take the place of the versions
-        that serve, which finish what they accepted.
+        """Load the versions that `look` found of a model, or load them again unless they are unchanged; then they take
+        the place of the versions that serve, which finish what they accepted.
 
         Raises LoadRefused where any wanted version can't be served; then nothing changed.
         """
@@ -141,12 +142,15 @@ class Catalog:
     async def prepare(self, look: Look) -> Change:
         """Load the wanted versions of a model beside those that serve. Raises as `load` does."""
         name, wanted = look.name, strictly(look.wanted, self._settings.versions)
+        kept = [number for number in wanted if number in look.unchanged and self._serves(name, number)]
         if not self._table.serves(name):  # say that something comes
             self._table.replace(name, {number: Version(number, "loading") for number in wanted})
-        change = Change(look, {})
+        change = Change(look, {}, kept)
         refused: list[Version] = []
         try:
             for number in wanted:
+                if number in kept:
+                    continue
                 version = await self._load_version(name, number)
                 if version.model is None:
                     refused.append(version)
@@ -167,19 +171,26 @@ class Catalog:
 
     def commit(self, change: Change) -> None:
         """Swap: requests from now on get the fresh versions, those accepted before finish on the old ones. A version
-        that is being written again goes on serving.
+        that is being written again goes on serving, as does one that is unchanged.
         """
+        name = change.look.name
         arriving = dict(change.look.arriving) if self._settings.versions != "latest" else {}
-        kept = {n: version for n in arriving if (version := self._table.version(change.look.name, n)) and version.model}
-        old = self._table.replace(change.look.name, {**change.fresh, **kept})
+        kept = {n: version for n in arriving if (version := self._table.version(name, n)) and version.model}
+        for number in change.kept:  # whatever became of it meanwhile: its device may have failed
+            if (version := self._table.version(name, number)) is not None:
+                kept[number] = replace(version, reason="") if version.reason else version
+        old = self._table.replace(name, {**change.fresh, **kept})
         self._table.note(change.look)
         self._retire(version for version in old if version.number not in kept)
+
+    def _serves(self, name: str, number: int) -> bool:
+        return (version := self._table.version(name, number)) is not None and version.model is not None
 
     def abort(self, change: Change) -> None:
         """Drop what `prepare` loaded."""
         self._retire(change.fresh.values())
         name = change.look.name
-        for number in strictly(change.look.wanted, self._settings.versions):
+        for number in {*strictly(change.look.wanted, self._settings.versions)} - {*change.kept}:
             if (version := self._table.version(name, number)) is not None and version.state == "loading":
                 self._table.put(name, Version(number, "unloaded"))
 

@@ -24,7 +24,7 @@ from artifact.layout import CARD_FILE, list_models, list_versions
 from artifact.stores.copying import Found, copy_version, find_version
 from artifact.stores.opening import open_store
 from artifact.stores.store import Files, Listing, Store
-from artifact.whole import find_missing
+from artifact.whole import check_files
 
 log = logging.getLogger(__name__)
 
@@ -241,8 +241,16 @@ def _is_arriving(error: ArtifactError) -> bool:
 
 
 def _holds(folder: Path, found: Found) -> bool:
-    """Whether a folder holds this very version: the same card, and what it lists."""
+    """Whether a folder holds this very version: the same card, and byte for byte what it lists. A disk may have lost
+    some since it was copied.
+    """
     try:
-        return (folder / CARD_FILE).read_bytes() == found.data and not find_missing(folder, found.card)
+        if (folder / CARD_FILE).read_bytes() != found.data:
+            return False
+        check_files(folder, found.card)
     except FileNotFoundError:
         return False
+    except ArtifactError as error:
+        log.warning("the copy in %s can't be used: %s", folder, error.detail)
+        return False
+    return True

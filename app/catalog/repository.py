@@ -43,12 +43,15 @@ class Look:
     """Versions that aren't whole yet, and what is missing."""
     reason: str = ""
     """Why there is nothing to load, or why what is there can't be read."""
+    unchanged: tuple[int, ...] = ()
+    """Versions that are as they were when they were loaded: where one serves, it goes on."""
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Look:
         """From what JSON made of one."""
         arriving = tuple((number, missing) for number, missing in entry["arriving"])
-        return cls(entry["name"], tuple(entry["available"]), tuple(entry["wanted"]), arriving, entry["reason"])
+        numbers = {name: tuple(entry[name]) for name in ("available", "wanted", "unchanged")}
+        return cls(entry["name"], arriving=arriving, reason=entry["reason"], **numbers)
 
 
 @dataclass(frozen=True)

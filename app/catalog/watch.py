@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from app.catalog.watch_log import WatchLog
 from app.errors import LoadRefused, UnknownModel
 from app.settings import Settings
 from artifact.errors import ArtifactError
+from artifact.layout import Fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Watcher:
         self._is_behind = False  # the folder was filled before, and the store not yet asked
         self._patience_s = patience_s
         self._seen: dict[str, Seen] = {}
+        self._loaded: dict[str, Mapping[int, Fingerprint]] = {}  # by model: how versions looked when all were loaded
         self._unloaded: set[str] = set()
         self._problem = ""
         self._log = WatchLog()
@@ -94,6 +97,7 @@ class Watcher:
             for seen in await self._look_at(list(dict.fromkeys([*there, *self._only]))):
                 self._log.seen(seen, _NOTHING)
                 self._remember(seen)
+                self._loaded[seen.look.name] = seen.due
 
     async def look(self, names: Collection[str] | None = None) -> list[str]:
         """Look at the repository, or at some of its models, and have loaded what changed and dropped what left; a few
@@ -148,6 +152,7 @@ class Watcher:
                 words = [f"{name} version {number} is being copied: it lacks {it}" for number, it in arriving.items()]
                 raise LoadRefused(look.reason or "; ".join(words))
             await self._served.load(look)
+            self._loaded[name] = seen.due
             self._unloaded.discard(name)
             self._remember(seen)
 
@@ -198,7 +203,10 @@ class Watcher:
                 if look.name in self._unloaded:
                     pass
                 elif seen.due and seen.due != before.due:
-                    await self._served.load(look)
+                    loaded = self._loaded.get(look.name, {})
+                    same = tuple(number for number, found in seen.due.items() if loaded.get(number) == found)
+                    await self._served.load(replace(look, unchanged=same))
+                    self._loaded[look.name] = seen.due
                     done.append(f"{look.name} loaded")
                 elif look != before.look:
                     await self._served.note(look)
@@ -218,6 +226,7 @@ class Watcher:
     async def _forget(self, name: str) -> list[str]:
         async with self._changing:
             before = self._seen.pop(name)
+            self._loaded.pop(name, None)
             if name in self._unloaded:
                 return []
             try:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from artifact.errors import ArtifactError, InputError
 from artifact.images.formats import IMAGE_SUFFIXES
 from artifact.lists.manifest import is_address, join_name, parse_manifest
+from artifact.lists.walk import walk_folders
 from artifact.stores.address import WRITABLE, Address
 from artifact.stores.objects import open_objects
 
@@ -57,7 +57,7 @@ def _list_word(word: str) -> Iterable[ListedImage]:
 
 def _list_folder(folder: Path) -> Iterable[ListedImage]:
     relative = []
-    for where, folders, names in os.walk(folder, followlinks=True):
+    for where, folders, names in walk_folders(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative += [Path(where, name).relative_to(folder).parts for name in names if _is_image(name)]
     relative.sort()  # part by part, as paths are sorted: what lies in a folder stays together

@@ -153,6 +153,19 @@ def find_quantile(bounds: Sequence[float], histogram: Sequence[float], quantile:
     return bounds[-1] if sum(counts) else 0.0
 
 
+def find_share_above(bounds: Sequence[float], histogram: Sequence[float], value: float) -> float:
+    """The share of what a histogram has counted that lies above `value`, linear within its bucket; 0 where nothing was
+    counted, and for what isn't below the largest bound: how far beyond it anything lies is not known.
+    """
+    *counts, _ = histogram
+    above, lower = 0.0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        above += count * min(1.0, max(0.0, (bound - value) / (bound - lower)))
+        lower = bound
+    above += counts[-1] if value < bounds[-1] else 0.0
+    return above / sum(counts) if sum(counts) else 0.0
+
+
 def _find(snapshot: Snapshot, family: str, labels: Labels, width: int = 1) -> Sequence[float]:
     """A series, of zeros where there is none."""
     return snapshot.get(family, {}).get(labels) or FAMILIES[family].zeros(width)

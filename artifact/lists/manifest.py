@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from artifact.errors import InputError
 
+_COLUMNS = ("path", "label", "split")
+
 
 class ManifestRow(NamedTuple):
     """A line of a manifest; texts without spaces at their ends, empty where the column or the value isn't there."""
@@ -21,8 +23,8 @@ class ManifestRow(NamedTuple):
 
 
 def parse_manifest(name: str, content: bytes) -> list[ManifestRow]:
-    """The rows of a CSV file in UTF-8, whose first line names its columns: path and, where they are known, label and
-    split; other columns are passed over. Raises InputError naming the line.
+    """The rows of a CSV file in UTF-8, whose first line names its columns, in any case: path and, where they are known,
+    label and split; other columns are passed over. Raises InputError naming the line.
     """
     try:
         rows = list(_parse(name, content.decode("utf-8-sig")))
@@ -39,14 +41,16 @@ def parse_manifest(name: str, content: bytes) -> list[ManifestRow]:
 
 def _parse(name: str, text: str) -> Iterator[ManifestRow]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    columns = rows.fieldnames or []
+    rows.fieldnames = columns = [column.strip().lower() for column in rows.fieldnames or []]
     if "path" not in columns:
         raise InputError(
             f"the manifest {name} begins with {', '.join(columns)[:100]!r}: its first line names the columns, path "
-            "and, where they are known, label and split"
+            "and, where they are known, label and split, with commas between them"
         )
+    if twice := [column for column in _COLUMNS if columns.count(column) > 1]:
+        raise InputError(f"the manifest {name} has two columns called {twice[0]}: remove or rename one")
     for row in rows:
-        path, label, split = ((row.get(column) or "").strip() for column in ("path", "label", "split"))
+        path, label, split = ((row.get(column) or "").strip() for column in _COLUMNS)
         if not path:
             raise InputError(f"the manifest {name} has no path in line {rows.line_num}: give one, or remove the line")
         yield ManifestRow(path, label, split, rows.line_num)

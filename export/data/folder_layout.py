@@ -7,7 +7,6 @@ silence, and no split is taken for a class.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections import Counter
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifact.images.formats import IMAGE_SUFFIXES
+from artifact.lists.walk import walk_folders
 from export.errors import DataError
 from export.progress import say
 
@@ -46,9 +46,11 @@ class LeftOut:
 
 
 def find_images(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
-    """Every image file below `folder`, by its suffix, in a fixed order; `left_out` counts the other files."""
+    """Every image file below `folder`, by its suffix, in a fixed order; links are followed, `left_out` counts other
+    files.
+    """
     images = []
-    for place, _, names in os.walk(folder):
+    for place, _, names in walk_folders(folder):
         hidden = any(map(is_hidden, Path(place).relative_to(folder).parts))
         for name in names:
             suffix = Path(name).suffix.lower()

@@ -65,7 +65,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
 
     def _make(self, batch: int) -> tuple[Any, ...]:
         chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        targets = np.eye(self.classes, dtype=np.float32)[self.samples.labels[chosen]]
+        targets = np.zeros((len(chosen), self.classes), np.float32)
+        targets[np.arange(len(chosen)), self.samples.labels[chosen]] = 1
         if self.augmentation is None or self.seed is None:
             x = normalize(self.samples.pixels(chosen, self.policy), self.preprocessing)
         else:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import hashlib
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 from pydantic import BaseModel
 
+from export.data.samples import Samples
+from export.errors import UsageError
+from export.progress import say
 from export.sources.run_folder import disk_in_a_line, half_written, replace_text
 from export.sources.user_code import Definitions
 
@@ -23,6 +30,12 @@ class State(BaseModel):
     best_loss: float = math.inf
     seconds: float = 0.0
     history: list[dict[str, float]] = []
+    images: str = ""
+    """`digest_images` of the training images; empty where an older convserve wrote it."""
+
+
+# Of file systems that have no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Checkpoint:
@@ -38,6 +51,29 @@ class Checkpoint:
             return State.model_validate_json((self.folder / "state.json").read_bytes())
         except FileNotFoundError:
             return State()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other trainings out. Raises UsageError where one is at work here, TrainingError where the disk refuses.
+
+        By a lock that the system lets go of, however the process ends.
+        """
+        with contextlib.ExitStack() as stack:
+            with disk_in_a_line(self.folder.parent):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((self.folder / "lock").open("a"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise UsageError(
+                        f"another training is at work in {self.folder.parent}: wait for it, or name another folder "
+                        "with --out"
+                    ) from error
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:
+                        raise
+                    say(f"{self.folder.parent} can't be locked ({error.strerror}): start no second training there")
+            yield
 
     def load(self, epoch: int, *, optimizer: bool = True) -> keras.Model:
         """The network after `epoch`, compiled with its optimizer's state unless told otherwise."""
@@ -59,3 +95,11 @@ class Checkpoint:
 
     def _file(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04}.keras"
+
+
+def digest_images(samples: Samples) -> str:
+    """Of what decides which images train and which validate: their names and classes, in their order."""
+    digest = hashlib.sha256(samples.labels.tobytes())
+    for index in range(len(samples)):
+        digest.update(samples.name(index).encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()

@@ -93,4 +93,4 @@ def _predict(folder: Path, model: keras.Model, samples: Samples) -> Floats:
 
 def _digest(labels: npt.NDArray[np.int64], folds: int) -> str:
     """Of the labels: a fold that was trained on others isn't taken up again, an image might be in it now."""
-    return hashlib.sha256(labels.astype("<i8").tobytes() + bytes([folds])).hexdigest()[:8]
+    return hashlib.sha256(labels.astype("<i8").tobytes() + f"{folds}".encode()).hexdigest()[:8]

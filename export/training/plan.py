@@ -64,12 +64,23 @@ def refuse_another_training(folder: Path, run: Run) -> None:
     other = [
         f"{key} {old.get(key)} there, {new.get(key)} now" for key in {**old, **new} if old.get(key) != new.get(key)
     ]
-    other += [key for key in ("labels", "image") if getattr(there, key) != getattr(run, key)]
+    other += [key for key in ("labels", "image", "preprocessing") if getattr(there, key) != getattr(run, key)]
     if other:
         raise UsageError(
             f"{folder} holds a training of {there.model_name} with other settings "
             f"({'; '.join(other)}): use the same settings, "
             "name another folder with --out, or remove it"
+        )
+
+
+def refuse_other_images(folder: Path, before: str, now: str, dataset: str) -> None:
+    """Raise UsageError where the folder's training has seen other images (their `digest_images`) than there are now:
+    some of those that validate would be ones that it was trained on.
+    """
+    if before not in ("", now):
+        raise UsageError(
+            f"{folder} holds a training on {dataset}, whose training images have changed since: name another folder "
+            "with --out to train on what is there now, or remove this one"
         )
 
 

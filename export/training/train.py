@@ -20,12 +20,12 @@ from export.sources.run_folder import KERAS_FILE, RUN_FILE, Run, disk_in_a_line,
 from export.training.averaged import ValidateAverage, put_average
 from export.training.batches import Batches
 from export.training.callbacks import Epochs, is_over
-from export.training.checkpoint import Checkpoint, State
+from export.training.checkpoint import Checkpoint, State, digest_images
 from export.training.compiled import compile_for, compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial_network import InitialNetwork, start_network
 from export.training.logs.log import Log
-from export.training.plan import plan_run, refuse_another_training
+from export.training.plan import plan_run, refuse_another_training, refuse_other_images
 from export.training.recipes.recipe import Recipe
 from models.counts import count_parameters
 from models.depth import deep_recursion
@@ -56,11 +56,20 @@ def train(
     run = plan_run(recipe, dataset, initial, training, seed, data_dir)
     checkpoint = Checkpoint(folder / "checkpoint", initial.definitions, unsafe=initial.unsafe)
     refuse_another_training(folder, run)
+    images = digest_images(dataset.train)
+    refuse_other_images(folder, checkpoint.read().images, images, dataset.title)
     if (finished := folder / KERAS_FILE).exists():
         say(f"{folder} already has this training, finished: nothing to do")
         return read_run(folder)
-    state = checkpoint.read()
-    with true_grouped_convolutions(training=True), deep_recursion(), _memory_in_a_line(recipe):
+    with (
+        contextlib.ExitStack() as lock,
+        true_grouped_convolutions(training=True),
+        deep_recursion(),
+        _memory_in_a_line(recipe),
+    ):
+        if resumes := (folder / RUN_FILE).exists():
+            lock.enter_context(checkpoint.held())
+        state = checkpoint.read().model_copy(update={"images": images})
         model = None
         if not is_over(state, recipe):
             if state.epoch:
@@ -68,7 +77,10 @@ def train(
                 compile_for(recipe, initial, model, model.optimizer)
             else:
                 model = compile_network(recipe, initial)
-        _open_folder(folder, run)  # not before the weights were found to fit
+        if not resumes:  # not before the weights were found to fit
+            lock.enter_context(checkpoint.held())
+            with disk_in_a_line(folder):
+                write_run(folder, run)
         for log in logs:
             log.begin(run, state.history)
         if model is not None:
@@ -77,20 +89,11 @@ def train(
         run = measure(run, best, dataset, validation, recipe, state, folder / "report")
         for log in logs:
             log.finish(run, folder / "report")
-    with disk_in_a_line(folder), half_written(folder / "part.keras") as part:
-        best.save(part)
-        write_run(folder, run)
-        part.replace(finished)
+        with disk_in_a_line(folder), half_written(folder / "part.keras") as part:
+            best.save(part)
+            write_run(folder, run)
+            part.replace(finished)
     return run
-
-
-def _open_folder(folder: Path, run: Run) -> None:
-    """Make the run folder, unless it is there."""
-    if (folder / RUN_FILE).exists():
-        return
-    with disk_in_a_line(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_run(folder, run)
 
 
 def _fit(
@@ -122,6 +125,7 @@ def _fit(
         epochs=recipe.epochs,
         initial_epoch=state.epoch,
         verbose=0,
+        shuffle=False,  # the order is drawn already; Keras' own would be another one after a resume
         callbacks=[
             *([ValidateAverage(_batches(recipe, dataset, run, training, model))] if recipe.ema else []),
             Epochs(recipe, state, checkpoint, batches, logs),

@@ -33,7 +33,7 @@ def divide(where: str, listing: Listing, *, skip_damaged: bool, seen: bool) -> D
     images and images that can't be decoded: it lists both.
     """
     samples, names, tested = listing.samples, listing.classes, listing.tested
-    damaged = _find_damaged(samples)
+    damaged, digests = _check_images(samples)
     trained = ~damaged if tested is None else ~damaged & ~tested
     held = np.zeros(len(samples), bool) if tested is None else ~damaged & tested
     empty = _find_empty(names, samples.labels[trained])
@@ -62,7 +62,20 @@ def divide(where: str, listing: Listing, *, skip_damaged: bool, seen: bool) -> D
     held &= numbers >= 0  # of a class that can't be trained
     if not held.any():
         raise DataError(f"{where} has too few images to keep some for the test: add images, or a test split")
+    _tell_repeated(samples, digests, trained, held)
     return labels, _select(samples, trained, numbers), _select(samples, held, numbers), split
+
+
+def _tell_repeated(
+    samples: Stored, digests: Sequence[bytes], trained: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]
+) -> None:
+    known = {digests[index] for index in np.flatnonzero(trained).tolist()}
+    repeated = [index for index in np.flatnonzero(held).tolist() if digests[index] in known]
+    if repeated:
+        say(
+            f"{len(repeated):,} of {np.count_nonzero(held):,} test images are byte for byte among the training images, "
+            f"{samples.name(repeated[0])} the first: the accuracy measured on them is too high; remove the copies"
+        )
 
 
 def _select(samples: Stored, chosen: npt.NDArray[np.bool_], labels: Labels) -> Stored:
@@ -102,23 +115,24 @@ def _draw(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:4], "big") / 2**32
 
 
-def _find_damaged(samples: Stored) -> npt.NDArray[np.bool_]:
-    """bool [n]: which images can't be read or decoded."""
+def _check_images(samples: Stored) -> tuple[npt.NDArray[np.bool_], list[bytes]]:
+    """bool [n], which images can't be read or decoded, and a digest of the bytes of each."""
 
-    def is_damaged(index: int) -> bool:
+    def check(index: int) -> tuple[bool, bytes]:
         try:
-            open_image(samples.encoded(index)[0])
+            data = samples.encoded(index)[0]
+            open_image(data)
         except (ConvserveError, OSError):
-            return True
-        return False
+            return True, b""
+        return False, hashlib.blake2b(data, digest_size=16).digest()
 
-    damaged = np.zeros(len(samples), bool)
+    found: list[tuple[bool, bytes]] = []
     with Progress("checking", len(samples)) as progress, ThreadPoolExecutor() as pool:
         for start in range(0, len(samples), CHUNK):
             some = range(len(samples))[start : start + CHUNK]
-            damaged[some] = list(pool.map(is_damaged, some))
+            found += pool.map(check, some)
             progress.advance(len(some))
-    return damaged
+    return np.array([damaged for damaged, _ in found], bool), [digest for _, digest in found]
 
 
 def _list(samples: Stored, damaged: npt.NDArray[np.bool_]) -> str:

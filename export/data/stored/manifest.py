@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,10 @@ def read_manifest(path: Path, *, seen: bool) -> Listing:
         raise DataError(
             f"the manifest {path} has no column label, or an empty one: a data set's manifest gives each image's class"
         )
-    _refuse_twice(path, rows)
     entries = [_read(path, row) for row in rows]
-    samples = FileSamples([Path(join_name(str(path), row.path)) for row in rows], np.full(len(rows), -1))
+    files = [Path(join_name(str(path), row.path)) for row in rows]
+    _refuse_twice(path, rows, files)
+    samples = FileSamples(files, np.full(len(rows), -1))
     return make_listing(str(path), entries, samples, None, seen=seen)
 
 
@@ -49,9 +51,12 @@ def _read(path: Path, row: ManifestRow) -> Entry:
     return Entry(name.as_posix(), row.label, split or "")
 
 
-def _refuse_twice(path: Path, rows: Iterable[ManifestRow]) -> None:
-    """An image that is named twice could be trained on and tested on."""
-    lines: dict[str, int] = {}
-    for row in rows:
-        if (first := lines.setdefault(row.path, row.line)) != row.line:
-            raise DataError(f"{path} names {row.path} in line {first} and in line {row.line}: remove one")
+def _refuse_twice(path: Path, rows: Sequence[ManifestRow], files: Sequence[Path]) -> None:
+    """An image that is named twice, in whatever words, could be trained on and tested on."""
+    first: dict[str, ManifestRow] = {}
+    folders = {folder: os.path.realpath(folder) for folder in {file.parent for file in files}}
+    for row, file in zip(rows, files, strict=True):
+        before = first.setdefault(f"{folders[file.parent]}/{file.name}", row)
+        if before is not row:
+            other = "" if before.path == row.path else f" (there as {before.path})"
+            raise DataError(f"{path} names {row.path} in line {before.line}{other} and in line {row.line}: remove one")

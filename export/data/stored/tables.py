@@ -7,6 +7,7 @@ goes when the process ends.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from collections import Counter
@@ -69,7 +70,11 @@ def read_tables(where: str, tables: Sequence[tuple[Path, str]], *, seen: bool) -
     places = np.array([(0, row.offset, row.size) for row in rows], np.int64).reshape(-1, 3)
     samples = PackedSamples([copy], places, np.full(len(rows), -1), [_name(row) for row in rows])
     return make_listing(
-        where, _describe(rows, named=schemas[0].classes is not None), samples, schemas[0].classes, seen=seen
+        where,
+        _describe(rows, schemas[0].label, named=schemas[0].classes is not None),
+        samples,
+        schemas[0].classes,
+        seen=seen,
     )
 
 
@@ -133,22 +138,28 @@ def _name(row: _Row) -> str:
     return f"{row.table}#{row.number}" + (f"/{row.path}" if row.path else "")
 
 
-def _describe(rows: Sequence[_Row], *, named: bool) -> list[Entry]:
+def _describe(rows: Sequence[_Row], column: str, *, named: bool) -> list[Entry]:
     """Images are called by their paths; by their rows where not every one has a path of its own within its class."""
     times = Counter((row.path, str(row.label)) for row in rows)
     by_path = all(row.path and times[row.path, str(row.label)] == 1 for row in rows)
     return [
         Entry(
             (row.path or "") if by_path else f"{row.table}#{row.number:09}",
-            _read_label(row.label, named),
+            _read_label(f"{row.table}: the column {column}", row.label, named),
             row.split,
         )
         for row in rows
     ]
 
 
-def _read_label(value: Any, named: bool) -> str | int | None:
-    """-1 is Hugging Face's word for a class that isn't known."""
+def _read_label(column: str, value: Any, named: bool) -> str | int | None:
+    """-1 is Hugging Face's word for a class that isn't known. pandas' is NaN, and makes a column of whole numbers that
+    has it one of float64. Raises DataError for what is no class.
+    """
+    if isinstance(value, float):
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
     if value is None or value == -1:
         return None
+    if not isinstance(value, str | int):
+        raise DataError(f"{column} has {str(value)[:50]}, which is no class: a class is text or a whole number")
     return int(value) if named else str(value)

@@ -38,7 +38,8 @@ class _Image(NamedTuple):
 def read_tars(where: str, tars: Sequence[tuple[Path, str]], *, seen: bool) -> Listing:
     """The images of some tars, each with the split that its name says, or an empty one.
 
-    Classes that are numbers are named by labels.txt beside the tars, a name a line, where it is there. Raises DataError
+    Classes that are numbers are named by labels.txt beside the tars or in the folder `where`, a name a line, where it
+    is there. Raises DataError
     for tars that are damaged or compressed (all of them), keys with two images, classes that can't be read.
     """
     entries, places, names, damaged, left_out = [], [], [], [], LeftOut()
@@ -66,8 +67,8 @@ def read_tars(where: str, tars: Sequence[tuple[Path, str]], *, seen: bool) -> Li
     samples = PackedSamples([path for path, _ in tars], table, np.full(len(table), -1), names)
     classes = None
     if all(str(entry.label or 0).isdecimal() for entry in entries):
-        found = tars[0][0].parent / _NAMES_FILE
-        if found.is_file():
+        lists = (folder / _NAMES_FILE for folder in (tars[0][0].parent, Path(where)))
+        if (found := next(filter(Path.is_file, lists), None)) is not None:
             classes = read_labels(str(found))
             entries = [entry._replace(label=int(entry.label) if entry.label else None) for entry in entries]
     return make_listing(where, entries, samples, classes, seen=seen)
@@ -83,6 +84,8 @@ def _read_tar(path: Path, left_out: LeftOut) -> Iterator[_Image]:
             name = member.name.removeprefix("./")
             key, suffix = _split_name(name)
             if not member.isfile():
+                if member.issym() or member.islnk():
+                    left_out.others["links"] += 1
                 continue
             if any(map(is_hidden, name.split("/"))):
                 left_out.hidden += Path(name).suffix.lower() in IMAGE_SUFFIXES

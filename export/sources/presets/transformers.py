@@ -36,6 +36,7 @@ PROCESSORS = {
     "MobileNetV1ImageProcessor": _SHORTER,
     "MobileNetV2ImageProcessor": _SHORTER,
     "PvtImageProcessor": _SQUARE,
+    "SegformerImageProcessor": _SQUARE,
     "SiglipImageProcessor": _SQUARE,
     "ViTImageProcessor": _SQUARE,
 }

@@ -132,6 +132,19 @@ def test_a_file_exchanged_in_the_store_leaves_the_copy_as_it_is(store: FolderSto
     assert (mirror.folder / "tiny/1" / MODEL_FILE).read_bytes() == graph
 
 
+def test_a_copy_that_the_disk_has_damaged_is_had_again_by_the_next_process(
+    store: FolderStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror = mirror_of(store, tmp_path)
+    mirror.refresh()
+    damage(mirror.folder / "tiny/1")
+    assert mirror_of(store, tmp_path).refresh() == {}
+    found, copied = (folder / "tiny/1" / MODEL_FILE for folder in (store.folder, mirror.folder))
+    assert copied.read_bytes() == found.read_bytes()
+    assert "can't be used: model.onnx is damaged" in caplog.text
+    assert not leftovers(mirror)
+
+
 def test_a_version_published_again_under_its_number_takes_the_place_of_the_copy(
     store: FolderStore, tmp_path: Path
 ) -> None:

@@ -151,6 +151,39 @@ def test_one_corrupt_version_of_several_changes_nothing(repository: Path) -> Non
     with_catalog(scene, repository=repository, versions="all")
 
 
+def test_versions_that_did_not_change_go_on_beside_a_new_one(repository: Path) -> None:
+    async def scene(catalog: Catalog, control: LocalControl) -> None:
+        first = catalog.resolve("tiny", 1)
+        make_artifact(repository, version=2)
+        assert await control.watcher.look() == ["tiny loaded"]
+        assert catalog.resolve("tiny", 1) is first
+        second = catalog.resolve("tiny", 2)
+        sign(repository / "tiny/1", license="MIT")
+        await control.watcher.look()
+        assert catalog.resolve("tiny", 1).card.license == "MIT"
+        assert catalog.resolve("tiny", 2) is second
+        await control.load("tiny")  # by hand: all of it
+        assert catalog.resolve("tiny", 2) is not second
+
+    with_catalog(scene, repository=repository, versions="all")
+
+
+def test_a_change_that_was_refused_along_with_another_version_is_loaded_with_it(repository: Path) -> None:
+    async def scene(catalog: Catalog, control: LocalControl) -> None:
+        first = catalog.resolve("tiny", 1)
+        sign(repository / "tiny/1", license="MIT")
+        damage(make_artifact(repository, version=2))
+        await control.watcher.look()
+        assert catalog.resolve("tiny", 1) is first
+        shutil.rmtree(repository / "tiny/2")
+        make_artifact(repository, version=2)
+        await control.watcher.look()
+        assert catalog.resolve("tiny", 1).card.license == "MIT"
+        assert catalog.resolve("tiny", 2).version == 2
+
+    with_catalog(scene, repository=repository, versions="all")
+
+
 def test_an_unloaded_model_says_how_to_bring_it_back(repository: Path) -> None:
     make_artifact(repository, "other")
 

@@ -49,6 +49,11 @@ def test_labels_may_be_absent(tmp_path: Path) -> None:
     assert list_images([str(tmp_path / "set.csv")]) == [ListedImage(f"{tmp_path}/1.png")]
 
 
+def test_columns_are_known_in_any_case_and_with_spaces_around(tmp_path: Path) -> None:
+    (tmp_path / "set.csv").write_text("ID, Path, Label\n7, 1.png, cat\n")
+    assert list_images([str(tmp_path / "set.csv")]) == [ListedImage(f"{tmp_path}/1.png", "cat")]
+
+
 def test_words_of_every_kind_go_together_in_their_order(tmp_path: Path) -> None:
     fill(tmp_path, "folder/1.png")
     words = ["https://example.org/a?b=c", str(tmp_path / "folder"), "absent.png"]
@@ -62,6 +67,7 @@ def test_words_of_every_kind_go_together_in_their_order(tmp_path: Path) -> None:
         (b"", "begins with ''"),
         (b"path,label\n1.png,cat\n,dog\n", "line 3"),
         (b"path,label\n", "names no images"),
+        (b"path,label,Label\n1.png,cat,dog\n", "two columns called label"),
         (b"path\ncaf\xe9.png\n", "isn't UTF-8 (byte 8)"),
         (b'path\n"' + b"1" * 140_000 + b'"\n', "isn't CSV"),
     ],

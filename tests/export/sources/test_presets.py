@@ -52,6 +52,8 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
     assert (cropped["fit"], cropped["crop_fraction"], cropped["crop_rule"]) == ("crop", 0.875, "transformers")
     assert read(tmp_path, "hf", CONVNEXT)["crop_fraction"] == 224 / 248
     assert read(tmp_path, "hf", {**CONVNEXT, "size": 384})["fit"] == "stretch"
+    segformer = {"feature_extractor_type": "SegformerFeatureExtractor", "size": 512, "resample": 2, **HALF}
+    assert read(tmp_path, "hf", {**segformer, "reduce_labels": False}) == {**stretched, "size": (512, 512)}
     raw = read(tmp_path, "hf", {**VIT, "do_rescale": False, "do_normalize": False})
     assert raw["preprocessing"] == "none"
 

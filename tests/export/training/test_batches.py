@@ -98,6 +98,8 @@ def test_a_resumed_training_sees_the_very_batches_of_an_uninterrupted_one(
     killed = {key: seen.pop(key) for key in list(seen)}
     train(recipe, dataset, tmp_path / "killed", initial=INITIAL, seed=5)
     steps = {(epoch, batch) for epoch in range(3) for batch in range(4)}
+    assert list(whole) == sorted(whole)
+    assert list(seen) == sorted(seen)
     assert steps <= whole.keys()
     assert {key for key in steps if key[0] > 0} <= seen.keys()
     for key in steps:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -104,6 +105,29 @@ def test_a_model_that_is_much_slower_than_the_first_gets_weight_0(seconds: float
     service = Service(max_p99_ratio=2)
     service.look(lambda: (service.answer("a/1", 200), service.answer("a/2", 200, seconds)))
     assert service.to["a/2"] == weight
+
+
+def test_a_model_as_fast_as_the_first_keeps_its_weight_however_often_its_p99_is_looked_at() -> None:
+    draws, service = Random(0), Service(max_p99_ratio=1.5)
+
+    def go_on() -> None:
+        for target, requests in (("a/1", 80), ("a/2", 10)):
+            for _ in range(requests):
+                service.answer(target, 1, draws.expovariate(1 / 0.005))
+
+    service.look(*[go_on] * 100)
+    assert service.to == service.weights
+    service.look(lambda: service.answer("a/1", 200), lambda: service.answer("a/2", 200, 0.05))
+    assert service.to["a/2"] == 0
+
+
+def test_the_first_model_answers_again_where_the_one_that_had_every_request_is_taken_back() -> None:
+    service = Service(max_error_rate=0.05)
+    promoted = service.traffic.splits["best"].model_copy(update={"to": {"a/1": 0, "a/2": 100}})
+    service.traffic.put("best", promoted)
+    service.look(lambda: service.answer("a/2", 50, faults=50))
+    assert service.to == {"a/1": 100, "a/2": 0}
+    assert {service.traffic.target("best", slot) for slot in range(10)} == {"a/1"}
 
 
 @pytest.mark.parametrize(("disagreed", "weight"), [(40, 0), (12, 10)])

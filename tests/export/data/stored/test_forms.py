@@ -154,6 +154,17 @@ def test_an_archive_beside_class_folders_is_left_out_as_before(
     assert "1 .tar" in capsys.readouterr().err
 
 
+def test_a_picture_beside_the_tars_is_told_and_makes_no_class_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tar(IMAGES, tmp_path / "data/all.tar")
+    write_folder({"logo.png": IMAGES["cat/001.png"]}, tmp_path)
+    dataset = load_dataset(str(tmp_path), None)
+    assert dataset.train is not None
+    assert len(dataset.train) + len(dataset.test) == 40
+    assert "left out 1 image files beside the .tar files of" in capsys.readouterr().err
+
+
 def test_a_word_that_is_nothing_names_every_form() -> None:
     said = "no folder nowhere/ and no data set of that name"
     every_form = r"mnist.*class folders, a \.csv manifest, or \.parquet or \.tar files"

@@ -44,7 +44,8 @@ def test_images_without_a_class_and_of_one_that_is_not_trained_are_told(
     write_folder(IMAGES, tmp_path)
     rows = [f"{name},{name[:3]},train" for name in IMAGES][:-3]
     rows += ["dog/003.png,dog,test", "dog/004.jpg,,test", "dog/005.png,wolf,test"]
-    rows += ["cat/../dog/003.png,cat,test"]
+    (tmp_path / "another.png").write_bytes(IMAGES["dog/005.png"])
+    rows += ["another.png,cat,test"]
     (tmp_path / "a.csv").write_text("path,label,split\n" + "\n".join(rows))
     assert len(load_dataset(str(tmp_path / "a.csv"), None).test) == 2
     said = capsys.readouterr().err
@@ -59,6 +60,9 @@ def test_images_without_a_class_and_of_one_that_is_not_trained_are_told(
         ("name,label\n", r"begins with 'name, label'"),
         ("path,label,split\ncat/000.jpg,cat,maybe\n", "line 2: the split 'maybe'"),
         ("path,label\ncat/000.jpg,cat\ncat/000.jpg,dog\n", "names cat/000.jpg in line 2 and in line 3"),
+        ("path,label\ncat/000.jpg,cat\n./cat/000.jpg,cat\n", r"names ./cat/000.jpg in line 2 \(there as cat/000.jpg\)"),
+        ("path,label\ncat/000.jpg,cat\nlink/000.jpg,cat\n", "names link/000.jpg in line 2 .* and in line 3"),
+        ("path,label\ncat/000.jpg,cat\n{folder}/dog/../cat/000.jpg,dog\n", "in line 2 .* and in line 3: remove one"),
         ("path,label\nhttps://a.b/c.jpg,cat\n", "line 2: https://a.b/c.jpg is a remote address"),
         ("path,label\ncat/000.jpg,cat\ncat/001.png,cat\n", "only 1 classes have images"),
         ("path,label\ngone.jpg,cat\ngone.png,dog\n", "2 can't be decoded: .*gone.jpg"),
@@ -66,6 +70,18 @@ def test_images_without_a_class_and_of_one_that_is_not_trained_are_told(
 )
 def test_a_manifest_that_is_no_data_set_says_why(tmp_path: Path, content: str, said: str) -> None:
     write_folder(IMAGES, tmp_path)
-    (tmp_path / "pets.csv").write_text(content)
+    (tmp_path / "link").symlink_to(tmp_path / "cat")
+    (tmp_path / "pets.csv").write_text(content.format(folder=tmp_path))
     with pytest.raises(DataError, match=said):
         load_dataset(str(tmp_path / "pets.csv"), None)
+
+
+def test_test_images_that_are_trained_on_under_another_name_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = {name: "test" if index % 3 == 0 else "train" for index, name in enumerate(IMAGES)}
+    load_dataset(str(write_manifest(IMAGES, tmp_path / "a.csv", split)), None)
+    assert "byte for byte" not in capsys.readouterr().err
+    copied = {**IMAGES, "dog/003.png": IMAGES["dog/004.jpg"]}
+    load_dataset(str(write_manifest(copied, tmp_path / "a.csv", split)), None)
+    assert "1 of 4 test images are byte for byte among the training images, dog/003.png" in capsys.readouterr().err

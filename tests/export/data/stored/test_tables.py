@@ -64,6 +64,18 @@ def test_rows_without_a_class_are_told_and_others_without_a_name_are_refused(
         load_dataset(write_columns(tmp_path / "a.parquet", columns, features), None)
 
 
+def test_a_column_of_numbers_that_pandas_left_a_gap_in_has_the_classes_that_it_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = list(IMAGES.values())
+    columns = {"image": images, "label": [float("nan"), *[float(2 + 8 * (index % 2)) for index in range(11)]]}
+    assert load_dataset(write_columns(tmp_path / "a.parquet", columns), None).labels == ("2", "10")
+    assert "left out 1 images of" in capsys.readouterr().err
+    columns["label"] = [[1]] * 12
+    with pytest.raises(DataError, match=r"the column label has \[1\], which is no class"):
+        load_dataset(write_columns(tmp_path / "a.parquet", columns), None)
+
+
 def test_tables_of_other_classes_are_refused(tmp_path: Path) -> None:
     write_table(IMAGES, tmp_path / "a.parquet")
     write_table(IMAGES, tmp_path / "b.parquet", ("dog", "cat"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def test_labels_beside_the_tars_name_classes_that_are_numbers(tmp_path: Path) ->
         load_dataset(str(path), None)
 
 
+def test_labels_in_the_set_s_folder_name_the_classes_of_both_splits(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_tar(NUMBERED, tmp_path / split / "a.tar")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    assert load_dataset(str(tmp_path), None).labels == ("cat", "dog")
+
+
 def test_a_number_beyond_the_listed_classes_is_refused(tmp_path: Path) -> None:
     images = {name.replace("1/", "2/"): content for name, content in NUMBERED.items()}
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
@@ -36,6 +44,17 @@ def test_what_is_no_image_of_a_class_is_counted(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().err
     assert "1 .seg.npy, 2 hidden images" in said, said
     assert "left out 1 images of" in said
+
+
+def test_images_that_are_links_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(write_tar(IMAGES, tmp_path / "a.tar"), "a") as tar:
+        for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+            link = tarfile.TarInfo(f"cat/90{int(kind)}.jpg")
+            link.type, link.linkname = kind, "cat/000.jpg"
+            tar.addfile(link)
+    load_dataset(str(tmp_path / "a.tar"), None)
+    assert "left out in" in (said := capsys.readouterr().err)
+    assert "2 links" in said
 
 
 def test_two_images_of_one_key_are_refused(tmp_path: Path) -> None:
