@@ -54,8 +54,8 @@ def main() -> int:
     load_keras()
     from export.data.samples import relabel
     from export.report.suspects import find_suspects
-    from export.training.begin import Words, begin
     from export.training.held_out import predict_by_folds
+    from export.training.initial.begin import Words, begin
     from export.training.recipes.files import read_recorded
 
     words = Words(

@@ -140,7 +140,7 @@ def _build_one(options: argparse.Namespace, place: Place, recorded: Recorded, na
     from export.publish.published import open_published
     from export.publish.read_back import verify_published
     from export.sources.run_source import load_run
-    from export.training.begin import Words, begin
+    from export.training.initial.begin import Words, begin
     from export.training.train import train
 
     begun = begin(Words(data_dir=options.data_dir, seed=options.seed), recorded)

@@ -85,8 +85,8 @@ def _suspects(options: argparse.Namespace) -> None:
 
 def _look_by_folds(options: argparse.Namespace) -> None:
     from export.sources.load_options import LoadOptions
-    from export.training.begin import Words, begin
     from export.training.held_out import predict_by_folds, refuse_seen_images
+    from export.training.initial.begin import Words, begin
     from export.training.recipes.files import recorded_run
 
     if options.folds < 2:

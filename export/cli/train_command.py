@@ -22,7 +22,7 @@ from export.errors import UsageError
 from export.training.recipes.fields import help_text, read_setting
 
 if TYPE_CHECKING:  # which imports Keras
-    from export.training.begin import Beginning
+    from export.training.initial.begin import Beginning
 
 
 def add_train(commands: Any) -> None:
@@ -139,7 +139,7 @@ def _train(options: argparse.Namespace) -> None:
 def choose_beginning(options: argparse.Namespace) -> Beginning:
     """What the words of the command line begin. Raises UsageError or DataError as `begin` does."""
     from export.sources.load_options import LoadOptions
-    from export.training.begin import Words, begin
+    from export.training.initial.begin import Words, begin
     from export.training.recipes.files import read_recorded
 
     words = Words(

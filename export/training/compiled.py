@@ -9,7 +9,7 @@ import keras
 
 from export.errors import UsageError
 from export.sources.keras_file import compute_in_float32
-from export.training.initial_network import InitialNetwork
+from export.training.initial.initial_network import InitialNetwork
 from export.training.objective.class_counts import ClassCounts
 from export.training.objective.focal import FocalCrossentropy
 from export.training.recipes.recipe import Recipe

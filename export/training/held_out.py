@@ -19,8 +19,8 @@ from export.report.calibration import Floats, softmax
 from export.sources.keras_file import load_keras_file
 from export.sources.load_options import LoadOptions
 from export.sources.run_folder import RUN_FILE, read_run, trained_file
-from export.training.begin import Beginning
 from export.training.finish import predict_logits
+from export.training.initial.begin import Beginning
 from export.training.train import train
 
 

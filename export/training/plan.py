@@ -14,7 +14,7 @@ from export.data.preprocessing import custom
 from export.data.samples import Samples
 from export.errors import UsageError
 from export.sources.run_folder import RUN_FILE, Run, read_run
-from export.training.initial_network import InitialNetwork
+from export.training.initial.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe, make_recipe
 
 

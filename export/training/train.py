@@ -23,7 +23,7 @@ from export.training.callbacks import Epochs, is_over
 from export.training.checkpoint import Checkpoint, State, digest_images
 from export.training.compiled import compile_for, compile_network, inference_network
 from export.training.finish import measure
-from export.training.initial_network import InitialNetwork, start_network
+from export.training.initial.initial_network import InitialNetwork, start_network
 from export.training.logs.log import Log
 from export.training.plan import plan_run, refuse_another_training, refuse_other_images
 from export.training.recipes.recipe import Recipe

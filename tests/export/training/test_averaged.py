@@ -20,7 +20,7 @@ from export.training.augmentation import Augmentation
 from export.training.averaged import estimate_statistics
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint
-from export.training.initial_network import InitialNetwork
+from export.training.initial.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe
 from export.training.train import train
 

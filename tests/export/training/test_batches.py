@@ -18,7 +18,7 @@ from export.data.samples import ArraySamples
 from export.training.augmentation import Augmentation
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint, State
-from export.training.initial_network import InitialNetwork
+from export.training.initial.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe
 from export.training.train import train
 

@@ -21,7 +21,7 @@ from export.training.batches import Batches
 from export.training.callbacks import Epochs
 from export.training.checkpoint import Checkpoint, State
 from export.training.compiled import compile_network
-from export.training.initial_network import InitialNetwork
+from export.training.initial.initial_network import InitialNetwork
 from export.training.recipes.recipe import Recipe
 
 POLICY = ImagePolicy(height=4, width=4, channels=1)

@@ -12,8 +12,8 @@ from export.data.datasets import load_dataset
 from export.data.samples import ArraySamples
 from export.errors import UsageError
 from export.report.suspects import find_suspects
-from export.training.begin import Words, begin
 from export.training.held_out import predict_by_folds, refuse_seen_images
+from export.training.initial.begin import Words, begin
 
 CHANGES = [("epochs", 5), ("batch_size", 16), ("learning_rate", 4e-3)]
 

@@ -20,7 +20,7 @@ from export.training import train as training
 from export.training.augmentation import Augmentation
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint
-from export.training.initial_network import start_network
+from export.training.initial.initial_network import start_network
 from export.training.recipes.recipe import Recipe
 
 OLD_FIGURES = ("epoch", "loss", "accuracy")

@@ -8,7 +8,7 @@ import pytest
 
 from export.data.datasets import DATASETS
 from export.errors import DataError, UsageError
-from export.training.initial_network import build_arguments
+from export.training.initial.initial_network import build_arguments
 from export.training.recipes.files import SHIPPED, read_recorded, shipped_recipes
 from models.registry import NETWORKS
 

@@ -20,7 +20,7 @@ from export.sources.load_options import LoadOptions
 from export.sources.named.applications import APPLICATIONS, build_application
 from export.sources.named.weights_file import load_fitting_weights
 from export.sources.run_folder import trained_file
-from export.training.initial_network import InitialNetwork, choose_arithmetic, start_model
+from export.training.initial.initial_network import InitialNetwork, choose_arithmetic, start_model
 from export.training.recipes.files import Recorded
 from export.training.recipes.recipe import Recipe
 

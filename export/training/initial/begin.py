@@ -18,8 +18,8 @@ from export.sources.image_options import ImageOptions
 from export.sources.keras_file import SUFFIXES
 from export.sources.load_options import LoadOptions
 from export.sources.named.applications import APPLICATIONS
-from export.training.existing_network import start_existing
-from export.training.initial_network import InitialNetwork, build_arguments, start_network
+from export.training.initial.existing_network import start_existing
+from export.training.initial.initial_network import InitialNetwork, build_arguments, start_network
 from export.training.recipes.defaults import (
     default_recipe,
     fine_tuning_recipe,

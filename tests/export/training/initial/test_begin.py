@@ -17,8 +17,8 @@ from export.errors import UsageError
 from export.sources.image_options import ImageOptions
 from export.sources.named.applications import build_application
 from export.sources.run_folder import KERAS_FILE, RUN_FILE, read_run
-from export.training.begin import Words, begin
 from export.training.checkpoint import Checkpoint
+from export.training.initial.begin import Words, begin
 from export.training.recipes.files import read_recorded
 
 
