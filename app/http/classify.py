@@ -29,8 +29,8 @@ class Posted(NamedTuple):
     images: Sequence[Image]
     options: Mapping[str, Any] = {}
     """What it asks for besides, by name."""
-    wants_rows: bool = False
-    """Whether its form is answered with all probabilities, in the order of the labels."""
+    key: str = ""
+    """Under which its images came, where the form is answered with all probabilities, in the order of the labels."""
 
 
 Parse = Callable[[bytes, ModelCard, int], Posted]

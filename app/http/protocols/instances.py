@@ -5,7 +5,7 @@ TensorFlow Serving, KServe v1, SageMaker, MLflow and Vertex AI have in common.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -29,7 +29,9 @@ from artifact.images.frame import Pixels
 
 _SHAPE = 'send {"instances": [{"b64": "<base64>"}, ...]}, or pixels as nested whole numbers from 0 to 255'
 _KEYS = ("instances", "inputs")
-"""The second is what MLflow calls them."""
+"""The second is TensorFlow Serving's columnar format, and what MLflow calls them."""
+_TEXT_KEYS = ("b64", "data", "body")
+"""Of an instance's base64 text; the latter two are TorchServe's under KServe."""
 _PARAMETER_KEYS = ("parameters", "params")
 _PARAMETERS = ("timeout_ms", "version")
 _NUMBERS = re.compile(rb'"(instances|inputs)"\s*:\s*\[\s*\[')
@@ -69,40 +71,33 @@ ANY_BODY: dict[str, Any] = {
         "application/json": {"schema": _JSON, "example": {"instances": [{"b64": EXAMPLE_IMAGE}]}},
     },
 }
-_ROWS_SCHEMA = {
-    "type": "object",
-    "required": ["predictions"],
-    "properties": {"predictions": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}},
-}
-ROWS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The probabilities of each image, in label order.",
-        "content": {"application/json": {"schema": _ROWS_SCHEMA, "example": example(predictions=[[0.01, 0.98, 0.01]])}},
-    },
-    **ERRORS,
-}
-ROWS_OR_CLASSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "For instances and inputs the probabilities of each image, in label order; else as /predict.",
-        "content": {
-            "application/json": {
-                "schema": {"anyOf": [_ROWS_SCHEMA, {"$ref": "#/components/schemas/PredictAnswer"}]},
-                "example": example(predictions=[[0.01, 0.98, 0.01]]),
-            }
-        },
-    },
-    **ERRORS,
-}
+
+
+def describe_rows(*keys: str, other: Mapping[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
+    """Responses: the rows under one of `keys`, or where the form has an `other` answer, one of that schema."""
+    rows = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+    schemas = [{"type": "object", "required": [key], "properties": {key: rows}} for key in keys]
+    content = {
+        "schema": {"anyOf": [*schemas, *([other] if other else [])]},
+        "example": example(predictions=[[0.01, 0.98, 0.01]]),
+    }
+    words = "The probabilities of each image, in label order."
+    if other:
+        words = "For instances and inputs the probabilities of each image, in label order; else as /predict."
+    return {200: {"description": words, "content": {"application/json": content}}, **ERRORS}
+
+
+ROWS_OR_CLASSES = describe_rows("predictions", other={"$ref": "#/components/schemas/PredictAnswer"})
 
 
 async def answer_any(request: Request, name: str | None) -> Response:
     """A body in a form of /predict gets its answer, {"instances": [...]} and {"inputs": [...]} get rows."""
     options = PredictOptions.read(dict(request.query_params))
     classified = await classify(request, name, options, _parse_any)
-    return write_rows(classified.results) if classified.posted.wants_rows else write_response(classified)
+    return write_rows(classified.results) if classified.posted.key else write_response(classified)
 
 
-def write_rows(results: Sequence[ImageResult]) -> Response:
+def write_rows(results: Sequence[ImageResult], key: str = "predictions") -> Response:
     """{"predictions": [[p, ...], ...]}. Raises the first error: the form has no place for one among the rows."""
     predictions = []
     for place, result in enumerate(results):
@@ -111,11 +106,12 @@ def write_rows(results: Sequence[ImageResult]) -> Response:
             raise result
         predictions.append(result.scores.probabilities.tolist())
     headers = {"Server-Timing": name_stages(longest_timing(results))}
-    return Response(encode_json({"predictions": predictions}), media_type="application/json", headers=headers)
+    return Response(encode_json({key: predictions}), media_type="application/json", headers=headers)
 
 
 def parse_instances(body: bytes, card: ModelCard, max_images: int) -> Posted:
-    """{"b64": text} each, or pixels [height, width, channels] as the card has them; and the parameters beside them.
+    """{"b64": text} each, maybe under the name of an input, or pixels [height, width, channels] as the card has them;
+    and the parameters beside them.
 
     Raises BadJson, BadTensor, EmptyBody, InvalidParameter for a parameter that there isn't, and TooManyImages, before
     it parses what can't be right.
@@ -131,8 +127,11 @@ def parse_instances(body: bytes, card: ModelCard, max_images: int) -> Posted:
     )
     if not isinstance(parsed, dict):
         raise BadJson(f"the JSON is not an object: {_SHAPE}")
-    instances = next((parsed[key] for key in _KEYS if key in parsed), None)
-    return Posted(_read_instances(instances, card, max_images), _read_parameters(parsed), wants_rows=True)
+    key = next((key for key in _KEYS if key in parsed), _KEYS[0])
+    instances = parsed.get(key)
+    if isinstance(instances, dict) and len(instances) == 1:  # columns, by the names of a model's inputs
+        (instances,) = instances.values()
+    return Posted(_read_instances(instances, card, max_images), _read_parameters(parsed), key)
 
 
 def _parse_any(body: bytes, card: ModelCard, max_images: int) -> Posted:
@@ -150,9 +149,20 @@ def _read_instances(instances: Any, card: ModelCard, max_images: int) -> Sequenc
         raise EmptyBody(f"the list of instances is empty: {_SHAPE}")
     if all(isinstance(instance, list) for instance in instances):
         return read_pixels(instances, card, "instances")
-    if not all(isinstance(instance, dict) and isinstance(instance.get("b64"), str) for instance in instances):
-        raise BadJson(f"the JSON has no list of images under the key instances: {_SHAPE}")
-    return [instance["b64"] for instance in instances]
+    return [_read_instance(place, instance) for place, instance in enumerate(instances)]
+
+
+def _read_instance(place: int, instance: Any) -> str:
+    """The base64 text of an instance, which may have a name of its own and stand beside what isn't an image."""
+    if not isinstance(instance, dict):
+        raise BadJson(f"instance {place} is no object with an image: {_SHAPE}")
+    texts = [instance[key] for key in _TEXT_KEYS if isinstance(instance.get(key), str)]
+    texts += [
+        value["b64"] for value in instance.values() if isinstance(value, dict) and isinstance(value.get("b64"), str)
+    ]
+    if len(texts) != 1:
+        raise BadJson(f"instance {place} has {len(texts) or 'no'} images, and must have one: {_SHAPE}")
+    return str(texts[0])
 
 
 def _read_parameters(parsed: dict[str, Any]) -> dict[str, Any]:

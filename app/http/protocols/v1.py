@@ -13,7 +13,7 @@ from app.catalog.loading import Version
 from app.http.classify import classify
 from app.http.direct_route import MODEL, VERSION, DirectRoute, read_version, takes
 from app.http.openapi import EXAMPLE_IMAGE, describe_errors
-from app.http.protocols.instances import INSTANCES, ROWS, parse_instances, write_rows
+from app.http.protocols.instances import INSTANCES, describe_rows, parse_instances, write_rows
 from app.http.services import ServicesDep
 
 predictions = APIRouter(prefix="/v1/models", tags=["v1"], route_class=DirectRoute)
@@ -27,23 +27,25 @@ _BODY: dict[str, Any] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "required": ["instances"],
+                "anyOf": [{"required": ["instances"]}, {"required": ["inputs"]}],
                 "properties": {
                     "signature_name": {"type": "string"},
                     "instances": INSTANCES,
+                    "inputs": INSTANCES,
                 },
             },
             "example": {"instances": [{"b64": EXAMPLE_IMAGE}]},
         }
     },
 }
+_ANSWERS = describe_rows("predictions", "outputs")
 
 
 @predictions.post(
     "/{model}:predict",
     operation_id="v1_predict",
     response_class=Response,
-    responses=ROWS,
+    responses=_ANSWERS,
     openapi_extra=takes(_BODY, MODEL),
 )
 async def predict_v1(request: Request) -> Response:
@@ -55,7 +57,7 @@ async def predict_v1(request: Request) -> Response:
     "/{model}/versions/{version}:predict",
     operation_id="v1_predict_version",
     response_class=Response,
-    responses=ROWS,
+    responses=_ANSWERS,
     openapi_extra=takes(_BODY, MODEL, VERSION),
 )
 async def predict_v1_with_version(request: Request) -> Response:
@@ -86,7 +88,8 @@ async def show_version_status(model: str, version: Annotated[int, Path(ge=1)], s
 
 async def _answer(request: Request) -> Response:
     model, options = request.path_params["model"], read_version(request)
-    return write_rows((await classify(request, model, options, parse_instances, is_json=True)).results)
+    classified = await classify(request, model, options, parse_instances, is_json=True)
+    return write_rows(classified.results, "outputs" if classified.posted.key == "inputs" else "predictions")
 
 
 def _describe(version: Version) -> dict[str, Any]:

@@ -22,6 +22,39 @@ def test_instances_give_probabilities_in_label_order(client: TestClient) -> None
     assert "infer;dur=" in response.headers["Server-Timing"]
 
 
+TEXT = base64.b64encode(gray_image(255)).decode()
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        {"image_bytes": {"b64": TEXT}, "key": "1"},  # the flowers example of KServe and TensorFlow Serving
+        {"data": TEXT, "target": 0},  # the mnist example of KServe with TorchServe
+        {"body": TEXT},
+        {"b64": f"data:image/png;base64,{TEXT}"},
+    ],
+)
+def test_instances_as_the_clients_of_others_write_them(client: TestClient, instance: dict[str, Any]) -> None:
+    plain = client.post("/v1/models/tiny:predict", json=instances(gray_image(255), gray_image(255)))
+    answer = client.post("/v1/models/tiny:predict", json={"instances": [instance] * 2})
+    assert answer.json() == plain.json()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_columns_are_answered_as_outputs(client: TestClient, named: bool) -> None:
+    """TensorFlow Serving's columnar format."""
+    rows = instances(gray_image(255), gray_image(0))["instances"]
+    answer = client.post("/v1/models/tiny:predict", json={"inputs": {"image_bytes": rows} if named else rows})
+    plain = client.post("/v1/models/tiny:predict", json={"instances": rows})
+    assert answer.json() == {"outputs": plain.json()["predictions"]}
+
+
+def test_as_many_images_as_are_allowed_may_stand_beside_other_values(client: TestClient) -> None:
+    row = {"image_bytes": {"b64": f"data:image/png;base64,{TEXT}"}, "key": "1"}
+    answer = client.post("/v1/models/tiny:predict", json={"instances": [row] * 64})
+    assert len(answer.json()["predictions"]) == 64
+
+
 def test_a_version_can_be_named(repository: Path, open_client: Callable[..., TestClient]) -> None:
     make_artifact(repository, version=2)
     client = open_client(repository=repository, versions="all")
@@ -40,6 +73,10 @@ def test_a_version_can_be_named(repository: Path, open_client: Callable[..., Tes
     [
         ({"json": {"instances": []}}, 400, "empty"),
         ({"json": {"instances": [1.0]}}, 400, "b64"),
+        ({"json": {"instances": [{"b64": TEXT}, {"key": "1"}]}}, 400, "instance 1 has no images"),
+        ({"json": {"instances": [{"left": {"b64": TEXT}, "right": {"b64": TEXT}}]}}, 400, "instance 0 has 2 images"),
+        ({"json": {"instances": [{"b64": TEXT}, "text"]}}, 400, "instance 1 is no object"),
+        ({"json": {"inputs": {"left": [{"b64": TEXT}], "right": [{"b64": TEXT}]}}}, 400, "instances"),
         ({"json": {"instances": [[[[0.5]] * 8] * 8]}}, 400, "whole numbers from 0 to 255"),
         ({"json": {"instances": [[[[256]] * 8] * 8]}}, 400, "whole numbers from 0 to 255"),
         ({"json": {"instances": [[[0] * 8] * 8]}}, 400, "takes ['n', 8, 8, 1]"),
