@@ -5,6 +5,7 @@ nothing of the models that there are.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -20,9 +21,32 @@ from pydantic import (
     model_validator,
 )
 
-Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?$")]
+
+def in_form(pattern: str, words: str) -> Callable[[str], str]:
+    """A check for AfterValidator: a text that isn't in the form of `pattern` is refused in words, not with it."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(words)
+        return text
+
+    return check
+
+
+Alias = Annotated[
+    str,
+    AfterValidator(
+        in_form(
+            r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?",
+            "give a model as NAME or NAME/VERSION: letters, digits, dots, dashes and underscores, at most 64",
+        )
+    ),
+]
 Weight = Annotated[int | float, Field(ge=0, le=1_000_000)]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")]
+HeaderName = Annotated[
+    str,
+    AfterValidator(in_form(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", "give a header's name, such as X-User")),
+]
 # Of a cascade: more labels in the label set than, or a largest probability below.
 _WHEN = re.compile(r"set\s*>\s*(?P<labels>[1-9]\d{0,5})|p\s*<\s*(?P<probability>0?\.\d*[1-9]\d*|1(\.0+)?)")
 

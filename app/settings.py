@@ -11,15 +11,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from app.aliases import Shadow, Target
+from app.aliases import Shadow, Target, in_form
 from app.platforms import check_health_route, check_predict_route
 from artifact.images.limits import Limits
 from artifact.layout import NAME_PATTERN
 from artifact.stores.address import check_address, name_folder
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$")]
+Device = Annotated[
+    str,
+    AfterValidator(in_form(r"auto|cpu|cuda(:\d+(,\d+)*)?", "give auto, cpu, cuda, or cuda:0 or cuda:0,1")),
+]
 KeyHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+KeyName = Annotated[
+    str,
+    AfterValidator(in_form(r"[A-Za-z0-9_-]{1,64}", "a name has letters, digits, - and _, at most 64")),
+]
 # As browsers send it: no path, not even the slash that people copy with it.
 Origin = Annotated[
     str,
@@ -34,8 +40,15 @@ Repository = Annotated[
 PredictRoute = Annotated[str, AfterValidator(check_predict_route)]
 HealthRoute = Annotated[str, AfterValidator(check_health_route)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
-ModelName = Annotated[str, Field(pattern=NAME_PATTERN)]
-Versions = Annotated[str, Field(pattern=r"^(latest|all|\d+(,\d+)*)$")]
+ModelName = Annotated[
+    str,
+    AfterValidator(
+        in_form(NAME_PATTERN, "a model's name has letters, digits, dots, dashes and underscores, at most 64")
+    ),
+]
+Versions = Annotated[
+    str, AfterValidator(in_form(r"latest|all|\d+(,\d+)*", "give latest, all, or numbers such as 3 or 1,3"))
+]
 
 
 _FOLDER_POLL_S, _STORE_POLL_S = 5.0, 60.0
@@ -216,10 +229,12 @@ class Settings(BaseModel):
     show_golden: bool = Field(True, description="show the golden images of models as samples")
 
     access_log: bool = Field(False, description="log every request")
-    log_format: Annotated[str, Field(pattern="^(text|json)$")] = Field("text", description="text or json")
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
-        "info", description="debug, info, warning or error"
+    log_format: Annotated[str, AfterValidator(in_form("text|json", "give text or json"))] = Field(
+        "text", description="text or json"
     )
+    log_level: Annotated[
+        str, AfterValidator(in_form("debug|info|warning|error", "give debug, info, warning or error"))
+    ] = Field("info", description="debug, info, warning or error")
 
     model: dict[str, ModelSettings] = Field(
         {},

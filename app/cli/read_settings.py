@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.settings_sources import load_settings
 
 # Names in the place of what a [keys.NAME] table says; what stands above it may hold a hash.
 _KEYS_FIELD = 3
+_HELP = "`convserve serve --help` lists them"
 
 
 def read_settings(flags: Sequence[str], file: Path | None) -> Settings:
@@ -43,7 +45,8 @@ def _explain_setting(error: Mapping[str, Any]) -> str:
             "client and its hash for this setting"
         )
     if error["type"] == "extra_forbidden":
-        return f"unknown setting {where}: `convserve serve --help` lists them"
+        near = _near_miss(name, list(Settings.model_fields)) if where == name else ""
+        return f"unknown setting {where}{near}: {_HELP}"
     said = error["msg"].removeprefix("Value error, ")
     if name == "keys" and len(error["loc"]) < _KEYS_FIELD:
         return f"the setting {where}: {said}"
@@ -59,4 +62,12 @@ def _explain_parser(error: SettingsError) -> str:
     if not unknown:
         return message
     flags = [word.partition("=")[0] for word in given.split() if word.startswith("-")]
-    return known + (f"unknown option {', '.join(flags)}" if flags else "a value has no flag before it")
+    if not flags:
+        return f"{known}a value has no flag before it, as DIR has in --repository DIR: {_HELP}"
+    there = [f"--{name.replace('_', '-')}" for name in Settings.model_fields]
+    return f"{known}unknown option {', '.join(flag + _near_miss(flag, there) for flag in flags)}: {_HELP}"
+
+
+def _near_miss(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

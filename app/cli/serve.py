@@ -121,7 +121,13 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError(f"port {port} is already in use: choose another with {option}") from error
-        raise UsageError(f"can't listen on {host}:{port}: {error.strerror}") from error
+        if error.errno == errno.EACCES:
+            remedy = f"choose one from 1024 up with {option}"
+        else:  # no address of this machine, or no name that leads to one
+            remedy = (
+                "name an address of this machine with --host, such as 127.0.0.1 (for it alone) or 0.0.0.0 (for all)"
+            )
+        raise UsageError(f"can't listen on {host}:{port} ({error.strerror}): {remedy}") from error
 
 
 def _is_one_process(settings: Settings) -> bool:

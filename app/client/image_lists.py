@@ -62,7 +62,7 @@ def _list_folder(folder: Path) -> Iterable[ListedImage]:
         relative += [Path(where, name).relative_to(folder).parts for name in names if _is_image(name)]
     relative.sort()  # part by part, as paths are sorted: what lies in a folder stays together
     if not relative:
-        raise InputError(f"{folder} contains no images, only files that don't end in {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{folder} contains no images: no file there ends in {', '.join(IMAGE_SUFFIXES)}")
     return [_place(str(folder.joinpath(*parts)), parts) for parts in relative]
 
 

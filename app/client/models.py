@@ -10,9 +10,11 @@ from app.client.terminal import print_table
 
 
 async def show_models(*, url: str | None, repository: Path | str | None, as_json: bool) -> int:
-    """List the models with their state."""
+    """List the models with their state. Raises RequestFailed where there are none, with the reason."""
     async with connect(url, repository, []) as service:
         answer = await fetch(service.client, "GET", "/models")
+        if not answer["models"] and not as_json:
+            await fetch(service.client, "GET", "/health/ready")
     if as_json:
         print(json.dumps(answer, indent=2))
         return 0

@@ -48,7 +48,7 @@ def name_foreign(data: bytes) -> BadRequest | UnsupportedType:
         or _name_base64(head)
         or UndecodableImage(
             f"{len(data):,} bytes beginning {data[:8].hex(' ')} are not an image of a supported type: "
-            f"send {SUPPORTED} files"
+            f"send one of {SUPPORTED}"
         )
     )
 

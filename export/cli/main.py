@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import select
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
@@ -17,7 +18,7 @@ from export.cli.options import DATASET, add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
 from export.cli.suspects_command import add_suspects
 from export.cli.train_command import add_train
-from export.errors import ExportError, UsageError
+from export.errors import ExportError, UsageError, near_miss
 
 if TYPE_CHECKING:  # read when a command runs: --help answers at once
     from export.publish.place import Place
@@ -56,11 +57,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the words in one line, without a page of options above it."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unknown argument {rest[0]}{near_miss(rest[0], re.findall(r'--[a-z-]+', self.format_help()))}")
+        return options, rest
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UsageError.exit_status, f"{self.prog}: {message}: `{self.prog} --help` says more\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Of the whole command line; `run` of what it parses does the work."""
-    parser = argparse.ArgumentParser(
-        prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof."
-    )
+    parser = _Parser(prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof.")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
 
     build = commands.add_parser("build", help="train, evaluate, convert and verify by a recipe")

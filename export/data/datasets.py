@@ -76,13 +76,18 @@ def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False
         listing = list_class_folders(path)
     else:
         raise UsageError(
-            f"no folder {name.rstrip('/')}/ and no data set of that name{near_miss(name, DATASETS)}: name one of "
-            f"{', '.join(DATASETS)}, a folder of class folders, a .csv manifest, or .parquet or .tar files or a folder "
-            "of them"
+            f"{_explain_unknown(name, path)}: name one of {', '.join(DATASETS)}, a folder of class folders, a .csv "
+            "manifest, or .parquet or .tar files or a folder of them"
         )
     labels, train, test, split = divide(name, listing, skip_damaged=skip_damaged, seen=seen)
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
     return DataSet(str(path.resolve()), labels, policy, train, test, "not stated", any_size=True, split=split)
+
+
+def _explain_unknown(name: str, path: Path) -> str:
+    if path.exists():
+        return f"the file {name} is no data set"
+    return f"no folder {name.rstrip('/')}/ and no data set of that name{near_miss(name, DATASETS)}"
 
 
 def _load_imagenet(data_dir: Path | None) -> DataSet:

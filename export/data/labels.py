@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import DataError, UsageError
+from export.progress import say
 
 _SYNSET = re.compile(r"^n\d{8}\s+")
 # "0 cat", as Teachable Machine writes it: where every line bears a number, and these are 0, 1, ... or 1, 2, ...
@@ -37,8 +39,9 @@ def read_labels(source: str) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise DataError(
-            f"--labels {source}: can't be read ({error}): give a file of one name a line, or imagenet"
+            f"--labels {source}: can't be read ({reason}): give a file of one name a line, or imagenet"
         ) from error
     if path.suffix == ".json":
         return _read_class_index(path)
@@ -118,5 +121,7 @@ def _read_class_index(path: Path) -> tuple[str, ...]:
 
 def _check(labels: tuple[str, ...], source: str) -> tuple[str, ...]:
     if len(labels) < 2:
-        raise DataError(f"{source} names {len(labels)} classes: a classifier has at least 2")
+        raise DataError(f"--labels {source} names {len(labels)} classes: a classifier has at least 2")
+    if twice := sorted(name for name, times in Counter(labels).items() if times > 1):
+        say(f"--labels {source} names more than one class {', '.join(twice[:10])}: answers can't tell them apart")
     return labels

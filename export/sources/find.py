@@ -52,9 +52,12 @@ def _look_at(path: Path) -> Kind | None:
 
 def _explain_unknown(word: str, path: Path) -> str:
     if path.suffix == ".onnx":
-        return f"{word}: ONNX files are published by another command,  `convserve-export adopt {shlex.quote(word)}`"
+        return f"{word}: ONNX files are published by another command, `convserve-export adopt {shlex.quote(word)}`"
     if path.is_dir():
-        return f"{word} is neither a run folder (it has no {RUN_FILE}) nor a SavedModel folder (it has no {MARKER})"
+        return (
+            f"{word} is neither a run folder (it has no {RUN_FILE}) nor a SavedModel folder (it has no {MARKER}): name "
+            "one of these, or a .keras or .h5 file"
+        )
     if path.is_file():
         remedy = f"name its folder, {path.parent}" if path.name == MARKER else "save the model again with model.save"
         return f"{word} is not a Keras file, whose name ends in {', '.join(SUFFIXES)}: {remedy}"

@@ -57,7 +57,7 @@ class Found:
 
 
 def print_report(found: Found, cores: int) -> None:
-    """The settings as a table, the best first, and what was chosen or why nothing was."""
+    """The settings as a table, the chosen one first, then by rate, and what was chosen or why nothing was."""
     rows = [_write_row(found, setting) for setting in found.settings()]
     rows.sort(key=lambda row: row[0], reverse=True)
     failed = [("", "-", "-", *_write_setting(setting), why) for setting, why in found.failures.items()]
@@ -100,15 +100,17 @@ def _explain_unreachable(found: Found) -> str:
     )
 
 
-def _write_row(found: Found, setting: Setting) -> tuple[float, tuple[str, ...]]:
-    """The rate to sort by, and the row: the best rate that held or, without one, the lowest that didn't."""
-    best, chosen = found.best_of(setting), found.chosen
+def _write_row(found: Found, setting: Setting) -> tuple[tuple[bool, float], tuple[str, ...]]:
+    """What to sort by, and the row: the rate that is named, else the best that held or the lowest that didn't."""
+    chosen = found.chosen
+    is_chosen = chosen is not None and chosen.setting == setting
+    best = chosen if is_chosen else found.best_of(setting)
     shown = best or found.trials_of(setting)[0]
-    sign = "*" if chosen is not None and chosen.setting == setting else ""
+    sign = "*" if is_chosen else ""
     rate = f"{shown.rate:10,.1f}" if best else f"{'< ' + format(shown.rate, ',.1f'):>10}"
     p99 = f"{shown.result.p99_ms:6.1f}" + ("+" if shown.result.ended_early else "")
     note = "as it comes" if setting == found.first else ""
-    return shown.rate if best else 0.0, (sign, rate, p99, *_write_setting(setting), note)
+    return (is_chosen, shown.rate if best else 0.0), (sign, rate, p99, *_write_setting(setting), note)
 
 
 def _write_setting(setting: Setting) -> tuple[str, ...]:

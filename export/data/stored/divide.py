@@ -43,7 +43,8 @@ def divide(where: str, listing: Listing, *, skip_damaged: bool, seen: bool) -> D
     listed = _list(samples, damaged)
     if len(filled) < 2:
         undecoded = f" ({np.count_nonzero(damaged):,} can't be decoded: {listed})" if damaged.any() else ""
-        raise DataError(f"{where}: only {len(filled)} classes have images{undecoded}: a classifier needs at least 2")
+        have = f"only {filled[0]} has" if filled else "no class has"
+        raise DataError(f"{where}: {have} images{undecoded}: a classifier needs at least 2 classes with images")
     _report(where, int(damaged.sum()), listed, empty, untested, skip_damaged, seen)
     labels = filled if seen else names  # a network that is measured here knows the empty class
     places = {label: index for index, label in enumerate(labels)}
@@ -94,7 +95,8 @@ def _report(
     if untested:
         found.append(f"no test images of {', '.join(untested)}")
     if found and not skip:
-        raise DataError(f"{where}: {'; '.join(found)}. Remove or fill them, or leave them out with --skip-damaged")
+        remedy = "Remove or fill them" if empty or untested else "Remove them"
+        raise DataError(f"{where}: {'; '.join(found)}. {remedy}, or leave them out with --skip-damaged")
     if damaged:
         say(f"left out {damaged} damaged images: {listed}")
     if empty and seen:

@@ -82,11 +82,11 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     and the data set, and for a run what its own training did.
     """
     network = words.network or _first_word(recorded)
+    named = network in NETWORKS or network in APPLICATIONS
+    weights = dict(words.changes).get("weights", recorded.recipe.weights if recorded is not None and named else "")
+    kind = _identify(network, weights)
     said = {full_key(key, build_arguments(network) if network in NETWORKS else ()): of for key, of in words.changes}
     _check_changes(said)
-    named = network in NETWORKS or network in APPLICATIONS
-    weights = said.get("weights", recorded.recipe.weights if recorded is not None and named else "")
-    kind = _identify(network, weights)
     run = recorded_run(Path(network)) if kind == "run" else None
     there = recorded if recorded is not None and recorded.dataset else run
     if not (where := words.dataset or (there.dataset if there is not None else None)):

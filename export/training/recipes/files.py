@@ -51,6 +51,8 @@ def read_recorded(word: str) -> Recorded:
         return recorded_run(path.parent)
     if path.suffix == ".json" and path.is_file():
         return _read_card(path)
+    if path.suffix in (".toml", ".json"):
+        raise UsageError(f"recipe {word}: there is no such file")
     raise UsageError(
         f"unknown recipe {word!r}{near_miss(word, SHIPPED)}: there are {', '.join(SHIPPED)}, or name a .toml file, "
         f"a model's {CARD_FILE}, or a run folder"

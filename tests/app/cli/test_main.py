@@ -85,6 +85,53 @@ def test_a_wrong_use_is_one_line_and_status_2(
         assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        (["--prot", "1"], "unknown option --prot (did you mean --port?): `convserve serve --help` lists them"),
+        (["rep"], "a value has no flag before it, as DIR has in --repository DIR"),
+        (["--device", "gpu"], "the setting device is 'gpu': give auto, cpu, cuda, or cuda:0"),
+        (["--log-level", "loud"], "the setting log_level is 'loud': give debug, info, warning or error"),
+        (["--versions", "first"], "the setting versions is 'first': give latest, all, or numbers such as 3 or 1,3"),
+        (
+            ["--host", "192.0.2.1", "--repository", "."],
+            "name an address of this machine with --host, such as 127.0.0.1",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_answered_with_what_to_write_instead(
+    flags: list[str], remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--port", "0", *flags]) == 2
+    assert remedy in capsys.readouterr().err
+
+
+def test_an_unknown_setting_of_a_file_is_answered_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings.toml").write_text("prot = 1")
+    assert main(["serve", "--settings", str(tmp_path / "settings.toml")]) == 2
+    assert "unknown setting prot (did you mean port?)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("repository", "reason"), [("absent", "can't be read (No such file or directory)"), (".", "no model of the reposi")]
+)
+def test_a_repository_without_models_is_an_error(
+    tmp_path: Path, repository: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "--repository", str(tmp_path / repository)]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_answered_with_the_command_that_lists_them(
+    repository: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "tinny", str(folder), "--repository", str(repository)]) == 1
+    listing = f"`convserve models --repository {repository}`"
+    assert f"has no model 'tinny': {listing} lists those that it has" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["predict"], ["predict", "m", "i", "--url", "u", "--repository", "r"]])
 def test_argparse_errors_have_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -20,6 +20,7 @@ def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixtu
     ("words", "complaint"),
     [
         (["train", "lenet", "--dataset", "digits"], "did you mean lenet5?"),
+        (["train", "lenet", "--dataset", "digits", "--set", "width=4"], "did you mean lenet5?"),
         (["train", "lenet5", "--dataset", "digit"], "did you mean digits?"),
         (["train"], "name what to train"),
         (["train", "lenet5"], "--dataset is missing"),
@@ -32,6 +33,7 @@ def test_networks_are_listed_for_people_and_programs(capsys: pytest.CaptureFixtu
         (["train", "lenet5", "--recipe", "quikstart"], "did you mean quickstart?"),
         (["train", "mobilenet_v2", "--dataset", "digits"], "--weights imagenet, or with --weights FILE"),
         (["build", "quick", "--repository", "r"], "unknown recipe 'quick'"),
+        (["build", "mine.toml", "--repository", "r"], "recipe mine.toml: there is no such file"),
         (["build", "../open.toml", "--repository", "r"], "does not name its network or its data set"),
         (["build", "quickstart", "lenet5-mnist", "--name", "a", "--repository", "r"], "--name names one model"),
         (["convert", "nothing.keras", "--repository", "r"], "neither a run folder nor a .keras or .h5 file"),
@@ -53,6 +55,32 @@ def test_usage_errors_are_one_line_and_status_2(
     assert complaint in error
     assert error.count("\n") == 1
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["convrt", "a.keras"], "convserve-export: argument COMMAND: invalid choice: 'convrt'"),
+        (
+            ["convert", "a.keras", "--repository", "r", "--preproccessing", "unit"],
+            "convserve-export convert: unknown argument --preproccessing (did you mean --preprocessing?): "
+            "`convserve-export convert --help` says more",
+        ),
+        (["convert", "a.keras"], "convserve-export convert: the following arguments are required: --repository"),
+        (
+            ["networks", "lenet5"],
+            "convserve-export networks: unknown argument lenet5: `convserve-export networks --help`",
+        ),
+    ],
+)
+def test_words_that_a_command_does_not_have_are_said_in_one_line(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(complaint)
 
 
 @pytest.mark.parametrize("words", [[], ["build", "quickstart"], ["train", "lenet5", "--set", "epochs"]])

@@ -97,7 +97,7 @@ def test_an_empty_class_and_damaged_images_are_listed_together_and_left_out_when
     assert "left out 2 classes without images: bee, dog" in capsys.readouterr().err
     for path in (tmp_path / "cat").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="only 1 classes have images"):
+    with pytest.raises(DataError, match="only ant has images"):
         read_class_folders(tmp_path, skip_damaged=True)
 
 

@@ -93,6 +93,12 @@ def test_bad_labels_say_where(tmp_path: Path, name: str, text: str, complaint: s
         read_labels(str(path))
 
 
+def test_a_name_of_two_classes_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "birds.txt").write_text("crane\ncat\ncrane\n")
+    assert read_labels(str(tmp_path / "birds.txt")) == ("crane", "cat", "crane")
+    assert "names more than one class crane: answers can't tell them apart" in capsys.readouterr().err
+
+
 def test_a_missing_label_file_names_the_alternatives() -> None:
-    with pytest.raises(DataError, match="one name a line, or imagenet"):
+    with pytest.raises(DataError, match=r"\(No such file or directory\): give a file of one name a line, or imagenet"):
         read_labels("no-such-file.txt")

@@ -54,7 +54,7 @@ def test_a_training_finds_its_network_beside_a_run_folder_of_that_name() -> None
         ("resnet19", None, r"nor the name of a network \(did you mean resnet1\d\?\): `convserve-export networks`"),
         ("mobilenet_v4", None, r"did you mean mobilenet_v\d"),
         ("nothing.keras", None, "neither a run folder nor a .keras or .h5 file or SavedModel folder that exists"),
-        (".", None, r"it has no run\.json.*it has no saved_model\.pb"),
+        (".", None, r"it has no run\.json.*it has no saved_model\.pb\): name one of these, or a \.keras or \.h5 file"),
         ("saved/saved_model.pb", None, "name its folder, saved"),
         ("net.tflite", None, r"ends in \.keras, \.h5, \.hdf5"),
         ("net.onnx", None, "convserve-export adopt net.onnx"),

@@ -80,6 +80,8 @@ def test_the_best_setting_is_written_at_the_rate_that_held_for_long(
     rate = float(text.split()[1])
     assert 0.8 * 186 * 0.92 < rate <= 0.8 * 186  # what the queue allows in the long run, less what steps leave
     out, err = capsys.readouterr()
+    (chosen,) = (line.split() for line in out.splitlines() if line.startswith("*"))
+    assert (chosen[1], chosen[3]) == (f"{rate:,.1f}", "tiny-int8")
     assert "every request was answered" in out
     assert "As it comes the service kept it at" in out
     assert "no memory is left" in out

@@ -105,10 +105,10 @@ def test_a_cascade_may_be_put(service: TestClient, two_versions: Path) -> None:
     [
         ({}, 422, "`to` is missing: send"),
         ({"to": 3}, 422, "to is 3: send"),
-        ({"to": "a b"}, 422, "to is 'a b': string should match pattern"),
+        ({"to": "a b"}, 422, "to is 'a b': give a model as NAME or NAME/VERSION"),
         ({"to": {"tiny/1": 0}}, 422, "every weight is 0"),
         ({"to": {"tiny/1": -1}}, 422, "to.tiny/1 is '-1': input should be greater than or equal to 0"),
-        ({"to": {"tiny/x": 1}}, 422, "should match pattern"),
+        ({"to": {"tiny/x": 1}}, 422, "give a model as NAME"),
         ({"to": "tiny/1", "sticky": "X-User"}, 422, "sticky goes with weights"),
         ({**WEIGHTS, "stiky": "X-User"}, 422, "unknown parameter 'stiky'"),
         ({"to": {"first": "tiny", "then": "tiny", "when": "p < 0.5"}}, 422, "name two models"),

@@ -186,7 +186,7 @@ def test_a_shadow_whose_models_are_not_there_says_why(open_service: Callable[...
         ({"of": "tiny/1"}, 422, "`run` is missing: send"),
         ({"of": "tiny/1", "run": "tiny/1"}, 422, "of and run are both tiny/1: name two models"),
         ({"of": "tiny/2", "run": "tiny"}, 404, "of and run are both tiny/2: name two versions"),
-        ({"of": "tiny/1", "run": "a b"}, 422, "run is 'a b': string should match pattern"),
+        ({"of": "tiny/1", "run": "a b"}, 422, "run is 'a b': give a model as NAME or NAME/VERSION"),
         ({"of": "tiny/1", "run": "odd", "share": 0}, 422, "share is '0': input should be greater than 0"),
         ({"of": "tiny/1", "run": "odd", "shares": 1}, 422, "unknown parameter 'shares'"),
         ({"of": "tiny/1", "run": "absent"}, 404, "there is no model 'absent'"),

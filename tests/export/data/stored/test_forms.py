@@ -170,3 +170,20 @@ def test_a_word_that_is_nothing_names_every_form() -> None:
     every_form = r"mnist.*class folders, a \.csv manifest, or \.parquet or \.tar files"
     with pytest.raises(UsageError, match=f"^{said}: name one of .*{every_form}"):
         load_dataset("nowhere/", None)
+
+
+def test_a_file_that_is_no_data_set_is_called_a_file(tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").touch()
+    with pytest.raises(UsageError, match=r"^the file .*cat\.jpg is no data set: name one of "):
+        load_dataset(str(tmp_path / "cat.jpg"), None)
+
+
+def test_a_folder_without_a_decodable_image_is_said_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "IMG_1.heic").touch()
+    with pytest.raises(DataError, match="no class has images: a classifier needs at least 2 classes with images"):
+        load_dataset(str(tmp_path), None)
+    assert "2 .heic (not decoded here: convert them to JPEG)" in capsys.readouterr().err
