@@ -15,7 +15,8 @@ Dimension = Callable[[S], Iterable[Sequence[S]]]
 
 FINEST = 1.03
 """Two rates this close are taken for one: another setting has to be better by as much."""
-_LOWERED = 0.95
+_LOWERED, _MOST_LOWERED = 0.05, 0.4
+"""Shares that a rate which doesn't hold for long is lowered by, at first and at most."""
 
 
 def find_highest_rate(holds: Callable[[float], bool], lowest: float, growth: float = 2.0) -> float:
@@ -61,9 +62,13 @@ def climb(first: S, dimensions: Sequence[Dimension[S]], beat: Callable[[S, float
 
 
 def lower_until(holds: Callable[[float], bool], rate: float, lowest: float) -> float:
-    """The first rate that `holds` of `rate`, 5 % less, and so on; 0 where none above `lowest` does."""
+    """The first rate that `holds` of `rate`, 5 % less, then 10 % less than that, 20 and so on; 0 where none above
+    `lowest` does. A try takes long: where a small step wasn't enough, a larger one ends it sooner.
+    """
+    step = _LOWERED
     while rate >= lowest:
         if holds(rate):
             return rate
-        rate *= _LOWERED
+        rate *= 1 - step
+        step = min(2 * step, _MOST_LOWERED)
     return 0.0

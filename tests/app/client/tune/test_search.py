@@ -84,5 +84,9 @@ def test_the_search_goes_on_from_a_setting_that_isnt_the_first_where_that_cant_b
 
 
 def test_a_rate_is_lowered_until_it_holds_or_nothing_is_left() -> None:
-    assert 90 >= lower_until(lambda rate: rate <= 90, 100, 1) > 85
+    tried: list[float] = []
+    assert lower_until(lambda rate: tried.append(rate) or rate <= 60, 100, 1) == pytest.approx(
+        100 * 0.95 * 0.9 * 0.8 * 0.6
+    )
+    assert tried == pytest.approx([100, 95, 85.5, 68.4, 41.04])
     assert lower_until(lambda rate: False, 100, 50) == 0
