@@ -96,10 +96,10 @@ class Repository:
         folder = self.path / name
         # It may come from a request: no name that isn't one touches the disk.
         if not re.fullmatch(NAME_PATTERN, name):
-            return Seen(Look(name, reason=explain_unknown(name, self.path)), there=False)
+            return Seen(Look(name, reason=explain_unknown(name)), there=False)
         try:
             if not folder.is_dir():
-                return Seen(Look(name, reason=explain_unknown(name, self.path)), there=False)
+                return Seen(Look(name, reason=explain_unknown(name)), there=False)
             return self._look(folder, before)
         except OSError as error:
             return unreadable(name, before, f"{error.filename or folder} can't be read ({error.strerror})")
@@ -182,10 +182,9 @@ def strictly(wanted: list[int] | tuple[int, ...], versions: str) -> list[int]:
     return list(wanted[-1:] if versions == "latest" else wanted)
 
 
-def explain_unknown(name: str, repository: Path) -> str:
+def explain_unknown(name: str) -> str:
     """Without the names that are there: clients read it, and some models may be kept from them."""
-    listing = f"convserve models --repository {shlex.quote(str(repository))}"
-    return f"the repository has no model {name[:80]!r}: `{listing}` lists those that it has"
+    return f"the repository has no model {name[:80]!r}: `convserve models` lists those that it has"
 
 
 def explain_foreign(path: Path, repository: Path) -> str:
