@@ -35,6 +35,13 @@ def read_labels(source: str) -> tuple[str, ...]:
     """The labels that `--labels` names: a file, or the word imagenet. Raises DataError naming what is wrong."""
     if source == "imagenet":
         return imagenet_labels()
+    labels = _read_file(source)
+    if twice := sorted(name for name, times in Counter(labels).items() if times > 1):
+        say(f"--labels {source} names more than one class {', '.join(twice[:10])}: answers can't tell them apart")
+    return labels
+
+
+def _read_file(source: str) -> tuple[str, ...]:
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -122,6 +129,4 @@ def _read_class_index(path: Path) -> tuple[str, ...]:
 def _check(labels: tuple[str, ...], source: str) -> tuple[str, ...]:
     if len(labels) < 2:
         raise DataError(f"--labels {source} names {len(labels)} classes: a classifier has at least 2")
-    if twice := sorted(name for name, times in Counter(labels).items() if times > 1):
-        say(f"--labels {source} names more than one class {', '.join(twice[:10])}: answers can't tell them apart")
     return labels
