@@ -41,7 +41,7 @@ class Comparison:
 COMPARISONS = {
     "common": Comparison(
         "resnet18-cifar10",
-        {"options.width": 8, "epochs": 12, "patience": 12},
+        {"options.width": 8, "epochs": 12, "patience": 12, "ema": 0.0},
         1.0,
         8_000,
         {
