@@ -5,7 +5,16 @@ app/errors.py draws the whole tree, of which this is the part that the pixels an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """For the end of a complaint about an unknown word: the nearest known one as a question, else nothing."""
+    import difflib  # nobody who is right needs it
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class InputError(Exception):

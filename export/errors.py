@@ -11,9 +11,7 @@ ExportError          exit status 1
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 
 
 class ExportError(Exception):
@@ -42,12 +40,6 @@ class ProofError(ExportError):
 
 class PublishError(ExportError):
     pass
-
-
-def near_miss(word: str, known: Iterable[str]) -> str:
-    """For the end of a complaint about an unknown word: the nearest known one as a question, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def reason(error: BaseException) -> str:

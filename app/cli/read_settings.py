@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic_settings import SettingsError
 from app.cli.usage import UsageError
 from app.settings import Settings
 from app.settings_sources import load_settings
+from artifact.errors import near_miss
 
 # Names in the place of what a [keys.NAME] table says; what stands above it may hold a hash.
 _KEYS_FIELD = 3
@@ -45,7 +45,7 @@ def _explain_setting(error: Mapping[str, Any]) -> str:
             "client and its hash for this setting"
         )
     if error["type"] == "extra_forbidden":
-        near = _near_miss(name, list(Settings.model_fields)) if where == name else ""
+        near = near_miss(name, Settings.model_fields) if where == name else ""
         return f"unknown setting {where}{near}: {_HELP}"
     said = error["msg"].removeprefix("Value error, ")
     if name == "keys" and len(error["loc"]) < _KEYS_FIELD:
@@ -65,9 +65,4 @@ def _explain_parser(error: SettingsError) -> str:
     if not flags:
         return f"{known}a value has no flag before it, as DIR has in --repository DIR: {_HELP}"
     there = [f"--{name.replace('_', '-')}" for name in Settings.model_fields]
-    return f"{known}unknown option {', '.join(flag + _near_miss(flag, there) for flag in flags)}: {_HELP}"
-
-
-def _near_miss(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return f"{known}unknown option {', '.join(flag + near_miss(flag, there) for flag in flags)}: {_HELP}"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from artifact.errors import near_miss
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
 from export.cli.missing import find_extra
@@ -18,7 +19,7 @@ from export.cli.options import DATASET, add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
 from export.cli.suspects_command import add_suspects
 from export.cli.train_command import add_train
-from export.errors import ExportError, UsageError, near_miss
+from export.errors import ExportError, UsageError
 
 if TYPE_CHECKING:  # read when a command runs: --help answers at once
     from export.publish.place import Place

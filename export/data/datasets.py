@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artifact.errors import near_miss
 from artifact.image_policy import ImagePolicy
 from export.data.cifar import Cifar, read_cifar10, read_cifar100
 from export.data.class_folders import list_class_folders
@@ -22,7 +23,7 @@ from export.data.labels import imagenet_labels
 from export.data.samples import ArraySamples, BytesSamples, FileSamples, Samples
 from export.data.stored.divide import divide
 from export.data.stored.find import is_stored, name_set, read_stored
-from export.errors import DataError, UsageError, near_miss
+from export.errors import DataError, UsageError
 
 DIGITS = tuple("0123456789")
 FASHION = (

@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
-from export.errors import UsageError, near_miss
+from artifact.errors import near_miss
+from export.errors import UsageError
 from export.sources.file_source import load_file
 from export.sources.image_options import ImageOptions
 from export.sources.keras_file import SUFFIXES

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.errors import UsageError, near_miss
+from artifact.errors import near_miss
+from export.errors import UsageError
 
 # As the TensorFlow backend loads them: tf.io.decode_image, then tf.image.resize or tf.image.resize_with_pad.
 DIRECTORY = "image_dataset_from_directory"

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from export.errors import UsageError, near_miss
+from artifact.errors import near_miss
+from export.errors import UsageError
 from export.progress import say
 from export.sources.image_options import ImageOptions
 from export.sources.presets import keras_loader, timm, transformers

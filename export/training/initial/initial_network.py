@@ -15,10 +15,11 @@ from typing import Any
 import keras
 
 from artifact.card import NetworkInfo, Provenance
+from artifact.errors import near_miss
 from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.preprocessing import preset
-from export.errors import UsageError, near_miss
+from export.errors import UsageError
 from export.progress import say
 from export.sources.image_options import ImageOptions
 from export.sources.keras2.record import read_record

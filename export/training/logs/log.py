@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from export.errors import UsageError, near_miss
+from artifact.errors import near_miss
+from export.errors import UsageError
 from export.sources.run_folder import Run
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from artifact.card import ModelCard, Provenance
 from artifact.documents import read_document
-from artifact.errors import ArtifactError
+from artifact.errors import ArtifactError, near_miss
 from artifact.layout import CARD_FILE
-from export.errors import DataError, UsageError, near_miss
+from export.errors import DataError, UsageError
 from export.sources.run_folder import RUN_FILE, read_run
 from export.training.recipes.recipe import Recipe, make_recipe
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from artifact.card import RecipeValue
-from export.errors import UsageError, near_miss
+from artifact.errors import near_miss
+from export.errors import UsageError
 from export.training.augmentation import Augmentation
 
 Option = str | int | float | bool | None
