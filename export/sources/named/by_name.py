@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -53,16 +54,9 @@ def load_network(
     if weights is not None:
         load_weights(model, Path(weights))
     channels = entry.input_shape[2]
-    info = NetworkInfo(
-        name=network,
-        origin="convserve",
-        paper=entry.paper,
-        year=entry.year,
-        parameters=count_parameters(model),
-        weights="random" if weights is None else Path(weights).name,
-    )
+    info = _name_network(network, "convserve", entry.paper, entry.year, model, weights)
     preprocessing = options.arithmetic(channels) or preset("unit" if channels == 1 else "torch", channels)
-    title = name or f"{network}-{'random' if weights is None else Path(weights).name.partition('.')[0]}"
+    title = name or f"{network}-{info.weights.partition('.')[0]}"
     return describe_network(model, info, title, labels, options, preprocessing, "Apache-2.0", data_dir, "logits")
 
 
@@ -73,18 +67,10 @@ def load_application(
     labels = _name_classes(options, 1000)
     model = build_application(network, weights, len(labels), options.size)
     family = APPLICATIONS[network]
-    kind = "random" if weights is None else weights if weights == "imagenet" else Path(weights).name
-    info = NetworkInfo(
-        name=network,
-        origin="keras.applications",
-        paper=family.paper,
-        year=family.year,
-        parameters=count_parameters(model),
-        weights=kind,
-    )
+    info = _name_network(network, "keras.applications", family.paper, family.year, model, weights)
     preprocessing = options.arithmetic(3) or preset(family.preprocessing, 3)
-    title = name or f"{network}-{kind.partition('.')[0]}"
-    license = {"imagenet": family.license, "random": "Apache-2.0"}.get(kind, "not stated")
+    title = name or f"{network}-{info.weights.partition('.')[0]}"
+    license = {"imagenet": family.license, "random": "Apache-2.0"}.get(info.weights, "not stated")
     return describe_network(model, info, title, labels, options, preprocessing, license, data_dir)
 
 
@@ -113,6 +99,25 @@ def describe_network(
         head=options.head or head,
         images=images,
         fitted_random_weights=info.weights == "random",
+    )
+
+
+def _name_network(
+    network: str,
+    origin: Literal["convserve", "keras.applications"],
+    paper: str,
+    year: int,
+    model: keras.Model,
+    weights: str | None,
+) -> NetworkInfo:
+    """What the card says of it. `weights` are a file, the word imagenet, or None: random ones."""
+    return NetworkInfo(
+        name=network,
+        origin=origin,
+        paper=paper,
+        year=year,
+        parameters=count_parameters(model),
+        weights="random" if weights is None else Path(weights).name,
     )
 
 
