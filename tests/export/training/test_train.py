@@ -39,7 +39,10 @@ class _Killed(BaseException):
     """Stands for kill -9: no handler of the training may see it."""
 
 
-def kill_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def train_until_killed(
+    epoch: int, dataset: DataSet, folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0
+) -> None:
+    """Train by RECIPE into `folder`, until the process dies behind the checkpoint of `epoch`."""
     write = Checkpoint.write
 
     def write_and_die(self: Checkpoint, model: keras.Model, state: training.State) -> None:
@@ -47,17 +50,17 @@ def kill_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if state.epoch == epoch:
             raise _Killed
 
-    monkeypatch.setattr(Checkpoint, "write", write_and_die)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", write_and_die)
+        with pytest.raises(_Killed):
+            training.train(RECIPE, dataset, folder, seed=seed)
 
 
 def test_a_killed_training_goes_on_to_the_same_network(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = training.train(RECIPE, few_digits, tmp_path / "whole", seed=3)
-    with monkeypatch.context() as patch:
-        kill_after(2, patch)
-        with pytest.raises(_Killed):
-            training.train(RECIPE, few_digits, tmp_path / "killed", seed=3)
+    train_until_killed(2, few_digits, tmp_path / "killed", monkeypatch, seed=3)
     assert Checkpoint(tmp_path / "killed/checkpoint").read().epoch == 2
     resumed = training.train(RECIPE, few_digits, tmp_path / "killed", seed=3)
     histories = [Checkpoint(tmp_path / name / "checkpoint").read().history for name in ("whole", "killed")]
@@ -77,10 +80,7 @@ def test_a_killed_training_goes_on_to_the_same_network(
 def test_a_checkpoint_of_an_older_convserve_goes_on_with_today_s_figures(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        kill_after(1, patch)
-        with pytest.raises(_Killed):
-            training.train(RECIPE, few_digits, tmp_path)
+    train_until_killed(1, few_digits, tmp_path, monkeypatch)
     checkpoint = Checkpoint(tmp_path / "checkpoint")
     state, model = checkpoint.read(), checkpoint.load(1)
     model.compile(model.optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
@@ -146,10 +146,7 @@ def test_another_training_in_the_folder_is_refused(few_digits: DataSet, tmp_path
 def test_a_training_goes_on_with_its_own_images_and_arithmetic_alone(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        kill_after(1, patch)
-        with pytest.raises(_Killed):
-            training.train(RECIPE, few_digits, tmp_path)
+    train_until_killed(1, few_digits, tmp_path, monkeypatch)
     said = replace(start_network(RECIPE, few_digits), preprocessing=preset("unit", 1))
     with pytest.raises(UsageError, match=r"other settings \(preprocessing\)"):
         training.train(RECIPE, few_digits, tmp_path, initial=said)
@@ -189,9 +186,7 @@ def test_augmentation_that_the_images_cannot_take_leaves_no_folder(few_digits: D
 def test_an_unfinished_run_is_not_converted(
     few_digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kill_after(1, monkeypatch)
-    with pytest.raises(_Killed):
-        training.train(RECIPE, few_digits, tmp_path)
+    train_until_killed(1, few_digits, tmp_path, monkeypatch)
     with pytest.raises(DataError, match=r"not finished .*run the same train command again"):
         load_run(tmp_path, None, None)
 
