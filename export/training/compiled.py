@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,6 +9,7 @@ import keras
 from export.errors import UsageError
 from export.sources.keras_file import compute_in_float32
 from export.training.initial.initial_network import InitialNetwork
+from export.training.mixed_precision import lower_precision
 from export.training.objective.class_counts import ClassCounts
 from export.training.objective.focal import FocalCrossentropy
 from export.training.recipes.recipe import Recipe
@@ -25,9 +25,7 @@ def compile_network(recipe: Recipe, initial: InitialNetwork) -> keras.Model:
     """Raises UsageError for best_by = "top5" where there are no more than five classes."""
     model, optimizer = initial.build(), _optimizer(recipe)
     if recipe.mixed_precision:
-        _compute_in_float16(model)
-        # compile() would add it by the model's own policy, which no file keeps: a checkpoint couldn't be read.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = lower_precision(model, optimizer)
     compile_for(recipe, initial, model, optimizer)
     return model
 
@@ -113,20 +111,3 @@ def choose_metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
     if recipe.best_by == "top5":
         raise UsageError(f'best_by = "top5" is for more than five classes, there are {classes}: say another figure')
     return [ClassCounts(classes)]
-
-
-def _compute_in_float16(model: keras.Model) -> None:
-    """All layers compute in float16 but those that give the outputs; weights stay float32."""
-    left_out = list(_last_layers(model))
-    for layer in walk_layers(model):
-        computes = not isinstance(
-            layer, keras.layers.InputLayer
-        )  # which computes nothing, and whose file keeps no policy
-        if computes and layer not in left_out and layer.dtype_policy.name == "float32":
-            layer.dtype_policy = "mixed_float16"
-
-
-def _last_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    for tensor in keras.tree.flatten(model.output):
-        layer = tensor._keras_history.operation
-        yield from _last_layers(layer) if isinstance(layer, keras.Model) else (layer,)

@@ -25,6 +25,7 @@ from export.training.compiled import compile_for, compile_network, inference_net
 from export.training.finish import measure
 from export.training.initial.initial_network import InitialNetwork, start_network
 from export.training.logs.log import Log
+from export.training.mixed_precision import precision_of
 from export.training.plan import plan_run, refuse_another_training, refuse_other_images
 from export.training.recipes.recipe import Recipe
 from models.counts import count_parameters
@@ -118,6 +119,7 @@ def _fit(
     say(
         f"training {recipe.network} ({count_parameters(model):,} trained parameters) on {len(training):,} images of "
         f"{dataset.name}; {len(validation):,} validate, {len(dataset.test):,} are kept to test ({dataset.split})"
+        + (f"; computes in {precision_of(model)}" if recipe.mixed_precision else "")
     )
     model.fit(
         batches,

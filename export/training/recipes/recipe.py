@@ -97,7 +97,8 @@ class Recipe:
     patience: Annotated[int, Field(ge=1)] = 10
     """Stop when what `best_by` names has not become better for so many epochs."""
     mixed_precision: bool = False
-    """Compute in float16, keep weights in float32; for GPUs."""
+    """Compute in 16 bits where that is faster, keep weights in float32: in float16 on a GPU, in bfloat16 on a processor
+    that multiplies in it (AVX512_BF16, AMX) under TensorFlow; elsewhere it changes nothing."""
     options: dict[str, Option] = field(default_factory=dict)
     """An argument of the network's build, such as width."""
 

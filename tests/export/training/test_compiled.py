@@ -16,6 +16,7 @@ from export.data.datasets import DataSet
 from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.sources.run_folder import KERAS_FILE
+from export.training import mixed_precision
 from export.training import train as training
 from export.training.batches import Batches
 from export.training.callbacks import Epochs
@@ -277,20 +278,38 @@ def test_focal_loss_is_compiled_in_and_resumed(dataset: DataSet, tmp_path: Path)
     assert Checkpoint(tmp_path / "checkpoint").load(2).loss.gamma == 2.0
 
 
-def test_mixed_precision_computes_in_float16_and_leaves_a_network_of_float32(
-    dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("gpu", "flags", "precision"),
+    [
+        (True, "fpu avx2", "float16"),
+        (False, "fpu avx512_bf16 avx2", "bfloat16"),
+        (False, "fpu avx2", "float32"),
+    ],
+)
+def test_mixed_precision_is_what_the_machine_is_fast_in_and_leaves_a_network_of_float32(
+    dataset: DataSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    gpu: bool,
+    flags: str,
+    precision: str,
 ) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: avx512_bf16\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(mixed_precision, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(mixed_precision, "runs_on_gpu", lambda: gpu)
     recipe = replace(RECIPE, mixed_precision=True, ema=0.5, clip_norm=1.0, optimizer="adam", learning_rate=0.01)
     seen: list[dict[str, str]] = []
     monkeypatch.setattr(
         Epochs, "on_train_batch_end", watch(lambda model: seen.append({x.name: x.compute_dtype for x in model.layers}))
     )
     training.train(recipe, dataset, tmp_path, initial=INITIAL)
-    assert seen[0]["hidden"] == "float16"
+    assert f"; computes in {precision}\n" in capsys.readouterr().err
+    assert seen[0]["hidden"] == precision
     assert seen[0]["logits"] == "float32"
     resumed = Checkpoint(tmp_path / "checkpoint").load(2)
     assert {layer.name: layer.compute_dtype for layer in resumed.layers} == seen[0]
-    assert isinstance(resumed.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert isinstance(resumed.optimizer, keras.optimizers.LossScaleOptimizer) == (precision == "float16")
     kept = keras.models.load_model(tmp_path / KERAS_FILE)
     assert {layer.compute_dtype for layer in kept.layers} | {kept.compute_dtype} == {"float32"}
     assert {weight.dtype for weight in kept.weights} == {"float32"}
