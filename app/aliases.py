@@ -43,6 +43,8 @@ Alias = Annotated[
     ),
 ]
 Weight = Annotated[int | float, Field(ge=0, le=1_000_000)]
+SLOTS = 10_000
+"""A share is a whole number of these."""
 HeaderName = Annotated[
     str,
     AfterValidator(in_form(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", "give a header's name, such as X-User")),
@@ -131,6 +133,12 @@ class Split(BaseModel):
     def _has_weight(self) -> Self:
         if not any(self.to.values()):
             raise ValueError("every weight is 0: at least one model must get requests")
+        least = sum(self.to.values()) / SLOTS
+        for target, weight in self.to.items():
+            if 0 < weight < least:
+                raise ValueError(
+                    f"{target} has weight {weight:g}, less than 1 of {SLOTS:,} requests: give it a larger weight, or 0"
+                )
         return self
 
     @property

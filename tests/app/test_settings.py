@@ -187,6 +187,10 @@ def test_an_alias_may_mean_several_models_each_for_its_share(tmp_path: Path) -> 
     ("written", "words"),
     [
         ({"a/1": 0, "a/2": 0}, "every weight is 0"),
+        (
+            {"a/1": 1_000_000, "a/2": 1},
+            "a/2 has weight 1, less than 1 of 10,000 requests: give it a larger weight, or 0",
+        ),
         ({"a/1": -1, "a/2": 2}, "greater than or equal to 0"),
         ({"a/1": "many"}, "valid"),
         ({"a/1": float("nan")}, "greater than or equal to 0"),

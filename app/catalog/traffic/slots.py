@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-SLOTS = 10_000
-"""A share is a whole number of these."""
+from app.aliases import SLOTS
 
 
 def deal(weights: Mapping[str, float], before: Sequence[str] = ()) -> list[str]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Any
 
-from app.aliases import Cascade, Meaning, Shadow, Split, read_shadow, read_target, write_shadow, write_target
+from app.aliases import SLOTS, Cascade, Meaning, Shadow, Split, read_shadow, read_target, write_shadow, write_target
 from app.catalog.traffic.layers import Layers, read_named, write_named
-from app.catalog.traffic.slots import SLOTS, deal, find_slot, read_table, write_table
+from app.catalog.traffic.slots import deal, find_slot, read_table, write_table
 from app.errors import AliasOfSettings, ShadowOfSettings, UnknownAlias, UnknownShadow
 
 Aliases = Mapping[str, Meaning]

@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from app.catalog.traffic.slots import SLOTS, deal, find_slot, read_table, write_table
+from app.aliases import SLOTS
+from app.catalog.traffic.slots import deal, find_slot, read_table, write_table
 
 A, B, C = "a/1", "b/2", "c"
 

@@ -13,8 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.admission.keys import hash_key
+from app.aliases import SLOTS
 from app.catalog.catalog import Catalog
-from app.catalog.traffic.slots import SLOTS, find_slot
+from app.catalog.traffic.slots import find_slot
 from app.settings import Settings
 from tests.makers.artifacts import LABELS, gray_image, make_artifact
 from tests.makers.threaded_server import serve_in_thread
@@ -107,6 +108,11 @@ def test_a_cascade_may_be_put(service: TestClient, two_versions: Path) -> None:
         ({"to": 3}, 422, "to is 3: send"),
         ({"to": "a b"}, 422, "to is 'a b': give a model as NAME or NAME/VERSION"),
         ({"to": {"tiny/1": 0}}, 422, "every weight is 0"),
+        (
+            {"to": {"tiny/1": 1, "tiny/2": 9e-5}},
+            422,
+            "tiny/2 has weight 9e-05, less than 1 of 10,000 requests: give it",
+        ),
         ({"to": {"tiny/1": -1}}, 422, "to.tiny/1 is '-1': input should be greater than or equal to 0"),
         ({"to": {"tiny/x": 1}}, 422, "give a model as NAME"),
         ({"to": "tiny/1", "sticky": "X-User"}, 422, "sticky goes with weights"),
