@@ -9,12 +9,14 @@ import os
 import select
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from app.cli.ask import bench, models, predict
 from app.cli.serve import serve
 from app.cli.tune import tune
 from app.cli.usage import UsageError
 from app.client.terminal import survive_any_encoding
+from artifact.errors import near_miss
 
 USAGE = """usage: convserve serve | predict | models | bench | tune | key [options]
 
@@ -25,7 +27,7 @@ USAGE = """usage: convserve serve | predict | models | bench | tune | key [optio
   tune      which settings answer most requests a second and keep a p99
   key       make an API key and the hash that the settings api_keys and admin_keys take
 
-convserve COMMAND --help says more."""
+convserve COMMAND --help says more, convserve --version which one this is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,8 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(USAGE)
         return 0
+    if name == "--version":
+        print(f"convserve {version('convserve')}")
+        return 0
     if name not in commands:
-        print(f"convserve: unknown command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
+        unknown = f"convserve: unknown command {name!r}{near_miss(name, commands)}\n"
+        print(f"{unknown if name else ''}{USAGE}", file=sys.stderr)
         return 2
     survive_any_encoding()
     try:
