@@ -32,7 +32,7 @@ def add_train(commands: Any) -> None:
         description="Train into a run folder, which `convert` publishes; the same command continues where it stopped. "
         "NETWORK is a name from `convserve-export networks` or, with --weights, of keras.applications. FILE.keras and "
         "RUN begin with their own weights: other classes get a new head, RUN keeps its preprocessing. What "
-        "isn't said is as the pair of network and data set is trained here, or as RUN was.",
+        "isn't given is taken from the recipe shipped for this network and data set, or from RUN's.",
         epilog=f"fields of a recipe (--set KEY=VALUE; augmentation. and options. may be left out):\n{help_text()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
