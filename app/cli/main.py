@@ -33,21 +33,14 @@ convserve COMMAND --help says more, convserve --version which one this is."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 where something failed, 2 for a wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"serve": serve, "predict": predict, "models": models, "key": key, "bench": bench, "tune": tune}
     name = arguments[0] if arguments else ""
-    if name in ("-h", "--help"):
-        print(USAGE)
-        return 0
-    if name == "--version":
-        print(f"convserve {version('convserve')}")
-        return 0
-    if name not in commands:
-        unknown = f"convserve: unknown command {name!r}{near_miss(name, commands)}\n"
-        print(f"{unknown if name else ''}{USAGE}", file=sys.stderr)
+    if name not in _COMMANDS:
+        unknown = f"convserve: unknown command {name!r}{near_miss(name, _COMMANDS)}\n" if name else ""
+        print(f"{unknown}{USAGE}", file=sys.stderr)
         return 2
     survive_any_encoding()
     try:
-        status = commands[name](arguments[1:])
+        status = _COMMANDS[name](arguments[1:])
         sys.stdout.flush()
     except UsageError as error:
         print(f"convserve {name}: {error}", file=sys.stderr)
@@ -76,3 +69,26 @@ def key(arguments: list[str]) -> int:
     print(f"key   {api_key}\nhash  {hash_key(api_key)}")
     print("the key is for the client, the hash for api_keys or admin_keys", file=sys.stderr)
     return 0
+
+
+def _show_usage(_: list[str]) -> int:
+    print(USAGE)
+    return 0
+
+
+def _show_version(_: list[str]) -> int:
+    print(f"convserve {version('convserve')}")
+    return 0
+
+
+_COMMANDS = {
+    "serve": serve,
+    "predict": predict,
+    "models": models,
+    "bench": bench,
+    "tune": tune,
+    "key": key,
+    "-h": _show_usage,
+    "--help": _show_usage,
+    "--version": _show_version,
+}
