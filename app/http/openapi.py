@@ -34,6 +34,16 @@ TAGS = {
     "vertex": "Vertex AI's form",
 }
 """The groups of operations, in the order in which they are shown, each with its heading."""
+
+_PARAMETERS = {
+    "model": "A name that /models lists.",
+    "version": "The number of a version.",
+    "file": "A name that the list without it answers.",
+    "disagreement": "The `id` of one of the disagreements that /shadows/{name} lists.",
+    "by": "Whose answer is explained: of (the model that answers) or run (the one beside it).",
+}
+"""What a parameter means, where its route doesn't say it."""
+
 _MOST_IMAGES = "max_images"
 
 # Of a description: up to the first mark that ends a sentence or begins a list.
@@ -136,6 +146,9 @@ def _correct(document: dict[str, Any], settings: Settings) -> None:
         for method, operation in methods.items():
             # FastAPI makes a summary of the function's name: `Predict V1 With Version`.
             operation["summary"] = _FIRST_WORDS.split(operation["description"], maxsplit=1)[0]
+            for parameter in operation.get("parameters", ()):
+                if "description" not in parameter | parameter["schema"]:
+                    parameter["description"] = _PARAMETERS[parameter["name"]]
             found = operation["responses"]
             if (answer := ANSWERS.get(f"{method.upper()} {path}")) is not None:
                 found["200"]["content"]["application/json"]["example"] = answer

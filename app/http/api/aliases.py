@@ -19,7 +19,7 @@ from app.http.services import ServicesDep
 
 router = APIRouter(prefix="/aliases")
 
-Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Of an alias.")]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The name of an alias.")]
 _SHAPE = 'send {"to": "MODEL/VERSION"}, or weights, {"to": {"MODEL/3": 90, "MODEL/4": 10}, "sticky": "X-User"}'
 _TARGET = {"type": "string", "example": "lenet5/3"}
 _WEIGHTS = {

@@ -33,7 +33,10 @@ _ONE: dict[str, Any] = {
     "required": ["receipt", "label"],
     "additionalProperties": False,
 }
-_BODY = describe_json({"oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}]})
+_BODY = describe_json(
+    {"oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}]},
+    example={"receipt": "eyJmb3JtYXQ...kFr-Amu", "label": "7"},
+)
 
 
 class _Given(NamedTuple):

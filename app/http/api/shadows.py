@@ -31,7 +31,7 @@ from artifact.images.formats import FORMATS, find_format
 
 router = APIRouter(prefix="/shadows")
 
-Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Of a shadow.")]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The name of a shadow.")]
 _SHAPE = 'send {"of": "MODEL/3", "run": "MODEL/4", "share": 0.2, "keep_images": false}'
 _BODY = describe_json(
     {

@@ -33,3 +33,8 @@ def test_its_groups_have_headings_for_people_the_services_own_first(client: Test
 
 def test_a_description_of_one_sentence_is_not_said_twice(client: TestClient) -> None:
     assert client.get("/docs").text.count("Classify one image or several") == 1
+
+
+def test_every_parameter_and_body_is_described(client: TestClient) -> None:
+    nothing_said = re.findall(r"<dt><code>([^<]*)</code></dt><dd></dd>", client.get("/docs").text)
+    assert [name for name in nothing_said if not name.startswith("200")] == []
