@@ -60,8 +60,8 @@ class Recipe:
     decay_milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """multistep: once so many epochs are done, such as [30, 60]."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """So long the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle, which
-    climbs itself."""
+    """For so many epochs the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle,
+    which climbs itself."""
     warmup_rate: Annotated[float, Field(ge=0)] = 0.0
     """Above zero: the warm-up's rate, which then doesn't climb (He et al. 2016 on CIFAR)."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
