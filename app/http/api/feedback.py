@@ -34,8 +34,10 @@ _ONE: dict[str, Any] = {
     "additionalProperties": False,
 }
 _BODY = describe_json(
-    {"oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}]},
-    example={"receipt": "eyJmb3JtYXQ...kFr-Amu", "label": "7"},
+    {
+        "description": 'A receipt with the true label, `{"receipt": ..., "label": ...}`, or a list of such.',
+        "oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}],
+    }
 )
 
 
