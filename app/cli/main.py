@@ -8,7 +8,7 @@ import argparse
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from app.cli.ask import bench, models, predict
@@ -81,7 +81,7 @@ def _show_version(_: list[str]) -> int:
     return 0
 
 
-_COMMANDS = {
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": serve,
     "predict": predict,
     "models": models,
