@@ -41,14 +41,14 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repository", type=Path, default=Path("repository"))
-    parser.add_argument("--model", default="lenet5-digits")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repository", type=Path, default=Path("repository"), help="default: %(default)s")
+    parser.add_argument("--model", default="lenet5-digits", help="default: %(default)s")
     parser.add_argument("--image", type=Path, help="default: one of the model's golden images")
-    parser.add_argument("--proxies", choices=PROXIES, nargs="+", default=["haproxy"])
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--proxies", choices=PROXIES, nargs="+", default=["haproxy"], help="default: haproxy")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32], help="default: 1 8 32")
+    parser.add_argument("--seconds", type=float, default=5, help="of each run (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="the table shows their medians (default: %(default)s)")
     given = parser.parse_args()
     golden = given.repository / given.model
     path = given.image or next(path for path in sorted(golden.glob("*/golden/*")) if path.suffix != ".npz")

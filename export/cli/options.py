@@ -37,16 +37,20 @@ def add_shared(
             help="folder of the served models, or a store: s3://...",
         )
     if data:
-        parser.add_argument(
-            "--data-dir",
-            type=Path,
-            default=os.environ.get("CONVSERVE_DATA_DIR"),
-            help="folder with the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
-        )
+        add_data_dir(parser)
     if seed:
         parser.add_argument(
             "--seed", type=int, help="seed of the split, the weights and the order (default: the recorded one, else 0)"
         )
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=os.environ.get("CONVSERVE_DATA_DIR"),
+        help="folder with the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
+    )
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
