@@ -51,7 +51,7 @@ def find_image_column(table: str, names: Sequence[str]) -> str:
 
 
 def read_cell(value: Any) -> Cell:
-    """Of a path; of bytes; or of both in one, where the bytes may lie at the path."""
+    """A cell of an image column: a path, bytes, or a mapping of both, where the bytes may lie at the path."""
     if isinstance(value, str):
         return Cell(value, None)
     return Cell(value.get("path"), value.get("bytes")) if isinstance(value, Mapping) else Cell(None, value)

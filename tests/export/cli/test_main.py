@@ -83,6 +83,17 @@ def test_words_that_a_command_does_not_have_are_said_in_one_line(
     assert line.startswith(complaint)
 
 
+@pytest.mark.parametrize("command", ["build", "train", "convert", "adopt", "time", "suspects", "cascade", "pack"])
+def test_help_keeps_to_the_width_of_the_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    described = capsys.readouterr().out.partition("options:")[0]
+    assert max(map(len, described.splitlines())) <= 120
+
+
 @pytest.mark.parametrize("words", [[], ["build", "quickstart"], ["train", "lenet5", "--set", "epochs"]])
 def test_missing_words_exit_with_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_status:
