@@ -98,6 +98,8 @@ def _read_geometry(file: Fields, processor: Processor) -> dict[str, Any]:
         side = size.get("shortest_edge")
         if side is None:
             file.refuse("size", "a shortest_edge can be")
+        if file.flag("do_center_crop", False):
+            file.refuse("do_center_crop", "crop_pct says what is cropped: false can be")
         if side >= LEAST_STRETCHED:
             return {"size": (side, side), "fit": "stretch"}
         return _crop((side, side), side, int(side / file.number("crop_pct", 224 / 256)))

@@ -34,6 +34,7 @@ def test_keras_loaders_are_known() -> None:
     changed = read_preset("keras:image_dataset_from_directory:bicubic,pad")
     assert changed == {"decode": "tensorflow", "resize": "bicubic", "fit": "pad"}
     assert read_preset("keras:load_img") == {"resize": "nearest", "fit": "stretch"}
+    assert read_preset("keras:flow_from_directory:bicubic") == {"resize": "antialias-bicubic", "fit": "stretch"}
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -70,6 +71,7 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
         ("hf", {**VIT, "do_flip_channel_order": True}, "do_flip_channel_order is true"),
         ("hf", {**VIT, "crop_size": 200, "do_center_crop": True}, "crop_size is 200, .* 224x224"),
         ("hf", {**CLIP, "do_center_crop": False}, "do_center_crop is false"),
+        ("hf", {**CONVNEXT, "do_center_crop": True, "crop_size": 200}, "do_center_crop is true, .* crop_pct says"),
         ("hf", {**VIT, "image_processor_type": "OtherImageProcessor"}, "image_processor_type is .* ViTImageProcessor"),
         ("hf", {"size": 224, "resample": 2, **HALF}, "size is 224, .* image_processor_type"),
         ("hf", {**VIT, "image_mean": None}, "image_mean is null, .* three numbers"),
@@ -84,7 +86,9 @@ def test_what_cannot_be_declared_is_refused(tmp_path: Path, library: str, values
     ("like", "words"),
     [
         ("keras:image_dataset_from_directory:lanczos3", "lanczos3 can't be declared: .* bilinear, bicubic"),
-        ("keras:image_dataset_from_directory:nearest,pad", "can't be declared with nearest"),
+        ("keras:image_dataset_from_directory:nearest", "nearest can't be declared: .* --resize nearest"),
+        ("keras:image_dataset_from_directory:bicubic,area", "are two interpolations"),
+        ("keras:load_img:pad", "pad can't be declared: the interpolations nearest, bilinear, bicubic, lanczos can be"),
         ("keras:image_dataset", "did you mean image_dataset_from_directory"),
         ("timm", "needs the file"),
         ("hf:nowhere.json", "No such file"),
