@@ -55,6 +55,8 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
     assert read(tmp_path, "hf", {**CONVNEXT, "size": 384})["fit"] == "stretch"
     segformer = {"feature_extractor_type": "SegformerFeatureExtractor", "size": 512, "resample": 2, **HALF}
     assert read(tmp_path, "hf", {**segformer, "reduce_labels": False}) == {**stretched, "size": (512, 512)}
+    levit = {"feature_extractor_type": "LevitFeatureExtractor", "size": 224, "do_center_crop": True, **HALF}
+    assert read(tmp_path, "hf", {**levit, "resample": 3})["crop_fraction"] == 224 / 256
     raw = read(tmp_path, "hf", {**VIT, "do_rescale": False, "do_normalize": False})
     assert raw["preprocessing"] == "none"
 
@@ -63,6 +65,9 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
     ("library", "values", "words"),
     [
         ("timm", {**TIMM, "interpolation": "box"}, r'interpolation is "box", .* "bicubic", "bilinear"'),
+        ("timm", VIT, "has none of input_size, interpolation, .*: it is no pretrained_cfg"),
+        ("timm", {**TIMM, "input_size": [1, 28, 28]}, r"mean is \[0.5, 0.5, 0.5\], .* each channel of input_size, 1,"),
+        ("timm", {**TIMM, "input_size": [4, 28, 28]}, "of 1 or 3 channels can be"),
         ("timm", {**TIMM, "crop_mode": "border"}, 'crop_mode is "border"'),
         ("timm", {**TIMM, "crop_mode": "squash"}, "crop_mode is .squash., .* with crop_pct 0.95"),
         ("timm", {**TIMM, "input_size": [3, 224, 160]}, r"input_size is \[3, 224, 160\], .* only squares"),
@@ -71,6 +76,8 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
         ("hf", {**VIT, "do_flip_channel_order": True}, "do_flip_channel_order is true"),
         ("hf", {**VIT, "crop_size": 200, "do_center_crop": True}, "crop_size is 200, .* 224x224"),
         ("hf", {**CLIP, "do_center_crop": False}, "do_center_crop is false"),
+        ("hf", {**VIT, "resample": True}, "resample is true"),
+        ("hf", {**CONVNEXT, "crop_pct": 1.2}, "crop_pct is 1.2, .* numbers up to 1"),
         ("hf", {**CONVNEXT, "do_center_crop": True, "crop_size": 200}, "do_center_crop is true, .* crop_pct says"),
         ("hf", {**VIT, "image_processor_type": "OtherImageProcessor"}, "image_processor_type is .* ViTImageProcessor"),
         ("hf", {"size": 224, "resample": 2, **HALF}, "size is 224, .* image_processor_type"),
