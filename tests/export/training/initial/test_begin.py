@@ -182,6 +182,8 @@ def test_a_card_repeats_its_training(
     repository = tmp_path / "repository"
     assert main(["convert", str(run), "--repository", str(repository)]) == 0
     card = repository / "lenet5-three-digits" / "1" / CARD_FILE
+    # Where its images lay is told for a repetition alone, not beside figures and in pictures that people see.
+    assert re.findall(rf'"(\w+)": "[^"]*{re.escape(str(digit_folders.parent))}', card.read_text()) == ["dataset"]
     assert main(["train", "--recipe", str(card), "--out", str(tmp_path / "again")]) == 0
     assert "images of" in capsys.readouterr().err
     first, again = read_run(run), read_run(tmp_path / "again")
