@@ -127,6 +127,20 @@ def test_an_option_that_a_network_doesn_t_have_is_refused_with_those_that_it_has
         begin(Words("resnet18", "digits", changes=[("options.widht", 2)]))
 
 
+@pytest.mark.parametrize(
+    ("network", "option", "words"),
+    [
+        ("googlenet", ("auxiliary", "maybe"), 'googlenet: auxiliary="maybe" does not fit: give true or false'),
+        ("googlenet", ("width", True), "googlenet: width=true does not fit: give a number"),
+        ("resnet1001", ("blocks", 1.5), "resnet1001: blocks=1.5 does not fit: give a whole number"),
+        ("resnet18", ("stem", 3), "resnet18: stem=3 does not fit: give a word"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(network: str, option: tuple[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        begin(Words(network, "digits", changes=[(f"options.{option[0]}", option[1])]))
+
+
 def test_a_recipe_of_another_network_brings_no_arithmetic(run: Path) -> None:
     begun = begin(Words(network="resnet18", changes=[("width", 4)]), read_recorded(str(run)))
     assert (begun.initial.image.channels, begun.initial.preprocessing) == (3, None)
