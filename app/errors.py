@@ -109,7 +109,7 @@ class UnknownShadow(NotFound):
 
 
 class UnknownImage(NotFound):
-    """Of a disagreement: it was never kept, or isn't any more."""
+    """The image of a disagreement was never kept, or isn't any more."""
 
     code, title = "unknown_image", "No such image"
 

@@ -12,7 +12,7 @@ SAGEMAKER_FOLDER = Path("/opt/ml/model")
 """Where SageMaker lays the files of a model, if it has any."""
 SAGEMAKER_PORT = 8080
 
-# Setting by variable. The first that is there goes before the others.
+# Setting by variable. The first that is there overrides the others.
 _VARIABLES = {
     "SAGEMAKER_BIND_TO_PORT": "port",
     "AIP_HTTP_PORT": "port",

@@ -26,7 +26,7 @@ class Part(BaseModel):
 
 
 class Document(Part):
-    """What a file begins with."""
+    """A JSON file of ours; its format is the first key."""
 
     format: Literal[1, 2, 3] = FORMAT
 

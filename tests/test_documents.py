@@ -1,5 +1,6 @@
 """What the documents say of files, arrows, settings and metrics is so."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -26,6 +27,15 @@ def test_every_metric_and_flag_that_a_page_names_exists(page: str) -> None:
     ours = re.sub(r"\b(?:curl|docker) [^`\n]*", "", text)
     flags = {flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", ours)}
     assert flags <= Settings.model_fields.keys() | {"settings", "show_settings", "help"}
+
+
+def test_the_reference_is_what_its_script_makes_of_settings_and_metrics() -> None:
+    spec = importlib.util.spec_from_file_location("docs_reference", DOCS / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert (DOCS / "reference.md").read_text() == script.render_reference(), "run: python docs/reference.py"
 
 
 def test_the_examples_of_a_settings_file_are_parts_of_one(tmp_path: Path) -> None:

@@ -11,15 +11,21 @@ from tests.makers.artifacts import make_artifact
 from tests.makers.sources import ROOT
 
 
-@pytest.mark.parametrize("module", ["app", "export"])
-def test_a_reader_that_has_seen_enough_is_no_error(module: str, tmp_path: Path) -> None:
-    make_artifact(tmp_path / "repository")
-    words = ["networks"] if module == "export" else ["models", "--repository", str(tmp_path / "repository")]
+@pytest.mark.parametrize(
+    ("module", "words"), [("app", ["models", "--repository", "."]), ("app", ["--help"]), ("export", ["networks"])]
+)
+def test_a_reader_that_has_seen_enough_is_no_error(module: str, words: list[str], tmp_path: Path) -> None:
+    make_artifact(tmp_path)
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
         done = subprocess.run(
-            [sys.executable, "-m", module, *words], stdout=pipe, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            [sys.executable, "-m", module, *words],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -27,7 +33,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(module: str, tmp_path: Path) 
 @pytest.mark.parametrize("module", ["app", "export"])
 def test_another_pipe_that_breaks_is_a_failure(module: str) -> None:
     broken = {
-        "app": "import app.cli.main as cli; cli.models = fail; cli.main(['models'])",
+        "app": "import app.cli.main as cli; cli._COMMANDS['models'] = fail; cli.main(['models'])",
         "export": "import export.cli.main as cli; cli._networks = fail; cli.main(['networks'])",
     }
     code = f"def fail(_):\n    raise BrokenPipeError\n{broken[module]}"

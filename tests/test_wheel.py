@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,24 @@ def test_the_wheel_holds_every_tracked_file_of_its_packages_and_nothing_else(whe
     used = (".py", "/py.typed")
     belongs = {name for name in tracked_files(SHIPPED) if name.endswith(used) or not name.startswith("deploy/")}
     assert held == belongs
+
+
+def test_an_sdist_holds_what_the_wheel_is_made_of_and_no_test(wheel: Path, tmp_path: Path) -> None:
+    code = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=wheel.parent / "sources", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "constraints.txt",
+        "pyproject.toml",
+        "app/http/web/index.html",
+    } <= held
+    assert not [name for name in held if name.startswith(("tests", "bench", "docs"))]
 
 
 def without_python_path() -> dict[str, str]:

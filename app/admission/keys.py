@@ -30,7 +30,9 @@ class Holder:
     rows_per_s: float | None = None
 
     def stand(self, asked: int) -> Standing:
-        """Of a request that asks for this class. As Triton has it, 0 and what is no class mean the usual one."""
+        """The standing of a request that asks for the priority class `asked`. As in Triton, 0 and what is no class mean
+        the usual one.
+        """
         if not HIGHEST <= asked <= LOWEST:
             return find_standing(self.priority or NORMAL, self.name)
         return find_standing(max(asked, self.priority or HIGHEST), self.name)

@@ -80,7 +80,7 @@ def explain_invalid(error: Mapping[str, Any]) -> str:
 
 
 class PredictOptions(Options):
-    """Of a prediction."""
+    """The options of a prediction."""
 
     version: int | None = Field(None, ge=1, description="Default: the newest.")
     top_k: int | None = Field(

@@ -10,7 +10,7 @@ _FAULTS = frozenset(("overloaded", "row_failed"))
 
 
 class ShareMeters:
-    """Of one target of one alias."""
+    """The metrics of one target of a weighted alias: its answered requests and its faults."""
 
     __slots__ = ("_alias", "_metrics", "_target")
 

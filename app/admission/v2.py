@@ -95,7 +95,7 @@ def find_models(catalog: Catalog, name: str = "", version: int | None = None) ->
 
 
 def count_statistics(models: Sequence[LoadedModel], snapshot: Snapshot) -> dict[str, Any]:
-    """From the same counters as /metrics."""
+    """The v2 protocol's statistics of these versions, from the counters that /metrics shows."""
     return {"model_stats": [_count_one(model, snapshot) for model in models]}
 
 
@@ -158,7 +158,7 @@ def list_repository(catalog: Catalog, only_ready: bool) -> list[dict[str, str]]:
 
 
 def refuse_parameters(names: Iterable[str]) -> None:
-    """Of a load or unload. Raises InvalidParameter for the first that would mean something."""
+    """Check the parameters of a load or unload: raises InvalidParameter for the first that would mean something."""
     if given := sorted(set(names) - {"unload_dependents"}):
         raise InvalidParameter(
             f"the parameter {given[0][:40]!r} is not supported: models are configured by their cards, the server by "

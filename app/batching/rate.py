@@ -15,8 +15,8 @@ _NUMBER_BYTES = 8
 
 
 class Rates:
-    """Of each sender the moment until which its rate has paid for what it was let have. `clock` is one for all
-    processes of the machine, as time.monotonic is.
+    """For each sender the moment until which its rate has paid for the images that were let in. `clock` is the same
+    for all processes of the machine, as time.monotonic is.
     """
 
     def __init__(

@@ -27,7 +27,9 @@ class Telling:
             self._call(settle, result)
 
     def do_afterwards(self, call: Callable[[], object]) -> None:
-        """For a row's `settle`: have `call` made once every row of its batch was told; at once where no batch is."""
+        """For a row's `settle`: make `call` once every row of its batch has its result; at once where no batch is being
+        settled.
+        """
         if self._afterwards is None:
             self._call(call)
         else:

@@ -60,7 +60,7 @@ class Loader:
 
     @property
     def threads(self) -> int:
-        """Of one CPU session; 0 where the settings leave that open."""
+        """The threads of one CPU session; 0 where the settings leave that open."""
         return self._settings.threads
 
     def share(self, settings: Settings) -> None:

@@ -123,17 +123,17 @@ class ModelTable:
         self._models.setdefault(name, {})[version.number] = version
 
     def replace(self, name: str, versions: Mapping[int, Version]) -> list[Version]:
-        """All versions of a model as they stand now; gives those that stood there before."""
+        """Set all versions of a model; returns those that were there before."""
         before = self._models.get(name, {})
         self._models[name] = dict(versions)
         return list(before.values())
 
     def unload(self, name: str) -> list[Version]:
-        """Nothing of a model serves any more; gives the versions that stood there."""
+        """Take every version of a model out of service; returns those that were there."""
         return self.replace(name, {number: Version(number, "unloaded") for number in self._models.get(name, {})})
 
     def drop(self, name: str) -> list[Version]:
-        """The model is no more; gives the versions that stood there."""
+        """Forget a model that left the repository; returns the versions that were there."""
         self._refusals.pop(name, None)
         self._available.pop(name, None)
         return list(self._models.pop(name, {}).values())

@@ -48,7 +48,7 @@ class Look:
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Look:
-        """From what JSON made of one."""
+        """The look that another process wrote as JSON; `entry` is the parsed object."""
         arriving = tuple((number, missing) for number, missing in entry["arriving"])
         numbers = {name: tuple(entry[name]) for name in ("available", "wanted", "unchanged")}
         return cls(entry["name"], arriving=arriving, reason=entry["reason"], **numbers)

@@ -8,13 +8,15 @@ import argparse
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from app.cli.ask import bench, models, predict
 from app.cli.serve import serve
 from app.cli.tune import tune
 from app.cli.usage import UsageError
 from app.client.terminal import survive_any_encoding
+from artifact.errors import near_miss
 
 USAGE = """usage: convserve serve | predict | models | bench | tune | key [options]
 
@@ -25,23 +27,20 @@ USAGE = """usage: convserve serve | predict | models | bench | tune | key [optio
   tune      which settings answer most requests a second and keep a p99
   key       make an API key and the hash that the settings api_keys and admin_keys take
 
-convserve COMMAND --help says more."""
+convserve COMMAND --help says more, convserve --version which one this is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 where something failed, 2 for a wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands = {"serve": serve, "predict": predict, "models": models, "key": key, "bench": bench, "tune": tune}
     name = arguments[0] if arguments else ""
-    if name in ("-h", "--help"):
-        print(USAGE)
-        return 0
-    if name not in commands:
-        print(f"convserve: unknown command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
+    if name not in _COMMANDS:
+        unknown = f"convserve: unknown command {name!r}{near_miss(name, _COMMANDS)}\n" if name else ""
+        print(f"{unknown}{USAGE}", file=sys.stderr)
         return 2
     survive_any_encoding()
     try:
-        status = commands[name](arguments[1:])
+        status = _COMMANDS[name](arguments[1:])
         sys.stdout.flush()
     except UsageError as error:
         print(f"convserve {name}: {error}", file=sys.stderr)
@@ -70,3 +69,26 @@ def key(arguments: list[str]) -> int:
     print(f"key   {api_key}\nhash  {hash_key(api_key)}")
     print("the key is for the client, the hash for api_keys or admin_keys", file=sys.stderr)
     return 0
+
+
+def _show_usage(_: list[str]) -> int:
+    print(USAGE)
+    return 0
+
+
+def _show_version(_: list[str]) -> int:
+    print(f"convserve {version('convserve')}")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "serve": serve,
+    "predict": predict,
+    "models": models,
+    "bench": bench,
+    "tune": tune,
+    "key": key,
+    "-h": _show_usage,
+    "--help": _show_usage,
+    "--version": _show_version,
+}

@@ -36,7 +36,7 @@ def serve(arguments: list[str]) -> int:
     known, flags = own.parse_known_args(arguments)
     if "-h" in flags or "--help" in flags:
         print(
-            "--settings FILE.toml reads settings from a file; the environment (CONVSERVE_NAME) and flags go before it\n"
+            "--settings FILE.toml reads settings from a file; the environment (CONVSERVE_NAME) and flags override it\n"
             "--show-settings prints every setting with its source and ends\n"
         )
     settings = read_settings(flags, known.settings)

@@ -90,7 +90,7 @@ async def connect(
     url: str | None, repository: Path | str | None, load: list[str], **settings: Any
 ) -> AsyncIterator[Service]:
     """The service at `url` or, without one, an app in this process over `repository` that loads only the models `load`;
-    `settings` go before those of the environment. Raises RequestFailed where a store can't be read.
+    `settings` override those of the environment. Raises RequestFailed where a store can't be read.
     """
     if url is not None:
         async with httpx2.AsyncClient(base_url=url, timeout=60.0) as client:

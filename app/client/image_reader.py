@@ -20,7 +20,7 @@ _CONNECTIONS = 64
 
 
 class UnreadableImage(Exception):
-    """One image that can't be had; the text says why, without its name."""
+    """An image that can't be read; the text says why, without the image's name."""
 
 
 class ImageReader:

@@ -20,7 +20,6 @@ MODEL: dict[str, Any] = {
     "in": "path",
     "required": True,
     "schema": {"type": "string", "title": "Model"},
-    "description": "A name that /models lists.",
 }
 VERSION: dict[str, Any] = {
     "name": "version",

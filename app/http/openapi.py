@@ -19,6 +19,31 @@ from artifact.errors import ConvserveError, TooManyPixels, UndecodableImage, Uns
 
 MANAGEMENT = "management"
 """The tag of what needs an admin key."""
+
+TAGS = {
+    "predict": "Classify images",
+    "explain": "Where the network looked",
+    "models": "Models, aliases and shadows",
+    MANAGEMENT: "Management, with an admin key",
+    "health": "Health and metrics",
+    "v2": "The Open Inference Protocol v2, as Triton and KServe speak it",
+    "v1": "TensorFlow Serving's form (v1)",
+    "torchserve": "TorchServe's form",
+    "huggingface": "Hugging Face's form",
+    "sagemaker": "SageMaker's and MLflow's form",
+    "vertex": "Vertex AI's form",
+}
+"""The groups of operations, in the order in which they are shown, each with its heading."""
+
+_PARAMETERS = {
+    "model": "A name that /models lists.",
+    "version": "The number of a version.",
+    "file": "A name that the list without it answers.",
+    "disagreement": "The `id` of one of the disagreements that /shadows/{name} lists.",
+    "by": "Whose answer is explained: of (the model that answers) or run (the one beside it).",
+}
+"""What a parameter means, where its route doesn't say it."""
+
 _MOST_IMAGES = "max_images"
 
 # Of a description: up to the first mark that ends a sentence or begins a list.
@@ -100,7 +125,6 @@ def build_openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
             summary=app.summary,
             description=app.description,
             routes=app.routes,
-            tags=app.openapi_tags,
         )
         _correct(document, settings)
         app.openapi_schema = document
@@ -115,16 +139,22 @@ def _correct(document: dict[str, Any], settings: Settings) -> None:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = Problem.model_json_schema()
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    used = {tag for operation in operations for tag in operation["tags"]}
+    document["tags"] = [{"name": tag, "description": title} for tag, title in TAGS.items() if tag in used]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
             # FastAPI makes a summary of the function's name: `Predict V1 With Version`.
             operation["summary"] = _FIRST_WORDS.split(operation["description"], maxsplit=1)[0]
+            for parameter in operation.get("parameters", ()):
+                if "description" not in parameter | parameter["schema"]:
+                    parameter["description"] = _PARAMETERS[parameter["name"]]
             found = operation["responses"]
             if (answer := ANSWERS.get(f"{method.upper()} {path}")) is not None:
                 found["200"]["content"]["application/json"]["example"] = answer
             if "HTTPValidationError" in str(found.get("422", "")):
                 found["422"] = _describe_error(422)
-            role: Role = "admin" if MANAGEMENT in operation.get("tags", ()) else "predict"
+            role: Role = "admin" if MANAGEMENT in operation["tags"] else "predict"
             if "security" in operation and not settings.has_keys(role):
                 del operation["security"]
                 found.pop("401", None)

@@ -26,7 +26,7 @@ class ErrorAnswer(Answer):
 
 
 class PredictionAnswer(Answer):
-    """Of one image: its classes or, where it failed among others, its error."""
+    """What is answered of one image: its classes or, where it failed among others, its error."""
 
     model: str | None = Field(None, description="Of a cascade: which of its two models answered.")
     version: int | None = Field(None, description="Of a cascade: that model's version.")
@@ -46,7 +46,7 @@ class PredictionAnswer(Answer):
 
 
 class TimingAnswer(Answer):
-    """Of several images the longest each."""
+    """How long each stage took; of several images the longest time in each."""
 
     decode_ms: float
     queue_ms: float
@@ -68,7 +68,9 @@ class EmbedAnswer(Answer):
 
 
 class ToldAnswer(Answer):
-    """Of one receipt: for which version what was counted or, where it was refused among others, its error."""
+    """What is answered to one receipt: what was counted for which version or, where it was refused among others, its
+    error.
+    """
 
     model: str | None = None
     version: int | None = None

@@ -9,7 +9,7 @@ from artifact.errors import ConvserveError
 
 
 def longest_timing(results: Sequence[Prediction | ConvserveError]) -> Timing:
-    """Of several images the longest each; one of them at least has succeeded."""
+    """The longest time of several images in each stage; at least one of them has succeeded."""
     timings = [result.timing for result in results if isinstance(result, Prediction)]
     return Timing(
         max(timing.decode_ms for timing in timings),

@@ -39,7 +39,7 @@ _VERSION = ("model", "version")
 _SHADOW = ("shadow", "of", "run")
 FAMILIES: dict[str, Family] = {
     "convserve_requests_total": Family(
-        "counter", "Answers by status; model is empty off a model.", ("model", "status")
+        "counter", "Answers by status; model is empty where the address names none.", ("model", "status")
     ),
     "convserve_request_seconds": Family("histogram", "Whole time of requests to a model.", _VERSION, _SECONDS),
     "convserve_rejections_total": Family(

@@ -112,7 +112,7 @@ async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any
 
 
 async def ask_each(workers: Iterable[WorkerHandle], patience_s: float, method: str, **arguments: Any) -> list[Any]:
-    """Call every worker; what those answer that do within `patience_s`."""
+    """Call `method` of every worker; returns the answers that came within `patience_s` seconds."""
     asked = (asyncio.wait_for(worker.ask(method, **arguments), patience_s) for worker in workers)
     answers = await asyncio.gather(*asked, return_exceptions=True)
     for answer in answers:

@@ -49,7 +49,9 @@ class Answers(NamedTuple):
 
 
 class Worker:
-    """Made and used in one thread. Raises RequestFailed where the model can't be loaded."""
+    """Classifies blocks with one model, in this process. It is made and used in one thread. Raises RequestFailed where
+    the model can't be loaded.
+    """
 
     def __init__(self, job: Job, cores: int, device: str) -> None:
         self._job = job

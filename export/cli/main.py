@@ -8,6 +8,7 @@ import os
 import re
 import select
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -72,8 +73,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Of the whole command line; `run` of what it parses does the work."""
+    """The parser of the whole command line; `run` of what it parses does the work."""
     parser = _Parser(prog="convserve-export", description="From a Keras classifier to a served artifact, with a proof.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('convserve')}")
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
 
     build = commands.add_parser("build", help="train, evaluate, convert and verify by a recipe")

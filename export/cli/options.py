@@ -126,7 +126,7 @@ def add_policy_options(group: argparse._ActionsContainer, fit: str) -> None:
 def read_policy_options(options: argparse.Namespace, **others: Any) -> ImageOptions:
     """What add_policy_options and --size were given, `others` by their names in ImageOptions, and what --like adds.
 
-    Raises UsageError where --like names no preset, or one that can't be declared.
+    Raises UsageError where --like names no preset, or one that isn't supported.
     """
     from export.sources.image_options import ImageOptions
     from export.sources.presets.like import fill_in

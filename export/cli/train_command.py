@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,10 +31,14 @@ def add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a network, or a file or a run further, into a run folder; the same command resumes it",
-        description="Train into a run folder, which `convert` publishes; the same command continues where it stopped. "
-        "NETWORK is a name from `convserve-export networks` or, with --weights, of keras.applications. FILE.keras and "
-        "RUN begin with their own weights: other classes get a new head, RUN keeps its preprocessing. What "
-        "isn't said is as the pair of network and data set is trained here, or as RUN was.",
+        description=textwrap.fill(  # the epilog has lines of its own, so that argparse fills neither
+            "Train into a run folder, which `convert` publishes; the same command continues where it stopped. "
+            "NETWORK is a name from `convserve-export networks` or, with --weights, of keras.applications. "
+            "FILE.keras and RUN begin with their own weights: other classes get a new head, RUN keeps its "
+            "preprocessing. What isn't given is taken from the recipe shipped for this network and data set, or from "
+            "RUN's.",
+            shutil.get_terminal_size().columns - 2,
+        ),
         epilog=f"fields of a recipe (--set KEY=VALUE; augmentation. and options. may be left out):\n{help_text()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -35,7 +35,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_cifar10(data_dir: Path | None) -> Cifar:
-    """Raises DataError where the archive is absent and can't be downloaded, or is damaged."""
+    """CIFAR-10. Raises DataError where the archive is absent and can't be downloaded, or is damaged."""
     folder = "cifar-10-batches-py"
     train = [f"{folder}/data_batch_{number}" for number in range(1, 6)]
     files = (train, f"{folder}/test_batch", f"{folder}/batches.meta")
@@ -43,7 +43,7 @@ def read_cifar10(data_dir: Path | None) -> Cifar:
 
 
 def read_cifar100(data_dir: Path | None) -> Cifar:
-    """Raises DataError where the archive is absent and can't be downloaded, or is damaged."""
+    """CIFAR-100. Raises DataError where the archive is absent and can't be downloaded, or is damaged."""
     folder = "cifar-100-python"
     files = ([f"{folder}/train"], f"{folder}/test", f"{folder}/meta")
     return _read("cifar100", data_dir, *files, labels_key="fine_labels", names_key="fine_label_names")
@@ -111,4 +111,4 @@ def _unpickle(name: str, data: bytes) -> dict[str, Any]:
         table = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
         return {str(key): value for key, value in table.items()}
     except Exception as error:  # a damaged pickle fails in many ways
-        raise DataError(f"{name} is not a CIFAR batch ({error})") from error
+        raise DataError(f"{name} is not a CIFAR batch ({error}): replace it by the original file") from error

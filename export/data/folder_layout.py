@@ -72,7 +72,9 @@ class Layout:
 
 
 def read_layout(folder: Path) -> Layout:
-    """Raises DataError where there are splits to test on, but none to train on, or splits of names not known here."""
+    """The splits and classes of a folder. Raises DataError where there are splits to test on, but none to train on, or
+    splits of names not known here.
+    """
     inside = visible_folders(folder)
     training = [entry for entry in inside if entry.name.lower() in TRAINING and _holds_classes(entry)]
     testing = sorted(

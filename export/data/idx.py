@@ -22,12 +22,17 @@ def read_idx(path: Path) -> Pixels:
     except (OSError, EOFError) as error:
         raise DataError(f"{path.name} can't be read ({error}): replace it by the original file") from error
     if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise DataError(f"{path.name} is not an idx file of unsigned bytes (it begins with {data[:4].hex(' ')})")
+        raise DataError(
+            f"{path.name} is not an idx file of unsigned bytes (it begins with {data[:4].hex(' ')}): replace it by the "
+            "original file"
+        )
     dimensions = data[3]
     shape = np.frombuffer(data, ">i4", dimensions, offset=4)
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions)
     if body.size != shape.prod():
-        raise DataError(f"{path.name} holds {body.size:,} values, its header says {shape.prod():,}: it is damaged")
+        raise DataError(
+            f"{path.name} holds {body.size:,} values, its header says {shape.prod():,}: replace it by the original file"
+        )
     return body.reshape(tuple(shape))
 
 

@@ -71,7 +71,7 @@ def free_names(graph: onnx.GraphProto, exact: Iterable[str], prefixes: tuple[str
 
 
 def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
-    """Call a tensor otherwise, wherever it stands. `new` must be free, or the name of the same tensor."""
+    """Rename a tensor wherever the graph names it. `new` must be free, or the name of the same tensor."""
     for part in walk_graphs(graph):
         rename_in_nodes(part.node, old, new)
         for entry in (*part.initializer, *part.input, *part.output, *part.value_info):
@@ -80,7 +80,7 @@ def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def rename_in_nodes(nodes: Iterable[onnx.NodeProto], old: str, new: str) -> None:
-    """Call a tensor otherwise where these nodes and their bodies read or give it."""
+    """Rename a tensor where these nodes and their bodies read or give it."""
     for node in nodes:
         for field in (node.input, node.output):
             for position, name in enumerate(field):

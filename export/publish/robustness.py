@@ -22,7 +22,9 @@ MOST_IMAGES, MOST_LARGE, LARGE = 500, 100, 96 * 96
 
 
 def judge_robustness(source: Source, proved: ProvedGraph) -> Robustness | None:
-    """Of the graph's file on some proof images, spread evenly over them; None where their classes aren't known."""
+    """The robustness of the graph's file on some proof images, spread evenly over them; None where their classes aren't
+    known.
+    """
     images, policy = source.images, source.provenance.image
     if images.dataset is None:
         return None

@@ -40,9 +40,15 @@ dl {{ display: grid; grid-template-columns: 1fr auto; gap: 0 .5rem; margin: .5re
 dt, dd {{ margin: 0 }} dd {{ font-variant-numeric: tabular-nums; text-align: right }}
 .given {{ color: var(--given) }} .suggested {{ color: var(--suggested); font-weight: 600 }}
 small {{ color: var(--soft) }}
-</style></head><body><main><h1>{title}</h1><p>{words}</p><ol>
+</style></head><body><main><h1>{title}</h1><p>{words}</p>{legend}<ol>
 {cards}
 </ol></main></body></html>
+"""
+
+
+_LEGEND = """
+<p>Under each image <span class="given">the label that it has</span> and below it
+<span class="suggested">the one that the network suggests</span>, with the network's probability of each.</p>
 """
 
 
@@ -73,7 +79,8 @@ def write_suspects(
         _card(suspects, labels, rank, names[rank], pixels)
         for rank, pixels in enumerate(show_images(suspects.places[:shown]) if shown else ())
     ]
-    page = _PAGE.format(title=escape(title), words=escape(_summary(suspects, shown)), cards="\n".join(cards))
+    words, legend = escape(_summary(suspects, shown)), _LEGEND if cards else ""
+    page = _PAGE.format(title=escape(title), words=words, legend=legend, cards="\n".join(cards))
     (folder / PAGE_FILE).write_text(page, encoding="utf-8")
 
 

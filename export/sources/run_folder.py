@@ -40,7 +40,7 @@ class Run(Provenance, Document):
 
 
 def read_run(folder: Path) -> Run:
-    """Raises DataError where `folder` is no run folder, or a newer convserve wrote it."""
+    """The record of the run in `folder`. Raises DataError where it is no run folder, or a newer convserve wrote it."""
     try:
         return read_document(Run, folder / RUN_FILE, "a training's record")
     except FileNotFoundError as error:

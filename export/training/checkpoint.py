@@ -98,7 +98,7 @@ class Checkpoint:
 
 
 def digest_images(samples: Samples) -> str:
-    """Of what decides which images train and which validate: their names and classes, in their order."""
+    """A digest of what decides which images train and which validate: their names and classes, in their order."""
     digest = hashlib.sha256(samples.labels.tobytes())
     for index in range(len(samples)):
         digest.update(samples.name(index).encode("utf-8", "surrogateescape") + b"\n")

@@ -109,5 +109,5 @@ def choose_metrics(recipe: Recipe, classes: int) -> list[keras.metrics.Metric]:
     if classes > 5:
         return [ClassCounts(classes), keras.metrics.TopKCategoricalAccuracy(5, name="top5")]
     if recipe.best_by == "top5":
-        raise UsageError(f'best_by = "top5" is for more than five classes, there are {classes}: say another figure')
+        raise UsageError(f'best_by = "top5" is for more than five classes, there are {classes}: set another figure')
     return [ClassCounts(classes)]

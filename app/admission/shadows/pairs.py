@@ -31,7 +31,7 @@ class Pair:
 
 
 class Pairs:
-    """Of all shadows of one process."""
+    """The shadows of one process: for each the version that answers and the one that runs beside it."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

@@ -21,7 +21,7 @@ class _Kept:
 
 
 class Disagreements:
-    """Of every shadow, by its name."""
+    """The newest disagreements of every shadow, by its name."""
 
     def __init__(self, images: Images) -> None:
         """`images` keeps those that may be kept."""

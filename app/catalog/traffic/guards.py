@@ -46,7 +46,7 @@ class _Counts(NamedTuple):
 
 
 class Guards:
-    """Of all aliases of a service."""
+    """The guards of all aliases of a service: they judge its counts and take weights back."""
 
     def __init__(self, changes: TrafficChanges, snapshot: Callable[[], Awaitable[Snapshot]], metrics: Metrics) -> None:
         """`snapshot` gives the sums of all workers; what guards do is counted in `metrics`."""

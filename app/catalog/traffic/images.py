@@ -29,7 +29,7 @@ class Images(Protocol):
 
 
 class ImagesInMemory:
-    """Of one process."""
+    """The images of disagreements, kept in the memory of one process."""
 
     def __init__(self) -> None:
         self._kept: dict[str, dict[str, bytes]] = {}  # oldest first

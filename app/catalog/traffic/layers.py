@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Layers(Generic[T]):
-    """Of one kind of thing."""
+    """Named things of one kind, aliases or shadows: those of the settings, and over them those set by requests."""
 
     def __init__(self, kind: str, unknown: type[NotFound], of_settings: type[Conflict]) -> None:
         """`kind` names the thing in what is raised."""

@@ -20,8 +20,8 @@ Shadows = Mapping[str, Shadow]
 
 class Traffic:
     """Aliases: another name for a model, for one version of it, for several models by their shares, or for a cascade of
-    two. An alias goes before a model of its name; what it means is no alias again. What requests have set goes before
-    what the settings say.
+    two. An alias hides a model of its name; what it means is no alias again. What requests have set overrides the
+    settings.
     """
 
     def __init__(self, aliases: Aliases, shadows: Shadows, random: Random | None = None) -> None:
@@ -92,7 +92,7 @@ class Traffic:
         self._apply()
 
     def put(self, name: str, target: Meaning | None) -> None:
-        """A request gives a name a meaning, which goes before the settings', or takes back what one gave (None). Raises
+        """Set what a name means, which overrides the settings, or delete what a request has set (None). Raises
         UnknownAlias or AliasOfSettings where there is nothing to take back.
         """
         self._aliases.put(name, target)

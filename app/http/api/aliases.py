@@ -19,7 +19,7 @@ from app.http.services import ServicesDep
 
 router = APIRouter(prefix="/aliases")
 
-Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Of an alias.")]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The name of an alias.")]
 _SHAPE = 'send {"to": "MODEL/VERSION"}, or weights, {"to": {"MODEL/3": 90, "MODEL/4": 10}, "sticky": "X-User"}'
 _TARGET = {"type": "string", "example": "lenet5/3"}
 _WEIGHTS = {
@@ -67,13 +67,13 @@ _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check
 
 @router.get("", operation_id="list_aliases", tags=["models"])
 async def list_aliases(services: ServicesDep) -> dict[str, Any]:
-    """Every alias, what it means, and who says so."""
+    """Every alias: what it means, and whether the settings or a request set it."""
     return {"aliases": [_describe(services.catalog, *alias) for alias in services.catalog.aliases.items()]}
 
 
 @router.get("/{name}", operation_id="get_alias", tags=["models"], responses=describe_errors(404, 422))
 async def show_alias(name: Name, services: ServicesDep) -> dict[str, Any]:
-    """What an alias means, and who says so: the settings, or a request."""
+    """One alias: what it means, and whether the settings or a request set it."""
     services.catalog.traffic.check_known(name)
     return _describe(services.catalog, name, services.catalog.aliases[name])
 
@@ -86,7 +86,7 @@ async def show_alias(name: Name, services: ServicesDep) -> dict[str, Any]:
     **_CHANGES,
 )
 async def set_alias(name: Name, request: Request, services: ServicesDep) -> dict[str, Any]:
-    """Give a name a meaning, before that of the settings, until it is taken back. What requests would be refused with
+    """Set an alias, which overrides the settings until it is deleted. A meaning that predictions would be refused with
     is refused here; then nothing changed. `kept` says whether it outlives a restart (the setting state_file).
     """
     target = _read_target(await read_order(request, _SHAPE))
@@ -99,7 +99,7 @@ async def set_alias(name: Name, request: Request, services: ServicesDep) -> dict
     "/{name}", operation_id="delete_alias", responses=describe_errors(401, 403, 404, 409, 422, 503), **_CHANGES
 )
 async def take_alias_back(name: Name, services: ServicesDep) -> dict[str, Any]:
-    """Take back what a request has set: the settings' meaning holds again; `to` is null where they have none."""
+    """Delete an alias that a request set: the settings' meaning holds again; `to` is null where they have none."""
     kept = await services.control.set_alias(name, None)
     target = services.catalog.aliases.get(name)
     described = {"name": name, "to": None} if target is None else _describe(services.catalog, name, target)

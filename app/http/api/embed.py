@@ -23,7 +23,7 @@ router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
 
 class EmbedOptions(Options):
-    """Of embeddings."""
+    """The options of a request for embeddings."""
 
     version: int | None = Field(None, ge=1, description="Default: the newest.")
     timeout_ms: int | None = Field(None, ge=1, description="A deadline shorter than the server's.")

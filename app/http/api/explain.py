@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from PIL import Image
 from pydantic import Field
 from starlette.responses import Response
@@ -26,7 +26,6 @@ from app.inference.model import LoadedModel
 
 router = APIRouter(tags=["explain"])
 
-Name = Annotated[str, Path(description="A name that /models lists.")]
 Asked = TypeVar("Asked", bound=Options)
 _PNG: dict[str, Any] = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
 
@@ -67,7 +66,7 @@ class InputOptions(Options):
     openapi_extra={"requestBody": IMAGES},
 )
 async def explain_with_model(
-    model: Name, options: Annotated[ExplainOptions, Query()], request: Request, services: ServicesDep
+    model: str, options: Annotated[ExplainOptions, Query()], request: Request, services: ServicesDep
 ) -> Response:
     """Where the network found the evidence for a class: JSON, or (Accept: image/png) drawn over the posted image."""
     ticket = services.admission.admit(exchange_of(request), model, options)
@@ -88,7 +87,7 @@ async def explain_with_model(
     openapi_extra={"requestBody": IMAGES},
 )
 async def show_input(
-    model: Name, options: Annotated[InputOptions, Query()], request: Request, services: ServicesDep
+    model: str, options: Annotated[InputOptions, Query()], request: Request, services: ServicesDep
 ) -> Response:
     """The posted image as the network sees it: decoded, cropped, resized, of the polarity that it expects. A PNG."""
     ticket = services.admission.admit(exchange_of(request), model, options, rows=0)

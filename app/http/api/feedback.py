@@ -33,7 +33,12 @@ _ONE: dict[str, Any] = {
     "required": ["receipt", "label"],
     "additionalProperties": False,
 }
-_BODY = describe_json({"oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}]})
+_BODY = describe_json(
+    {
+        "description": 'A receipt with the true label, `{"receipt": ..., "label": ...}`, or a list of such.',
+        "oneOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1, "maxItems": _MOST}],
+    }
+)
 
 
 class _Given(NamedTuple):

@@ -31,7 +31,7 @@ from artifact.images.formats import FORMATS, find_format
 
 router = APIRouter(prefix="/shadows")
 
-Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Of a shadow.")]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="The name of a shadow.")]
 _SHAPE = 'send {"of": "MODEL/3", "run": "MODEL/4", "share": 0.2, "keep_images": false}'
 _BODY = describe_json(
     {
@@ -56,7 +56,7 @@ _CHANGES: dict[str, Any] = {"tags": [MANAGEMENT], "dependencies": [Depends(check
 
 @router.get("", operation_id="list_shadows", tags=["models"])
 async def list_shadows(services: ServicesDep) -> dict[str, Any]:
-    """Every shadow, what it compares, and who says so."""
+    """Every shadow: what it compares, and whether the settings or a request set it."""
     return {"shadows": [_describe(services.catalog, *shadow) for shadow in services.catalog.traffic.shadows.items()]}
 
 
@@ -89,8 +89,8 @@ async def show_shadow(name: Name, request: Request, services: ServicesDep) -> Re
     **_CHANGES,
 )
 async def set_shadow(name: Name, request: Request, services: ServicesDep) -> dict[str, Any]:
-    """Try one model beside another, before what the settings say of that name, until it is taken back. Models that
-    aren't there or don't go together are refused; then nothing changed. `kept` says whether it outlives a restart (the
+    """Set a shadow, a model tried beside another, which overrides the settings until it is deleted. Models that aren't
+    there or whose labels differ are refused; then nothing changed. `kept` says whether it outlives a restart (the
     setting state_file).
     """
     shadow = _read_shadow(await read_order(request, _SHAPE))
@@ -103,7 +103,7 @@ async def set_shadow(name: Name, request: Request, services: ServicesDep) -> dic
     "/{name}", operation_id="delete_shadow", responses=describe_errors(401, 403, 404, 409, 422, 503), **_CHANGES
 )
 async def take_shadow_back(name: Name, services: ServicesDep) -> dict[str, Any]:
-    """Take back what a request has set: what the settings say holds again; `run` is null where they have no such
+    """Delete a shadow that a request set: what the settings say holds again; `run` is null where they have no such
     shadow.
     """
     kept = await services.control.set_shadow(name, None)

@@ -78,7 +78,7 @@ class FormReader:
             raise BadForm(f"the form can't be read: {error}") from self._forget(error)
 
     def finish(self) -> list[bytes]:
-        """The images, after the last byte. Raises BadForm for a form that goes on."""
+        """The images, after the last byte. Raises BadForm for a form that ends before its last boundary."""
         try:
             self._parser.close()
         except MultipartError as error:

@@ -44,15 +44,11 @@ def render_docs(document: dict[str, Any], root: str) -> str:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    tags = dict.fromkeys(tag for _, _, operation in operations for tag in operation.get("tags", ["other"]))
     sections = []
-    for tag in tags:
-        sections.append(f"<h2>{escape(tag)}</h2>")
-        sections += [
-            "".join(_render(path, method, operation))
-            for path, method, operation in operations
-            if tag in operation.get("tags", ["other"])
-        ]
+    for tag in document["tags"]:
+        found = [operation for operation in operations if tag["name"] in operation[2]["tags"]]
+        parts = "\n".join("".join(_render(*operation)) for operation in found)
+        sections.append(f"<section><h2>{escape(tag['description'])}</h2>\n{parts}</section>")
     return _PAGE.format(
         version=escape(document["info"]["version"]),
         description=render_markdown(document["info"].get("description", "")),
@@ -63,9 +59,10 @@ def render_docs(document: dict[str, Any], root: str) -> str:
 
 def _render(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     address = escape(path).replace("/", "/<wbr>")
-    title = f"<code><b>{method.upper()}</b> {address}</code> <span>{render_inline(operation.get('summary', ''))}</span>"
+    title = f"<code><b>{method.upper()}</b> {address}</code> <span>{render_inline(operation['summary'])}</span>"
     yield f'<details class="operation"><summary>{title}</summary>'
-    yield render_markdown(operation.get("description", ""))
+    if operation["description"].rstrip(".") != operation["summary"]:
+        yield render_markdown(operation["description"])
     parameters = [
         (f"{p['name']} ({p['in']})", render_inline(p.get("description") or p["schema"].get("description", "")))
         for p in operation.get("parameters", [])

@@ -44,7 +44,7 @@ def _details(model: dict[str, Any]) -> Iterator[str]:
         rows = "".join(_render_version(version) for version in model["versions"])
         yield (
             f'<div class="scroll" tabindex="0" role="region" aria-label="Versions of {escape(model["name"])}">'
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+            f'<table class="versions"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
         )
 
 
@@ -58,10 +58,14 @@ def _render_version(version: dict[str, Any]) -> str:
             f"{size['width']} x {size['height']} {color}",
             f"{version['classes']:,}",
             version["device"],
-            f"{version['ms_of_batch']['1']:,.1f} ms",
+            _describe_time(version["ms_of_batch"]["1"]),
         ]
     cells += [""] * (len(_HEAD) - 1 - len(cells))
     return f'<tr><th scope="row">{version["version"]}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+
+
+def _describe_time(ms: float) -> str:
+    return f"{ms:.2f} ms" if ms < 1 else f"{ms:,.1f} ms"
 
 
 def _describe_alias(alias: Any) -> str:

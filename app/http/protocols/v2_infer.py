@@ -61,7 +61,11 @@ _BODY: dict[str, Any] = {
             },
         },
         "application/octet-stream": {
-            "schema": {"type": "string", "format": "binary"},
+            "schema": {
+                "type": "string",
+                "format": "binary",
+                "description": "JSON, followed by the tensors' binary data (Inference-Header-Content-Length).",
+            },
         },
     },
 }

@@ -25,12 +25,12 @@ _CHANGES: dict[str, Any] = {
 _SHAPE = 'send {"parameters": {}}'
 
 
-def _describe_body(properties: dict[str, Any]) -> dict[str, Any]:
+def _describe_body(properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties}
-    return describe_json(schema, required=False)
+    return describe_json(schema, required=False, example=example)
 
 
-_INDEX = _describe_body({"ready": {"type": "boolean", "description": "Only what serves."}})
+_INDEX = _describe_body({"ready": {"type": "boolean", "description": "Only what serves."}}, {"ready": True})
 _CHANGE = _describe_body(
     {
         "parameters": {
@@ -39,7 +39,8 @@ _CHANGE = _describe_body(
             "additionalProperties": False,
             "description": "Nothing can be configured here.",
         }
-    }
+    },
+    {"parameters": {}},
 )
 
 

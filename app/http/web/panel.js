@@ -24,6 +24,7 @@ export class Panel {
   #index = null; // of the class to explain; null for the most probable
   #report = Promise.resolve({ files: [], metrics: null });
   #running = new AbortController();
+  #looking = new AbortController(); // of the evidence alone: it can be asked for while an answer is on its way
 
   /** `options()` gives the page's { evidence, strength, coverage }; `onChoose()` is told when a class was pressed,
    *  `onCard()` when the card of the model is known. */
@@ -82,14 +83,17 @@ export class Panel {
       this.#answer = { ...(await api.predict(this.model, this.#given.blob, asked, signal)), coverage: asked };
       this.#say(describeSpeaker(this.#answer.predictions[0]));
       await this.#showAnswer();
-      await Promise.all([this.#showInput(signal), this.refreshEvidence(signal)]);
+      await Promise.all([this.#showInput(signal), this.refreshEvidence()]);
     } catch (error) {
       this.#fail(error);
     }
   }
 
   /** Show or hide where the network looked. */
-  async refreshEvidence(signal = this.#begin()) {
+  async refreshEvidence() {
+    this.#looking.abort();
+    this.#looking = new AbortController();
+    const { signal } = this.#looking;
     if (!this.#answer) return;
     const { evidence, strength } = this.#options();
     const [{ classes }] = this.#answer.predictions;
@@ -110,8 +114,9 @@ export class Panel {
       this.#find(".looked figcaption").textContent = `Evidence for ${found.class.label} (${found.method})`;
       this.#sayCell(found.map);
     } catch (error) {
+      if (error.name === "AbortError") return; // a newer request took over
       frame.hidden = this.#find(".legend").hidden = true;
-      if (error.name !== "AbortError") this.#find(".looked figcaption").textContent = beginSentence(error.message);
+      this.#find(".looked figcaption").textContent = beginSentence(error.message);
     }
   }
 
@@ -133,6 +138,7 @@ export class Panel {
 
   #begin() {
     this.#running.abort();
+    this.#looking.abort();
     this.#running = new AbortController();
     return this.#running.signal;
   }

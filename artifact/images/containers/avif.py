@@ -22,7 +22,7 @@ _MOST_DEPTH = 8
 
 
 def read_avif(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyParts, UndecodableImage."""
+    """The contents of an AVIF file, without decoding it. Raises TooManyParts, UndecodableImage."""
     walk = _Walk(data, limits)
     walk.read(0, len(data), 0)
     found = bytearray(data)

@@ -14,7 +14,7 @@ _SLOWER = 16
 
 
 def read_bmp(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyPixels."""
+    """The contents of a BMP file, without decoding it. Raises TooManyPixels."""
     if len(data) >= 34 and int.from_bytes(data[30:34], "little") in _RUN_LENGTHS and data[14] != 12:
         width, height = map(abs, struct.unpack_from("<ii", data, 18))
         if width * height > limits.max_pixels // _SLOWER:

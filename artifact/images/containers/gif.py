@@ -9,7 +9,7 @@ _CONTROL = 0xF9  # says which color is transparent
 
 
 def read_gif(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyParts, UndecodableImage."""
+    """The contents of a GIF file, without decoding it. Raises TooManyParts, UndecodableImage."""
     parts, control = 0, b""
     try:
         place = start = 13 + _table_bytes(data[10])

@@ -38,7 +38,9 @@ class Frame(NamedTuple):
 
 
 def read_jpeg(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyPixels, TooManyParts, UnsupportedType, UndecodableImage."""
+    """The contents of a JPEG file, without decoding it. Raises TooManyPixels, TooManyParts, UnsupportedType,
+    UndecodableImage.
+    """
     size, most, place, run, parts, frame = len(data), limits.max_parts, 2, 0, 0, None
     kept: list[bytes] = []  # what stands before `run`, where everything that stays begins that isn't in here
     exif = xmp = adobe = b""

@@ -31,7 +31,9 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 
 
 def read_png(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyPixels, TooManyParts, UndecodableImage: for a wrong checksum too, where pixels are in the chunk."""
+    """The contents of a PNG file, without decoding it. Raises TooManyPixels, TooManyParts, UndecodableImage: for a
+    wrong checksum too, where pixels are in the chunk.
+    """
     try:
         length, kind, width, height, depth, color, compression, filtering, interlace = _HEADER.unpack_from(data, 8)
     except struct.error:

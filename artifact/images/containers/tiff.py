@@ -67,7 +67,7 @@ class Tags:
         return self.data[place : place + size]
 
     def numbers(self, tag: int) -> list[int]:
-        """Of a tag that holds whole numbers."""
+        """The values of a tag that holds whole numbers; empty where the tag is missing."""
         return whole_numbers(self.found.get(tag, (0, 0, b""))[0], self.read(tag), self.order)
 
     def number(self, tag: int) -> int | None:
@@ -90,7 +90,7 @@ class Tags:
 
 
 def read_tiff(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyPixels, TooManyParts, UndecodableImage."""
+    """The contents of a TIFF file, without decoding it. Raises TooManyPixels, TooManyParts, UndecodableImage."""
     tags = Tags(data, limits)
     for tag in (_STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES):
         check_parts(tags.found.get(tag, (0, 0))[1], "strips and tiles", limits)

@@ -14,7 +14,7 @@ _CANVAS, _ALPHA_AND_ANIMATION = b"VP8X", 0x12
 
 
 def read_webp(data: bytes, limits: Limits) -> Contents:
-    """Raises TooManyPixels, TooManyParts, UndecodableImage."""
+    """The contents of a WebP file, without decoding it. Raises TooManyPixels, TooManyParts, UndecodableImage."""
     place, parts, kept, has_picture, exif, xmp = 12, 0, [b"WEBP"], False, b"", b""
     while place + 8 <= len(data):
         kind, length = _CHUNK.unpack_from(data, place)

@@ -22,7 +22,9 @@ WAY = (
 
 
 def load_keras2_file(file: Path, record: FileRecord) -> keras.Model:
-    """Raises ConversionError saying what Keras 3 doesn't take, and the way that works."""
+    """The network of a Keras 2 file, in Keras 3. Raises ConversionError saying what Keras 3 doesn't take, and the way
+    that works.
+    """
     assert record.config is not None
     try:
         network = build_network(record.config, _find_custom)

@@ -38,7 +38,9 @@ class Built:
 
 
 def build_network(config: dict[str, Any], find: Find) -> Built:
-    """Raises ConversionError for what can't be brought to Keras 3; Keras raises its own errors."""
+    """The network of a configuration that Keras 2 wrote, in layers of Keras 3. Raises ConversionError for what can't be
+    brought to Keras 3; Keras raises its own errors.
+    """
     kind, inner = config["class_name"], config["config"]
     if kind == "Sequential":
         return _build_sequential(inner, find)

@@ -37,7 +37,9 @@ class FileRecord:
 
 
 def read_record(file: Path) -> FileRecord:
-    """Raises ConversionError where `file` is neither a zip archive of Keras nor HDF5, by what lies in it."""
+    """What `file` says of itself. Raises ConversionError where it is neither a zip archive of Keras nor HDF5, by what
+    lies in it.
+    """
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:

@@ -24,7 +24,7 @@ RENAMED = {
 
 
 def load_named_weights(network: Built, group: h5py.Group) -> None:
-    """From `model_weights` of an .h5 file: group by layer, <scope>/<layer>/<weight>:0 in it.
+    """Load weights from `model_weights` of an .h5 file: group by layer, <scope>/<layer>/<weight>:0 in it.
 
     Raises ConversionError for a weight that is missing, left over, or of another shape.
     """
@@ -57,7 +57,9 @@ def load_named_weights(network: Built, group: h5py.Group) -> None:
 
 
 def load_numbered_weights(network: Built, group: h5py.Group) -> None:
-    """From `model.weights.h5` of a .keras file: layers/<class>_<number>/vars/<number>, in the order of the file."""
+    """Load weights from `model.weights.h5` of a .keras file: layers/<class>_<number>/vars/<number>, in the order of the
+    file.
+    """
     counts: dict[str, int] = {}
     place: Any = next((group[name] for name in ("layers", "_layer_checkpoint_dependencies") if name in group), {})
     for child in network.children:

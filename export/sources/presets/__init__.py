@@ -1,1 +1,1 @@
-"""--like: image options as other libraries write them down, a module a library; what can't be declared is refused."""
+"""--like: image options as other libraries write them down, a module a library; what isn't supported is refused."""

@@ -1,4 +1,4 @@
-"""The fields of a preset's JSON file, and how one that can't be declared is refused."""
+"""The fields of a preset's JSON file, and how one that isn't supported is refused."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Fields:
         return cls(f"{library}:{file.name}", values)
 
     def refuse(self, name: str, remedy: str) -> NoReturn:
-        """Raise UsageError for the field: its value, and what can be declared instead."""
+        """Raise UsageError for the field: its value, and what is supported instead."""
         value = json.dumps(self.values[name]) if name in self.values else "missing"
-        raise UsageError(f"--like {self.title}: {name} is {value}, which can't be declared: {remedy}")
+        raise UsageError(f"--like {self.title}: {name} is {value}, which isn't supported: {remedy}")
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field that is null counts as one that is missing."""
@@ -65,7 +65,7 @@ class Fields:
         """The value of `choices` under the field's value."""
         value = self.get(name, default)
         if isinstance(value, list | dict | bool) or value not in choices:
-            self.refuse(name, f"{', '.join(json.dumps(choice) for choice in choices)} can be")
+            self.refuse(name, f"{', '.join(json.dumps(choice) for choice in choices)} are")
         return choices[value]
 
 

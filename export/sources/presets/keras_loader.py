@@ -21,7 +21,7 @@ PILLOW_INTERPOLATIONS = {
 
 
 def read(text: str) -> dict[str, Any]:
-    """The options of `LOADER[:interpolation][,pad]`. Raises UsageError for what can't be declared."""
+    """The options of `LOADER[:interpolation][,pad]`. Raises UsageError for what isn't supported."""
     loader, _, rest = text.partition(":")
     words = [word.strip() for word in rest.split(",") if word.strip()]
     if loader in PILLOW_LOADERS:
@@ -35,7 +35,7 @@ def read(text: str) -> dict[str, Any]:
         )
     if "nearest" in words:
         raise UsageError(
-            f"--like keras:{text}: nearest can't be declared: where the middle of a pixel lies between two others, "
+            f"--like keras:{text}: nearest isn't supported: where the middle of a pixel lies between two others, "
             "tf.image.resize takes another one than Pillow, whose nearest is served: the nearest to it is --decode "
             "tensorflow --resize nearest --fit stretch"
         )
@@ -49,8 +49,8 @@ def _choose(text: str, words: list[str], interpolations: tuple[str, ...], others
     """The interpolation that `words` name, the first of `interpolations` where they name none."""
     if unknown := [word for word in words if word not in interpolations]:
         raise UsageError(
-            f"--like keras:{text}: {unknown[0]} can't be declared: the interpolations {', '.join(interpolations)} can "
-            f"be{others}"
+            f"--like keras:{text}: {unknown[0]} isn't supported: the interpolations {', '.join(interpolations)} "
+            f"are{others}"
         )
     if len(words) > 1:
         raise UsageError(f"--like keras:{text}: {' and '.join(words)} are two interpolations: name one")

@@ -26,7 +26,7 @@ _OF_FIT = ("crop_fraction", "crop_rule", "pad_color")
 def fill_in(options: ImageOptions, like: str) -> ImageOptions:
     """The options with what `like` names for those that weren't said; people are shown the options.
 
-    Raises UsageError where there is no such preset, its file can't be read, or it asks for what can't be declared.
+    Raises UsageError where there is no such preset, its file can't be read, or it asks for what isn't supported.
     """
     found = read_preset(like)
     said = {field.name for field in fields(options) if getattr(options, field.name) != field.default}

@@ -71,7 +71,9 @@ _READ = {
 
 
 def read(file: Fields) -> dict[str, Any]:
-    """Raises UsageError for a field that can't be declared, one that isn't known here included."""
+    """The image options of a `preprocessor_config.json`. Raises UsageError for a field that isn't supported, or isn't
+    known here.
+    """
     for name, value in file.values.items():
         if name not in _NEUTRAL | _READ and value not in (None, False):
             file.refuse(name, "this preset has no word for it: leave it out where it doesn't change the pixels")
@@ -88,45 +90,45 @@ def _find_processor(file: Fields) -> Processor:
         return _SQUARE if isinstance(file.get("size"), dict) else Processor("unknown")
     plain = str(name).removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
     if plain not in PROCESSORS:
-        file.refuse(field, f"those that are known can be: {', '.join(PROCESSORS)}")
+        file.refuse(field, f"supported are {', '.join(PROCESSORS)}")
     return PROCESSORS[plain]
 
 
 def _read_geometry(file: Fields, processor: Processor) -> dict[str, Any]:
     """Size, fit and crop."""
     if not file.flag("do_resize", True):
-        file.refuse("do_resize", "images of any size are resized: true can be")
+        file.refuse("do_resize", "true is: images of any size are resized")
     size = _read_size(file, processor)
     if processor.crops_by_fraction:
         side = size.get("shortest_edge")
         if side is None:
-            file.refuse("size", "a shortest_edge can be")
+            file.refuse("size", "a shortest_edge is")
         if file.flag("do_center_crop", False):
-            file.refuse("do_center_crop", "crop_pct says what is cropped: false can be")
+            file.refuse("do_center_crop", "crop_pct says what is cropped: false is")
         if side >= LEAST_STRETCHED:
             return {"size": (side, side), "fit": "stretch"}
         if (kept := file.number("crop_pct", 224 / 256)) > 1:
-            file.refuse("crop_pct", "numbers up to 1 can be")
+            file.refuse("crop_pct", "numbers up to 1 are")
         return _crop((side, side), side, int(side / kept))
     if file.get("crop_pct") is not None:
-        file.refuse("crop_pct", "only ConvNextImageProcessor's can be")
+        file.refuse("crop_pct", "only ConvNextImageProcessor's is")
     crop = None
     if file.flag("do_center_crop", file.get("crop_size") is not None):
         crop = _read_sides(file, "crop_size", "square", processor.crop)
         if set(crop) != {"height", "width"}:
-            file.refuse("crop_size", "height and width can be")
+            file.refuse("crop_size", "height and width are")
     if "shortest_edge" not in size:
         sides = size["height"], size["width"]
         if crop is not None and (crop["height"], crop["width"]) != sides:
             file.refuse("crop_size", f"after a size of {sides[0]}x{sides[1]} nothing can be cropped but the same")
         return {"size": sides, "fit": "stretch"}
     if crop is None:
-        file.refuse("do_center_crop", "with a shortest_edge only true, with a crop_size, can be")
+        file.refuse("do_center_crop", "with a shortest_edge only true is, beside a crop_size")
     if crop["height"] != crop["width"]:
-        file.refuse("crop_size", "with a shortest_edge only squares can be")
+        file.refuse("crop_size", "with a shortest_edge only squares are")
     scaled = int(processor.enlarged * size["shortest_edge"])
     if scaled < crop["height"]:
-        file.refuse("crop_size", f"sides up to the shortest_edge, {scaled}, can be")
+        file.refuse("crop_size", f"sides up to the shortest_edge, {scaled}, are")
     return _crop((crop["height"], crop["width"]), crop["height"], scaled)
 
 
@@ -137,7 +139,7 @@ def _crop(size: tuple[int, int], side: int, scaled: int) -> dict[str, Any]:
 def _read_size(file: Fields, processor: Processor) -> dict[str, int]:
     size = _read_sides(file, "size", processor.number_is)
     if set(size) not in ({"height", "width"}, {"shortest_edge"}):
-        file.refuse("size", "height and width, or shortest_edge, can be")
+        file.refuse("size", "height and width, or shortest_edge, are")
     return size
 
 
@@ -147,11 +149,11 @@ def _read_sides(file: Fields, name: str, number_is: str, default: int | None = N
     if isinstance(value, dict):
         sides = {key: side for key, side in value.items() if side is not None}
     elif number_is == "unknown":
-        file.refuse(name, 'without an image_processor_type only {"height", "width"} or {"shortest_edge"} can be')
+        file.refuse(name, 'without an image_processor_type only {"height", "width"} or {"shortest_edge"} are')
     else:
         sides = {"shortest_edge": value} if number_is == "shortest_edge" else {"height": value, "width": value}
     if not all(map(is_length, sides.values())):
-        file.refuse(name, "whole numbers of pixels can be")
+        file.refuse(name, "whole numbers of pixels are")
     return sides
 
 
@@ -161,13 +163,13 @@ def _read_arithmetic(file: Fields, processor: Processor) -> dict[str, Any]:
     shift = 0.0
     if file.flag("do_rescale", True) and file.flag("rescale_offset", False):
         if abs(factor * 127.5 - 1) > 1e-6:
-            file.refuse("rescale_offset", "with a rescale_factor of 1 / 127.5 it can be")
+            file.refuse("rescale_offset", "it is with a rescale_factor of 1 / 127.5")
         shift = 1.0
     normalized = file.flag("do_normalize", True)
     mean = file.numbers("image_mean") if normalized else (0.0,) * 3
     std = file.numbers("image_std") if normalized else (1.0,) * len(mean)
     if len(mean) != len(std):
-        file.refuse("image_std", f"as many numbers as image_mean has, {len(mean)}, can be")
+        file.refuse("image_std", f"as many numbers as image_mean has, {len(mean)}, are")
     if file.flag("include_top", processor.divides_again):
         std = tuple(one * other for one, other in zip(std, file.numbers("image_std"), strict=True))
     return declare_arithmetic(

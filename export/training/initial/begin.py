@@ -76,9 +76,10 @@ class Beginning:
 
 
 def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
-    """Raises UsageError for words that don't fit together, DataError for a data set or a run that can't be had.
+    """What a training begins with. Raises UsageError for words that don't fit together, DataError for a data set or a
+    run that can't be had.
 
-    `recorded` is a recipe from a file. What `words` say goes before it; what neither says is a default for the network
+    `recorded` is a recipe from a file. What `words` say overrides it; what neither says is a default for the network
     and the data set, and for a run what its own training did.
     """
     network = words.network or _first_word(recorded)

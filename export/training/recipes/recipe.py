@@ -60,8 +60,8 @@ class Recipe:
     decay_milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """multistep: once so many epochs are done, such as [30, 60]."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """So long the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle, which
-    climbs itself."""
+    """For so many epochs the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle,
+    which climbs itself."""
     warmup_rate: Annotated[float, Field(ge=0)] = 0.0
     """Above zero: the warm-up's rate, which then doesn't climb (He et al. 2016 on CIFAR)."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -195,12 +195,12 @@ def make_recipe(values: Mapping[str, Any], where: str = "") -> Recipe:
         ),
         (
             recipe.class_weights and recipe.balanced_sampling,
-            "class_weights and balanced_sampling correct the same thing, both would favor rare classes: say one",
+            "class_weights and balanced_sampling correct the same thing, both would favor rare classes: set one",
         ),
         (
             (changes.rand_augment > 0) != (changes.rand_augment_magnitude > 0),
             "rand_augment, how many operations, and rand_augment_magnitude, how strong they are, mean nothing without "
-            "each other: say both, such as 2 and 9, or none",
+            "each other: set both, such as 2 and 9, or none",
         ),
     ):
         if wrong:
@@ -231,7 +231,7 @@ def change(recipe: Recipe, changes: Iterable[tuple[str, Any]]) -> Recipe:
 
 
 def unknown_field(key: str, known: Iterable[str]) -> str:
-    """The complaint about a key that is none."""
+    """The message about a key that recipes don't have."""
     return f"a recipe has no field {key!r}{near_miss(key, known)}: `convserve-export train --help` lists them"
 
 

@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,17 @@ def test_models_lists_them(repository: Path, capsys: pytest.CaptureFixture[str])
     assert "no version folder" in out
 
 
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"convserve {version('convserve')}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "usage"),
-        (["sing"], "unknown command 'sing'"),
+        (["sing"], "unknown command 'sing'\n"),
+        (["benhc"], "unknown command 'benhc' (did you mean bench?)"),
         (["serve", "--prot", "1"], "--prot"),
         (["serve", "--port", "x"], "port"),
         (["serve", "--device", "gpu"], "device"),

@@ -91,6 +91,17 @@ def test_a_seed_that_can_not_be_is_refused(seed: str, capsys: pytest.CaptureFixt
     assert f"'{seed}' is not a whole number of 0 to 4,294,967,295" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["build", "train", "convert", "adopt", "time", "suspects", "cascade", "pack"])
+def test_help_keeps_to_the_width_of_the_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    described = capsys.readouterr().out.partition("options:")[0]
+    assert max(map(len, described.splitlines())) <= 120
+
+
 @pytest.mark.parametrize("words", [[], ["build", "quickstart"], ["train", "lenet5", "--set", "epochs"]])
 def test_missing_words_exit_with_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_status:

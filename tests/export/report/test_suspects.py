@@ -82,6 +82,7 @@ def test_the_table_has_all_and_the_page_escapes_what_it_shows(tmp_path: Path, sh
     ]
     assert (rows[0]["rank"], rows[0]["p_given"], rows[0]["p_suggested"]) == ("1", "0.1000", "0.9000")
     page = (tmp_path / "new" / PAGE_FILE).read_text()
+    assert '<span class="given">the label that it has</span>' in page
     assert page.count("data:image/png;base64,") == min(shown, 2)
     assert ("The first 1 are shown" in page) == (shown == 1)
     assert "&lt;cat&gt;" in page
@@ -91,4 +92,6 @@ def test_the_table_has_all_and_the_page_escapes_what_it_shows(tmp_path: Path, sh
 def test_a_page_without_suspects_says_so(tmp_path: Path) -> None:
     none = find_suspects(np.eye(2), np.arange(2))
     assert write(tmp_path, none, 5) == []
-    assert "0 of 2 labels are suspect" in (tmp_path / PAGE_FILE).read_text()
+    page = (tmp_path / PAGE_FILE).read_text()
+    assert "0 of 2 labels are suspect" in page
+    assert "the label that it has" not in page

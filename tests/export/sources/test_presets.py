@@ -71,7 +71,7 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
         ("timm", {**TIMM, "crop_mode": "border"}, 'crop_mode is "border"'),
         ("timm", {**TIMM, "crop_mode": "squash"}, "crop_mode is .squash., .* with crop_pct 0.95"),
         ("timm", {**TIMM, "input_size": [3, 224, 160]}, r"input_size is \[3, 224, 160\], .* only squares"),
-        ("hf", {**VIT, "resample": 4}, "resample is 4, .* 0, 1, 2, 3 can be"),
+        ("hf", {**VIT, "resample": 4}, "resample is 4, .* 0, 1, 2, 3 are"),
         ("hf", {**VIT, "do_pad": True}, "do_pad is true"),
         ("hf", {**VIT, "do_flip_channel_order": True}, "do_flip_channel_order is true"),
         ("hf", {**VIT, "crop_size": 200, "do_center_crop": True}, "crop_size is 200, .* 224x224"),
@@ -84,7 +84,7 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
         ("hf", {**VIT, "image_mean": None}, "image_mean is null, .* three numbers"),
     ],
 )
-def test_what_cannot_be_declared_is_refused(tmp_path: Path, library: str, values: dict[str, Any], words: str) -> None:
+def test_what_is_not_supported_is_refused(tmp_path: Path, library: str, values: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read(tmp_path, library, values)
 
@@ -92,10 +92,10 @@ def test_what_cannot_be_declared_is_refused(tmp_path: Path, library: str, values
 @pytest.mark.parametrize(
     ("like", "words"),
     [
-        ("keras:image_dataset_from_directory:lanczos3", "lanczos3 can't be declared: .* bilinear, bicubic"),
-        ("keras:image_dataset_from_directory:nearest", "nearest can't be declared: .* --resize nearest"),
+        ("keras:image_dataset_from_directory:lanczos3", "lanczos3 isn't supported: .* bilinear, bicubic"),
+        ("keras:image_dataset_from_directory:nearest", "nearest isn't supported: .* --resize nearest"),
         ("keras:image_dataset_from_directory:bicubic,area", "are two interpolations"),
-        ("keras:load_img:pad", "pad can't be declared: the interpolations nearest, bilinear, bicubic, lanczos can be"),
+        ("keras:load_img:pad", "pad isn't supported: the interpolations nearest, bilinear, bicubic, lanczos are"),
         ("keras:image_dataset", "did you mean image_dataset_from_directory"),
         ("timm", "needs the file"),
         ("hf:nowhere.json", "No such file"),

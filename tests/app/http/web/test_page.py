@@ -183,6 +183,20 @@ def test_the_evidence_can_be_shown_hidden_and_made_stronger(page: Page) -> None:
     assert page.complaints() == []
 
 
+def test_evidence_that_is_asked_for_while_an_answer_is_on_its_way_leaves_it_coming(page: Page) -> None:
+    page.open("measured")
+    page.drop(WHITE)
+    page.wait_for_classes()
+    page.browser.execute_script(
+        "const coverage = document.querySelector('#coverage'); coverage.value = '0.95';"
+        "coverage.dispatchEvent(new Event('change')); document.querySelector('#evidence').click();"
+    )
+    assert page.wait_for_text(".set", "Right 95 times in 100")
+    page.wait_for_text(".looked figcaption", "Evidence for")
+    assert page.find(".frame").is_displayed()
+    assert "Looking…" not in page.texts(".panel .status")
+
+
 def test_a_map_of_a_single_cell_is_said_to_be_one(browser: Any, tmp_path: Path) -> None:
     make_pooled_artifact(tmp_path, cells=1)
     server = RunningServer("--repository", str(tmp_path))

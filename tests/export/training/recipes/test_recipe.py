@@ -67,9 +67,9 @@ def test_a_warm_up_may_keep_to_one_rate() -> None:
         ({"optimizer": "adamw"}, "without a weight_decay is adam: set one"),
         ({"warmup_epochs": 1.0, "schedule": "one-cycle"}, "one-cycle climbs itself"),
         ({"warmup_epochs": 3.0}, "leaves none of 3 epochs"),
-        ({"class_weights": True, "balanced_sampling": True}, "correct the same thing.*: say one"),
-        ({"augmentation.rand_augment": 2}, "rand_augment_magnitude.* mean nothing without each other: say both"),
-        ({"augmentation.rand_augment_magnitude": 9}, "mean nothing without each other: say both"),
+        ({"class_weights": True, "balanced_sampling": True}, "correct the same thing.*: set one"),
+        ({"augmentation.rand_augment": 2}, "rand_augment_magnitude.* mean nothing without each other: set both"),
+        ({"augmentation.rand_augment_magnitude": 9}, "mean nothing without each other: set both"),
     ],
 )
 def test_fields_that_mean_nothing_beside_each_other_are_refused(values: dict[str, Any], complaint: str) -> None:
