@@ -51,9 +51,8 @@ def find_image_column(table: str, names: Sequence[str]) -> str:
 
 
 def read_cell(row: str, value: Any) -> Cell:
-    """Of a path; of bytes; or of both in one, where the bytes may lie at the path. `row` is what people call it.
-
-    Raises InputError for anything else, such as a list of images.
+    """A cell of an image column: a path, bytes, or a mapping of both, where the bytes may lie at the path. `row` is
+    what messages call it. Raises InputError for anything else, such as a list of images.
     """
     path, content = (value.get("path"), value.get("bytes")) if isinstance(value, Mapping) else (None, value)
     if isinstance(content, str):

@@ -67,7 +67,7 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
         ("timm", {**TIMM, "interpolation": "box"}, r'interpolation is "box", .* "bicubic", "bilinear"'),
         ("timm", VIT, "has none of input_size, interpolation, .*: it is no pretrained_cfg"),
         ("timm", {**TIMM, "input_size": [1, 28, 28]}, r"mean is \[0.5, 0.5, 0.5\], .* each channel of input_size, 1,"),
-        ("timm", {**TIMM, "input_size": [4, 28, 28]}, "of 1 or 3 channels can be"),
+        ("timm", {**TIMM, "input_size": [4, 28, 28]}, "of 1 or 3 channels is"),
         ("timm", {**TIMM, "crop_mode": "border"}, 'crop_mode is "border"'),
         ("timm", {**TIMM, "crop_mode": "squash"}, "crop_mode is .squash., .* with crop_pct 0.95"),
         ("timm", {**TIMM, "input_size": [3, 224, 160]}, r"input_size is \[3, 224, 160\], .* only squares"),
