@@ -87,9 +87,8 @@ constraints: $(INSTALLED)
 # Ray brings a hundred packages that nothing else here needs: an environment of its own.
 RAY_BIN   := .venv-ray/bin
 RAY_READY := .venv-ray/installed-$(RUNTIME)
-# What Ray's documentation recommends for throughput: HAProxy in front, requests straight to the replicas.
 # On one machine no load balancer has to notice that a replica leaves: it needn't linger for 30 s.
-RAY_TUNED := RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1 RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=1
+RAY_TUNED  = $(shell grep ^RAY_ deploy/ray.env) RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=1
 CLUSTER   ?= deploy/cluster.yaml
 
 $(RAY_READY): pyproject.toml constraints.txt

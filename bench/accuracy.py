@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-from pathlib import Path
 
 import httpx2
 
 from artifact.images.formats import MEDIA_TYPES
+from export.cli.options import add_data_dir
 from export.data.datasets import load_dataset
 from export.data.samples import Samples
 from export.progress import Progress
@@ -47,11 +46,11 @@ async def count_right(url: str, model: str, samples: Samples) -> tuple[int, int]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Accuracy of a running service on a whole test set.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="of the service (default: %(default)s)")
+    add_data_dir(parser)
     options = parser.parse_args()
     samples = load_dataset(options.dataset, options.data_dir).test
     right, near = asyncio.run(count_right(options.url, options.model, samples))

@@ -3,10 +3,9 @@
     python -m bench.cascade --repository repository
 
 The threshold is chosen on validation images, for the accuracy that the large model has there less half of what may be
-lost. Then the test images are
-posted to `convserve serve` over HTTP, a block to the one and the same block to the other, by turns, so that a machine
-whose speed changes treats both alike. Every answer counts for the accuracy. Models that the repository lacks are
-trained first: by their recipes, or quickly with --epochs.
+lost. Then the test images are posted to `convserve serve` over HTTP, a block to the one and the same block to the
+other, by turns, so that a machine whose speed changes treats both alike. Every answer counts for the accuracy. Models
+that the repository lacks are trained first: by their recipes, or quickly with --epochs.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +27,7 @@ from artifact.images.formats import MEDIA_TYPES
 from artifact.layout import list_versions
 from bench.service import serving
 from bench.verdict import print_bounds
+from export.cli.options import add_data_dir
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import Samples
 from export.publish.cascade import choose_cascade
@@ -160,7 +159,7 @@ def main() -> int:
     parser.add_argument("--first", default="lenet5-fashion-mnist", help="default: %(default)s")
     parser.add_argument("--then", default="resnet18-fashion-mnist", help="default: %(default)s")
     parser.add_argument("--dataset", default="fashion-mnist", help="default: %(default)s")
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
+    add_data_dir(parser)
     parser.add_argument("--accuracy", type=float, help="on validation images (default: the large model's less 0.001)")
     parser.add_argument("--images", type=int, default=10_000, help="test images (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=32, help="default: %(default)s")

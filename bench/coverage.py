@@ -9,7 +9,6 @@ Targets above the network's own accuracy are where sets grow beyond one label, s
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from app.inference.model import prepare_session
 from app.inference.scores import Scores
 from app.settings import Settings
 from artifact.images.frame import Pixels
+from export.cli.options import add_data_dir
 from export.data.datasets import load_dataset
 from export.data.samples import run_samples
 from export.publish.published import open_published
@@ -41,11 +41,11 @@ def measure(answers: Sequence[Scores], labels: npt.NDArray[np.int64], score: flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measured coverage and size of conformal label sets.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--repository", type=Path, required=True)
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
+    add_data_dir(parser)
     options = parser.parse_args()
     published = open_published(options.repository, options.model)
     ready = prepare_session(published.folder, Settings(device="cpu"))

@@ -22,7 +22,7 @@ from artifact.images.formats import MEDIA_TYPES
 from bench.load import constant_app, plain_app
 from bench.load.__main__ import describe_machine
 from bench.load.launches import ROOT, choose_image
-from bench.load.models import MODELS, publish
+from bench.load.models import MODELS, publish, repository_of
 from bench.load.servers import Launch, Server, our_command
 from bench.load.shot import BOUNDARY, Shot, as_multipart
 from bench.load.wrk import require_wrk, run_wrk
@@ -112,13 +112,13 @@ def make_shots(model: str, image: Path, label: str, folder: Path) -> dict[str, S
     return shots
 
 
-@contextmanager
-def start_servers(repository: Path, model: str, shot: Shot, label: str, work: Path) -> Iterator[dict[str, Server]]:
-    """The three of them, stopped (SIGSTOP) but for the one that is measured. Raises StartFailed."""
+def make_launches(model: str, shot: Shot, label: str, folder: Path) -> list[Launch]:
+    """How the three servers are started; `folder` is where `publish` has put the model."""
+    repository, work = repository_of(model, folder), folder / "work" / "forms"
     uvicorn = [sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning"]
 
     def serve(port: int) -> list[str]:
-        return [*our_command(repository)(port), "--load", model, "--workers", "1"]
+        return [*our_command(repository)(port), "--workers", "1"]
 
     def stock(port: int) -> list[str]:
         return [*uvicorn, "--port", str(port), "--factory", "app.main:create_app"]
@@ -127,13 +127,18 @@ def start_servers(repository: Path, model: str, shot: Shot, label: str, work: Pa
         return [*uvicorn, "--port", str(port), f"{plain_app.__name__}:app"]
 
     def settings(port: int) -> dict[str, str]:
-        return {"CONVSERVE_REPOSITORY": str(repository), "CONVSERVE_LOAD": model}
+        return {"CONVSERVE_REPOSITORY": str(repository)}
 
-    launches = (
+    return [
         Launch(PLAIN, plain, shot, constant_app.LABEL, "", work, cwd=ROOT),
         Launch(OURS, serve, shot, label, "", work, cwd=ROOT, ready_path="/health/ready"),
         Launch(STOCK, stock, shot, label, "", work, variables=settings, cwd=ROOT, ready_path="/health/ready"),
-    )
+    ]
+
+
+@contextmanager
+def start_servers(launches: Sequence[Launch]) -> Iterator[dict[str, Server]]:
+    """All of them, stopped (SIGSTOP) but for the one that is measured. Raises StartFailed."""
     with ExitStack() as stack:
         servers = {}
         for launch in launches:
@@ -190,12 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = MODELS["lenet5"]
     published = publish(model, folder)
     image, label = choose_image(published, model.images(folder / "images"))
-    work = folder / "work" / "forms"
-    shots = make_shots(model.name, image, label, work)
+    shots = make_shots(model.name, image, label, folder / "work" / "forms")
     print(f"{describe_machine()}; {given.connections} connections", flush=True)
     plain: list[float] = []
     taken: dict[str, dict[str, list[float]]] = {form: {OURS: [], STOCK: []} for form in FORMS}
-    with start_servers(folder / "repository", model.name, shots[RAW], label, work) as servers:
+    with start_servers(make_launches(model.name, shots[RAW], label, folder)) as servers:
         for number in range(given.rounds):
             constant = servers[PLAIN]
             plain.append(measure(constant, constant.shot, given.connections, given.seconds))

@@ -84,11 +84,11 @@ def _show(request: Request) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     given = parser.parse_args()
-    with running() as server:
+    with running("--workers", "1") as server:  # one process, whose memory is the service's
         faults = asyncio.run(check_sound(server.port, 20))
         half = given.cases // 2
         statuses, found, slowest = asyncio.run(fuzz(server.port, half, given.seed))

@@ -9,7 +9,6 @@ Every training is a run folder in --out, so that the same command continues wher
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact.figures.evaluation import Evaluation
+from export.cli.options import add_data_dir
+from export.cli.quiet_import import load_keras
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import ArraySamples
 from export.training.recipes.files import read_recorded
 from export.training.recipes.recipe import change
-from export.training.train import train
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,11 @@ def main() -> None:
     parser.add_argument("comparison", choices=COMPARISONS)
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each, by the seeds 0, 1, ... (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("runs/gains"), help="run folders (default: runs/gains)")
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
+    add_data_dir(parser)
     options = parser.parse_args()
+    load_keras()
+    from export.training.train import train
+
     comparison = COMPARISONS[options.comparison]
     recipe = change(read_recorded(comparison.recipe).recipe, comparison.short.items())
     dataset = cut_dataset(load_dataset(recipe.dataset, options.data_dir), comparison)

@@ -161,11 +161,13 @@ def on_one_core(given: argparse.Namespace) -> Iterator[tuple[RunningServer, str]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--layers", type=int, default=130, help="convolutions of the network that is made on the spot")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the storm (default: %(default)s)")
+    parser.add_argument("--clients", type=int, default=200, help="default: %(default)s")
+    parser.add_argument(
+        "--layers", type=int, default=130, help="convolutions of the network made on the spot (default: %(default)s)"
+    )
     parser.add_argument("--repository", type=Path, help="a repository with another network")
-    parser.add_argument("--model", default="inception_v3", help="its name there")
+    parser.add_argument("--model", default="inception_v3", help="its name there (default: %(default)s)")
     given = parser.parse_args()
     with on_one_core(given) as (server, model):
         request = Request(f"/predict/{model}", make_photo(), {"Content-Type": "image/jpeg"})

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from artifact.images.frame import Pixels
+from export.cli.options import add_data_dir
 from export.training.augmentation import Augmentation
 from export.training.recipes.files import SHIPPED, read_recorded
 from export.training.recipes.recipe import Recipe
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the plain script and `build` take alike."""
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--images", type=int, help="only so many of the training images, and a sixth of it for tests")
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
+    add_data_dir(parser)
 
 
 def augment(images: Pixels, augmentation: Augmentation, random: np.random.Generator) -> Pixels:
@@ -95,7 +96,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=SHIPPED)
+    parser.add_argument("recipe", choices=SHIPPED, metavar="RECIPE", help="a shipped one")
     parser.add_argument("--no-augmentation", action="store_true", help="fit() alone")
     add_arguments(parser)
     given = parser.parse_args()

@@ -1,6 +1,6 @@
 """Labels flipped on purpose, and how many of them are among the first suspects.
 
-    python -m bench.suspects --data-dir DIR [--dataset fashion-mnist] [--recipe NAME] [--share 0.03] [--folds 4]
+    python -m bench.suspects [--dataset fashion-mnist] [--recipe NAME] [--share 0.03] [--folds 4]
 
 Exits with 1 where fewer than LEAST of the flipped labels are among as many of the first suspects.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from export.cli.options import positive
+from export.cli.options import add_data_dir, positive
 from export.cli.quiet_import import load_keras
 
 LEAST = 0.7
@@ -37,13 +37,13 @@ def flip_labels(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--dataset", default="fashion-mnist")
+    add_data_dir(parser)
+    parser.add_argument("--dataset", default="fashion-mnist", help="default: %(default)s")
     parser.add_argument("--recipe", help="a shipped one, or a file (default: lenet5's on the data set)")
     parser.add_argument("--epochs", type=positive, help="other than the recipe's")
     parser.add_argument("--share", type=float, default=0.03, help="of the labels that are flipped (default: 0.03)")
     parser.add_argument("--folds", type=positive, default=4, help="default: 4")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the flips and of training (default: %(default)s)")
     parser.add_argument(
         "--out",
         type=Path,

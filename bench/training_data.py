@@ -1,6 +1,6 @@
 """How fast training gets its batches from a data set as a folder, a manifest, Parquet, a tar, and from a cache.
 
-python -m bench.training_data --data-dir DATA          # about a minute; writes 1 GB into a temporary folder
+    python -m bench.training_data --data-dir DATA          # about a minute; writes 1 GB into a temporary folder
 
 The photos of DATA/photos, each copied under a comment of its own so that no two files are the same, are made a data set
 of every form; a network of 224x224 is fed by `Batches` as training feeds it, without augmentation.
@@ -9,7 +9,6 @@ of every form; a network of 224x224 is fed by `Batches` as training feeds it, wi
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import tempfile
 import time
@@ -21,11 +20,12 @@ import numpy as np
 
 from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image
+from export.cli.options import add_data_dir
+from export.cli.quiet_import import load_keras
 from export.data.datasets import load_dataset
 from export.data.preprocessing import preset
 from export.data.samples import Samples
 from export.data.stored.pixel_cache import CachedSamples, PixelCache
-from export.training.batches import Batches
 from tests.makers.stored_sets import write_folder, write_manifest, write_table, write_tar
 
 _BATCH = 32
@@ -34,9 +34,10 @@ _POLICY = ImagePolicy(height=224, width=224, channels=3, fit="crop")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, default=os.environ.get("CONVSERVE_DATA_DIR"))
-    parser.add_argument("--copies", type=int, default=40, help="of each photo (default: 40)")
+    add_data_dir(parser)
+    parser.add_argument("--copies", type=int, default=40, help="of each photo (default: %(default)s)")
     options = parser.parse_args()
+    load_keras()
     with tempfile.TemporaryDirectory() as folder:
         _measure(Path(folder), dict(_copy_photos(options.data_dir, options.copies)))
 
@@ -76,6 +77,8 @@ def _measure(root: Path, images: dict[str, bytes]) -> None:
 
 
 def _run_epoch(samples: Samples, epoch: int) -> float:
+    from export.training.batches import Batches
+
     batches = Batches(samples, np.arange(len(samples)), 2, _POLICY, preset("torch", 3), _BATCH, seed=0, epoch=epoch)
     began = time.perf_counter()
     for index in range(len(batches)):

@@ -31,24 +31,24 @@ from deploy.ports import free_port
 
 # What stands in front of the replicas: HAProxy, or Ray's own proxy.
 PROXIES = {
-    "haproxy": {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"},
+    "haproxy": {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"},
     "own": {"RAY_SERVE_ENABLE_HA_PROXY": "0"},
 }
-TUNED = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 # Processes that inherited this variable belong to a service: Ray's don't stay children of the one that was started.
 MARK = "CONVSERVE_MEASURED_AS"
+START_S = 180
 TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repository", type=Path, default=Path("repository"))
-    parser.add_argument("--model", default="lenet5-digits")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repository", type=Path, default=Path("repository"), help="default: %(default)s")
+    parser.add_argument("--model", default="lenet5-digits", help="default: %(default)s")
     parser.add_argument("--image", type=Path, help="default: one of the model's golden images")
-    parser.add_argument("--proxies", choices=PROXIES, nargs="+", default=["haproxy"])
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--proxies", choices=PROXIES, nargs="+", default=["haproxy"], help="default: haproxy")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32], help="default: 1 8 32")
+    parser.add_argument("--seconds", type=float, default=5, help="of each run (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="the table shows their medians (default: %(default)s)")
     given = parser.parse_args()
     golden = given.repository / given.model
     path = given.image or next(path for path in sorted(golden.glob("*/golden/*")) if path.suffix != ".npz")
@@ -60,11 +60,8 @@ def main() -> None:
     print(f"{'connections':>11} {'':>7} {'req/s':>8} {'ratio':>6} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms':>8}")
     for proxy in given.proxies:
         with plain(given.repository) as plain_port, under_ray(given.repository, given.model, proxy) as ray_port:
-            ports = {"plain": plain_port, proxy: ray_port}
-            for port in ports.values():
-                wait_until_ready(port)
             for connections in given.connections:
-                compare(ports, given, image, connections)
+                compare({"plain": plain_port, proxy: ray_port}, given, image, connections)
 
 
 def compare(ports: dict[str, int], given: argparse.Namespace, image: bytes, connections: int) -> None:
@@ -96,9 +93,15 @@ def measure(name: str, port: int, model: str, image: bytes, connections: int, se
 @contextmanager
 def plain(repository: Path) -> Iterator[int]:
     port = free_port()
-    flags = [f"--repository={repository}", f"--port={port}", "--threads=1", "--decode-threads=1"]
-    with service("plain", [sys.executable, "-m", "app", "serve", *flags]):
+    flags = [f"--repository={repository}", f"--port={port}", "--workers=1", "--threads=1", "--decode-threads=1"]
+    with service("plain", port, [sys.executable, "-m", "app", "serve", *flags]):
         yield port
+
+
+def read_switches(proxy: str) -> dict[str, str]:
+    """What `make cluster` sets, with one of PROXIES in front."""
+    lines = Path(__file__).with_name("ray.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line.startswith("RAY_")) | PROXIES[proxy]
 
 
 @contextmanager
@@ -114,38 +117,40 @@ def under_ray(repository: Path, model: str, proxy: str) -> Iterator[int]:
         yaml.safe_dump(plan, file)
         file.flush()
         run = [str(Path(sys.executable).parent / "serve"), "run", file.name]
-        with service(proxy, run, **TUNED, **PROXIES[proxy], **ports):
+        with service(proxy, port, run, **(read_switches(proxy) | ports)):
             yield port
 
 
 @contextmanager
-def service(name: str, command: list[str], **environment: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment, MARK: name},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(90)
+def service(name: str, port: int, command: list[str], **environment: str) -> Iterator[None]:
+    """A ready one. Raises SystemExit with the last line that it wrote where it doesn't become so."""
+    with tempfile.NamedTemporaryFile() as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment, MARK: name}, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            if not wait_until_ready(process, port):
+                said = Path(log.name).read_text(errors="replace").split("\n")
+                raise SystemExit(f"{name} isn't ready: {next((line for line in reversed(said) if line.strip()), '')}")
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(90)
 
 
-def wait_until_ready(port: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+def wait_until_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether it was, before it ended or START_S were over."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             connection = HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/health/ready")
             if connection.getresponse().status == 200:
-                return
+                return True
         except OSError:
             pass
         time.sleep(0.2)
-    raise SystemExit(f"nothing was ready on port {port} after 120 s")
+    return False
 
 
 def processor_seconds(name: str) -> float:

@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.ray_batch",
-        description="Classify many images with Ray Data. Started again, it goes on with what isn't there.",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument(

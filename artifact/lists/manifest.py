@@ -50,6 +50,11 @@ def _parse(name: str, text: str) -> Iterator[ManifestRow]:
     if twice := [column for column in _COLUMNS if columns.count(column) > 1]:
         raise InputError(f"the manifest {name} has two columns called {twice[0]}: remove or rename one")
     for row in rows:
+        if any(value.strip() for value in row.get(None) or ()):
+            raise InputError(
+                f"the manifest {name} has more values in line {rows.line_num} than columns in its first line: put "
+                'quotation marks around a value that has a comma, "daisy, white"'
+            )
         path, label, split = ((row.get(column) or "").strip() for column in _COLUMNS)
         if not path:
             raise InputError(f"the manifest {name} has no path in line {rows.line_num}: give one, or remove the line")

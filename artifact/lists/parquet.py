@@ -50,8 +50,14 @@ def find_image_column(table: str, names: Sequence[str]) -> str:
     )
 
 
-def read_cell(value: Any) -> Cell:
-    """A cell of an image column: a path, bytes, or a mapping of both, where the bytes may lie at the path."""
-    if isinstance(value, str):
-        return Cell(value, None)
-    return Cell(value.get("path"), value.get("bytes")) if isinstance(value, Mapping) else Cell(None, value)
+def read_cell(row: str, value: Any) -> Cell:
+    """A cell of an image column: a path, bytes, or a mapping of both, where the bytes may lie at the path. `row` is
+    what messages call it. Raises InputError for anything else, such as a list of images.
+    """
+    path, content = (value.get("path"), value.get("bytes")) if isinstance(value, Mapping) else (None, value)
+    if isinstance(content, str):
+        path, content = content, None
+    if isinstance(path, str | None) and isinstance(content, bytes | None):
+        return Cell(path, content)
+    kind = type(content if path is None else path).__name__
+    raise InputError(f"{row}: its image is of the type {kind}: it must be a path, or the bytes of an image file")

@@ -44,7 +44,7 @@ def read_rows(table: str, group: int) -> Iterator[Row]:
 
 
 def _read_row(table: str, number: int, value: Any) -> Row:
-    path, content = read_cell(value)
+    path, content = read_cell(f"{table}#{number}", value)
     if content is None and path:
         return Row(join_name(table, path), None)
     return Row(f"{table}#{number}" + (f"/{path}" if path else ""), content or b"")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from export.sources.image_options import ImageOptions
 
 DATASET = "a data set's name, a folder of class folders, a .csv manifest, .parquet or .tar files or a folder of them"
+# What NumPy's generator takes, which Keras seeds, too.
+MOST_SEED = 2**32 - 1
 PREPROCESSING = tuple(name for name in get_args(PreprocessingName) if name != "custom")
 
 
@@ -37,16 +39,22 @@ def add_shared(
             help="folder of the served models, or a store: s3://...",
         )
     if data:
-        parser.add_argument(
-            "--data-dir",
-            type=Path,
-            default=os.environ.get("CONVSERVE_DATA_DIR"),
-            help="folder with the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
-        )
+        add_data_dir(parser)
     if seed:
         parser.add_argument(
-            "--seed", type=int, help="seed of the split, the weights and the order (default: the recorded one, else 0)"
+            "--seed",
+            type=random_seed,
+            help="seed of the split, the weights and the order (default: the recorded one, else 0)",
         )
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=os.environ.get("CONVSERVE_DATA_DIR"),
+        help="folder with the original files of the data sets (default: $CONVSERVE_DATA_DIR)",
+    )
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -187,6 +195,13 @@ def positive(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def random_seed(text: str) -> int:
+    """A whole number of 0 to MOST_SEED."""
+    if not (text.isascii() and text.isdigit()) or int(text) > MOST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 to {MOST_SEED:,}")
     return int(text)
 
 

@@ -104,7 +104,7 @@ class FileSamples:
 
     def name(self, index: int) -> str:
         path = self.paths[index]
-        return f"{path.parent.name}/{path.name}"
+        return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
     def select(self, indices: npt.NDArray[np.intp], labels: Labels) -> FileSamples:
         """The files at `indices` [n], of the classes `labels` [n]."""

@@ -41,7 +41,7 @@ def evaluate_published(published: Published, dataset: DataSet) -> Evaluation:
     """Accuracy of the graph in ONNX Runtime on a data set's test images, as the service would decode them."""
     places = match_classes(published.card, dataset)
     probabilities = run_published(published, dataset.test, title="evaluating")
-    return evaluate(probabilities, places[dataset.test.labels], dataset.name)
+    return evaluate(probabilities, places[dataset.test.labels], dataset.title)
 
 
 def match_classes(card: ModelCard, dataset: DataSet) -> npt.NDArray[np.int64]:

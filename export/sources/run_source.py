@@ -33,7 +33,7 @@ def load_run(
         model=load_keras_file(file, load.definitions(), unsafe=load.unsafe),
         provenance=run,
         head="logits",
-        images=ProofImages(dataset.test, f"{dataset.name} test set", dataset.name, dataset.train),
+        images=ProofImages(dataset.test, f"{dataset.title} test set", dataset.title, dataset.train),
         report=folder / "report",
     )
 

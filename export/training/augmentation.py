@@ -81,6 +81,11 @@ class Augmentation:
                 "augmentation.pca_noise=0, or augmentation.color for brightness and contrast"
             )
 
+    @property
+    def cuts(self) -> bool:
+        """Whether a training sees other parts of its images than the service, so that each is decoded anew."""
+        return bool(self.scale_jitter or self.random_resized_crop)
+
     def choose_parts(self, count: int, generator: np.random.Generator) -> list[FindFrame] | None:
         """Which part of each of `count` images is shown; None where that is what the service shows."""
         if self.scale_jitter:

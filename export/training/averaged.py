@@ -14,11 +14,25 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from export.progress import say
 from export.training.batches import Batches
 from models.walk import walk_layers
 
 _MOST_BATCHES = 50
 """More change the estimate by less than the next epoch does."""
+
+_MOST_LEFT = 0.05
+"""Of an average, the share of the first step's weights that nobody is told of."""
+
+
+def tell_short_average(ema: float, steps: int) -> None:
+    """Say where an average over so many `steps` is still to a good part the weights that the training began with."""
+    left = ema**steps if ema else 0.0
+    if left > _MOST_LEFT:
+        say(
+            f"ema = {ema:g} averages about the last {1 / (1 - ema):,.0f} steps, this training has {steps:,}: "
+            f"what is kept will be {left:.0%} of what it began with; set a smaller ema, or 0"
+        )
 
 
 def put_average(model: keras.Model, batches: Batches) -> None:

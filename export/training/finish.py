@@ -50,7 +50,7 @@ def measure(
     assert dataset.train is not None
     seen, labels = predict_logits(model, run, dataset.train, validation), dataset.train.labels[validation]
     warn_of_divergence(state, len(dataset.labels), recipe.learning_rate)
-    calibration = calibrate(seen, labels, f"{dataset.name} validation")
+    calibration = calibrate(seen, labels, f"{dataset.title} validation")
     temperature = calibration.temperature if calibration is not None else 1.0
     if calibration is None:
         say(
@@ -58,7 +58,7 @@ def measure(
             "(temperature 1), and the card has no label sets and no warning of unfamiliar images; add training images"
         )
     probabilities = softmax(predict_logits(model, run, dataset.test, np.arange(len(dataset.test))), temperature)
-    evaluation = evaluate(probabilities, dataset.test.labels, dataset.name)
+    evaluation = evaluate(probabilities, dataset.test.labels, dataset.title)
     with disk_in_a_line(report.parent):
         try:
             write_report(report, probabilities, dataset.test.labels, dataset.labels, evaluation)

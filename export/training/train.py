@@ -17,7 +17,7 @@ from export.errors import TrainingError, UsageError
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.progress import say
 from export.sources.run_folder import KERAS_FILE, RUN_FILE, Run, disk_in_a_line, half_written, read_run, write_run
-from export.training.averaged import ValidateAverage, put_average
+from export.training.averaged import ValidateAverage, put_average, tell_short_average
 from export.training.batches import Batches
 from export.training.callbacks import Epochs, is_over
 from export.training.checkpoint import Checkpoint, State, digest_images
@@ -121,6 +121,7 @@ def _fit(
         f"{dataset.name}; {len(validation):,} validate, {len(dataset.test):,} are kept to test ({dataset.split})"
         + (f"; computes in {precision_of(model)}" if recipe.mixed_precision else "")
     )
+    tell_short_average(recipe.ema, recipe.epochs * len(batches))
     model.fit(
         batches,
         validation_data=held_out,

@@ -10,8 +10,9 @@ from fastapi.testclient import TestClient
 
 from app.client.load.connection import Answer, Connection, Request
 from app.settings import Settings
-from bench.forms import FORMS, OURS, RAW, STOCK, judge, make_shots, write_table
+from bench.forms import FORMS, OURS, PLAIN, RAW, STOCK, judge, make_launches, make_shots, start_servers, write_table
 from bench.load.constant_app import LABEL
+from bench.load.models import repository_of
 from bench.load.plain_app import app
 from bench.load.shot import Shot, find_top1
 from bench.load.wrk import run_wrk
@@ -54,6 +55,13 @@ def test_further_headers_reach_the_server(image: Path, tmp_path: Path) -> None:
     with serve_in_thread(Settings(repository=tmp_path / "repository")) as port:
         found = run_wrk(shot, port, 1, 1)
     assert found.answers > found.wrong == found.lost == 0
+
+
+def test_all_servers_start_with_the_model_where_it_is_published(image: Path, tmp_path: Path) -> None:
+    make_artifact(repository_of("tiny", tmp_path))
+    shot = make_shots("tiny", image, "white", tmp_path / "work")[RAW]
+    with start_servers(make_launches("tiny", shot, "white", tmp_path)) as servers:
+        assert list(servers) == [PLAIN, OURS, STOCK]
 
 
 def test_the_plain_route_takes_the_same_request_and_names_its_label() -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from deploy.load import Answer, Load
+from deploy.measure_ray import read_switches
 from deploy.ports import free_port
 from tests.makers.artifacts import gray_image, make_artifact
 
@@ -40,9 +41,7 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:
     make_artifact(repository)
     os.environ |= {
         "PYTHONPATH": str(Path(__file__).parents[2]),
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        **read_switches("haproxy"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
     }
@@ -74,9 +73,19 @@ def replicas_of(answers: Iterable[Answer]) -> set[Replica]:
     return {Replica(node, int(process)) for node, process in (line[13:].split("/") for line in lines)}
 
 
+async def load_until_all_answer(port: int) -> list[Answer]:
+    """HAProxy learns of a replica some moments after it runs."""
+    load = Load(port, "/predict/tiny", GRAY, CONNECTIONS)
+    loading = asyncio.create_task(load.run(30))
+    while len(replicas_of(load.answers)) < REPLICAS and not loading.done():
+        await asyncio.sleep(0.1)
+    load.stop()
+    return await loading
+
+
 def test_requests_spread_over_both_nodes(two_nodes: tuple) -> None:
     _, second, port = two_nodes
-    answers = asyncio.run(Load(port, "/predict/tiny", GRAY, CONNECTIONS).run(2))
+    answers = asyncio.run(load_until_all_answer(port))
     assert {answer.status for answer in answers} == {200}
     replicas = replicas_of(answers)
     assert len(replicas) == REPLICAS

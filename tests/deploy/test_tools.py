@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from deploy.audit import report
+from deploy.measure_ray import PROXIES, read_switches, service
 from tests.makers.sources import ROOT
 
 
@@ -82,3 +83,16 @@ def test_packages_that_could_not_be_asked_about_are_no_clean_result(capsys: pyte
 
 def test_nothing_known_is_a_clean_result() -> None:
     assert report([{"name": "a", "version": "1.0", "vulns": []}]) == 0
+
+
+def test_what_is_measured_of_ray_is_what_make_cluster_starts() -> None:
+    made = subprocess.run(["make", "-n", "cluster"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (said,) = [line for line in made.splitlines() if "serve run" in line]
+    assert all(f"{name}={value} " in said for name, value in read_switches("haproxy").items())
+    assert [read_switches(proxy)["RAY_SERVE_ENABLE_HA_PROXY"] for proxy in PROXIES] == ["1", "0"]
+
+
+def test_a_service_that_ends_before_it_is_measured_says_why() -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no repository\\n')"]
+    with pytest.raises(SystemExit, match="plain isn't ready: no repository"), service("plain", 1, command):
+        pass

@@ -5,6 +5,7 @@ the interval that their images allow (artifact/figures/interval.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 
 from app.aliases import Cascade
 from app.catalog.traffic.traffic import split_version
@@ -29,7 +30,8 @@ def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
     if (training := card.training) is None:
         yield "Trained on", f"not recorded here: the weights are {card.network.weights}"
         return
-    yield "Trained on", f"{training.images:,} images of {training.dataset}"
+    # Of a folder its own name: where it lay is nobody's matter who reads the page.
+    yield "Trained on", f"{training.images:,} images of {PurePath(training.dataset).name}"
     yield "Chosen on", f"{training.validation_images:,} validation images"
     yield "Training", f"{training.epochs} epochs, seed {training.seed}, {training.seconds:,.0f} s, {training.backend}"
     if training.recipe:

@@ -112,7 +112,7 @@ def _copy_rows(tables: Sequence[tuple[Path, str]], schema: _Schema, copy: Scratc
                     for value, label in zip(
                         batch.column(schema.image).to_pylist(), batch.column(schema.label).to_pylist(), strict=True
                     ):
-                        cell = read_cell(value)
+                        cell = read_cell(f"{path.name}#{number}", value)
                         content = _read_content(path, number, cell)
                         yield _Row(path.name, number, cell.path, label, split, copy.size, len(content))
                         copy.append(content)

@@ -64,7 +64,7 @@ class Fields:
     def choice(self, name: str, choices: dict[Any, Any], default: Any = None) -> Any:
         """The value of `choices` under the field's value."""
         value = self.get(name, default)
-        if isinstance(value, list | dict) or value not in choices:
+        if isinstance(value, list | dict | bool) or value not in choices:
             self.refuse(name, f"{', '.join(json.dumps(choice) for choice in choices)} are")
         return choices[value]
 
@@ -80,6 +80,11 @@ def declare_arithmetic(mean: Iterable[float], std: Iterable[float]) -> dict[str,
                 continue
             return {"preprocessing": name}
     return {"mean": mean, "std": std}
+
+
+def is_length(value: object) -> bool:
+    """Whether it is a whole number of pixels."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_number(value: object) -> bool:

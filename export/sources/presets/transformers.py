@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from export.sources.presets.fields import Fields, declare_arithmetic
+from export.sources.presets.fields import Fields, declare_arithmetic, is_length
 
 RESIZES = {0: "nearest", 1: "antialias-lanczos", 2: "antialias", 3: "antialias-bicubic"}
 
@@ -20,11 +20,13 @@ class Processor:
     """By how much the shorter side is larger than shortest_edge says."""
     divides_again: bool = False
     """Whether it divides by image_std once more, unless include_top is false."""
+    crop: int | None = None
+    """What it crops where crop_size is missing, as in LeViT's files."""
     crops_by_fraction: bool = False
     """Whether crop_pct says what is cropped, below LEAST_STRETCHED; from there on images are stretched."""
 
 
-_SQUARE, _SHORTER = Processor(), Processor("shortest_edge")
+_SQUARE, _SHORTER = Processor(), Processor("shortest_edge", crop=224)
 PROCESSORS = {
     "BeitImageProcessor": _SQUARE,
     "BitImageProcessor": _SHORTER,
@@ -32,7 +34,7 @@ PROCESSORS = {
     "ConvNextImageProcessor": Processor("shortest_edge", crops_by_fraction=True),
     "DeiTImageProcessor": _SQUARE,
     "EfficientNetImageProcessor": Processor(divides_again=True),
-    "LevitImageProcessor": Processor("shortest_edge", enlarged=256 / 224),
+    "LevitImageProcessor": Processor("shortest_edge", enlarged=256 / 224, crop=224),
     "MobileNetV1ImageProcessor": _SHORTER,
     "MobileNetV2ImageProcessor": _SHORTER,
     "PvtImageProcessor": _SQUARE,
@@ -55,6 +57,7 @@ _NEUTRAL = {
     "image_processor_type",
     "input_data_format",
     "model_input_names",
+    "pad_size",  # of do_pad, which is refused
     "processor_class",
     "reduce_labels",
     "return_tensors",
@@ -100,14 +103,18 @@ def _read_geometry(file: Fields, processor: Processor) -> dict[str, Any]:
         side = size.get("shortest_edge")
         if side is None:
             file.refuse("size", "a shortest_edge is")
+        if file.flag("do_center_crop", False):
+            file.refuse("do_center_crop", "crop_pct says what is cropped: false is")
         if side >= LEAST_STRETCHED:
             return {"size": (side, side), "fit": "stretch"}
-        return _crop((side, side), side, int(side / file.number("crop_pct", 224 / 256)))
+        if (kept := file.number("crop_pct", 224 / 256)) > 1:
+            file.refuse("crop_pct", "numbers up to 1 are")
+        return _crop((side, side), side, int(side / kept))
     if file.get("crop_pct") is not None:
         file.refuse("crop_pct", "only ConvNextImageProcessor's is")
     crop = None
     if file.flag("do_center_crop", file.get("crop_size") is not None):
-        crop = _read_sides(file, "crop_size", "square")
+        crop = _read_sides(file, "crop_size", "square", processor.crop)
         if set(crop) != {"height", "width"}:
             file.refuse("crop_size", "height and width are")
     if "shortest_edge" not in size:
@@ -136,16 +143,16 @@ def _read_size(file: Fields, processor: Processor) -> dict[str, int]:
     return size
 
 
-def _read_sides(file: Fields, name: str, number_is: str) -> dict[str, int]:
+def _read_sides(file: Fields, name: str, number_is: str, default: int | None = None) -> dict[str, int]:
     """A size as its sides; one number is a square or a shortest_edge."""
-    value = file.get(name)
+    value = file.get(name, default)
     if isinstance(value, dict):
         sides = {key: side for key, side in value.items() if side is not None}
     elif number_is == "unknown":
         file.refuse(name, 'without an image_processor_type only {"height", "width"} or {"shortest_edge"} are')
     else:
         sides = {"shortest_edge": value} if number_is == "shortest_edge" else {"height": value, "width": value}
-    if not all(isinstance(side, int) and side > 0 for side in sides.values()):
+    if not all(map(is_length, sides.values())):
         file.refuse(name, "whole numbers of pixels are")
     return sides
 

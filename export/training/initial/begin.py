@@ -110,13 +110,20 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     seed = _choose_seed(words.seed, dataset, recipe, run, recorded)
     previous = None  # how pixels were prepared is a matter of that network and that data set
     if recorded is not None and (recorded.recipe.network, recorded.dataset) == (title, dataset.name):
-        previous = recorded.provenance
+        # Another run than the one that the repeated training began with keeps its own arithmetic.
+        same = run is None or Path(recorded.recipe.weights).name == Path(network).name
+        previous = recorded.provenance if same else None
     if kind == "network":
         initial = start_network(recipe, dataset, image=words.image, previous=previous)
     else:
         initial = start_existing(kind, network, recipe, dataset, words.image, words.load, previous, run)
     if words.cache is not None:
         dataset = _keep_pixels(dataset, initial.image, words.cache, words.cache_bytes)
+        if recipe.augmentation.cuts:
+            say(
+                f"--cache {words.cache} helps validation alone: random_resized_crop and scale_jitter cut every "
+                "training image anew out of its file"
+            )
     name = recipe.model_name
     if recorded is not None and recorded.recipe.model_name == name:
         name = recorded.title

@@ -43,27 +43,35 @@ def start_existing(
     """
     if run is not None:
         assert run.provenance is not None
-        return _start_run(Path(network), run.provenance, recipe, dataset, image, options)
+        return _start_run(Path(network), run.provenance, recipe, dataset, image, options, previous)
     if kind == "application":
         return _start_application(network, recipe, dataset, image, previous)
     return _start_file(Path(network), recipe, dataset, image, options, previous)
 
 
 def _start_run(
-    folder: Path, run: Provenance, recipe: Recipe, dataset: DataSet, image: ImageOptions, options: LoadOptions
+    folder: Path,
+    run: Provenance,
+    recipe: Recipe,
+    dataset: DataSet,
+    image: ImageOptions,
+    options: LoadOptions,
+    previous: Provenance | None,
 ) -> InitialNetwork:
-    """The run's network with its own image policy and arithmetic, which the image options change."""
+    """The run's network with its own image policy and arithmetic, or those of the training that is repeated, which the
+    image options change."""
     definitions = options.definitions()
     load = partial(load_keras_file, trained_file(folder), definitions, unsafe=options.unsafe)
-    shape = read_input_shape(load(), image.size, folder.name)
-    preprocessing = image.arithmetic(shape[2]) or run.preprocessing
+    before = previous or run
+    shape = read_input_shape(load(), _size(image, before), folder.name)
+    preprocessing = image.arithmetic(shape[2]) or before.preprocessing
     weights = f"trained further from {folder.name}{', head only' if recipe.freeze else ''}"
     return start_model(
         folder.name,
         run.network.model_copy(update={"weights": weights}),
         load,
         dataset,
-        image.over(run.image, preprocessing),
+        _policy(shape, dataset, image, before, preprocessing),
         preprocessing,
         labels=run.labels,
         freeze=recipe.freeze,

@@ -7,6 +7,7 @@ and what the run will say of its input.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ def start_network(
             f"{recipe.network} has no option {unknown[0]}{near_miss(unknown[0], build_arguments(recipe.network))}: "
             f"there are {', '.join(build_arguments(recipe.network)) or 'none'}"
         )
+    _check_options(recipe.network, options)
     if network.auxiliary:
         options.setdefault("auxiliary", True)
 
@@ -117,6 +119,22 @@ def build_arguments(network: str) -> list[str]:
     """What `options` of a recipe may say of a network of the registry."""
     parameters = inspect.signature(NETWORKS[network].build).parameters
     return [name for name in parameters if name not in ("input_shape", "classes")]
+
+
+def _check_options(network: str, options: Mapping[str, Any]) -> None:
+    """Raise UsageError for a value of another type than the argument of the network's build has."""
+    parameters = inspect.signature(NETWORKS[network].build).parameters
+    for name, value in options.items():
+        types, words = _TYPES.get(parameters[name].annotation, ((str, type(None)), "a word"))
+        if type(value) not in types:
+            raise UsageError(f"{network}: {name}={json.dumps(value)} does not fit: give {words}")
+
+
+_TYPES: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+}
 
 
 def start_model(

@@ -27,7 +27,10 @@ def fine_tuning_recipe(network: str, dataset: str, *, freeze: bool) -> Recipe:
 
 
 def further_recipe(recipe: Recipe, *, freeze: bool) -> Recipe:
-    """For training a run further: its own recipe, with the epochs and the small learning rate of fine-tuning."""
+    """For training a run further: its own recipe, with the epochs and the small learning rate of fine-tuning.
+
+    Without the average of the weights: over so few steps it would stay near what they were at the first one.
+    """
     tuned = fine_tuning_recipe(recipe.network, recipe.dataset, freeze=freeze)
     same = (
         "epochs",
@@ -38,6 +41,7 @@ def further_recipe(recipe: Recipe, *, freeze: bool) -> Recipe:
         "decay_milestones",
         "warmup_epochs",
         "warmup_rate",
+        "ema",
         "patience",
         "freeze",
     )

@@ -74,7 +74,7 @@ def recorded_run(folder: Path) -> Recorded:
 
 def _read_toml(file: Path) -> Recorded:
     try:
-        tables: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+        tables: dict[str, Any] = tomllib.loads(file.read_text("utf-8-sig"))  # Windows' editors begin a file with a mark
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise DataError(f"{file} is not TOML: {error}") from error
     flat: dict[str, Any] = {}

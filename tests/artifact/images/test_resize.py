@@ -100,6 +100,20 @@ def test_the_others_are_tensorflows(resize: Resize, size: tuple[int, int]) -> No
     assert distance(apply_policy(image, pad), np.clip(padded, 0, 255)) <= 1
 
 
+@pytest.mark.data
+@pytest.mark.parametrize("resize", ["bilinear", "bicubic", "area"])
+def test_photos_have_the_pixels_of_tensorflow(resize: Resize) -> None:
+    tf = pytest.importorskip("tensorflow")
+    policy = ImagePolicy(height=224, width=224, channels=3, resize=resize)
+    pad = policy.model_copy(update={"fit": "pad"})
+    for photo in photos():
+        pixels = np.asarray(photo)
+        stretched = tf.image.resize(pixels, (224, 224), method=resize).numpy()
+        assert distance(apply_policy(photo, policy), np.clip(stretched, 0, 255)) <= 1
+        padded = tf.image.resize_with_pad(pixels, 224, 224, method=resize).numpy()
+        assert distance(apply_policy(photo, pad), np.clip(padded, 0, 255)) <= 1
+
+
 def test_the_frame_of_pad_maps_back_to_the_whole_image() -> None:
     image = noise(100, 50)
     frame = find_frame(Opened(image, 100, 50), ImagePolicy(height=20, width=20, channels=3, fit="pad"))

@@ -83,6 +83,14 @@ def test_words_that_a_command_does_not_have_are_said_in_one_line(
     assert line.startswith(complaint)
 
 
+@pytest.mark.parametrize("seed", ["-1", "5000000000", "one"])
+def test_a_seed_that_can_not_be_is_refused(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "lenet5", "--dataset", "digits", "--seed", seed])
+    assert ended.value.code == 2
+    assert f"'{seed}' is not a whole number of 0 to 4,294,967,295" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["build", "train", "convert", "adopt", "time", "suspects", "cascade", "pack"])
 def test_help_keeps_to_the_width_of_the_terminal(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -34,6 +34,7 @@ def test_keras_loaders_are_known() -> None:
     changed = read_preset("keras:image_dataset_from_directory:bicubic,pad")
     assert changed == {"decode": "tensorflow", "resize": "bicubic", "fit": "pad"}
     assert read_preset("keras:load_img") == {"resize": "nearest", "fit": "stretch"}
+    assert read_preset("keras:flow_from_directory:bicubic") == {"resize": "antialias-bicubic", "fit": "stretch"}
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -54,6 +55,8 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
     assert read(tmp_path, "hf", {**CONVNEXT, "size": 384})["fit"] == "stretch"
     segformer = {"feature_extractor_type": "SegformerFeatureExtractor", "size": 512, "resample": 2, **HALF}
     assert read(tmp_path, "hf", {**segformer, "reduce_labels": False}) == {**stretched, "size": (512, 512)}
+    levit = {"feature_extractor_type": "LevitFeatureExtractor", "size": 224, "do_center_crop": True, **HALF}
+    assert read(tmp_path, "hf", {**levit, "resample": 3})["crop_fraction"] == 224 / 256
     raw = read(tmp_path, "hf", {**VIT, "do_rescale": False, "do_normalize": False})
     assert raw["preprocessing"] == "none"
 
@@ -62,6 +65,9 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
     ("library", "values", "words"),
     [
         ("timm", {**TIMM, "interpolation": "box"}, r'interpolation is "box", .* "bicubic", "bilinear"'),
+        ("timm", VIT, "has none of input_size, interpolation, .*: it is no pretrained_cfg"),
+        ("timm", {**TIMM, "input_size": [1, 28, 28]}, r"mean is \[0.5, 0.5, 0.5\], .* each channel of input_size, 1,"),
+        ("timm", {**TIMM, "input_size": [4, 28, 28]}, "of 1 or 3 channels is"),
         ("timm", {**TIMM, "crop_mode": "border"}, 'crop_mode is "border"'),
         ("timm", {**TIMM, "crop_mode": "squash"}, "crop_mode is .squash., .* with crop_pct 0.95"),
         ("timm", {**TIMM, "input_size": [3, 224, 160]}, r"input_size is \[3, 224, 160\], .* only squares"),
@@ -70,6 +76,9 @@ def test_hugging_face_files_are_read_as_their_processors_read_them(tmp_path: Pat
         ("hf", {**VIT, "do_flip_channel_order": True}, "do_flip_channel_order is true"),
         ("hf", {**VIT, "crop_size": 200, "do_center_crop": True}, "crop_size is 200, .* 224x224"),
         ("hf", {**CLIP, "do_center_crop": False}, "do_center_crop is false"),
+        ("hf", {**VIT, "resample": True}, "resample is true"),
+        ("hf", {**CONVNEXT, "crop_pct": 1.2}, "crop_pct is 1.2, .* numbers up to 1"),
+        ("hf", {**CONVNEXT, "do_center_crop": True, "crop_size": 200}, "do_center_crop is true, .* crop_pct says"),
         ("hf", {**VIT, "image_processor_type": "OtherImageProcessor"}, "image_processor_type is .* ViTImageProcessor"),
         ("hf", {"size": 224, "resample": 2, **HALF}, "size is 224, .* image_processor_type"),
         ("hf", {**VIT, "image_mean": None}, "image_mean is null, .* three numbers"),
@@ -84,7 +93,9 @@ def test_what_is_not_supported_is_refused(tmp_path: Path, library: str, values: 
     ("like", "words"),
     [
         ("keras:image_dataset_from_directory:lanczos3", "lanczos3 isn't supported: .* bilinear, bicubic"),
-        ("keras:image_dataset_from_directory:nearest,pad", "isn't supported with nearest"),
+        ("keras:image_dataset_from_directory:nearest", "nearest isn't supported: .* --resize nearest"),
+        ("keras:image_dataset_from_directory:bicubic,area", "are two interpolations"),
+        ("keras:load_img:pad", "pad isn't supported: the interpolations nearest, bilinear, bicubic, lanczos are"),
         ("keras:image_dataset", "did you mean image_dataset_from_directory"),
         ("timm", "needs the file"),
         ("hf:nowhere.json", "No such file"),

@@ -17,7 +17,7 @@ from export.data.preprocessing import preset
 from export.data.samples import ArraySamples
 from export.sources.run_folder import KERAS_FILE
 from export.training.augmentation import Augmentation
-from export.training.averaged import estimate_statistics
+from export.training.averaged import estimate_statistics, tell_short_average
 from export.training.batches import Batches
 from export.training.checkpoint import Checkpoint
 from export.training.initial.initial_network import InitialNetwork
@@ -117,3 +117,11 @@ def test_a_frozen_layer_keeps_its_statistics_and_every_layer_its_momentum(datase
     estimate_statistics(model, batches)
     assert np.abs(norm(model).moving_mean).max() > 1e-3
     assert norm(model).momentum == 0.99
+
+
+def test_an_average_over_too_few_steps_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_short_average(0.999, 300)
+    assert "the last 1,000 steps, this training has 300: what is kept will be 74% of" in capsys.readouterr().err
+    tell_short_average(0.999, 40 * 383)
+    tell_short_average(0.0, 1)
+    assert capsys.readouterr().err == ""

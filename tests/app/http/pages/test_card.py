@@ -37,13 +37,14 @@ def test_top_5_is_said_of_more_than_five_classes_alone(tmp_path: Path, open_clie
 
 def test_a_recipe_is_not_dumped_and_what_is_any_is_left_out(tmp_path: Path, open_client: Open) -> None:
     training = Training(
-        dataset="pets", images=900, validation_images=100, epochs=3, seed=0, recipe={"nesterov": True}, seconds=9,
-        backend="keras",
+        dataset="/home/me/pets", images=900, validation_images=100, epochs=3, seed=0, recipe={"nesterov": True},
+        seconds=9, backend="keras",
     )  # fmt: skip
     make_artifact(tmp_path, training=training)
     text = read_card_page(open_client(repository=tmp_path))
     assert "nesterov" not in text
     assert "Polarity" not in text
+    assert "Trained on 900 images of pets" in text
     assert "Chosen on 100 validation images" in text
 
 

@@ -63,6 +63,10 @@ def test_images_without_a_class_and_of_one_that_is_not_trained_are_told(
         ("path,label\ncat/000.jpg,cat\n./cat/000.jpg,cat\n", r"names ./cat/000.jpg in line 2 \(there as cat/000.jpg\)"),
         ("path,label\ncat/000.jpg,cat\nlink/000.jpg,cat\n", "names link/000.jpg in line 2 .* and in line 3"),
         ("path,label\ncat/000.jpg,cat\n{folder}/dog/../cat/000.jpg,dog\n", "in line 2 .* and in line 3: remove one"),
+        (
+            "path,label\ncat/000.jpg,cat,\ncat/001.png,cat, white\n",
+            "more values in line 3 than columns .* quotation marks",
+        ),
         ("path,label\nhttps://a.b/c.jpg,cat\n", "line 2: https://a.b/c.jpg is a remote address"),
         ("path,label\ncat/000.jpg,cat\ncat/001.png,cat\n", "only cat has images"),
         ("path,label\ngone.jpg,cat\ngone.png,dog\n", "2 can't be decoded: .*gone.jpg"),

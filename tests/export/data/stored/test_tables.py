@@ -89,6 +89,11 @@ def test_what_is_no_table_of_images_says_why(tmp_path: Path) -> None:
         load_dataset(str(tmp_path / "a.parquet"), None)
     with pytest.raises(DataError, match="has the columns text"):
         load_dataset(write_columns(tmp_path / "b.parquet", {"text": ["a"]}), None)
+    several = {"image": [[content] for content in IMAGES.values()], "label": [name[:3] for name in IMAGES]}
+    with pytest.raises(
+        DataError, match=r"c\.parquet#0: its image is of the type list: it must be a path, or the bytes"
+    ):
+        load_dataset(write_columns(tmp_path / "c.parquet", several), None)
 
 
 def test_paths_where_nothing_lies_are_named_with_what_cannot_be_decoded(tmp_path: Path) -> None:

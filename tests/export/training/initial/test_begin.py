@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -126,6 +127,20 @@ def test_an_option_that_a_network_doesn_t_have_is_refused_with_those_that_it_has
         begin(Words("resnet18", "digits", changes=[("options.widht", 2)]))
 
 
+@pytest.mark.parametrize(
+    ("network", "option", "words"),
+    [
+        ("googlenet", ("auxiliary", "maybe"), 'googlenet: auxiliary="maybe" does not fit: give true or false'),
+        ("googlenet", ("width", True), "googlenet: width=true does not fit: give a number"),
+        ("resnet1001", ("blocks", 1.5), "resnet1001: blocks=1.5 does not fit: give a whole number"),
+        ("resnet18", ("stem", 3), "resnet18: stem=3 does not fit: give a word"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(network: str, option: tuple[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        begin(Words(network, "digits", changes=[(f"options.{option[0]}", option[1])]))
+
+
 def test_a_recipe_of_another_network_brings_no_arithmetic(run: Path) -> None:
     begun = begin(Words(network="resnet18", changes=[("width", 4)]), read_recorded(str(run)))
     assert (begun.initial.image.channels, begun.initial.preprocessing) == (3, None)
@@ -155,6 +170,16 @@ def test_two_recipes_of_one_network_and_data_set_have_folders_of_their_own(tmp_p
     assert begin(Words("lenet5", "digits")).folder == Path("runs/lenet5-digits")
 
 
+def test_a_cache_that_helps_validation_alone_is_told(
+    digit_folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = Words("lenet5", str(digit_folders), cache=tmp_path / "cache", cache_bytes=10**6)
+    begin(words)
+    assert "helps validation alone" not in capsys.readouterr().err
+    begin(replace(words, cache=tmp_path / "other", changes=[("random_resized_crop", 0.5)]))
+    assert "helps validation alone: random_resized_crop and scale_jitter cut" in capsys.readouterr().err
+
+
 def test_a_run_is_not_trained_into_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(run), "--out", str(run)]) == 2
     assert "stays as it is: name another folder" in capsys.readouterr().err
@@ -171,6 +196,8 @@ def test_a_card_repeats_its_training(
     repository = tmp_path / "repository"
     assert main(["convert", str(run), "--repository", str(repository)]) == 0
     card = repository / "lenet5-three-digits" / "1" / CARD_FILE
+    # Where its images lay is told for a repetition alone, not beside figures and in pictures that people see.
+    assert re.findall(rf'"(\w+)": "[^"]*{re.escape(str(digit_folders.parent))}', card.read_text()) == ["dataset"]
     assert main(["train", "--recipe", str(card), "--out", str(tmp_path / "again")]) == 0
     assert "images of" in capsys.readouterr().err
     first, again = read_run(run), read_run(tmp_path / "again")
@@ -196,6 +223,26 @@ def test_a_record_names_the_run_that_it_began_with_and_asks_where_it_lies(
     begun = begin(Words(network=str(run)), recorded)
     assert begun.recipe.summary() == recorded.recipe.summary()
     assert begun.initial.info.weights == "trained further from three"
+
+
+def test_a_record_of_a_run_trained_further_repeats_its_image_options_too(
+    run: Path, digit_folders: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(digit_folders, tmp_path / "more")
+    words = ["train", str(run), "--dataset", str(tmp_path / "more"), "--epochs", "1", "--learning-rate", "0"]
+    others = ["--mean", "0.5", "--fit", "pad", "--resize", "antialias-bicubic"]
+    assert main([*words, *others, "--out", str(tmp_path / "further")]) == 0
+    trained = read_run(tmp_path / "further")
+    recorded = read_recorded(str(tmp_path / "further"))
+    assert (trained.image.fit, trained.image.resize) == ("pad", "antialias-bicubic")
+    assert trained.preprocessing.mean == (127.5,)
+    again = begin(Words(network=str(run)), recorded).initial
+    assert (again.image, again.preprocessing) == (trained.image, trained.preprocessing)
+    said = begin(Words(network=str(run), image=ImageOptions(fit="stretch")), recorded).initial
+    assert (said.image.fit, said.image.resize) == ("stretch", "antialias-bicubic")
+    # Of another run it is a recipe alone: that one's network is used to its own arithmetic.
+    other = shutil.copytree(run, tmp_path / "other")
+    assert begin(Words(network=str(other)), recorded).initial.preprocessing == read_run(run).preprocessing
 
 
 @pytest.mark.parametrize("classes", [1000, 5])

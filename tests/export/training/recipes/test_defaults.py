@@ -16,11 +16,13 @@ def test_a_run_trained_further_drops_what_only_its_own_optimizer_and_schedule_ha
         "decay_milestones": [30, 60],
         "warmup_epochs": 1,
         "warmup_rate": 0.01,
+        "ema": 0.999,
         "augmentation.flip": True,
     }
     further = further_recipe(make_recipe(paper), freeze=False)
     assert make_recipe(further.summary()) == further
     assert (further.optimizer, further.schedule, further.l2, further.warmup_rate) == ("adam", "cosine", 0, 0)
+    assert further.ema == 0
     assert further.augmentation == Augmentation(flip=True)
 
 

@@ -59,6 +59,8 @@ def test_a_file_says_what_it_says_and_leaves_the_rest_to_the_defaults(tmp_path: 
     assert (recorded.recipe.augmentation.zoom, recorded.recipe.options) == (0.5, {"width": 16})
     assert recorded.recipe.batch_size == 128
     assert recorded.seed is None
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())  # as editors on Windows save it
+    assert read_recorded(str(file)) == recorded
 
 
 def test_an_older_run_and_card_are_recipes(tmp_path: Path) -> None:
