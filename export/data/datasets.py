@@ -15,10 +15,10 @@ import numpy as np
 
 from artifact.errors import near_miss
 from artifact.image_policy import ImagePolicy
-from export.data.cifar import Cifar, read_cifar10, read_cifar100
 from export.data.class_folders import list_class_folders
-from export.data.idx import read_four_files
-from export.data.imagenet import read_imagenet
+from export.data.classic.cifar import Cifar, read_cifar10, read_cifar100
+from export.data.classic.idx import read_four_files
+from export.data.classic.imagenet import read_imagenet
 from export.data.labels import imagenet_labels
 from export.data.samples import ArraySamples, BytesSamples, FileSamples, Samples
 from export.data.stored.divide import divide
@@ -150,7 +150,7 @@ def _load_photos(data_dir: Path | None) -> DataSet:
 
 def _load_drawn_digits(data_dir: Path | None) -> DataSet:
     """200 test digits redrawn as people draw them: dark on white paper, any size, any margin. Only to measure on."""
-    from export.data.drawn_digits import redraw
+    from export.data.classic.drawn_digits import redraw
 
     digits = _load_digits(data_dir)
     assert isinstance(digits.test, ArraySamples)

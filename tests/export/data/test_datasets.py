@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from artifact.images.decode import decode_image
-from export.data.cifar import read_cifar_archive
+from export.data.classic.cifar import read_cifar_archive
+from export.data.classic.idx import read_idx
 from export.data.datasets import load_dataset
-from export.data.idx import read_idx
 from export.data.labels import imagenet_labels, imagenet_synsets
 from export.errors import DataError, UsageError
 from tests.makers.original_sets import write_cifar, write_idx, write_idx_set

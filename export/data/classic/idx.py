@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from artifact.images.frame import Pixels
-from export.data.download import download
+from export.data.classic.download import download
 from export.data.samples import ArraySamples
 from export.errors import DataError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.data.download import download
+from export.data.classic.download import download
 from export.data.samples import ArraySamples
 from export.errors import DataError
 

@@ -1,0 +1,1 @@
+"""The sets that everybody knows, read from their original files."""
