@@ -40,6 +40,10 @@ RecipeValue = str | int | float | bool | list[float] | None
 
 class Training(Part):
     dataset: str
+    """Its name; a folder's or a file's own, without its place, where it is one."""
+    images_digest: str = ""
+    """SHA-256 of the names and classes of the images that trained and validated, by which the set is known again; empty
+    where an older convserve wrote it."""
     images: int
     validation_images: int
     epochs: int

@@ -176,13 +176,11 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _evaluate_published(options: argparse.Namespace, published: Published) -> None:
-    from export.data.datasets import load_dataset
+    from export.data.trained_on import load_for_test
     from export.publish.read_back import evaluate_published
     from export.report.evaluation import describe_evaluation
 
-    trained_on = published.card.training.dataset if published.card.training is not None else None
-    seen = trained_on == str(Path(options.dataset).resolve())
-    dataset = load_dataset(options.dataset, options.data_dir, skip_damaged=options.skip_damaged, seen=seen)
+    dataset = load_for_test(options.dataset, options.data_dir, published.card, skip_damaged=options.skip_damaged)
     result = evaluate_published(published, dataset)
     if options.json:
         print(result.model_dump_json())

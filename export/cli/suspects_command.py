@@ -125,8 +125,8 @@ def _look_at_run(options: argparse.Namespace) -> None:
 
 
 def _look_at_model(options: argparse.Namespace) -> None:
-    from export.data.datasets import load_dataset
     from export.data.samples import relabel
+    from export.data.trained_on import load_for_test, locate
     from export.publish.place import open_place
     from export.publish.read_back import match_classes, run_published
 
@@ -135,12 +135,11 @@ def _look_at_model(options: argparse.Namespace) -> None:
         card = published.card
         if card.multilabel:
             raise UsageError(f"{card.name} gives several labels for an image: confident learning needs exactly one")
-        trained_on = card.training.dataset if card.training is not None else None
-        name = options.dataset or trained_on
-        if name is None:
-            raise UsageError(f"--dataset is missing: what {card.name} was trained on isn't recorded")
-        seen = trained_on == name or trained_on == str(Path(name).resolve())
-        dataset = load_dataset(name, options.data_dir, skip_damaged=options.skip_damaged, seen=seen)
+        if not (name := options.dataset):
+            if card.training is None:
+                raise UsageError(f"--dataset is missing: what {card.name} was trained on isn't recorded")
+            name = locate(card.training.dataset, card.name)
+        dataset = load_for_test(name, options.data_dir, card, skip_damaged=options.skip_damaged)
         part, samples = choose_part(options.part, dataset, card, card.name)
         samples = relabel(samples, match_classes(card, dataset))
         probabilities = run_published(published, samples, title=part)
@@ -157,16 +156,17 @@ def choose_part(part: str | None, dataset: DataSet, known: Provenance, name: str
     """
     from export.data.holdout import validation_images
     from export.data.samples import PartOfSamples
+    from export.data.trained_on import has_name, is_trained_on
 
     training = known.training
-    if training is None or training.dataset != dataset.name:
-        if part == "validation":
-            raise UsageError(f"--part validation: {name} records no training on {dataset.name}: pass --part test")
+    known_again = is_trained_on(training, dataset)
+    if part == "test" or (part is None and not known_again and not has_name(training, dataset.name)):
         return "test images", dataset.test
-    if part == "test":
-        return "test images", dataset.test
-    if dataset.train is None:
-        raise UsageError(f"{dataset.name} has no training images any more: pass --part test")
+    if training is None or dataset.train is None or not known_again:
+        raise UsageError(
+            f"{name} records no training on {dataset.title} as it is now: its validation images aren't known, "
+            "pass --part test"
+        )
     places = validation_images(dataset.train.labels, training, name)
     return "validation images", PartOfSamples(dataset.train, places)
 

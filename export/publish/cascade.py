@@ -8,6 +8,7 @@ import numpy.typing as npt
 from artifact.card import ModelCard
 from export.data.datasets import DataSet
 from export.data.holdout import split_images, validation_images
+from export.data.trained_on import has_name, is_trained_on
 from export.errors import UsageError
 from export.progress import say
 from export.publish.published import Published
@@ -50,9 +51,11 @@ def find_validation(cards: tuple[ModelCard, ModelCard], dataset: DataSet) -> npt
     unseen: npt.NDArray[np.intp] | None = None
     for card in cards:
         training = card.training
-        if training is None or training.dataset != dataset.name:
+        if training is None or not is_trained_on(training, dataset):
             said = "what it was trained on isn't recorded" if training is None else f"trained on {training.dataset}"
-            say(f"{card.name}: {said}, so that it may or may not have seen images of {dataset.name}")
+            if has_name(training, dataset.name):
+                said += " with other images than there are now"
+            say(f"{card.name}: {said}, so that it may or may not have seen images of {dataset.title}")
             continue
         own = validation_images(labels, training, card.name)
         unseen = own if unseen is None else np.intersect1d(unseen, own)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 import keras
 from pydantic import BaseModel
 
-from export.data.samples import Samples
 from export.errors import UsageError
 from export.progress import say
 from export.sources.run_folder import disk_in_a_line, half_written, replace_text
@@ -95,11 +93,3 @@ class Checkpoint:
 
     def _file(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04}.keras"
-
-
-def digest_images(samples: Samples) -> str:
-    """A digest of what decides which images train and which validate: their names and classes, in their order."""
-    digest = hashlib.sha256(samples.labels.tobytes())
-    for index in range(len(samples)):
-        digest.update(samples.name(index).encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()

@@ -78,7 +78,8 @@ def measure(
         energy = log_sum_exp(predict_logits(model, run, others, np.arange(len(others))), temperature)
         distribution = distribution.model_copy(update={"foreign": measure_foreign(energy, source, least)})
     training = Training(
-        dataset=dataset.name,
+        dataset=dataset.title,
+        images_digest=state.images,
         images=len(dataset.train) - len(validation),
         validation_images=len(validation),
         epochs=state.epoch,

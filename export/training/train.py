@@ -13,6 +13,7 @@ import numpy.typing as npt
 from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.holdout import split_images
+from export.data.trained_on import digest_images
 from export.errors import TrainingError, UsageError
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.progress import say
@@ -20,7 +21,7 @@ from export.sources.run_folder import KERAS_FILE, RUN_FILE, Run, disk_in_a_line,
 from export.training.averaged import ValidateAverage, put_average, tell_short_average
 from export.training.batches import Batches
 from export.training.callbacks import Epochs, is_over
-from export.training.checkpoint import Checkpoint, State, digest_images
+from export.training.checkpoint import Checkpoint, State
 from export.training.compiled import compile_for, compile_network, inference_network
 from export.training.finish import measure
 from export.training.initial.initial_network import InitialNetwork, start_network

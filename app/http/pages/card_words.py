@@ -30,7 +30,7 @@ def describe_data(card: ModelCard) -> Iterator[tuple[str, str]]:
     if (training := card.training) is None:
         yield "Trained on", f"not recorded here: the weights are {card.network.weights}"
         return
-    # Of a folder its own name: where it lay is nobody's matter who reads the page.
+    # Cards of older versions have a folder's place, too: it is nobody's matter who reads the page.
     yield "Trained on", f"{training.images:,} images of {PurePath(training.dataset).name}"
     yield "Chosen on", f"{training.validation_images:,} validation images"
     yield "Training", f"{training.epochs} epochs, seed {training.seed}, {training.seconds:,.0f} s, {training.backend}"

@@ -11,6 +11,7 @@ from artifact.image_policy import ImagePolicy
 from export.data.datasets import DataSet, load_dataset
 from export.data.samples import ArraySamples
 from export.data.stored.pixel_cache import CachedSamples, PixelCache
+from export.data.trained_on import is_trained_on, locate
 from export.errors import UsageError
 from export.progress import say
 from export.sources.find import Kind, identify
@@ -93,6 +94,8 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     if not (where := words.dataset or (there.dataset if there is not None else None)):
         raise UsageError("--dataset is missing: name a data set, or the folder or file that it is")
     again = there is not None and words.dataset is None
+    if again and there is not None and there.provenance is not None:
+        where = locate(where, there.title)
     data_dir = words.data_dir or (there.data_dir if there is not None and again else None)
     # What is damaged in a folder was decided on before the training that is repeated.
     known = there is not None and again and there.provenance is not None
@@ -109,7 +112,7 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
         recipe = _keep_options(recipe, run, network)
     seed = _choose_seed(words.seed, dataset, recipe, run, recorded)
     previous = None  # how pixels were prepared is a matter of that network and that data set
-    if recorded is not None and (recorded.recipe.network, recorded.dataset) == (title, dataset.name):
+    if recorded is not None and recorded.recipe.network == title and _is_of(recorded, dataset):
         # Another run than the one that the repeated training began with keeps its own arithmetic.
         same = run is None or Path(recorded.recipe.weights).name == Path(network).name
         previous = recorded.provenance if same else None
@@ -128,6 +131,12 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     if recorded is not None and recorded.recipe.model_name == name:
         name = recorded.title
     return Beginning(recipe, dataset, initial, seed, data_dir, name, Path(network) if run is not None else None)
+
+
+def _is_of(recorded: Recorded, dataset: DataSet) -> bool:
+    """Whether a recorded training was on these images: a run knows where they lay, a card which they were."""
+    known = recorded.provenance
+    return recorded.dataset == dataset.name or (known is not None and is_trained_on(known.training, dataset))
 
 
 def _keep_pixels(dataset: DataSet, policy: ImagePolicy, cache: Path, limit: int) -> DataSet:
