@@ -43,8 +43,7 @@ Alias = Annotated[
     ),
 ]
 Weight = Annotated[int | float, Field(ge=0, le=1_000_000)]
-SLOTS = 10_000
-"""A share is a whole number of these."""
+SLOTS = 10_000  # a share is a whole number of these
 HeaderName = Annotated[
     str,
     AfterValidator(in_form(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", "give a header's name, such as X-User")),

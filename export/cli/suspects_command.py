@@ -159,8 +159,10 @@ def choose_part(part: str | None, dataset: DataSet, known: Provenance, name: str
     from export.data.trained_on import has_name, is_trained_on
 
     training = known.training
+    if part == "test":
+        return "test images", dataset.test
     known_again = is_trained_on(training, dataset)
-    if part == "test" or (part is None and not known_again and not has_name(training, dataset.name)):
+    if part is None and not known_again and not has_name(training, dataset.name):
         return "test images", dataset.test
     if training is None or dataset.train is None or not known_again:
         raise UsageError(

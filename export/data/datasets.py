@@ -6,9 +6,10 @@ A set is looked for in `<data dir>/<name>/` first (its original files); where it
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,18 @@ class DataSet:
     def title(self) -> str:
         """A short name: the folder's or the file's own where the set is one."""
         return name_set(Path(self.name))
+
+    @cached_property
+    def images_digest(self) -> str:
+        """A digest of what decides which images train and which validate: their names and classes, in their order.
+        Empty where there are only images to measure on.
+        """
+        if self.train is None:
+            return ""
+        digest = hashlib.sha256(self.train.labels.tobytes())
+        for index in range(len(self.train)):
+            digest.update(self.train.name(index).encode("utf-8", "surrogateescape") + b"\n")
+        return digest.hexdigest()
 
 
 def load_dataset(name: str, data_dir: Path | None, *, skip_damaged: bool = False, seen: bool = True) -> DataSet:

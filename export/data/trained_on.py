@@ -4,23 +4,13 @@ data set's name and a digest of its training images stand for it.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from artifact.card import ModelCard, Training
 from export.data.datasets import DATASETS, DataSet, load_dataset
-from export.data.samples import Samples
 from export.data.stored.find import name_set
 from export.errors import UsageError
 from export.progress import say
-
-
-def digest_images(samples: Samples) -> str:
-    """A digest of what decides which images train and which validate: their names and classes, in their order."""
-    digest = hashlib.sha256(samples.labels.tobytes())
-    for index in range(len(samples)):
-        digest.update(samples.name(index).encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()
 
 
 def has_name(training: Training | None, dataset: str) -> bool:
@@ -35,7 +25,7 @@ def is_trained_on(training: Training | None, dataset: DataSet) -> bool:
     if training is None or dataset.train is None:
         return False
     if training.images_digest:
-        return training.images_digest == digest_images(dataset.train)
+        return training.images_digest == dataset.images_digest
     return has_name(training, dataset.name)
 
 

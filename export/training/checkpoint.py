@@ -29,7 +29,7 @@ class State(BaseModel):
     seconds: float = 0.0
     history: list[dict[str, float]] = []
     images: str = ""
-    """`digest_images` of the training images; empty where an older convserve wrote it."""
+    """`DataSet.images_digest` of the training images; empty where an older convserve wrote it."""
 
 
 # Of file systems that have no locks.

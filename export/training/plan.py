@@ -74,7 +74,7 @@ def refuse_another_training(folder: Path, run: Run) -> None:
 
 
 def refuse_other_images(folder: Path, before: str, now: str, dataset: str) -> None:
-    """Raise UsageError where the folder's training has seen other images (their `digest_images`) than there are now:
+    """Raise UsageError where the folder's training has seen other images (by their `images_digest`) than there are now:
     some of those that validate would be ones that it was trained on.
     """
     if before not in ("", now):

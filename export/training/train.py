@@ -13,7 +13,6 @@ import numpy.typing as npt
 from artifact.image_policy import ImagePolicy, Preprocessing
 from export.data.datasets import DataSet
 from export.data.holdout import split_images
-from export.data.trained_on import digest_images
 from export.errors import TrainingError, UsageError
 from export.graph.grouped_convolution import true_grouped_convolutions
 from export.progress import say
@@ -58,8 +57,7 @@ def train(
     run = plan_run(recipe, dataset, initial, training, seed, data_dir)
     checkpoint = Checkpoint(folder / "checkpoint", initial.definitions, unsafe=initial.unsafe)
     refuse_another_training(folder, run)
-    images = digest_images(dataset.train)
-    refuse_other_images(folder, checkpoint.read().images, images, dataset.title)
+    refuse_other_images(folder, checkpoint.read().images, dataset.images_digest, dataset.title)
     if (finished := folder / KERAS_FILE).exists():
         say(f"{folder} already has this training, finished: nothing to do")
         return read_run(folder)
@@ -71,7 +69,7 @@ def train(
     ):
         if resumes := (folder / RUN_FILE).exists():
             lock.enter_context(checkpoint.held())
-        state = checkpoint.read().model_copy(update={"images": images})
+        state = checkpoint.read().model_copy(update={"images": dataset.images_digest})
         model = None
         if not is_over(state, recipe):
             if state.epoch:

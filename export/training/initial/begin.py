@@ -93,12 +93,12 @@ def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
     there = recorded if recorded is not None and recorded.dataset else run
     if not (where := words.dataset or (there.dataset if there is not None else None)):
         raise UsageError("--dataset is missing: name a data set, or the folder or file that it is")
-    again = there is not None and words.dataset is None
-    if again and there is not None and there.provenance is not None:
-        where = locate(where, there.title)
-    data_dir = words.data_dir or (there.data_dir if there is not None and again else None)
+    again = there if words.dataset is None else None
     # What is damaged in a folder was decided on before the training that is repeated.
-    known = there is not None and again and there.provenance is not None
+    known = again is not None and again.provenance is not None
+    if again is not None and known:
+        where = locate(where, again.title)
+    data_dir = words.data_dir or (again.data_dir if again is not None else None)
     dataset = load_dataset(where, data_dir, skip_damaged=words.skip_damaged or known)
     base = _choose_recipe(kind, network, dataset, recorded, run, said)
     if run is not None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from artifact.card import Training, read_card
 from export.data.datasets import load_dataset
-from export.data.trained_on import digest_images, has_name, is_trained_on, load_for_test, locate
+from export.data.trained_on import has_name, is_trained_on, load_for_test, locate
 from export.errors import UsageError
 from tests.makers.artifacts import make_artifact
 
@@ -29,7 +29,7 @@ def train_on(folder: Path, **changes: str) -> Training:
     """What a training on that folder leaves."""
     dataset = load_dataset(str(folder), None)
     assert dataset.train is not None
-    known = {"dataset": dataset.title, "images_digest": digest_images(dataset.train), **changes}
+    known = {"dataset": dataset.title, "images_digest": dataset.images_digest, **changes}
     return Training(images=20, validation_images=4, epochs=1, seed=0, recipe={}, seconds=1, backend="keras", **known)
 
 
