@@ -85,7 +85,7 @@ def _open_loop(result: ModelResult) -> str:
                 continue
             medians = [statistics.median(getattr(run, f"{part}_ms") for run in runs) for part in ("p50", "p95", "p99")]
             rate, late = (statistics.median(getattr(run, part) for run in runs) for part in ("rate", "late"))
-            errors = sum(run.wrong + run.lost for run in runs)
+            errors = sum(run.failed for run in runs)
             times = [f"{value:.2f}" for value in medians]
             rows.append([f"{wanted:,.0f}", name, f"{rate:,.1f}", *times, f"{errors:,}", f"{late:.1%}"])
     head = ["rate", "server", "answers/s", "p50 ms", "p95 ms", "p99 ms", "errors", "sent late"]

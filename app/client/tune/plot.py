@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import log
+from math import isfinite, log
 
 from app.client.tune.report import Found
 from app.client.tune.setting import Setting
@@ -32,7 +32,7 @@ class _Frame:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * rate / self.rate
 
     def y(self, ms: float) -> float:
-        inside = max(ms, self.low_ms) if ms < self.high_ms else self.high_ms  # also without any answer (NaN)
+        inside = min(max(ms, self.low_ms), self.high_ms)
         share = log(inside / self.low_ms) / log(self.high_ms / self.low_ms)
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
 
@@ -40,7 +40,7 @@ class _Frame:
 def draw_plot(found: Found) -> str:
     """An SVG document; the p99 on a logarithmic axis. `found` has a trial at least."""
     trials = [*found.searched, *found.confirmed]
-    p99s = [found.p99_ms, *(trial.result.p99_ms for trial in trials if trial.result.p99_ms > 0)]
+    p99s = [found.p99_ms, *(trial.result.p99_ms for trial in trials if isfinite(trial.result.p99_ms))]
     highest = min(max(p99s), _HIGHEST * found.p99_ms)
     frame = _Frame(1.05 * max(trial.rate for trial in trials), min(p99s) / 1.4, highest * 1.4)
     chosen = found.chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 
 from app.client.terminal import print_table
 from app.client.tune.setting import Setting
@@ -78,9 +79,11 @@ def describe(found: Found) -> list[str]:
     chosen = found.chosen
     if chosen is None:
         return [_explain_unreachable(found)]
+    failed = chosen.result.failed
+    answered = f"{failed:,} requests failed: they count as late" if failed else "every request was answered"
     lines = [
         f"{chosen.rate:,.1f} requests/s keep a p99 of {found.p99_ms:g} ms: {chosen.setting}",
-        f"For {chosen.seconds:g} s the p99 was {chosen.result.p99_ms:.1f} ms, and every request was answered."
+        f"For {chosen.seconds:g} s the p99 was {chosen.result.p99_ms:.1f} ms, and {answered}."
         + ("" if found.is_confirmed else " No long run has confirmed it."),
     ]
     if chosen.setting.model != found.model:
@@ -94,9 +97,11 @@ def _explain_unreachable(found: Found) -> str:
     lowest = min(found.searched, key=lambda trial: trial.rate, default=None)
     if lowest is None:
         return f"Nothing was measured of {found.model}."
+    p99_ms = lowest.result.p99_ms
+    became = f"it was {p99_ms:.1f} ms" if isfinite(p99_ms) else "more than one of a hundred failed"
     return (
         f"{found.model} kept a p99 of {found.p99_ms:g} ms at no rate: at {lowest.rate:,.2f} requests/s, the lowest "
-        f"that was tried, it was {lowest.result.p99_ms:.1f} ms. Allow more with --p99."
+        f"that was tried, {became}. Allow more with --p99."
     )
 
 
@@ -108,7 +113,8 @@ def _write_row(found: Found, setting: Setting) -> tuple[tuple[bool, float], tupl
     shown = best or found.trials_of(setting)[0]
     sign = "*" if is_chosen else ""
     rate = f"{shown.rate:10,.1f}" if best else f"{'< ' + format(shown.rate, ',.1f'):>10}"
-    p99 = f"{shown.result.p99_ms:6.1f}" + ("+" if shown.result.ended_early else "")
+    p99_ms = shown.result.p99_ms
+    p99 = (f"{p99_ms:6.1f}" if isfinite(p99_ms) else f"{'none':>6}") + ("+" if shown.result.ended_early else "")
     note = "as it comes" if setting == found.first else ""
     return (is_chosen, shown.rate if best else 0.0), (sign, rate, p99, *_write_setting(setting), note)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -42,10 +43,11 @@ class Trial:
     def __str__(self) -> str:
         """What became of it, for one line of progress."""
         result = self.result
-        failed = f", {result.wrong + result.lost} failed" if result.wrong + result.lost else ""
-        p99 = f"p99 {result.p99_ms:.1f} ms" + (", ended early" if result.ended_early else "")
+        failed = f", {result.failed:,} failed" if result.failed else ""
+        p99 = f"p99 {result.p99_ms:.1f} ms" if isfinite(result.p99_ms) else "no p99"
+        early = ", ended early" if result.ended_early else ""
         late = f", {result.late:.0%} sent late by the load generator itself" if result.late > 0.01 else ""
-        return f"{self.rate:,.1f} requests/s: {p99}{failed}{late}: {'held' if self.holds else 'not held'}"
+        return f"{self.rate:,.1f} requests/s: {p99}{early}{failed}{late}: {'held' if self.holds else 'not held'}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Trials:
         began, cpu = time.perf_counter(), time.process_time()
         result = _run(run_open_loop(requests, port, rate, seconds, is_right=_is_right, seed=seed, p99_ms=self._p99_ms))
         cores = (time.process_time() - cpu) / (time.perf_counter() - began)
-        holds = not result.ended_early and not result.wrong + result.lost and result.p99_ms <= self._p99_ms
+        holds = result.keeps(self._p99_ms)
         self._rushed = not holds
         return Trial(setting, seconds, result, holds, cores)
 

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,8 @@ def is_ok(answer: Answer) -> bool:
     return answer.status == 200
 
 
-async def load(before_answer: Callable[[], Awaitable[object]], **options: float) -> OpenResult:
-    """An open loop against a server that answers `ok` after what it waits for."""
+async def load(before_answer: Callable[[], Awaitable[int | None]], **options: float) -> OpenResult:
+    """An open loop against a server that answers after what it waits for: with the status of that, or 200."""
 
     ended: list[asyncio.Future[None]] = []
 
@@ -33,8 +34,8 @@ async def load(before_answer: Callable[[], Awaitable[object]], **options: float)
         place = len(ended) - 1
         try:
             while await reader.readuntil(b"\r\n\r\n"):
-                await before_answer()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                status = await before_answer() or 200
+                writer.write(b"HTTP/1.1 %d OK\r\ncontent-length: 2\r\n\r\nok" % status)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         writer.close()
@@ -70,7 +71,7 @@ def test_every_request_is_sent_at_its_time_and_judged(tmp_path: Path) -> None:
         found = asyncio.run(run_open_loop(requests, port, rate=50, seconds=0.4, is_right=is_white))
     assert found.wanted == 50
     assert (found.wrong, found.lost) == (10, 0)  # by turns
-    assert 0 < found.p50_ms <= found.p99_ms
+    assert 0 < found.p50_ms < inf == found.p95_ms == found.p99_ms
 
 
 def test_a_server_that_stands_still_is_charged_with_all_that_had_to_wait() -> None:
@@ -105,3 +106,21 @@ def test_it_ends_as_soon_as_the_p99_is_lost() -> None:
 def test_requests_that_nobody_answers_are_lost() -> None:
     found = asyncio.run(run_open_loop(ASK, 1, rate=50, seconds=0.2, is_right=is_ok))
     assert (found.lost, found.rate, found.ended_early) == (10, 0, False)
+    assert found.p50_ms == inf
+
+
+@pytest.mark.parametrize(("refused", "keeps"), [(0, True), (2, True), (3, False)])
+def test_a_refused_request_is_a_late_one(refused: int, keeps: bool) -> None:
+    """Of 200 a p99 leaves out 2."""
+
+    async def scene() -> OpenResult:
+        refusals = iter([503] * refused)
+
+        async def answer() -> int | None:
+            return next(refusals, None)
+
+        return await load(answer, rate=1000, seconds=0.2, p99_ms=60_000)
+
+    found = asyncio.run(scene())
+    assert (found.failed, found.keeps(60_000)) == (refused, keeps)
+    assert (found.p99_ms < inf) == keeps

@@ -1,12 +1,14 @@
 """The command over fake trials: a queue of known capacity in the place of services; and once over real ones."""
 
 import json
+import re
 import signal
 import time
 import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +34,7 @@ class FakeTrials(Trials):
     at_trial: ClassVar[Callable[[int], None]] = lambda count: None
     count: ClassVar[int] = 0
     alone_ms: ClassVar[float] = 10.0
+    lost: ClassVar[int] = 0
 
     def start(self, setting: Setting) -> Facts:
         if setting.workers == 2:
@@ -43,9 +46,10 @@ class FakeTrials(Trials):
         type(self).count += 1
         type(self).at_trial(self.count)
         capacity = (200.0 if setting.model.endswith("int8") else 100.0) * (1 if seconds < 30 else 0.93)
-        p99 = self.alone_ms / (1 - rate / capacity) if rate < capacity else float("nan")
-        result = OpenResult(rate, rate, p99, p99, p99, 0, 0 if rate < capacity else 9, 0.0, rate >= capacity)
-        return Trial(setting, seconds, result, p99 <= self._p99_ms, 0.1)
+        p99 = self.alone_ms / (1 - rate / capacity) if rate < capacity else inf
+        lost = self.lost if rate < capacity else 9
+        result = OpenResult(rate, rate, p99, p99, p99, 0, lost, 0.0, rate >= capacity)
+        return Trial(setting, seconds, result, result.keeps(self._p99_ms), 0.1)
 
     def close(self) -> None:
         type(self).closed += 1
@@ -53,7 +57,7 @@ class FakeTrials(Trials):
 
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> type[FakeTrials]:
-    for name, value in (("closed", 0), ("count", 0), ("at_trial", lambda count: None), ("alone_ms", 10.0)):
+    for name, value in (("closed", 0), ("count", 0), ("at_trial", lambda count: None), ("alone_ms", 10.0), ("lost", 0)):
         monkeypatch.setattr(FakeTrials, name, value)
     monkeypatch.setattr("app.client.tune.tune.count_cores", lambda: 2)
     return FakeTrials
@@ -89,7 +93,19 @@ def test_the_best_setting_is_written_at_the_rate_that_held_for_long(
     assert fakes.closed == 1
     drawing = ET.fromstring((tmp_path / "tuned.svg").read_text())
     assert len(list(drawing.iter(f"{SVG}circle"))) == err.count("held\n") - err.count("For 60 s") + 2
-    assert "nan" not in (tmp_path / "tuned.svg").read_text().replace("(nan", "").replace("p99 nan", "")
+    assert not re.search(r"\b(nan|inf)\b", (tmp_path / "tuned.svg").read_text() + out + err)
+
+
+def test_requests_that_failed_within_a_p99_are_told(
+    settings: Settings, tmp_path: Path, fakes: type[FakeTrials], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes.lost = 3
+    assert tune(settings, make_wish(tmp_path), fakes) == 0
+    told = "3 requests failed: they count as late."
+    out, err = capsys.readouterr()
+    assert told in out
+    assert told in (tmp_path / "tuned.toml").read_text()
+    assert ", 3 failed: held" in err
 
 
 def test_a_p99_that_no_rate_keeps_is_told_with_that_of_the_lowest(
