@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from artifact.errors import near_miss
 from export.cli.cascade_command import add_cascade
 from export.cli.convert_commands import add_adopt, add_convert, add_time
-from export.cli.missing import find_extra
+from export.cli.missing import explain_missing, find_extra
 from export.cli.options import DATASET, add_shared, add_skip_damaged
 from export.cli.quiet_import import load_keras
 from export.cli.suspects_command import add_suspects
@@ -40,11 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (extra := find_extra(error)) is None:
             raise
-        print(
-            f"convserve-export: {options.command} needs {error.name}, which is not installed: install the extra "
-            f"{extra} (pip install '.[{extra}]')",
-            file=sys.stderr,
-        )
+        print(f"convserve-export: {options.command} needs {explain_missing(error, extra)}", file=sys.stderr)
         return UsageError.exit_status
     except KeyboardInterrupt:
         print("\nconvserve-export: stopped; every file is complete, and the same command continues", file=sys.stderr)

@@ -9,8 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-from export.cli.missing import EXTRAS
+from export.cli.missing import EXTRAS, explain_missing
 from tests.makers.artifacts import make_artifact
 from tests.makers.sources import ROOT
 
@@ -75,3 +76,17 @@ def test_the_packages_are_those_of_the_extra() -> None:
     named = {line.partition(">")[0].removesuffix("-cpu") for line in extra}
     imported = {package for package, extra in EXTRAS.items() if extra == "export"}
     assert {"scikit-learn" if package == "sklearn" else package for package in imported} == named
+
+
+@pytest.mark.parametrize("minor", [11, 13, 14])
+def test_where_the_extra_brings_no_tensorflow_another_python_is_named(minor: int) -> None:
+    extra = tomllib.loads(Path(ROOT, "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
+    markers = [one.marker for one in map(Requirement, extra) if one.name.startswith("tensorflow")]
+    brought = any(marker.evaluate({"python_version": f"3.{minor}"}) for marker in markers if marker)
+    said = explain_missing(ModuleNotFoundError(name="tensorflow.python"), "export", (3, minor))
+    assert said == (
+        "tensorflow.python, which is not installed: install the extra export (pip install '.[export]')"
+        if brought
+        else f"tensorflow.python, which has no release for Python 3.{minor}: use Python 3.11 to 3.13"
+    )
+    assert brought == (minor < 14)
