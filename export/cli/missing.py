@@ -18,15 +18,21 @@ EXTRAS = {
 WITHOUT_TENSORFLOW = (3, 14)
 """The first Python that TensorFlow has no release for: the extra doesn't bring it there, as pyproject.toml says."""
 
+_OF_TENSORFLOW = ("keras", "tensorflow", "tf2onnx")  # of no use here without it
+
 
 def find_extra(error: ModuleNotFoundError) -> str | None:
     """The extra that brings what can't be imported; None for what no extra does."""
-    return EXTRAS.get((error.name or "").partition(".")[0])
+    return EXTRAS.get(_find_package(error))
 
 
 def explain_missing(error: ModuleNotFoundError, extra: str, python: tuple[int, ...] = sys.version_info[:2]) -> str:
     """What is missing, and how to get it, as the end of a sentence."""
-    if (error.name or "").partition(".")[0] == "tensorflow" and python >= WITHOUT_TENSORFLOW:
+    if _find_package(error) in _OF_TENSORFLOW and python >= WITHOUT_TENSORFLOW:
         newest, here = WITHOUT_TENSORFLOW[1] - 1, ".".join(map(str, python))
-        return f"{error.name}, which has no release for Python {here}: use Python 3.11 to 3.{newest}"
+        return f"TensorFlow, which has no release for Python {here}: use Python 3.11 to 3.{newest}"
     return f"{error.name}, which is not installed: install the extra {extra} (pip install '.[{extra}]')"
+
+
+def _find_package(error: ModuleNotFoundError) -> str:
+    return (error.name or "").partition(".")[0]

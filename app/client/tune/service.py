@@ -99,6 +99,7 @@ class Service:
         try:
             return self._fetch("/health/ready")
         except HTTPError as error:
+            error.close()  # it is the answer, on an open connection
             if error.code != _NOT_READY:
                 raise ServiceFailed(f"convserve serve answers {error.code} at {error.url}") from error
         except (URLError, ConnectionError):  # a worker that doesn't listen yet
