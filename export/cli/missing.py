@@ -16,9 +16,10 @@ EXTRAS = {
 }
 """Packages by the names that they are imported by, and the extra of pyproject.toml that brings each."""
 WITHOUT_TENSORFLOW = (3, 14)
-"""The first Python that TensorFlow has no release for: the extra doesn't bring it there, as pyproject.toml says."""
+"""The first Python that TensorFlow has no release for."""
 
-_OF_TENSORFLOW = ("keras", "tensorflow", "tf2onnx")  # of no use here without it
+# What pyproject.toml leaves out of the extra there: nothing that is done with these works without TensorFlow.
+_OF_TENSORFLOW = ("keras", "tensorflow", "tf2onnx")
 
 
 def find_extra(error: ModuleNotFoundError) -> str | None:

@@ -81,12 +81,14 @@ def test_the_packages_are_those_of_the_extra() -> None:
 @pytest.mark.parametrize("minor", [11, 13, 14])
 def test_where_the_extra_brings_no_tensorflow_another_python_is_named(minor: int) -> None:
     extra = tomllib.loads(Path(ROOT, "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
-    markers = [one.marker for one in map(Requirement, extra) if one.name.startswith("tensorflow")]
-    brought = any(marker.evaluate({"python_version": f"3.{minor}"}) for marker in markers if marker)
-    for package in ("keras", "tensorflow.python"):
+    here = {"python_version": f"3.{minor}"}
+    lines = map(Requirement, extra)
+    there = {one.name.removesuffix("-cpu") for one in lines if not one.marker or one.marker.evaluate(here)}
+    for package in ("keras", "tensorflow", "tf2onnx"):
+        brought = package in there
+        assert brought == (minor < 14)
         assert explain_missing(ModuleNotFoundError(name=package), "export", (3, minor)) == (
             f"{package}, which is not installed: install the extra export (pip install '.[export]')"
             if brought
             else f"TensorFlow, which has no release for Python 3.{minor}: use Python 3.11 to 3.13"
         )
-    assert brought == (minor < 14)
