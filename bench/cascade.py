@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.client.load.connection import Connection, Request
+from app.client.terminal import end_like_ctrl_c
 from artifact.images.formats import MEDIA_TYPES
 from artifact.layout import list_versions
 from bench.service import serving
@@ -153,6 +154,7 @@ def report(first: str, then: str, chosen: Threshold, tallies: dict[str, Tally]) 
     return print_bounds(kept)
 
 
+@end_like_ctrl_c()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repository", type=Path, default=Path("repository"), help="default: %(default)s")

@@ -16,6 +16,7 @@ from collections import Counter
 import uvloop
 
 from app.client.load.connection import Connection, Request
+from app.client.terminal import end_like_ctrl_c
 from bench.service import WHITE, read_memory, running, stop
 from bench.verdict import print_bounds
 
@@ -66,6 +67,7 @@ async def come_and_go(port: int, pid: int, minutes: int) -> tuple[Counter[str], 
     return seen, watching.result()
 
 
+@end_like_ctrl_c()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=10, help="from 2")

@@ -29,6 +29,7 @@ import uvloop
 
 from app.admission.keys import hash_key
 from app.client.load.connection import Answer, Connection, Request
+from app.client.terminal import end_like_ctrl_c
 from bench.load.table import align
 from bench.overload import make_photo
 from bench.service import SIZE, running
@@ -195,6 +196,7 @@ def read_stages(answer: Answer) -> dict[str, float]:
     return {name: float(ms) for name, ms in STAGE.findall(answer.headers.get("server-timing", ""))}
 
 
+@end_like_ctrl_c()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement (default: %(default)s)")

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.client.terminal import end_like_ctrl_c
 from artifact.images.formats import MEDIA_TYPES
 from bench.load import constant_app, plain_app
 from bench.load.__main__ import describe_machine
@@ -183,6 +184,7 @@ def judge(plain_us: float, found: dict[str, dict[str, float]]) -> tuple[bool, st
     return held, f"{'ok    ' if held else 'FAILED'} {RAW}, {STOCK}: {times:.2f} plain routes, at most {BOUND}"
 
 
+@end_like_ctrl_c()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=8, help="default: %(default)s")

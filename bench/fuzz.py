@@ -16,6 +16,7 @@ from collections import Counter
 from random import Random
 
 from app.client.load.connection import Answer, Connection, Request
+from app.client.terminal import end_like_ctrl_c
 from bench.mutations import mutate, sound_requests
 from bench.service import read_memory, running, stop
 
@@ -83,6 +84,7 @@ def _show(request: Request) -> str:
     return f"{request.path} {request.headers} {len(request.body)} bytes {request.body[:60]!r}"
 
 
+@end_like_ctrl_c()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000, help="default: %(default)s")

@@ -27,6 +27,7 @@ import uvloop
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 
 from app.client.load.connection import Connection, Request
+from app.client.terminal import end_like_ctrl_c
 from artifact.card import read_card
 from bench.forms import as_binary
 from bench.load.__main__ import describe_machine
@@ -148,6 +149,7 @@ async def ask_at_once(ask: Callable[[float], Awaitable[int]], clients: int, seco
     return sum(await asyncio.gather(*(ask(until) for _ in range(clients))))
 
 
+@end_like_ctrl_c()
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=4000, help="of each measured run (default: %(default)s)")

@@ -28,6 +28,7 @@ import uvloop
 from PIL import Image
 
 from app.client.load.connection import Connection, Request
+from app.client.terminal import end_like_ctrl_c
 from bench.load.process_tree import parse_stat
 from bench.service import read_memory, running, serving, stop
 from bench.verdict import print_bounds
@@ -159,6 +160,7 @@ def on_one_core(given: argparse.Namespace) -> Iterator[tuple[RunningServer, str]
         yield server, model
 
 
+@end_like_ctrl_c()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="of the storm (default: %(default)s)")

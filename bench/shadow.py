@@ -29,6 +29,7 @@ from typing import Any
 
 from app.admission.keys import hash_key
 from app.client.load.open_loop import OpenResult, run_open_loop
+from app.client.terminal import end_like_ctrl_c
 from bench.load.shot import Shot
 from bench.load.wrk import Result, require_wrk, run_wrk
 from bench.service import SIZE, WHITE, make_slow_graph, serving
@@ -211,6 +212,7 @@ def _write(ratios: list[float]) -> str:
     return f"{middle:.3f} (middle half {low:.3f} to {high:.3f})"
 
 
+@end_like_ctrl_c()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20, help="of runs at full load (default: %(default)s)")

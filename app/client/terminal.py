@@ -1,10 +1,12 @@
-"""What the commands print for people, on terminals and into pipes that may know nothing but ASCII."""
+"""What the commands print for people, on terminals and into pipes that know nothing but ASCII; how to end one."""
 
 from __future__ import annotations
 
 import io
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from app.observe.logs import escape
 
@@ -31,3 +33,19 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
     for row in printable:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def end_like_ctrl_c() -> Iterator[None]:
+    """Also for a whole function: SIGTERM and a terminal that is closed raise KeyboardInterrupt in the main thread, so
+    that what was started is ended, and what is known is written.
+    """
+    # What whoever started this one has it ignore (nohup) stays ignored.
+    asked = (signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

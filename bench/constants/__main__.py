@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from app.client.terminal import end_like_ctrl_c
 from bench.constants.changed import change, environment
 from bench.constants.constants import CONSTANTS, Constant
 from bench.constants.workloads import Workload
@@ -27,6 +28,7 @@ from export.progress import say
 FACTORS = (0.5, 1.0, 2.0)
 
 
+@end_like_ctrl_c()
 def main() -> int:
     given = parse_arguments()
     require_wrk()

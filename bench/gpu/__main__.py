@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.client.terminal import end_like_ctrl_c
 from bench.gpu.needs import FOR_PREPARING, ROOT, explain_missing, find_missing, lay_out
 
 # Name: module, on a CPU too.
@@ -27,6 +28,7 @@ UNABLE = 2
 _GRACE_S = 120
 
 
+@end_like_ctrl_c()
 def main(words: list[str] | None = None) -> int:
     options = _parse(words)
     lay_out(options.wheels, options.out / "site")

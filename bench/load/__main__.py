@@ -15,8 +15,10 @@ import subprocess
 import time
 from dataclasses import asdict
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 
+from app.client.terminal import end_like_ctrl_c
 from app.machine import count_cores
 from bench.load import limit
 from bench.load.bounds import judge, write_bounds
@@ -40,6 +42,7 @@ _GROUPS = {
 PACKAGES = ("convserve", "onnxruntime", "numpy", "pillow", "uvicorn", "fastapi")
 
 
+@end_like_ctrl_c()
 def main() -> int:
     given = parse_arguments()
     require_wrk()
@@ -73,13 +76,18 @@ def main() -> int:
         "machine": describe_machine(),
         "seconds": given.seconds,
         "rounds": given.rounds,
-        "models": [asdict(result) for result in results],
+        "models": [asdict(result, dict_factory=_without_infinity) for result in results],
         "bounds": [asdict(bound) for bound in bounds],
     }
-    (folder / "load.json").write_text(json.dumps(everything, indent=1) + "\n")
+    (folder / "load.json").write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n")
     print(f"\n{write_bounds(bounds)}")
     say(f"wrote {folder}/load.json and a plot a model; {format_seconds(time.monotonic() - began)} in all")
     return 0 if results and all(bound.held for bound in bounds) else 1
+
+
+def _without_infinity(fields: list[tuple[str, object]]) -> dict[str, object]:
+    """JSON has none: the p99 of a server that failed more than one of a hundred is null."""
+    return {name: None if value == inf else value for name, value in fields}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from app.client.local_version import find_version
 from app.client.progress import format_seconds
+from app.client.terminal import end_like_ctrl_c
 from app.client.tune.plot import draw_plot
 from app.client.tune.report import Found, describe, print_report
 from app.client.tune.search import FINEST, climb, find_highest_rate, lower_until
@@ -73,7 +72,7 @@ def tune(settings: Settings, wish: Wish, open_trials: type[Trials] = Trials) -> 
         trials = open_trials(write_toml, images, wish.p99_ms, Path(scratch), settings.cache_dir)
         found = Found(wish.model, wish.p99_ms)
         try:
-            with _ended_like_ctrl_c():
+            with end_like_ctrl_c():
                 _search(trials, found, wish, as_it_comes, card.max_batch, variants)
                 _confirm(trials, found, wish)
         except KeyboardInterrupt:
@@ -147,20 +146,6 @@ def _confirm(trials: Trials, found: Found, wish: Wish) -> None:
         return trial.holds
 
     lower_until(holds, best.rate, min(trial.rate for trial in found.searched))
-
-
-@contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM and a terminal that is closed end what was started, too, and what is known is written."""
-    # What whoever started this one has it ignore (nohup) stays ignored.
-    asked = (signal.SIGTERM, signal.SIGHUP)
-    numbers = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:
