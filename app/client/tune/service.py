@@ -10,16 +10,17 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from app.child_process import find_ourselves, name_module
 
 _START_S, _STOP_S, _ANSWER_S = 300.0, 20.0, 10.0
 _LOOK_S = 0.02
-_NOT_READY = 503
+_READY, _NOT_READY = 200, 503
 _ADDRESS = re.compile(r" at http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 _WORKERS = re.compile(r"^convserve_workers (\d+)", re.MULTILINE)
 
@@ -57,15 +58,15 @@ class Service:
 
     def describe(self) -> dict[str, Any]:
         """What it says of its model's version. Raises ServiceFailed where it was refused."""
-        model = json.loads(self._fetch(f"/models/{self._model}"))
-        (version, *_) = model["versions"] or [model]
+        version = self._read_version()
         if version["state"] != "loaded":
             raise ServiceFailed(version.get("reason") or f"{self._model} is {version['state']}")
-        return dict(version)
+        return version
 
     def count_workers(self) -> int:
-        """Processes that serve."""
-        found = _WORKERS.search(self._fetch("/metrics"))
+        """Processes that serve. Raises ServiceFailed where it doesn't answer."""
+        _, metrics = self._get("/metrics")
+        found = _WORKERS.search(metrics)
         return int(found.group(1)) if found else 1
 
     def check(self) -> None:
@@ -97,18 +98,35 @@ class Service:
 
     def _find_ready(self) -> str:
         try:
-            return self._fetch("/health/ready")
-        except HTTPError as error:
-            error.close()  # it is the answer, on an open connection
-            if error.code != _NOT_READY:
-                raise ServiceFailed(f"convserve serve answers {error.code} at {error.url}") from error
-        except (URLError, ConnectionError):  # a worker that doesn't listen yet
-            pass
+            status, said = self._get("/health/ready")
+        except ServiceFailed:  # a worker that doesn't listen yet
+            return ""
+        if status == _READY:
+            return said
+        if status != _NOT_READY:
+            raise ServiceFailed(f"convserve serve answers {status} at /health/ready")
+        if self._read_version()["state"] == "refused":
+            self.describe()
         return ""
 
-    def _fetch(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=_ANSWER_S) as answer:
-            return str(answer.read().decode())
+    def _read_version(self) -> dict[str, Any]:
+        """Of the first version of its model, or the model itself where none is known yet; "state" is there."""
+        status, said = self._get(f"/models/{self._model}")
+        if status != _READY:
+            return {"state": "not known"}
+        model: dict[str, Any] = json.loads(said)
+        return dict((model["versions"] or [model])[0])
+
+    def _get(self, path: str) -> tuple[int, str]:
+        """Status and text. Raises ServiceFailed where there is no answer."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=_ANSWER_S) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            with error:  # an answer, too
+                return error.code, error.read().decode()
+        except (OSError, HTTPException) as error:
+            raise ServiceFailed(f"convserve serve gives no answer at {path}: {error}") from error
 
     def _last_line(self) -> str:
         lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]

@@ -135,7 +135,7 @@ def _search(
 
 
 def _confirm(trials: Trials, found: Found, wish: Wish) -> None:
-    """Have the best rate hold for long, or the next lower one that does."""
+    """Have the best rate hold for long, or the next lower one that does. A service that ends leaves what was found."""
     if (best := found.chosen) is None:
         return
 
@@ -145,7 +145,10 @@ def _confirm(trials: Trials, found: Found, wish: Wish) -> None:
         found.confirmed.append(trial)
         return trial.holds
 
-    lower_until(holds, best.rate, min(trial.rate for trial in found.searched))
+    try:
+        lower_until(holds, best.rate, min(trial.rate for trial in found.searched))
+    except ServiceFailed as error:
+        _say(f"{best.setting}: {error}")
 
 
 def _say(line: str) -> None:

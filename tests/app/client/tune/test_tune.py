@@ -35,6 +35,7 @@ class FakeTrials(Trials):
     count: ClassVar[int] = 0
     alone_ms: ClassVar[float] = 10.0
     lost: ClassVar[int] = 0
+    dies_after_s: ClassVar[float] = inf
 
     def start(self, setting: Setting) -> Facts:
         if setting.workers == 2:
@@ -45,6 +46,8 @@ class FakeTrials(Trials):
         self.start(setting)
         type(self).count += 1
         type(self).at_trial(self.count)
+        if seconds > self.dies_after_s:
+            raise ServiceFailed("convserve serve ended with status -9: out of memory")
         capacity = (200.0 if setting.model.endswith("int8") else 100.0) * (1 if seconds < 30 else 0.93)
         p99 = self.alone_ms / (1 - rate / capacity) if rate < capacity else inf
         lost = self.lost if rate < capacity else 9
@@ -57,7 +60,14 @@ class FakeTrials(Trials):
 
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> type[FakeTrials]:
-    for name, value in (("closed", 0), ("count", 0), ("at_trial", lambda count: None), ("alone_ms", 10.0), ("lost", 0)):
+    for name, value in (
+        ("closed", 0),
+        ("count", 0),
+        ("at_trial", lambda count: None),
+        ("alone_ms", 10.0),
+        ("lost", 0),
+        ("dies_after_s", inf),
+    ):
         monkeypatch.setattr(FakeTrials, name, value)
     monkeypatch.setattr("app.client.tune.tune.count_cores", lambda: 2)
     return FakeTrials
@@ -157,6 +167,17 @@ def test_a_search_whose_budget_is_spent_takes_the_best_so_far(
     assert "10.0 requests/s keep a p99 of 50 ms: tiny, workers 1" in out
 
 
+def test_a_service_that_ends_while_it_confirms_leaves_what_was_found(
+    settings: Settings, tmp_path: Path, fakes: type[FakeTrials], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes.dies_after_s = 30.0
+    assert tune(settings, make_wish(tmp_path), fakes) == 0
+    out, err = capsys.readouterr()
+    assert "convserve serve ended with status -9" in err
+    assert "No long run has confirmed it" in out
+    assert tomllib.loads((tmp_path / "tuned.toml").read_text())["load"] == ["tiny-int8"]
+
+
 def test_an_unknown_model_names_those_that_exist(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tune", "absent", "--p99", "50", "--repository", str(settings.repository)]) == 1
     assert "there are: tiny, tiny-int8, tiny-other" in capsys.readouterr().err
@@ -169,6 +190,7 @@ def test_an_unknown_model_names_those_that_exist(settings: Settings, capsys: pyt
         ["--p99", "nan"],
         ["--p99", "x"],
         ["--p99", "9", "--out", "absent/tuned.toml"],
+        ["--p99", "9", "--out", "tuned.svg"],
         ["--p99", "9", "--image", "absent.png"],
         ["--p99", "9", "--device", "tpu"],
     ],
@@ -202,3 +224,12 @@ def test_an_image_that_the_service_refuses_is_told(tmp_path: Path, capsys: pytes
     words = ["--image", str(tmp_path / "notes.txt"), "--repository", str(tmp_path / "repository")]
     assert main(["tune", "tiny", "--p99", "10", *words, "--out", str(tmp_path / "tuned.toml")]) == 1
     assert "an image is answered with status 4" in capsys.readouterr().err
+
+
+def test_a_model_that_is_refused_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_artifact(tmp_path / "repository")
+    graph = tmp_path / "repository/tiny/1/model.onnx"
+    graph.write_bytes(bytes(graph.stat().st_size))
+    words = ["--repository", str(tmp_path / "repository"), "--out", str(tmp_path / "tuned.toml")]
+    assert main(["tune", "tiny", "--p99", "10", *words]) == 1
+    assert "model.onnx" in capsys.readouterr().err
