@@ -23,7 +23,7 @@ from app.admission.shares import ShareMeters
 from app.admission.underway import Image, ImageResult, SeveralUnderway, Underway
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
-from app.batching.line import HIGHEST, PLAIN
+from app.batching.fair_queue import HIGHEST, PLAIN
 from app.batching.pieces import Pieces
 from app.catalog.catalog import Catalog
 from app.errors import NotEmbeddable

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.batching.line import HIGHEST, LOWEST, NORMAL, Standing, find_standing
+from app.batching.fair_queue import HIGHEST, LOWEST, NORMAL, Standing, find_standing
 from app.batching.rate import Rates
 from app.errors import KeyNotForModel, ManagementOff, RateExceeded, Unauthorized
 from app.settings import Settings

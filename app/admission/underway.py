@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from app.batching.line import Standing
+from app.batching.fair_queue import Standing
 from app.batching.pieces import Pieces
 from app.inference.attempt import Prediction
 from app.inference.decoder import Encoded

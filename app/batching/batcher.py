@@ -20,9 +20,9 @@ from typing import Generic, NamedTuple
 from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
 from app.batching.entry import Entry, Places
+from app.batching.fair_queue import PLAIN, Standing
 from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
-from app.batching.line import PLAIN, Standing
 from app.batching.telling import Telling, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
@@ -55,9 +55,9 @@ class Batcher(Generic[Row, Out]):
     are waited for as long, and a batch is a runner's equal part of all rows, theirs included. Otherwise the first of
     them would go alone and the rest wait for it.
 
-    Who is served before whom, app.batching.line says. A batch that was handed over and hasn't begun is made anew where
-    somebody else's row comes. A sender with few rows isn't held up by large batches either: one that holds all that
-    some sender waits for ends there, unless more rows make it hardly longer.
+    Who is served before whom, app.batching.fair_queue says. A batch that was handed over and hasn't begun is made anew
+    where somebody else's row comes. A sender with few rows isn't held up by large batches either: one that holds all
+    that some sender waits for ends there, unless more rows make it hardly longer.
 
     A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
     cores, say, each of which otherwise has a runner of its own.
@@ -94,7 +94,7 @@ class Batcher(Generic[Row, Out]):
         self.telling = Telling(self._loop)
         self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.telling, max_queue_rows)
         # Each row comes by them: no call between.
-        self._line, self._rows = self._queue.line, self._queue.entries
+        self._fair_queue, self._rows = self._queue.fair_queue, self._queue.entries
         self._running = 0  # rows inside runners, or handed over to them
         self._ahead: _Batch[Row, Out] | None = None  # handed over while all were busy
         self._arrivals = Arrivals(patience_s)
@@ -198,10 +198,10 @@ class Batcher(Generic[Row, Out]):
             return
         if self._ahead is not None and self._ahead.is_others(entry):
             self._take_back(self._ahead)
-        if entry.standing is self._line.only:
+        if entry.standing is self._fair_queue.only:
             self._rows.append(entry)
         else:
-            self._line.add(entry)
+            self._fair_queue.add(entry)
         if self._arrivals.expected:
             self._arrivals.note(entry.submitted)
         if self.inline and (at_once or len(self._rows) >= self.max_batch_size):
@@ -249,7 +249,7 @@ class Batcher(Generic[Row, Out]):
             if (wait_s := self._find_wait(share, now)) > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            if self._line.only is None:
+            if self._fair_queue.only is None:
                 share = self._limit(share)
             if batch := self._queue.take(share):  # the head may have expired since it was looked at
                 self._start(batch)
@@ -278,7 +278,7 @@ class Batcher(Generic[Row, Out]):
 
     def _limit(self, share: int) -> int:
         """Of so many rows those that a batch takes for the sake of senders who have few."""
-        rows = self._line.count_until_done(share)
+        rows = self._fair_queue.count_until_done(share)
         return share if rows >= share else self._pace.fill_up(rows, share)
 
     def _start(self, batch: list[Entry[Row, Out]]) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
+from app.batching.fair_queue import Standing
 from app.batching.isolation import Out, Row
-from app.batching.line import Standing
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Entry(Generic[Row, Out]):
     """The submitter's: what is logged about this row alone is logged in it."""
     standing: Standing
     turn: int = field(init=False)
-    """As app.batching.line has it, who writes it."""
+    """As app.batching.fair_queue has it, who writes it."""
 
 
 class Queue(Protocol[Row, Out]):

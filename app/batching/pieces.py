@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextvars import copy_context
 
-from app.batching.line import Line, Standing
+from app.batching.fair_queue import FairQueue, Standing
 
 
 class _Work:
@@ -23,30 +23,30 @@ class _Work:
 
 class Pieces:
     """Work that requests do in pieces, one piece in a turn of the event loop. Whose piece is next is chosen by
-    app.batching.line.
+    app.batching.fair_queue.
     """
 
     def __init__(self) -> None:
-        self._line: Line[_Work] = Line()
+        self._waiting: FairQueue[_Work] = FairQueue()
         self._going: asyncio.Handle | None = None
 
     def begin(self, pieces: Iterator[None], standing: Standing) -> None:
         """Do the work of one request: each `next(pieces)` does a piece of it. The first is done in a later turn."""
-        self._line.add(_Work(pieces, standing))
+        self._waiting.add(_Work(pieces, standing))
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._going is None and self._line.items:
+        if self._going is None and self._waiting.items:
             self._going = asyncio.get_running_loop().call_soon(self._do_one)
 
     def _do_one(self) -> None:
         self._going = None
-        work = self._line.take_first()
+        work = self._waiting.take_first()
         try:
             work.context.run(next, work.pieces)
         except StopIteration:
             pass
         else:
-            self._line.put_back([work])
+            self._waiting.put_back([work])
         finally:
             self._go_on()

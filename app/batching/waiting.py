@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Generic
 
 from app.batching.entry import Entry
+from app.batching.fair_queue import PLAIN, FairQueue, Standing
 from app.batching.isolation import Out, Row
-from app.batching.line import PLAIN, Line, Standing
 from app.batching.telling import Telling
 from app.errors import DeadlineExceeded, Overloaded, TooManyRows
 
 
 class WaitingRows(Generic[Row, Out]):
-    """Rows in the order of app.batching.line. Those whose deadline passed, or that nobody wants, are never given out.
+    """Rows in the order of app.batching.fair_queue. Those whose deadline passed, or that nobody wants, are never given
+    out.
 
     Each sender has `max_rows` places in each class, so that nobody fills those of others.
     """
@@ -23,9 +24,9 @@ class WaitingRows(Generic[Row, Out]):
         self._loop = loop
         self._telling = telling
         self._max_rows = max_rows
-        self.line: Line[Entry[Row, Out]] = Line()
+        self.fair_queue: FairQueue[Entry[Row, Out]] = FairQueue()
         """Rows are added to it."""
-        self.entries = self.line.items
+        self.entries = self.fair_queue.items
         """Those that are decoded and wait for a runner."""
         self.reserved = 0
         """Places promised to requests that are still decoding."""
@@ -39,7 +40,7 @@ class WaitingRows(Generic[Row, Out]):
     @property
     def first_came(self) -> float:
         """When the first row was submitted, by time.perf_counter."""
-        if self.line.only is None:
+        if self.fair_queue.only is None:
             return min(entry.submitted for entry in self.entries)
         return self.entries[0].submitted
 
@@ -102,7 +103,7 @@ class WaitingRows(Generic[Row, Out]):
         """The first rows that are wanted, up to `most`."""
         taken: list[Entry[Row, Out]] = []
         now = self._loop.time()
-        take_first = self._take_first if self._named or self.line.only is None else self.entries.popleft
+        take_first = self._take_first if self._named or self.fair_queue.only is None else self.entries.popleft
         while self.entries and len(taken) < most:
             entry = take_first()
             if self._is_wanted(entry, now):
@@ -111,13 +112,13 @@ class WaitingRows(Generic[Row, Out]):
 
     def put_back(self, entries: Sequence[Entry[Row, Out]]) -> None:
         """Rows that were taken last wait again, before all others."""
-        self.line.put_back(entries)
+        self.fair_queue.put_back(entries)
         for entry in entries:
             if entry.standing is not PLAIN:
                 self.count_named(entry.standing, 1)
 
     def _take_first(self) -> Entry[Row, Out]:
-        entry = self.line.take_first()
+        entry = self.fair_queue.take_first()
         self.forget(entry)
         return entry
 

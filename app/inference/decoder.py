@@ -1,7 +1,7 @@
 """Decoder: where encoded images leave the event loop for threads.
 
 Pillow drops the GIL, so threads use all cores. An idle runner's thread decodes what it will run; all else waits in the
-order of app.batching.line.
+order of app.batching.fair_queue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from app.batching.entry import resolve
-from app.batching.line import PLAIN, Line, Standing
+from app.batching.fair_queue import PLAIN, FairQueue, Standing
 from artifact.errors import ConvserveError, ImageTooLarge, UndecodableImage
 from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, decode_small, is_small
@@ -69,8 +69,8 @@ class Decoder:
     def __init__(self, threads: int, limits: Limits) -> None:
         self.limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._line: Line[_Job[Any]] = Line()
-        self._lock = Lock()  # of the line
+        self._jobs: FairQueue[_Job[Any]] = FairQueue()
+        self._lock = Lock()  # of the jobs
 
     def start(
         self,
@@ -95,13 +95,13 @@ class Decoder:
 
     def _queue(self, job: _Job[Any]) -> None:
         with self._lock:
-            self._line.add(job)
+            self._jobs.add(job)
         self._threads.submit(self._run_next)
 
     def _run_next(self) -> None:
         """In a thread: whichever job is first by now. There is one for each call."""
         with self._lock:
-            job = self._line.take_first()
+            job = self._jobs.take_first()
         job.run()
 
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
@@ -137,7 +137,7 @@ class Decoder:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            for job in self._line.items:
+            for job in self._jobs.items:
                 job.future.cancel()
 
 

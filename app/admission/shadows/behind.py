@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from app.batching.entry import Places
-from app.batching.line import LOWEST, find_standing
+from app.batching.fair_queue import LOWEST, find_standing
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
 from artifact.images.frame import Pixels

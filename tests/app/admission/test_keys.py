@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from app.admission.keys import Holder, Keys, hash_key
-from app.batching.line import PLAIN, Standing
+from app.batching.fair_queue import PLAIN, Standing
 from app.errors import ManagementOff, Unauthorized
 from app.settings import Settings
 from app.settings_sources import load_settings

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from app.admission.underway import Image, ImageResult, SeveralUnderway
-from app.batching.line import PLAIN
+from app.batching.fair_queue import PLAIN
 from app.batching.pieces import Pieces
 from app.errors import Unexpected
 from app.inference.attempt import Prediction

@@ -9,7 +9,7 @@ import pytest
 from app.batching.batcher import Batcher
 from app.batching.cost import Pace
 from app.batching.entry import RowResult
-from app.batching.line import HIGHEST, NORMAL, PLAIN, Standing, find_standing
+from app.batching.fair_queue import HIGHEST, NORMAL, PLAIN, Standing, find_standing
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, RowFailed, TooManyRows
 
 FOREVER = 1e9

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.batching.batcher import Batcher
 from app.batching.entry import RowResult
-from app.batching.line import PLAIN, Standing, find_standing
+from app.batching.fair_queue import PLAIN, Standing, find_standing
 from app.errors import DeadlineExceeded, Overloaded, RowFailed, TooManyRows
 
 

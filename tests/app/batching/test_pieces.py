@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from app.batching.line import HIGHEST, NORMAL, PLAIN, find_standing
+from app.batching.fair_queue import HIGHEST, NORMAL, PLAIN, find_standing
 from app.batching.pieces import Pieces
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.batching.line import HIGHEST, NORMAL, find_standing
+from app.batching.fair_queue import HIGHEST, NORMAL, find_standing
 from app.inference.decoder import Decoder
 from artifact.errors import UndecodableImage
 from artifact.image_policy import ImagePolicy

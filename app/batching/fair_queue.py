@@ -1,5 +1,5 @@
-"""Line: what waits, in the order in which it is served: higher classes first, within a class an equal share for each
-sender.
+"""FairQueue: what waits, in the order in which it is served: higher classes first, within a class an equal share for
+each sender.
 
 Fair queueing by start times (Goyal, Vin, Cheng 1996): each sender's items have turns two apart, and one that waits for
 nothing else has the next turn there is, before whoever has many.
@@ -44,17 +44,17 @@ def find_standing(priority: int, key: str) -> Standing:
 
 
 class Waits(Protocol):
-    """Something that can stand in a line."""
+    """Something that can stand in a FairQueue."""
 
     standing: Standing
     turn: int
-    """The line's own: what has a smaller one is served first."""
+    """The queue's own: what has a smaller one is served first."""
 
 
 Item = TypeVar("Item", bound=Waits)
 
 
-class Line(Generic[Item]):
+class FairQueue(Generic[Item]):
     """While all that waits is one sender's, it is a plain queue: nothing is numbered or compared."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Line(Generic[Item]):
         """In the order in which they are served."""
         self.only: Standing | None = None
         """Of all that waits: what is of it, too, may go straight to the end. None where several wait, or have since the
-        line was last empty.
+        queue was last empty.
         """
         self._served: dict[int, int] = {}  # of each class the turn of what was taken last
 
