@@ -23,7 +23,7 @@ from app.admission.shares import ShareMeters
 from app.admission.underway import Image, ImageResult, SeveralUnderway, Underway
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
-from app.batching.fair_queue import HIGHEST, PLAIN
+from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST
 from app.batching.pieces import Pieces
 from app.catalog.catalog import Catalog
 from app.errors import NotEmbeddable
@@ -81,7 +81,7 @@ class Admission:
         if ticket.holder is not ANYBODY:
             self.keys.check_rate(ticket.holder)
         if rows:
-            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s, ticket.standing)
+            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s, ticket.queue_class)
         return ticket
 
 
@@ -90,7 +90,7 @@ class Ticket:
 
     __slots__ = (
         *("_admission", "_asked", "_exchange", "_loop", "_name", "_places", "_second", "_settle", "_slot"),
-        *("_underway", "deadline", "holder", "model", "standing", "terms"),
+        *("_underway", "deadline", "holder", "model", "queue_class", "terms"),
     )
 
     def __init__(
@@ -108,7 +108,9 @@ class Ticket:
         self._slot: int | None = None  # of a split
         self.holder = admission.keys.holders[exchange.key]
         """Of the key that the request brought."""
-        self.standing = PLAIN if self.holder is ANYBODY and not priority else self.holder.stand(priority)
+        self.queue_class = (
+            DEFAULT_CLASS if self.holder is ANYBODY and not priority else self.holder.get_queue_class(priority)
+        )
         """Before the body is here the highest that it may have."""
         self.deadline = 0.0
         """By the loop's clock; known once the request has begun."""
@@ -136,14 +138,14 @@ class Ticket:
         if not self.model.batcher.accepts_rows or (self._second is not None and self._second.is_stale):
             self._aim()
         self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
-        if priority or self.standing is not PLAIN:
-            self.standing = self.holder.stand(priority)
+        if priority or self.queue_class is not DEFAULT_CLASS:
+            self.queue_class = self.holder.get_queue_class(priority)
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
         """Places for rows that must be answered by the deadline, once the request has begun. Raises as
         Batcher.reserve does.
         """
-        places = self.model.batcher.reserve(rows, self.deadline, self.standing)
+        places = self.model.batcher.reserve(rows, self.deadline, self.queue_class)
         if self.holder is not ANYBODY:
             self._admission.keys.spend(self.holder, rows)
         return places
@@ -184,7 +186,7 @@ class Ticket:
             lambda image, take: attempt(model, image, places, decoder, take),
             self._end,
             self._admission.pieces,
-            self.standing,
+            self.queue_class,
             self._exchange,
         )
 
@@ -207,11 +209,11 @@ class Ticket:
 
     async def parse(self, body: bytes, parse: Callable[[bytes], T]) -> T:
         """As Decoder.parse, in the request's turn."""
-        return await self._admission.decoder.parse(body, parse, self.standing)
+        return await self._admission.decoder.parse(body, parse, self.queue_class)
 
     async def call(self, function: Callable[[], T]) -> T:
         """As Decoder.call, in the request's turn."""
-        return await self._admission.decoder.call(function, self.standing)
+        return await self._admission.decoder.call(function, self.queue_class)
 
     async def aim_at_speaker(self, image: Image) -> None:
         """Once the request has begun: of a cascade's two models the one that answers `image` serves it from now on.

@@ -85,7 +85,10 @@ class Relay:
     first model. The prediction says who gave it, and what both took.
     """
 
-    __slots__ = ("_attempt", "_deadline", "_decoder", "_first", "_image", "_places", "_second", "_settle", "_standing")
+    __slots__ = (
+        *("_attempt", "_deadline", "_decoder", "_first", "_image"),
+        *("_places", "_queue_class", "_second", "_settle"),
+    )
 
     def __init__(
         self,
@@ -99,7 +102,7 @@ class Relay:
     ) -> None:
         self._second = second
         self._image = image
-        self._deadline, self._standing = places.deadline, places.standing
+        self._deadline, self._queue_class = places.deadline, places.queue_class
         self._places: Places[Pixels, Scores] | None = None  # in the second model's queue
         self._decoder = decoder
         self._settle: Callable[[Prediction | Exception], None] | None = settle
@@ -133,7 +136,7 @@ class Relay:
         try:
             if model is None:
                 raise Unavailable("the second model is being loaded")
-            self._places = places = model.batcher.reserve(1, self._deadline, self._standing)
+            self._places = places = model.batcher.reserve(1, self._deadline, self._queue_class)
         except ConvserveError as error:
             self._take_second(error)
         else:

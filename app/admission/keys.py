@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.batching.fair_queue import HIGHEST, LOWEST, NORMAL, Standing, find_standing
+from app.batching.fair_queue import HIGHEST, LOWEST, NORMAL, QueueClass, get_queue_class
 from app.batching.rate import Rates
 from app.errors import KeyNotForModel, ManagementOff, RateExceeded, Unauthorized
 from app.settings import Settings
@@ -24,18 +24,18 @@ class Holder:
     name: str = ""
     """Of the key in the settings; empty for anybody where there are none."""
     priority: int | None = None
-    """The class of its requests, and the highest that they may ask for; None: the usual one, and any."""
+    """Of its requests, and the highest that they may ask for, 1 to 3; None: the usual one, and any."""
     models: frozenset[str] | None = None
     """The models and aliases that it may use; None for all."""
     rows_per_s: float | None = None
 
-    def stand(self, asked: int) -> Standing:
-        """The standing of a request that asks for the priority class `asked`. As in Triton, 0 and what is no class mean
+    def get_queue_class(self, asked: int) -> QueueClass:
+        """For the rows of a request that asks for the priority `asked`. As in Triton, 0 and what is no priority mean
         the usual one.
         """
         if not HIGHEST <= asked <= LOWEST:
-            return find_standing(self.priority or NORMAL, self.name)
-        return find_standing(max(asked, self.priority or HIGHEST), self.name)
+            return get_queue_class(self.priority or NORMAL, self.name)
+        return get_queue_class(max(asked, self.priority or HIGHEST), self.name)
 
 
 ANYBODY = Holder()

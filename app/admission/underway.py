@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from app.batching.fair_queue import Standing
+from app.batching.fair_queue import QueueClass
 from app.batching.pieces import Pieces
 from app.inference.attempt import Prediction
 from app.inference.decoder import Encoded
@@ -47,7 +47,7 @@ class SeveralUnderway:
         begin: Callable[[Image, Callable[[Prediction | Exception], None]], Underway],
         settle: Callable[[list[ImageResult]], None],
         pieces: Pieces,
-        standing: Standing,
+        queue_class: QueueClass,
         request: RequestIds,
     ) -> None:
         self._begin = begin
@@ -56,7 +56,7 @@ class SeveralUnderway:
         self._attempts: list[Underway] = []
         self._results: list[ImageResult | None] = [None] * len(images)
         self._left = len(images)
-        pieces.begin(self._begin_each(images), standing)
+        pieces.begin(self._begin_each(images), queue_class)
 
     def abandon(self) -> None:
         """Those not begun yet never are."""

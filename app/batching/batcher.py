@@ -20,7 +20,7 @@ from typing import Generic, NamedTuple
 from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
 from app.batching.entry import Entry, Places
-from app.batching.fair_queue import PLAIN, Standing
+from app.batching.fair_queue import DEFAULT_CLASS, QueueClass
 from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
 from app.batching.telling import Telling, copy_failure
@@ -41,7 +41,7 @@ class _Batch(NamedTuple, Generic[Row, Out]):
 
     def is_others(self, entry: Entry[Row, Out]) -> bool:
         """Whether its last row is of another sender than `entry`, and may have to stand back."""
-        return self.entries[-1].standing is not entry.standing
+        return self.entries[-1].queue_class is not entry.queue_class
 
 
 class Batcher(Generic[Row, Out]):
@@ -140,16 +140,16 @@ class Batcher(Generic[Row, Out]):
         """
         return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
-    def expect_answer_s(self, rows: int, standing: Standing) -> float:
+    def expect_answer_s(self, rows: int, queue_class: QueueClass) -> float:
         """Seconds until `rows` rows that came now would be answered, from the rows ahead and the measured time a row:
         the runners have equal parts of all.
         """
         runners = len(self._lanes.runners)
-        ahead = self._queue.count_ahead(standing) + rows
+        ahead = self._queue.count_ahead(queue_class) + rows
         parts = ceil(self._running / runners), ceil(ahead / runners)
         return sum(self._pace.estimate(part, self.max_batch_size) for part in parts)
 
-    def check_room(self, rows: int, left_s: float, standing: Standing = PLAIN) -> None:
+    def check_room(self, rows: int, left_s: float, queue_class: QueueClass = DEFAULT_CLASS) -> None:
         """Raise what `reserve` would raise now of rows that must be answered within `left_s`, so that a body need not
         be read in vain.
         """
@@ -157,10 +157,10 @@ class Batcher(Generic[Row, Out]):
             raise copy_failure(self._failure)
         if self._closing:
             raise Draining("the model is being unloaded or the server is shutting down: try again")
-        self._queue.check_room(rows, standing, lambda standing: self.expect_answer_s(0, standing))
-        if self.inline or not (self._running or self._queue.count_ahead(standing)):
+        self._queue.check_room(rows, queue_class, lambda queue_class: self.expect_answer_s(0, queue_class))
+        if self.inline or not (self._running or self._queue.count_ahead(queue_class)):
             return  # it starts within the loop's turn: whether that is in time is seen then
-        wait = self.expect_answer_s(rows, standing) * _CAUTION
+        wait = self.expect_answer_s(rows, queue_class) * _CAUTION
         if wait > left_s:
             raise Overloaded(
                 f"the answer may take {wait * 1e3:,.0f} ms and the deadline is in {max(0.0, left_s) * 1e3:,.0f} ms: "
@@ -168,18 +168,18 @@ class Batcher(Generic[Row, Out]):
                 retry_after_s=wait - left_s,
             )
 
-    def reserve(self, rows: int, deadline: float, standing: Standing = PLAIN) -> Places[Row, Out]:
+    def reserve(self, rows: int, deadline: float, queue_class: QueueClass = DEFAULT_CLASS) -> Places[Row, Out]:
         """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before decoding.
-        `standing` is one that `find_standing` gave.
+        `queue_class` is one that `get_queue_class` gave.
 
         Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait beyond the
         deadline, Draining or DeviceFailed where nothing is accepted any more.
         """
-        self.check_room(rows, deadline - self._loop.time(), standing)
+        self.check_room(rows, deadline - self._loop.time(), queue_class)
         self._queue.reserved += rows
-        if standing is not PLAIN:
-            self._queue.count_named(standing, rows)
-        return Places(self, rows, deadline, standing)
+        if queue_class is not DEFAULT_CLASS:
+            self._queue.count_named(queue_class, rows)
+        return Places(self, rows, deadline, queue_class)
 
     async def close(self) -> None:
         """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
@@ -198,7 +198,7 @@ class Batcher(Generic[Row, Out]):
             return
         if self._ahead is not None and self._ahead.is_others(entry):
             self._take_back(self._ahead)
-        if entry.standing is self._fair_queue.only:
+        if entry.queue_class is self._fair_queue.only:
             self._rows.append(entry)
         else:
             self._fair_queue.add(entry)
@@ -214,8 +214,8 @@ class Batcher(Generic[Row, Out]):
         if self._queue.remove(entry):
             self._check_idle()
 
-    def release(self, places: int, standing: Standing) -> None:
-        self._queue.release(places, standing)
+    def release(self, places: int, queue_class: QueueClass) -> None:
+        self._queue.release(places, queue_class)
         self._check_idle()
 
     def _check_idle(self) -> None:

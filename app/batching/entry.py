@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
-from app.batching.fair_queue import Standing
+from app.batching.fair_queue import QueueClass
 from app.batching.isolation import Out, Row
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Entry(Generic[Row, Out]):
     deadline: float
     context: Context
     """The submitter's: what is logged about this row alone is logged in it."""
-    standing: Standing
+    queue_class: QueueClass
     turn: int = field(init=False)
     """As app.batching.fair_queue has it, who writes it."""
 
@@ -53,18 +53,18 @@ class Queue(Protocol[Row, Out]):
     def abandon(self, entry: Entry[Row, Out]) -> None:
         """Free the place of a row whose request went away while it waited; one that was handed to a runner is run."""
 
-    def release(self, places: int, standing: Standing) -> None:
+    def release(self, places: int, queue_class: QueueClass) -> None:
         """Reserved places that nobody will use."""
 
 
 class Places(Generic[Row, Out]):
     """Places in the queue that one request holds: `with` gives back those that it didn't use."""
 
-    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float, standing: Standing) -> None:
+    def __init__(self, queue: Queue[Row, Out], rows: int, deadline: float, queue_class: QueueClass) -> None:
         self._queue = queue
         self._left = rows
         self.deadline = deadline
-        self.standing = standing
+        self.queue_class = queue_class
 
     def submit(
         self, row: Row, settle: Callable[[RowResult[Out] | Exception], None], at_once: bool = False
@@ -77,7 +77,7 @@ class Places(Generic[Row, Out]):
         if not self._left:
             raise ValueError("more rows were submitted than reserved")
         self._left -= 1
-        entry = Entry(row, settle, time.perf_counter(), self.deadline, copy_context(), self.standing)
+        entry = Entry(row, settle, time.perf_counter(), self.deadline, copy_context(), self.queue_class)
         self._queue.submit(entry, at_once)
         return entry
 
@@ -102,7 +102,7 @@ class Places(Generic[Row, Out]):
         """Give back the places that weren't used."""
         if self._left:
             left, self._left = self._left, 0
-            self._queue.release(left, self.standing)
+            self._queue.release(left, self.queue_class)
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,5 @@
-"""FairQueue: what waits, in the order in which it is served: higher classes first, within a class an equal share for
-each sender.
+"""FairQueue: what waits, in the order in which it is served: higher priorities first, within a priority an equal share
+for each sender.
 
 Fair queueing by start times (Goyal, Vin, Cheng 1996): each sender's items have turns two apart, and one that waits for
 nothing else has the next turn there is, before whoever has many.
@@ -16,37 +16,37 @@ from operator import attrgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 HIGHEST, NORMAL, LOWEST = 1, 2, 3
-"""The classes, numbered as in the Open Inference Protocol v2."""
+"""Priorities, numbered as in the Open Inference Protocol v2."""
 
-# Turns of one class are all below those of the next one.
-_CLASS = 1 << 48
+# Turns of one priority are all below those of the next one.
+_PRIORITY_STEP = 1 << 48
 _STEP = 2
 
 
-class Standing(NamedTuple):
-    """Whom something waits for."""
+class QueueClass(NamedTuple):
+    """By what a queue tells the items of one sender and priority from all others."""
 
     priority: int = NORMAL
-    """The class: what is of a higher one (a lower number) is served first, however much there is of it."""
-    key: str = ""
-    """The sender: those of one class get equal shares."""
+    """What has a higher one (a lower number) is served first, however much there is of it."""
+    sender: str = ""
+    """The name of an API key; empty for whoever shows none. Senders of one priority get equal shares."""
 
 
-PLAIN = Standing()
-"""Of whoever shows no key and asks for no priority."""
+DEFAULT_CLASS = QueueClass()
+"""Of requests without an API key that ask for no priority."""
 
 
 @cache
-def find_standing(priority: int, key: str) -> Standing:
-    """The same one for the same arguments: standings are told apart by identity."""
-    standing = Standing(priority, key)
-    return PLAIN if standing == PLAIN else standing
+def get_queue_class(priority: int, sender: str) -> QueueClass:
+    """The same object for the same arguments: queue classes are compared by identity."""
+    queue_class = QueueClass(priority, sender)
+    return DEFAULT_CLASS if queue_class == DEFAULT_CLASS else queue_class
 
 
 class Waits(Protocol):
     """Something that can stand in a FairQueue."""
 
-    standing: Standing
+    queue_class: QueueClass
     turn: int
     """The queue's own: what has a smaller one is served first."""
 
@@ -60,30 +60,30 @@ class FairQueue(Generic[Item]):
     def __init__(self) -> None:
         self.items: deque[Item] = deque()
         """In the order in which they are served."""
-        self.only: Standing | None = None
+        self.only: QueueClass | None = None
         """Of all that waits: what is of it, too, may go straight to the end. None where several wait, or have since the
         queue was last empty.
         """
-        self._served: dict[int, int] = {}  # of each class the turn of what was taken last
+        self._served: dict[int, int] = {}  # of each priority the turn of what was taken last
 
     def add(self, item: Item) -> None:
         """Where it belongs: behind what has its turn before."""
-        if item.standing is self.only:
+        if item.queue_class is self.only:
             self.items.append(item)
         elif not self.items:
-            self.only = item.standing
+            self.only = item.queue_class
             self.items.append(item)
         else:
             if self.only is not None:
                 self._number()
-            item.turn = self._find_turn(item.standing)
+            item.turn = self._find_turn(item.queue_class)
             self.items.insert(bisect_right(self.items, item.turn, key=attrgetter("turn")), item)
 
     def take_first(self) -> Item:
         """The one whose turn it is. There must be one."""
         item = self.items.popleft()
         if self.only is None:
-            self._served[item.standing.priority] = item.turn
+            self._served[item.queue_class.priority] = item.turn
         return item
 
     def put_back(self, items: Sequence[Item]) -> None:
@@ -98,9 +98,9 @@ class FairQueue(Generic[Item]):
         """
         if self.only is not None:
             return most
-        go_on = {item.standing for item in islice(self.items, most, None)}
-        last = {item.standing: (place, item.turn) for place, item in enumerate(islice(self.items, most), 1)}
-        done = [end for standing, end in last.items() if standing not in go_on]
+        go_on = {item.queue_class for item in islice(self.items, most, None)}
+        last = {item.queue_class: (place, item.turn) for place, item in enumerate(islice(self.items, most), 1)}
+        done = [end for queue_class, end in last.items() if queue_class not in go_on]
         if not done:
             return most
         _, turn = min(done)
@@ -111,11 +111,11 @@ class FairQueue(Generic[Item]):
         self.only = None
         self._served.clear()
         for place, item in enumerate(self.items, 1):
-            item.turn = item.standing.priority * _CLASS + _STEP * place
+            item.turn = item.queue_class.priority * _PRIORITY_STEP + _STEP * place
 
-    def _find_turn(self, standing: Standing) -> int:
-        """Behind the sender's own last one or, where it has none, right behind what its class was served last."""
+    def _find_turn(self, queue_class: QueueClass) -> int:
+        """Behind the sender's own last one or, where it has none, right behind what its priority was served last."""
         for other in reversed(self.items):
-            if other.standing is standing:
+            if other.queue_class is queue_class:
                 return other.turn + _STEP
-        return self._served.get(standing.priority, standing.priority * _CLASS) + 1
+        return self._served.get(queue_class.priority, queue_class.priority * _PRIORITY_STEP) + 1

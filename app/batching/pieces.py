@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Iterator
 from contextvars import copy_context
 
-from app.batching.fair_queue import FairQueue, Standing
+from app.batching.fair_queue import FairQueue, QueueClass
 
 
 class _Work:
     """What is left of one request's."""
 
-    __slots__ = ("context", "pieces", "standing", "turn")
+    __slots__ = ("context", "pieces", "queue_class", "turn")
 
-    def __init__(self, pieces: Iterator[None], standing: Standing) -> None:
+    def __init__(self, pieces: Iterator[None], queue_class: QueueClass) -> None:
         self.pieces = pieces
         self.context = copy_context()  # a turn is begun in that of another request
-        self.standing = standing
+        self.queue_class = queue_class
         self.turn = 0
 
 
@@ -30,9 +30,9 @@ class Pieces:
         self._waiting: FairQueue[_Work] = FairQueue()
         self._going: asyncio.Handle | None = None
 
-    def begin(self, pieces: Iterator[None], standing: Standing) -> None:
+    def begin(self, pieces: Iterator[None], queue_class: QueueClass) -> None:
         """Do the work of one request: each `next(pieces)` does a piece of it. The first is done in a later turn."""
-        self._waiting.add(_Work(pieces, standing))
+        self._waiting.add(_Work(pieces, queue_class))
         self._go_on()
 
     def _go_on(self) -> None:

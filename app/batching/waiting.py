@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic
 
 from app.batching.entry import Entry
-from app.batching.fair_queue import PLAIN, FairQueue, Standing
+from app.batching.fair_queue import DEFAULT_CLASS, FairQueue, QueueClass
 from app.batching.isolation import Out, Row
 from app.batching.telling import Telling
 from app.errors import DeadlineExceeded, Overloaded, TooManyRows
@@ -17,7 +17,7 @@ class WaitingRows(Generic[Row, Out]):
     """Rows in the order of app.batching.fair_queue. Those whose deadline passed, or that nobody wants, are never given
     out.
 
-    Each sender has `max_rows` places in each class, so that nobody fills those of others.
+    Each queue class has `max_rows` places, so that nobody fills those of others.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, telling: Telling, max_rows: int) -> None:
@@ -30,7 +30,7 @@ class WaitingRows(Generic[Row, Out]):
         """Those that are decoded and wait for a runner."""
         self.reserved = 0
         """Places promised to requests that are still decoding."""
-        self._named: dict[Standing, int] = {}  # places taken by each but PLAIN, which has the rest
+        self._named: dict[QueueClass, int] = {}  # places taken by each but DEFAULT_CLASS, which has the rest
 
     @property
     def places_taken(self) -> int:
@@ -44,16 +44,16 @@ class WaitingRows(Generic[Row, Out]):
             return min(entry.submitted for entry in self.entries)
         return self.entries[0].submitted
 
-    def count_ahead(self, standing: Standing) -> int:
-        """Rows that are served before one of `standing` that came now: of its class, from each other sender as many as
-        it waits for itself.
+    def count_ahead(self, queue_class: QueueClass) -> int:
+        """Rows that are served before one of `queue_class` that came now: all of a higher priority, its own, and from
+        each other sender of its priority at most as many as its own with that one.
         """
-        if standing is PLAIN and not self._named:
+        if queue_class is DEFAULT_CLASS and not self._named:
             return self.places_taken
-        own = self._count(standing) + 1
-        return sum(self._count_of(other, standing, own) for other in (PLAIN, *self._named))
+        own = self._count(queue_class) + 1
+        return sum(self._count_of(other, queue_class, own) for other in (DEFAULT_CLASS, *self._named))
 
-    def check_room(self, rows: int, standing: Standing, find_wait_s: Callable[[Standing], float]) -> None:
+    def check_room(self, rows: int, queue_class: QueueClass, find_wait_s: Callable[[QueueClass], float]) -> None:
         """Raises TooManyRows where so many rows never fit, Overloaded where they don't fit now; `find_wait_s` gives
         the seconds until there may be room.
         """
@@ -62,22 +62,22 @@ class WaitingRows(Generic[Row, Out]):
                 f"the request has {rows} rows, the queue (max_queue_rows) holds {self._max_rows}: "
                 "send fewer at once or raise the limit"
             )
-        if self.places_taken + rows > self._max_rows and (taken := self._count(standing)) + rows > self._max_rows:
+        if self.places_taken + rows > self._max_rows and (taken := self._count(queue_class)) + rows > self._max_rows:
             raise Overloaded(
                 f"{taken} of the {self._max_rows} places in the queue (max_queue_rows) are taken, "
                 f"{rows} more don't fit: try again later",
-                retry_after_s=find_wait_s(standing),
+                retry_after_s=find_wait_s(queue_class),
             )
 
-    def count_named(self, standing: Standing, rows: int) -> None:
-        """So many more places are taken by one who isn't PLAIN."""
-        self._named[standing] = self._named.get(standing, 0) + rows
+    def count_named(self, queue_class: QueueClass, rows: int) -> None:
+        """`rows` more places are taken by `queue_class`, which isn't DEFAULT_CLASS."""
+        self._named[queue_class] = self._named.get(queue_class, 0) + rows
 
-    def release(self, rows: int, standing: Standing) -> None:
+    def release(self, rows: int, queue_class: QueueClass) -> None:
         """Promised places that nobody will use."""
         self.reserved -= rows
-        if standing is not PLAIN:
-            self._forget(standing, rows)
+        if queue_class is not DEFAULT_CLASS:
+            self._forget(queue_class, rows)
 
     def remove(self, entry: Entry[Row, Out]) -> bool:
         """Whether it waited here still."""
@@ -89,8 +89,8 @@ class WaitingRows(Generic[Row, Out]):
 
     def forget(self, entry: Entry[Row, Out]) -> None:
         """A row that had a place waits no longer."""
-        if entry.standing is not PLAIN:
-            self._forget(entry.standing, 1)
+        if entry.queue_class is not DEFAULT_CLASS:
+            self._forget(entry.queue_class, 1)
 
     def drop_unwanted(self) -> bool:
         """Let the first rows go until one is wanted; whether there is one."""
@@ -114,30 +114,30 @@ class WaitingRows(Generic[Row, Out]):
         """Rows that were taken last wait again, before all others."""
         self.fair_queue.put_back(entries)
         for entry in entries:
-            if entry.standing is not PLAIN:
-                self.count_named(entry.standing, 1)
+            if entry.queue_class is not DEFAULT_CLASS:
+                self.count_named(entry.queue_class, 1)
 
     def _take_first(self) -> Entry[Row, Out]:
         entry = self.fair_queue.take_first()
         self.forget(entry)
         return entry
 
-    def _forget(self, standing: Standing, rows: int) -> None:
-        if left := self._named[standing] - rows:
-            self._named[standing] = left
+    def _forget(self, queue_class: QueueClass, rows: int) -> None:
+        if left := self._named[queue_class] - rows:
+            self._named[queue_class] = left
         else:
-            del self._named[standing]
+            del self._named[queue_class]
 
-    def _count(self, standing: Standing) -> int:
-        """Places that are taken by one sender in one class."""
-        if standing is PLAIN:
+    def _count(self, queue_class: QueueClass) -> int:
+        """Places that rows of this class take, reserved ones included."""
+        if queue_class is DEFAULT_CLASS:
             return self.places_taken - sum(self._named.values())
-        return self._named.get(standing, 0)
+        return self._named.get(queue_class, 0)
 
-    def _count_of(self, other: Standing, standing: Standing, own: int) -> int:
-        """Rows of `other` that are served before the one that is `standing`'s own-th."""
-        if other.priority != standing.priority:
-            return self._count(other) if other.priority < standing.priority else 0
+    def _count_of(self, other: QueueClass, queue_class: QueueClass, own: int) -> int:
+        """Rows of `other` that are served before the one that is `queue_class`'s own-th."""
+        if other.priority != queue_class.priority:
+            return self._count(other) if other.priority < queue_class.priority else 0
         return min(self._count(other), own)
 
     def _is_wanted(self, entry: Entry[Row, Out], now: float) -> bool:

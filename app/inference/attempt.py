@@ -83,7 +83,7 @@ class Attempt:
         pixels = (
             image
             if isinstance(image, np.ndarray)
-            else decoder.start(image, policy, batcher.idle_threads, places.standing)
+            else decoder.start(image, policy, batcher.idle_threads, places.queue_class)
         )
         if isinstance(pixels, asyncio.Future):
             self._decoding = pixels

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from app.batching.entry import resolve
-from app.batching.fair_queue import PLAIN, FairQueue, Standing
+from app.batching.fair_queue import DEFAULT_CLASS, FairQueue, QueueClass
 from artifact.errors import ConvserveError, ImageTooLarge, UndecodableImage
 from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, decode_small, is_small
@@ -40,14 +40,14 @@ T = TypeVar("T")
 class _Job(Generic[T]):
     """Work that waits for a thread, for whoever awaits `future`, which is there until the work begins."""
 
-    __slots__ = ("_context", "_loop", "_work", "future", "standing", "turn")
+    __slots__ = ("_context", "_loop", "_work", "future", "queue_class", "turn")
 
-    def __init__(self, work: Callable[[], T], standing: Standing) -> None:
+    def __init__(self, work: Callable[[], T], queue_class: QueueClass) -> None:
         self._work = work
         self._context = copy_context()  # so that what is logged there names the request
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self._loop.create_future()
-        self.standing = standing
+        self.queue_class = queue_class
         self.turn = 0
 
     def run(self) -> None:
@@ -77,7 +77,7 @@ class Decoder:
         image: Encoded,
         policy: ImagePolicy,
         idle_threads: Executor | None = None,
-        standing: Standing = PLAIN,
+        queue_class: QueueClass = DEFAULT_CLASS,
     ) -> Pixels | asyncio.Future[Pixels]:
         """uint8 [height, width, channels]: at once where that takes less than a thread's waking, from a thread
         otherwise: of a file that is no trouble, one of `idle_threads`, where there are any. The future raises what
@@ -85,7 +85,7 @@ class Decoder:
         """
         if (pixels := self._decode_small(image, policy)) is not None:
             return pixels
-        job = _Job(partial(self._decode, image, policy), standing)
+        job = _Job(partial(self._decode, image, policy), queue_class)
         future = job.future
         if idle_threads is None or len(image) > _QUICK_BYTES:
             self._queue(job)
@@ -123,13 +123,13 @@ class Decoder:
         before, self._threads = self._threads, ThreadPoolExecutor(threads, thread_name_prefix="decode")
         before.shutdown(wait=False)
 
-    async def parse(self, body: bytes, parse: Callable[[bytes], T], standing: Standing = PLAIN) -> T:
+    async def parse(self, body: bytes, parse: Callable[[bytes], T], queue_class: QueueClass = DEFAULT_CLASS) -> T:
         """`parse(body)`: at once for a short body, otherwise in a thread."""
-        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body), standing)
+        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body), queue_class)
 
-    async def call(self, function: Callable[[], T], standing: Standing = PLAIN) -> T:
+    async def call(self, function: Callable[[], T], queue_class: QueueClass = DEFAULT_CLASS) -> T:
         """Run other work in these threads."""
-        job = _Job(function, standing)
+        job = _Job(function, queue_class)
         future = job.future
         self._queue(job)
         return await future

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from app.batching.entry import Places
-from app.batching.fair_queue import LOWEST, find_standing
+from app.batching.fair_queue import LOWEST, get_queue_class
 from app.inference.model import LoadedModel
 from app.inference.scores import Scores
 from artifact.images.frame import Pixels
 
-_STANDING = find_standing(LOWEST, "")
+_LOWEST_CLASS = get_queue_class(LOWEST, "")
 
 
 class BehindAll:
@@ -22,4 +22,4 @@ class BehindAll:
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
         """Raises as Batcher.reserve does."""
-        return self.model.batcher.reserve(rows, self.deadline, _STANDING)
+        return self.model.batcher.reserve(rows, self.deadline, _LOWEST_CLASS)

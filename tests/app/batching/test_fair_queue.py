@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.batching.fair_queue import HIGHEST, LOWEST, NORMAL, PLAIN, FairQueue, Standing, find_standing
+from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST, LOWEST, NORMAL, FairQueue, QueueClass, get_queue_class
 
 
 @dataclass(eq=False)
 class Item:
     name: str
-    standing: Standing
+    queue_class: QueueClass
     turn: int = 0
 
 
 def make_items(text: str, priority: int = NORMAL) -> list[Item]:
     """One for each letter, which is its sender; a dot is whoever shows no key."""
-    return [Item(letter, find_standing(priority, "" if letter == "." else letter)) for letter in text]
+    return [Item(letter, get_queue_class(priority, "" if letter == "." else letter)) for letter in text]
 
 
 def fill(queue: FairQueue[Item], text: str, priority: int = NORMAL) -> None:
@@ -39,7 +39,7 @@ def test_one_sender_is_served_in_the_order_of_its_items_and_nothing_is_numbered(
     items = make_items("....")
     for item in items:
         queue.add(item)
-    assert queue.only is PLAIN
+    assert queue.only is DEFAULT_CLASS
     assert list(queue.items) == items
     assert {item.turn for item in items} == {0}
 
@@ -144,9 +144,9 @@ def test_two_senders_with_many_items_share_a_whole_batch() -> None:
 
 
 def test_who_shows_no_key_and_asks_for_nothing_is_always_the_same() -> None:
-    assert find_standing(NORMAL, "") is PLAIN
-    assert find_standing(HIGHEST, "a") is find_standing(HIGHEST, "a")
-    assert find_standing(HIGHEST, "a") is not find_standing(HIGHEST, "b")
+    assert get_queue_class(NORMAL, "") is DEFAULT_CLASS
+    assert get_queue_class(HIGHEST, "a") is get_queue_class(HIGHEST, "a")
+    assert get_queue_class(HIGHEST, "a") is not get_queue_class(HIGHEST, "b")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.integers(0, 4)), max_size=60))
@@ -154,14 +154,14 @@ def test_classes_are_strict_and_senders_keep_their_own_order(steps: list[tuple[s
     queue: FairQueue[Item] = FairQueue()
     added: list[Item] = []
     for name, priority, served in steps:
-        item = Item(name, find_standing(priority, name))
+        item = Item(name, get_queue_class(priority, name))
         queue.add(item)
         added.append(item)
         for _ in range(min(served, len(queue.items) - 1)):
-            best = min(waiting.standing.priority for waiting in queue.items)
+            best = min(waiting.queue_class.priority for waiting in queue.items)
             taken = queue.take_first()
-            assert taken.standing.priority == best
-            assert taken is next(other for other in added if other.standing is taken.standing)
+            assert taken.queue_class.priority == best
+            assert taken is next(other for other in added if other.queue_class is taken.queue_class)
             added.remove(taken)
     assert Counter(map(id, queue.items)) == Counter(map(id, added))
 

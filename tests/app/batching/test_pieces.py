@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from app.batching.fair_queue import HIGHEST, NORMAL, PLAIN, find_standing
+from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST, NORMAL, get_queue_class
 from app.batching.pieces import Pieces
 
 
@@ -15,8 +15,8 @@ def work(name: str, pieces: int, done: list[str]) -> Iterator[None]:
 def test_one_piece_is_done_a_turn_and_one_request_after_the_other() -> None:
     async def scene() -> None:
         pieces, done = Pieces(), list[str]()
-        pieces.begin(work("a", 2, done), PLAIN)
-        pieces.begin(work("b", 2, done), PLAIN)
+        pieces.begin(work("a", 2, done), DEFAULT_CLASS)
+        pieces.begin(work("b", 2, done), DEFAULT_CLASS)
         assert done == []
         for expected in (["a0"], ["a0", "a1"]):
             await asyncio.sleep(0)
@@ -32,10 +32,10 @@ def test_another_sender_and_a_higher_class_come_in_between() -> None:
     async def scene() -> None:
         pieces, done = Pieces(), list[str]()
         for name in "ab":
-            pieces.begin(work(name, 3, done), find_standing(NORMAL, "bulk"))
+            pieces.begin(work(name, 3, done), get_queue_class(NORMAL, "bulk"))
         await asyncio.sleep(0)
-        pieces.begin(work("c", 1, done), find_standing(NORMAL, "other"))
-        pieces.begin(work("d", 2, done), find_standing(HIGHEST, "bulk"))
+        pieces.begin(work("c", 1, done), get_queue_class(NORMAL, "other"))
+        pieces.begin(work("d", 2, done), get_queue_class(HIGHEST, "bulk"))
         for _ in range(20):
             await asyncio.sleep(0)
         assert done == ["a0", "d0", "d1", "c0", "a1", "a2", "b0", "b1", "b2"]
@@ -61,10 +61,10 @@ def test_work_that_goes_wrong_is_told_and_the_others_go_on_each_in_its_own_conte
         pieces, done = Pieces(), list[str]()
         for one in "ab":
             name.set(one)
-            pieces.begin(note(done), PLAIN)
-        pieces.begin(fail(), PLAIN)
+            pieces.begin(note(done), DEFAULT_CLASS)
+        pieces.begin(fail(), DEFAULT_CLASS)
         name.set("c")
-        pieces.begin(note(done), PLAIN)
+        pieces.begin(note(done), DEFAULT_CLASS)
         for _ in range(20):
             await asyncio.sleep(0)
         assert done == ["a", "a", "b", "b", "c", "c"]

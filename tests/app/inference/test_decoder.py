@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.batching.fair_queue import HIGHEST, NORMAL, find_standing
+from app.batching.fair_queue import HIGHEST, NORMAL, get_queue_class
 from app.inference.decoder import Decoder
 from artifact.errors import UndecodableImage
 from artifact.image_policy import ImagePolicy
@@ -139,13 +139,13 @@ def test_what_waits_for_a_thread_is_served_by_class_and_key() -> None:
         running = asyncio.create_task(decoder.call(wait))
         await asyncio.sleep(0)
         bulk = [
-            asyncio.create_task(decoder.call(lambda: order.append("bulk"), find_standing(NORMAL, "bulk")))
+            asyncio.create_task(decoder.call(lambda: order.append("bulk"), get_queue_class(NORMAL, "bulk")))
             for _ in range(3)
         ]
         await asyncio.sleep(0)
         others = [
-            asyncio.create_task(decoder.call(lambda: order.append("other"), find_standing(NORMAL, "other"))),
-            asyncio.create_task(decoder.call(lambda: order.append("first"), find_standing(HIGHEST, "bulk"))),
+            asyncio.create_task(decoder.call(lambda: order.append("other"), get_queue_class(NORMAL, "other"))),
+            asyncio.create_task(decoder.call(lambda: order.append("first"), get_queue_class(HIGHEST, "bulk"))),
         ]
         await asyncio.sleep(0)
         bulk[1].cancel()
