@@ -23,7 +23,7 @@ from app.batching.entry import Entry, Places
 from app.batching.fair_queue import DEFAULT_CLASS, QueueClass
 from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
-from app.batching.telling import Telling, copy_failure
+from app.batching.result_delivery import ResultDelivery, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
 
@@ -91,8 +91,8 @@ class Batcher(Generic[Row, Out]):
         self._on_batch = on_batch
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
-        self.telling = Telling(self._loop)
-        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.telling, max_queue_rows)
+        self.delivery = ResultDelivery(self._loop)
+        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.delivery, max_queue_rows)
         # Each row comes by them: no call between.
         self._fair_queue, self._rows = self._queue.fair_queue, self._queue.entries
         self._running = 0  # rows inside runners, or handed over to them
@@ -193,7 +193,7 @@ class Batcher(Generic[Row, Out]):
         self._queue.reserved -= 1
         if self._failure is not None:
             self._queue.forget(entry)
-            self._loop.call_soon(self.telling.settle, entry, copy_failure(self._failure))
+            self._loop.call_soon(self.delivery.settle, entry, copy_failure(self._failure))
             self._check_idle()
             return
         if self._ahead is not None and self._ahead.is_others(entry):
@@ -317,7 +317,7 @@ class Batcher(Generic[Row, Out]):
         self._on_batch(size, result.seconds)
         if len(result.outputs) == size:
             self._pace.record(size, result.seconds)
-        self.telling.settle_batch(batch, result)
+        self.delivery.settle_batch(batch, result)
         if result.device_failure is not None and self._failure is None:
             self._fail(result.device_failure)
 
@@ -325,5 +325,5 @@ class Batcher(Generic[Row, Out]):
         """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model again."""
         self._failure, self.accepts_rows = failure, False
         for entry in self._queue.take(len(self._rows)):
-            self.telling.settle(entry, copy_failure(failure))
+            self.delivery.settle(entry, copy_failure(failure))
         self._on_device_failure(failure)

@@ -9,7 +9,7 @@ from typing import Generic
 from app.batching.entry import Entry
 from app.batching.fair_queue import DEFAULT_CLASS, FairQueue, QueueClass
 from app.batching.isolation import Out, Row
-from app.batching.telling import Telling
+from app.batching.result_delivery import ResultDelivery
 from app.errors import DeadlineExceeded, Overloaded, TooManyRows
 
 
@@ -20,9 +20,9 @@ class WaitingRows(Generic[Row, Out]):
     Each queue class has `max_rows` places, so that nobody fills those of others.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, telling: Telling, max_rows: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, delivery: ResultDelivery, max_rows: int) -> None:
         self._loop = loop
-        self._telling = telling
+        self._delivery = delivery
         self._max_rows = max_rows
         self.fair_queue: FairQueue[Entry[Row, Out]] = FairQueue()
         """Rows are added to it."""
@@ -144,6 +144,6 @@ class WaitingRows(Generic[Row, Out]):
         if entry.settle is None:
             return False
         if entry.deadline <= now:
-            self._telling.settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
+            self._delivery.settle(entry, DeadlineExceeded("the deadline passed while the image waited in the queue"))
             return False
         return True

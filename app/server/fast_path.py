@@ -223,7 +223,7 @@ class FastCycle:
         answer = (head + end).encode("latin-1") + body
         if rows > _FEW_ROWS and self.keep_alive:
             model = self._ticket.model if by is None else by.model
-            model.batcher.telling.do_afterwards(partial(transport.write, answer))
+            model.batcher.delivery.do_afterwards(partial(transport.write, answer))
         else:
             transport.write(answer)
 

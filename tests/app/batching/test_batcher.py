@@ -431,7 +431,7 @@ def test_what_is_to_be_done_afterwards_waits_until_every_row_of_the_batch_was_to
         def settle(name: str, call: Callable[[], object]) -> Callable[[object], None]:
             def told(_: object) -> None:
                 happened.append(f"{name} is told")
-                batcher.telling.do_afterwards(call)
+                batcher.delivery.do_afterwards(call)
 
             return told
 

@@ -1,4 +1,4 @@
-"""Telling: hands the result or the error of each row to who waits for it."""
+"""ResultDelivery: hands the result or the error of each row to who waits for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.errors import DeviceFailed
 log = logging.getLogger(__name__)
 
 
-class Telling:
+class ResultDelivery:
     """What goes wrong on the way to one client must not reach the other rows of the batch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
