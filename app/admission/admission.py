@@ -24,7 +24,7 @@ from app.admission.underway import Image, ImageResult, SeveralUnderway, Underway
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
 from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST
-from app.batching.pieces import Pieces
+from app.batching.sliced_work import SlicedWork
 from app.catalog.catalog import Catalog
 from app.errors import NotEmbeddable
 from app.inference.attempt import Attempt, Prediction
@@ -53,7 +53,7 @@ class Admission:
         self.decoder = decoder
         self.keys = keys
         self.receipts = receipts
-        self.pieces = Pieces()
+        self.sliced_work = SlicedWork()
         self.traffic = catalog.traffic
         self.shadows = ShadowRuns(catalog, decoder)
 
@@ -185,7 +185,7 @@ class Ticket:
             images,
             lambda image, take: attempt(model, image, places, decoder, take),
             self._end,
-            self._admission.pieces,
+            self._admission.sliced_work,
             self.queue_class,
             self._exchange,
         )

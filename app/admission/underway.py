@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from app.batching.fair_queue import QueueClass
-from app.batching.pieces import Pieces
+from app.batching.sliced_work import SlicedWork
 from app.inference.attempt import Prediction
 from app.inference.decoder import Encoded
 from app.observe.logs import RequestIds, log_unexpected
@@ -24,7 +24,7 @@ _KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
 
 # Images of one request that are begun in one turn of the event loop. Where they are decoded and run there, others wait
 # for them.
-_PIECE = 8
+_IMAGES_PER_SLICE = 8
 
 
 class Underway(Protocol):
@@ -46,7 +46,7 @@ class SeveralUnderway:
         images: Sequence[Image],
         begin: Callable[[Image, Callable[[Prediction | Exception], None]], Underway],
         settle: Callable[[list[ImageResult]], None],
-        pieces: Pieces,
+        sliced_work: SlicedWork,
         queue_class: QueueClass,
         request: RequestIds,
     ) -> None:
@@ -56,7 +56,7 @@ class SeveralUnderway:
         self._attempts: list[Underway] = []
         self._results: list[ImageResult | None] = [None] * len(images)
         self._left = len(images)
-        pieces.begin(self._begin_each(images), queue_class)
+        sliced_work.begin(self._begin_each(images), queue_class)
 
     def abandon(self) -> None:
         """Those not begun yet never are."""
@@ -69,7 +69,7 @@ class SeveralUnderway:
             if self._settle is None:
                 return
             self._attempts.append(self._begin(image, partial(self._take, place)))
-            if (place + 1) % _PIECE == 0:
+            if (place + 1) % _IMAGES_PER_SLICE == 0:
                 yield
 
     def _take(self, place: int, result: Prediction | Exception) -> None:

@@ -1,4 +1,4 @@
-"""Pieces: long work of the event loop done a piece a turn, so that whatever else is ready comes in between."""
+"""SlicedWork: long work of the event loop done a slice a turn, so that whatever else is ready comes in between."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from app.batching.fair_queue import FairQueue, QueueClass
 class _Work:
     """What is left of one request's."""
 
-    __slots__ = ("context", "pieces", "queue_class", "turn")
+    __slots__ = ("context", "queue_class", "slices", "turn")
 
-    def __init__(self, pieces: Iterator[None], queue_class: QueueClass) -> None:
-        self.pieces = pieces
+    def __init__(self, slices: Iterator[None], queue_class: QueueClass) -> None:
+        self.slices = slices
         self.context = copy_context()  # a turn is begun in that of another request
         self.queue_class = queue_class
         self.turn = 0
 
 
-class Pieces:
-    """Work that requests do in pieces, one piece in a turn of the event loop. Whose piece is next is chosen by
+class SlicedWork:
+    """Work that requests do in slices, one slice in a turn of the event loop. Whose slice is next is chosen by
     app.batching.fair_queue.
     """
 
@@ -30,9 +30,9 @@ class Pieces:
         self._waiting: FairQueue[_Work] = FairQueue()
         self._going: asyncio.Handle | None = None
 
-    def begin(self, pieces: Iterator[None], queue_class: QueueClass) -> None:
-        """Do the work of one request: each `next(pieces)` does a piece of it. The first is done in a later turn."""
-        self._waiting.add(_Work(pieces, queue_class))
+    def begin(self, slices: Iterator[None], queue_class: QueueClass) -> None:
+        """Do the work of one request: each `next(slices)` does a slice of it. The first is done in a later turn."""
+        self._waiting.add(_Work(slices, queue_class))
         self._go_on()
 
     def _go_on(self) -> None:
@@ -43,7 +43,7 @@ class Pieces:
         self._going = None
         work = self._waiting.take_first()
         try:
-            work.context.run(next, work.pieces)
+            work.context.run(next, work.slices)
         except StopIteration:
             pass
         else:
