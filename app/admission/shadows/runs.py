@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.admission.shadows.behind import BehindAll
+from app.admission.shadows.lowest_priority import LowestPriorityRows
 from app.admission.shadows.moments import IdleMoments
 from app.admission.shadows.pairs import Pair, Pairs
 from app.catalog.catalog import Catalog
@@ -165,7 +165,7 @@ class ShadowRuns:
 
     def _compare(self, pair: Pair, taken: Sequence[_Seen]) -> None:
         try:
-            places = BehindAll(pair.run, _PATIENCE_S).reserve(len(taken))
+            places = LowestPriorityRows(pair.run, _PATIENCE_S).reserve(len(taken))
         except ConvserveError:  # it is being unloaded, or its device failed
             for _ in taken:
                 pair.meters.count_dropped()

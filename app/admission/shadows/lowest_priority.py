@@ -1,4 +1,4 @@
-"""BehindAll: runs that no request waits for."""
+"""LowestPriorityRows: runs that no request waits for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from artifact.images.frame import Pixels
 _LOWEST_CLASS = get_queue_class(LOWEST, "")
 
 
-class BehindAll:
+class LowestPriorityRows:
     """Rows of one model that stand behind those of every request. As app.explain.occlusion.Rows has it."""
 
     def __init__(self, model: LoadedModel, timeout_s: float) -> None:
