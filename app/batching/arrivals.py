@@ -24,7 +24,7 @@ class Arrivals:
         """Until when others are worth waiting for; 0 where nobody is."""
         return self._until if self.expected and self.are_prompt else 0.0
 
-    def share(self, waiting: int, running: int, idle: int, runners: int) -> int:
+    def count_batch_rows(self, waiting: int, running: int, idle: int, runners: int) -> int:
         """A runner's equal part of the rows that wait and, where clients are prompt, of those that run or may come;
         otherwise idle runners share what waits.
         """
@@ -32,7 +32,7 @@ class Arrivals:
             return ceil((waiting + running + self.expected) / runners)
         return ceil(waiting / idle)
 
-    def note(self, now: float) -> None:
+    def note_arrival(self, now: float) -> None:
         """A row came."""
         if self.expected:
             self.expected -= 1

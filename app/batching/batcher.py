@@ -203,7 +203,7 @@ class Batcher(Generic[Row, Out]):
         else:
             self._fair_queue.add(entry)
         if self._arrivals.expected:
-            self._arrivals.note(entry.submitted)
+            self._arrivals.note_arrival(entry.submitted)
         if self.inline and (at_once or len(self._rows) >= self.max_batch_size):
             self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
@@ -245,13 +245,13 @@ class Batcher(Generic[Row, Out]):
         while self._may_start() and self._queue.drop_unwanted():
             now = time.perf_counter()
             self._arrivals.forget_late(now)
-            share = self._find_share()
-            if (wait_s := self._find_wait(share, now)) > 0 and not self._closing:
+            batch_rows = self._count_batch_rows()
+            if (wait_s := self._find_wait(batch_rows, now)) > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
             if self._fair_queue.only is None:
-                share = self._limit(share)
-            if batch := self._queue.take(share):  # the head may have expired since it was looked at
+                batch_rows = self._limit(batch_rows)
+            if batch := self._queue.take(batch_rows):  # the head may have expired since it was looked at
                 self._start(batch)
         self._check_idle()
 
@@ -260,26 +260,26 @@ class Batcher(Generic[Row, Out]):
         idle = self._lanes.idle
         return idle > 0 or (idle == 0 and len(self._rows) >= self.max_batch_size)
 
-    def _find_wait(self, share: int, now: float) -> float:
+    def _find_wait(self, batch_rows: int, now: float) -> float:
         """Seconds for which the rows that wait had better go on waiting for others."""
         until = now
         if len(self._rows) < self.max_batch_size:
             until = self._queue.first_came + self.max_wait_s
-        if len(self._rows) < share:
+        if len(self._rows) < batch_rows:
             until = max(until, self._arrivals.worth_waiting_until)
         return until - now
 
-    def _find_share(self) -> int:
+    def _count_batch_rows(self) -> int:
         """Rows of the next batch. One that is handed over is full."""
         if not (idle := self._lanes.idle):
             return self.max_batch_size
-        share = self._arrivals.share(len(self._rows), self._running, idle, len(self._lanes.runners))
-        return min(self.max_batch_size, share)
+        batch_rows = self._arrivals.count_batch_rows(len(self._rows), self._running, idle, len(self._lanes.runners))
+        return min(self.max_batch_size, batch_rows)
 
-    def _limit(self, share: int) -> int:
+    def _limit(self, batch_rows: int) -> int:
         """Of so many rows those that a batch takes for the sake of senders who have few."""
-        rows = self._fair_queue.count_until_done(share)
-        return share if rows >= share else self._pace.fill_up(rows, share)
+        rows = self._fair_queue.count_until_done(batch_rows)
+        return batch_rows if rows >= batch_rows else self._pace.fill_up(rows, batch_rows)
 
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
         rows = [entry.row for entry in batch]
