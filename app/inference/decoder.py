@@ -118,7 +118,7 @@ class Decoder:
                 return None
         return decode_small(image, policy, self.limits)
 
-    def share(self, threads: int) -> None:
+    def set_threads(self, threads: int) -> None:
         """Use so many threads from now on; what was begun ends in those before."""
         before, self._threads = self._threads, ThreadPoolExecutor(threads, thread_name_prefix="decode")
         before.shutdown(wait=False)

@@ -106,7 +106,7 @@ def decide(report: Report, machine: Machine, device: str = "auto") -> Decision:
     return Decision(wanted, f"{why}; each takes {each}")
 
 
-def share(settings: Settings, count: int, number: int, port: int) -> Settings:
+def make_worker_settings(settings: Settings, count: int, number: int, port: int) -> Settings:
     """The settings of worker `number` of `count`: an equal part of the cores and of the memory budget, and of several
     GPUs its own, where nobody said how many workers there are.
     """

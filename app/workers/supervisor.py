@@ -28,7 +28,7 @@ from app.observe.metrics import Metrics, Snapshot, merge, write_snapshot
 from app.settings import Settings
 from app.workers.all_workers import AllWorkers
 from app.workers.channel import Handlers, read_image, write_image
-from app.workers.count import Decision, Machine, Report, decide, share
+from app.workers.count import Decision, Machine, Report, decide, make_worker_settings
 from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all, ask_each, reachable
 from app.workers.restarts import Restarts
 
@@ -166,7 +166,7 @@ class Supervisor:
     def _handlers(self, worker: WorkerHandle) -> Handlers:
         async def start() -> dict[str, Any]:
             return {
-                "settings": self._share(worker),
+                "settings": self._make_settings(worker),
                 "traffic": self._traffic.write(),
                 "looks": [asdict(look) for look in self._watcher.looks],
                 "unloaded": sorted(self._watcher.unloaded),
@@ -208,9 +208,9 @@ class Supervisor:
             "snapshot": snapshot,
         }
 
-    def _share(self, worker: WorkerHandle) -> dict[str, Any]:
-        shared = share(self._settings, len(self._workers), worker.number, self._port)
-        return shared.model_dump(mode="json")
+    def _make_settings(self, worker: WorkerHandle) -> dict[str, Any]:
+        made = make_worker_settings(self._settings, len(self._workers), worker.number, self._port)
+        return made.model_dump(mode="json")
 
     async def _settle(self, report: Report) -> None:
         """Decide on the number of workers by what the first one measured, and employ the others beside it."""
@@ -220,7 +220,7 @@ class Supervisor:
         others = [WorkerHandle(number) for number in range(1, self._decision.workers)]
         self._workers += others
         with suppress(WorkerFailed):  # one that ended is replaced, and then told
-            await first.ask("share", settings=self._share(first))
+            await first.ask("use_settings", settings=self._make_settings(first))
         for worker in others:
             worker.replaces = True
             self._employ(worker)

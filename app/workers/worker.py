@@ -34,7 +34,7 @@ from app.workers.handle import CANT_SERVE
 # What the supervisor calls.
 _ORDERS = (
     *("prepare", "commit", "abort", "note", "unload", "forget"),
-    *("set_traffic", "list_disagreements", "find_image", "share", "report", "explain_unready", "snapshot"),
+    *("set_traffic", "list_disagreements", "find_image", "use_settings", "report", "explain_unready", "snapshot"),
 )
 
 
@@ -116,10 +116,10 @@ class Orders:
     async def find_image(self, shadow: str, disagreement: str) -> str | None:
         return write_image(await self.catalog.disagreements.find_image(shadow, disagreement))
 
-    async def share(self, settings: dict[str, Any]) -> None:
+    async def use_settings(self, settings: dict[str, Any]) -> None:
         shared = Settings(**settings)
         self.catalog.share(shared)
-        self.decoder.share(shared.decode_threads)
+        self.decoder.set_threads(shared.decode_threads)
 
     async def report(self) -> dict[str, Any]:
         return self.measure().write()

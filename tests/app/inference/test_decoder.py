@@ -74,7 +74,7 @@ def test_a_decoder_that_gets_neighbors_goes_on_with_its_part_of_the_threads() ->
     async def scene() -> list[np.ndarray]:
         decoder = Decoder(4, Limits())
         before = decoder.start(image, POLICY)
-        decoder.share(1)
+        decoder.set_threads(1)
         after = [decoder.start(image, POLICY) for _ in range(3)]
         assert all(isinstance(decoding, asyncio.Future) for decoding in (before, *after))
         pixels = await asyncio.gather(before, *after)
