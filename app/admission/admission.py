@@ -215,7 +215,7 @@ class Ticket:
         """As Decoder.call, in the request's turn."""
         return await self._admission.decoder.call(function, self.queue_class)
 
-    async def aim_at_speaker(self, image: Image) -> None:
+    async def switch_to_answering_model(self, image: Image) -> None:
         """Once the request has begun: of a cascade's two models the one that answers `image` serves it from now on.
         Raises as `start` does, and what became of the image.
         """

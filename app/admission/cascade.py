@@ -14,7 +14,7 @@ from app.batching.entry import Places
 from app.catalog.catalog import Catalog
 from app.catalog.traffic.traffic import split_version
 from app.errors import BadTensor, InvalidParameter, ModelRefused, Unavailable
-from app.inference.attempt import Attempt, Prediction, Speaker, Timing
+from app.inference.attempt import AnsweringModel, Attempt, Prediction, Timing
 from app.inference.decoder import Decoder, Encoded
 from app.inference.labels import count_set, find_score
 from app.inference.model import LoadedModel
@@ -42,9 +42,11 @@ class Second:
         self.model = _find_model(catalog, name, cascade, first)
         """None where it can't be asked at present: it is being loaded."""
         score = asked.fit(first).score
-        self.by_first = Speaker(first, score)
-        self.by_first_alone = Speaker(first, score, is_alone=True)
-        self.by_second = self.by_first if self.model is None else Speaker(self.model, asked.fit(self.model).score)
+        self.by_first = AnsweringModel(first, score)
+        self.by_first_alone = AnsweringModel(first, score, is_alone=True)
+        self.by_second = (
+            self.by_first if self.model is None else AnsweringModel(self.model, asked.fit(self.model).score)
+        )
 
     @property
     def then(self) -> str:
@@ -74,9 +76,9 @@ class Second:
                     f"{list(image.shape)}: send encoded images, which each of them decodes for itself"
                 )
 
-    def count(self, speaker: Speaker) -> None:
-        """One more image that `speaker` has answered."""
-        second = "skipped" if speaker.is_alone else "unasked" if speaker is self.by_first else "answered"
+    def count(self, answering: AnsweringModel) -> None:
+        """One more image that `answering` has answered."""
+        second = "skipped" if answering.is_alone else "unasked" if answering is self.by_first else "answered"
         self._metrics.add(COUNTER, self._name, second)
 
 

@@ -27,7 +27,7 @@ class Timing(NamedTuple):
     batch_size: int
 
 
-class Speaker(NamedTuple):
+class AnsweringModel(NamedTuple):
     """Which of a cascade's two models gave a prediction."""
 
     model: LoadedModel
@@ -40,7 +40,7 @@ class Speaker(NamedTuple):
 class Prediction(NamedTuple):
     scores: Scores
     timing: Timing
-    by: Speaker | None = None
+    by: AnsweringModel | None = None
     """None where only one model could give it."""
     pixels: Pixels | None = None
     """What that model has seen: uint8 [height, width, channels], as its card has them."""

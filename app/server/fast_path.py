@@ -21,7 +21,7 @@ from app.http.api.predict_json import write_answer
 from app.http.bodies.multipart import FormReader
 from app.http.problems import MEDIA_TYPE, write_problem
 from app.http.server_timing import name_stages
-from app.inference.attempt import Prediction, Speaker
+from app.inference.attempt import AnsweringModel, Prediction
 from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll
 from app.server.interfaces import Connection
@@ -211,7 +211,7 @@ class FastCycle:
     def _time_total(self) -> str:
         return f"total;dur={(time.perf_counter() - self._exchange.started) * 1e3:.2f}"
 
-    def _write(self, head: str, body: bytes, rows: int = 1, by: Speaker | None = None) -> None:
+    def _write(self, head: str, body: bytes, rows: int = 1, by: AnsweringModel | None = None) -> None:
         """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's, of the model
         that answers by `by`; a connection that ends now can't wait for the rest of them.
         """
