@@ -4,8 +4,9 @@ Knows no HTTP and no ONNX: a runner is any function from a list of rows to as ma
 
 A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own callback.
 
-What decides without it stands in files of its own: whose turn it is, what came when, what a batch costs. What is left
-looks at the same few numbers for every row (rows that wait and that run, lanes that are idle), and stays in one class.
+Decisions that don't need its state have files of their own: whose turn it is, whether clients are worth waiting for,
+what a batch costs. What is left looks at the same few numbers for every row (rows that wait, rows that run, idle
+lanes), and stays in one class.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from app.batching.result_delivery import ResultDelivery, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
 
-# How many times over the expected wait must fit before the deadline. The estimate knows how fast batches ran lately;
-# the refusals of a rush alone can take half of a core from those to come. A row that is let in and isn't answered in
-# time was computed for nothing, and all behind it waited for it.
+# A request is refused unless this many times the expected wait fits before its deadline. The estimate is of recent
+# batches; in a rush the refusals alone can take half a core from the batches to come. A row that is let in and isn't
+# answered in time is computed for nothing, and delays all rows behind it.
 _CAUTION = 2.0
 
 
@@ -40,31 +41,34 @@ class _Batch(NamedTuple, Generic[Row, Out]):
     future: Future[BatchResult[Out]]
 
     def is_others(self, entry: Entry[Row, Out]) -> bool:
-        """Whether its last row is of another sender than `entry`, and may have to stand back."""
+        """Whether its last row is of another queue class than `entry`, which may have to be served first."""
         return self.entries[-1].queue_class is not entry.queue_class
 
 
 class Batcher(Generic[Row, Out]):
     """A bounded queue in front of one or more runners. Made and used inside the event loop.
 
-    An idle runner starts at once with the rows that wait; while all are busy rows gather, up to `max_batch_size`. A
-    full batch, which gains nothing by waiting, is handed over while all are busy, so that the first that is free goes
-    on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted from the first row.
+    An idle runner starts at once with the rows that wait; while all are busy, rows gather, up to `max_batch_size`. A
+    full batch gains nothing by waiting: it is handed over while all runners are busy, and the first one that is free
+    runs it at once. With `max_wait_s` (seconds) an idle runner waits that long for a full batch, counted from the first
+    row.
 
-    Idle runners share the rows that wait. Where clients that are answered ask again at once, within `patience_s`, they
-    are waited for as long, and a batch is a runner's equal part of all rows, theirs included. Otherwise the first of
-    them would go alone and the rest wait for it.
+    Idle runners divide the waiting rows equally. Where clients that were answered send their next rows within
+    `patience_s` seconds, the batcher waits for them that long, and a batch is one runner's equal part of all rows, the
+    expected ones included. Otherwise the first of them would run alone, and the rest would wait for it.
 
-    Who is served before whom, app.batching.fair_queue says. A batch that was handed over and hasn't begun is made anew
-    where somebody else's row comes. A sender with few rows isn't held up by large batches either: one that holds all
-    that some sender waits for ends there, unless more rows make it hardly longer.
+    app.batching.fair_queue decides who is served before whom. A batch that was handed over and hasn't begun is taken
+    back and made anew when a row of another queue class comes. Large batches don't hold up a sender with few rows
+    either: a batch that holds all waiting rows of some sender ends there, unless more rows make it hardly longer.
 
-    A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
-    cores, say, each of which otherwise has a runner of its own.
+    If no other row ran or waited when this batch and the previous one started, the runner `alone`, if there is one,
+    executes it: it may use all cores, where each of the other runners uses one.
 
-    Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's waking. All
-    rows that one turn of the loop brings then travel together. With `lend_threads` idle runners' threads can be had
-    for decoding (`idle_threads`).
+    With `inline` the runner runs on the event loop itself: a tiny network takes less time than waking a thread. All
+    rows that come in one turn of the loop then run together. With `lend_threads` the threads of idle runners can be
+    used for decoding (`idle_threads`).
+
+    `on_batch` is called with the rows and the seconds of each batch, `on_device_failure` once, when the device fails.
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class Batcher(Generic[Row, Out]):
         self._loop = asyncio.get_running_loop()
         self.delivery = ResultDelivery(self._loop)
         self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.delivery, max_queue_rows)
-        # Each row comes by them: no call between.
+        # Every row passes here: direct references save a call each.
         self._fair_queue, self._rows = self._queue.fair_queue, self._queue.entries
         self._running = 0  # rows inside runners, or handed over to them
         self._ahead: _Batch[Row, Out] | None = None  # handed over while all were busy
@@ -106,7 +110,7 @@ class Batcher(Generic[Row, Out]):
         self._closing = False
         self._failure: DeviceFailed | None = None
         self.last_busy = 0.0
-        """By the loop's clock, where `is_idle`: when it became so."""
+        """When `is_idle` became true, in seconds by the loop's clock."""
         self._when_idle: list[Callable[[], object]] = []
         self._drained = asyncio.Event()
 
@@ -130,19 +134,19 @@ class Batcher(Generic[Row, Out]):
         return not (self._running or self._queue.places_taken)
 
     def call_when_idle(self, call: Callable[[], object]) -> None:
-        """Have `call` made once, as soon as `is_idle` becomes true."""
+        """Call `call` once, the next time that `is_idle` becomes true."""
         self._when_idle.append(call)
 
     @property
     def idle_threads(self) -> Executor | None:
         """The runners' threads, where they are lent and one is idle for each row that is still being decoded; None
-        otherwise. What they are given holds up batches that come meanwhile.
+        otherwise. Work that they are given delays batches that come meanwhile.
         """
         return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
     def expect_answer_s(self, rows: int, queue_class: QueueClass) -> float:
-        """Seconds until `rows` rows that came now would be answered, from the rows ahead and the measured time a row:
-        the runners have equal parts of all.
+        """Seconds until `rows` rows of `queue_class` that came now would be answered, by the measured times of batches:
+        the runners divide the rows that run equally, then those ahead and these.
         """
         runners = len(self._lanes.runners)
         ahead = self._queue.count_ahead(queue_class) + rows
@@ -150,8 +154,8 @@ class Batcher(Generic[Row, Out]):
         return sum(self._pace.estimate(part, self.max_batch_size) for part in parts)
 
     def check_room(self, rows: int, left_s: float, queue_class: QueueClass = DEFAULT_CLASS) -> None:
-        """Raise what `reserve` would raise now of rows that must be answered within `left_s`, so that a body need not
-        be read in vain.
+        """Raise what `reserve` would raise now for `rows` rows that must be answered within `left_s` seconds, so that a
+        request can be refused before its body is read.
         """
         if self._failure is not None:
             raise copy_failure(self._failure)
@@ -169,8 +173,8 @@ class Batcher(Generic[Row, Out]):
             )
 
     def reserve(self, rows: int, deadline: float, queue_class: QueueClass = DEFAULT_CLASS) -> Places[Row, Out]:
-        """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before decoding.
-        `queue_class` is one that `get_queue_class` gave.
+        """Reserve places for `rows` rows that must be answered by `deadline`, in seconds by the loop's clock. Reserve
+        before decoding. `queue_class` must be one that `get_queue_class` returned.
 
         Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait beyond the
         deadline, Draining or DeviceFailed where nothing is accepted any more.
@@ -219,7 +223,7 @@ class Batcher(Generic[Row, Out]):
         self._check_idle()
 
     def _check_idle(self) -> None:
-        """Tell whoever waits for an idle moment that this is one."""
+        """If no row is left, make the calls that wait for that."""
         if not self.is_idle:
             return
         self.last_busy = self._loop.time()
@@ -261,7 +265,7 @@ class Batcher(Generic[Row, Out]):
         return idle > 0 or (idle == 0 and len(self._rows) >= self.max_batch_size)
 
     def _find_wait(self, batch_rows: int, now: float) -> float:
-        """Seconds for which the rows that wait had better go on waiting for others."""
+        """Seconds for which the waiting rows should wait for more."""
         until = now
         if len(self._rows) < self.max_batch_size:
             until = self._queue.first_came + self.max_wait_s
@@ -270,14 +274,14 @@ class Batcher(Generic[Row, Out]):
         return until - now
 
     def _count_batch_rows(self) -> int:
-        """Rows of the next batch. One that is handed over is full."""
+        """Rows of the next batch. One that is handed over while all runners are busy is full."""
         if not (idle := self._lanes.idle):
             return self.max_batch_size
         batch_rows = self._arrivals.count_batch_rows(len(self._rows), self._running, idle, len(self._lanes.runners))
         return min(self.max_batch_size, batch_rows)
 
     def _limit(self, batch_rows: int) -> int:
-        """Of so many rows those that a batch takes for the sake of senders who have few."""
+        """How many of `batch_rows` rows a batch takes, so that senders with few rows don't wait for those with many."""
         rows = self._fair_queue.count_until_done(batch_rows)
         return batch_rows if rows >= batch_rows else self._pace.fill_up(rows, batch_rows)
 
@@ -303,7 +307,7 @@ class Batcher(Generic[Row, Out]):
         asyncio.wrap_future(future, loop=self._loop).add_done_callback(finish)
 
     def _take_back(self, ahead: _Batch[Row, Out]) -> None:
-        """Have the rows of a batch that was handed over wait again, unless it has begun."""
+        """Queue the rows of a batch that was handed over again, unless it has begun."""
         self._ahead = None
         if ahead.future.cancel():
             self._running -= len(ahead.entries)
@@ -322,7 +326,7 @@ class Batcher(Generic[Row, Out]):
             self._fail(result.device_failure)
 
     def _fail(self, failure: DeviceFailed) -> None:
-        """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model again."""
+        """The device failed: every waiting row fails at once, and `on_device_failure` is called."""
         self._failure, self.accepts_rows = failure, False
         for entry in self._queue.take(len(self._rows)):
             self.delivery.settle(entry, copy_failure(failure))

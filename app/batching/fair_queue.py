@@ -1,8 +1,8 @@
 """FairQueue: what waits, in the order in which it is served: higher priorities first, within a priority an equal share
 for each sender.
 
-Fair queueing by start times (Goyal, Vin, Cheng 1996): each sender's items have turns two apart, and one that waits for
-nothing else has the next turn there is, before whoever has many.
+Start-time fair queueing (Goyal, Vin, Cheng 1996): the turns of one sender's items are two apart, and an item of a
+sender that has nothing else waiting gets the next turn, before those of senders with many.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STEP = 2
 
 
 class QueueClass(NamedTuple):
-    """By what a queue tells the items of one sender and priority from all others."""
+    """A sender and a priority: what a queue orders items by."""
 
     priority: int = NORMAL
     """What has a higher one (a lower number) is served first, however much there is of it."""
@@ -44,30 +44,30 @@ def get_queue_class(priority: int, sender: str) -> QueueClass:
 
 
 class Waits(Protocol):
-    """Something that can stand in a FairQueue."""
+    """An item of a FairQueue."""
 
     queue_class: QueueClass
     turn: int
-    """The queue's own: what has a smaller one is served first."""
+    """Set and read by the queue alone: the item with the smallest turn is served first."""
 
 
 Item = TypeVar("Item", bound=Waits)
 
 
 class FairQueue(Generic[Item]):
-    """While all that waits is one sender's, it is a plain queue: nothing is numbered or compared."""
+    """While all items that wait are of one queue class, it is a plain queue: nothing is numbered or compared."""
 
     def __init__(self) -> None:
         self.items: deque[Item] = deque()
         """In the order in which they are served."""
         self.only: QueueClass | None = None
-        """Of all that waits: what is of it, too, may go straight to the end. None where several wait, or have since the
-        queue was last empty.
+        """The queue class of all items that wait: an item of the same class may be appended to `items` directly. None
+        where several classes wait, or have waited since the queue was last empty.
         """
         self._served: dict[int, int] = {}  # of each priority the turn of what was taken last
 
     def add(self, item: Item) -> None:
-        """Where it belongs: behind what has its turn before."""
+        """Insert an item behind all those that have the same turn or an earlier one."""
         if item.queue_class is self.only:
             self.items.append(item)
         elif not self.items:
@@ -80,14 +80,14 @@ class FairQueue(Generic[Item]):
             self.items.insert(bisect_right(self.items, item.turn, key=attrgetter("turn")), item)
 
     def take_first(self) -> Item:
-        """The one whose turn it is. There must be one."""
+        """Remove and return the item whose turn it is. There must be one."""
         item = self.items.popleft()
         if self.only is None:
             self._served[item.queue_class.priority] = item.turn
         return item
 
     def put_back(self, items: Sequence[Item]) -> None:
-        """Those that were taken last, in their order, are first again."""
+        """Items that were taken last, in their order, are first again."""
         self.items.extendleft(reversed(items))
         self._number()
 
@@ -107,14 +107,14 @@ class FairQueue(Generic[Item]):
         return max(place for place, other in done if other <= turn)
 
     def _number(self) -> None:
-        """Give everything that waits a turn, in the order that there is."""
+        """Give every item a turn, in the present order."""
         self.only = None
         self._served.clear()
         for place, item in enumerate(self.items, 1):
             item.turn = item.queue_class.priority * _PRIORITY_STEP + _STEP * place
 
     def _find_turn(self, queue_class: QueueClass) -> int:
-        """Behind the sender's own last one or, where it has none, right behind what its priority was served last."""
+        """Behind the sender's own last item or, where it has none, right behind the last one served of its priority."""
         for other in reversed(self.items):
             if other.queue_class is queue_class:
                 return other.turn + _STEP

@@ -1,4 +1,4 @@
-"""SlicedWork: long work of the event loop done a slice a turn, so that whatever else is ready comes in between."""
+"""SlicedWork: long work on the event loop, done one slice per turn, so that whatever else is ready runs in between."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from app.batching.fair_queue import FairQueue, QueueClass
 
 
 class _Work:
-    """What is left of one request's."""
+    """The slices that one request has left."""
 
     __slots__ = ("context", "queue_class", "slices", "turn")
 
     def __init__(self, slices: Iterator[None], queue_class: QueueClass) -> None:
         self.slices = slices
-        self.context = copy_context()  # a turn is begun in that of another request
+        self.context = copy_context()  # a turn starts in the context of another request
         self.queue_class = queue_class
         self.turn = 0
 
 
 class SlicedWork:
-    """Work that requests do in slices, one slice in a turn of the event loop. Whose slice is next is chosen by
-    app.batching.fair_queue.
+    """The work of several requests, one slice of it per turn of the event loop. app.batching.fair_queue decides whose
+    slice is next.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class SlicedWork:
         self._going: asyncio.Handle | None = None
 
     def begin(self, slices: Iterator[None], queue_class: QueueClass) -> None:
-        """Do the work of one request: each `next(slices)` does a slice of it. The first is done in a later turn."""
+        """Schedule the work of one request: each `next(slices)` does one slice. The first is done in a later turn."""
         self._waiting.add(_Work(slices, queue_class))
         self._go_on()
 

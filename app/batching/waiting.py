@@ -1,4 +1,4 @@
-"""WaitingRows: the rows that wait for a runner, those that will, and how many more may."""
+"""WaitingRows: the rows that wait for a runner, the places reserved for others, and whether more fit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from app.errors import DeadlineExceeded, Overloaded, TooManyRows
 
 
 class WaitingRows(Generic[Row, Out]):
-    """Rows in the order of app.batching.fair_queue. Those whose deadline passed, or that nobody wants, are never given
-    out.
+    """Rows in the order of app.batching.fair_queue. Rows whose deadline passed, or that nobody waits for, are never
+    taken.
 
     Each queue class has `max_rows` places, so that nobody fills those of others.
     """
@@ -25,28 +25,28 @@ class WaitingRows(Generic[Row, Out]):
         self._delivery = delivery
         self._max_rows = max_rows
         self.fair_queue: FairQueue[Entry[Row, Out]] = FairQueue()
-        """Rows are added to it."""
+        """The batcher adds rows to it."""
         self.entries = self.fair_queue.items
-        """Those that are decoded and wait for a runner."""
+        """Rows that are decoded and wait for a runner."""
         self.reserved = 0
         """Places promised to requests that are still decoding."""
         self._named: dict[QueueClass, int] = {}  # places taken by each but DEFAULT_CLASS, which has the rest
 
     @property
     def places_taken(self) -> int:
-        """By rows that wait, and by those reserved for requests still decoding."""
+        """Places of rows that wait, and places reserved for requests still decoding."""
         return len(self.entries) + self.reserved
 
     @property
     def first_came(self) -> float:
-        """When the first row was submitted, by time.perf_counter."""
+        """When the first row was submitted, in seconds by time.perf_counter."""
         if self.fair_queue.only is None:
             return min(entry.submitted for entry in self.entries)
         return self.entries[0].submitted
 
     def count_ahead(self, queue_class: QueueClass) -> int:
-        """Rows that are served before one of `queue_class` that came now: all of a higher priority, its own, and from
-        each other sender of its priority at most as many as its own with that one.
+        """Rows that are served before one of `queue_class` that came now: all of a higher priority, all of its own
+        class, and from each other sender of its priority at most one more than its own class has.
         """
         if queue_class is DEFAULT_CLASS and not self._named:
             return self.places_taken
@@ -54,8 +54,8 @@ class WaitingRows(Generic[Row, Out]):
         return sum(self._count_of(other, queue_class, own) for other in (DEFAULT_CLASS, *self._named))
 
     def check_room(self, rows: int, queue_class: QueueClass, find_wait_s: Callable[[QueueClass], float]) -> None:
-        """Raises TooManyRows where so many rows never fit, Overloaded where they don't fit now; `find_wait_s` gives
-        the seconds until there may be room.
+        """Raises TooManyRows where `rows` rows never fit, Overloaded where they don't fit now; `find_wait_s` gives the
+        seconds until there may be room.
         """
         if rows > self._max_rows:
             raise TooManyRows(
@@ -74,13 +74,13 @@ class WaitingRows(Generic[Row, Out]):
         self._named[queue_class] = self._named.get(queue_class, 0) + rows
 
     def release(self, rows: int, queue_class: QueueClass) -> None:
-        """Promised places that nobody will use."""
+        """Give back `rows` reserved places that won't be used."""
         self.reserved -= rows
         if queue_class is not DEFAULT_CLASS:
             self._forget(queue_class, rows)
 
     def remove(self, entry: Entry[Row, Out]) -> bool:
-        """Whether it waited here still."""
+        """Remove a row, if it still waits; returns whether it did."""
         if entry not in self.entries:
             return False
         self.entries.remove(entry)
@@ -88,19 +88,19 @@ class WaitingRows(Generic[Row, Out]):
         return True
 
     def forget(self, entry: Entry[Row, Out]) -> None:
-        """A row that had a place waits no longer."""
+        """Free the place of a row that no longer waits."""
         if entry.queue_class is not DEFAULT_CLASS:
             self._forget(entry.queue_class, 1)
 
     def drop_unwanted(self) -> bool:
-        """Let the first rows go until one is wanted; whether there is one."""
+        """Drop the first rows until one is wanted; returns whether there is one."""
         now = self._loop.time()
         while self.entries and not self._is_wanted(self.entries[0], now):
             self._take_first()
         return bool(self.entries)
 
     def take(self, most: int) -> list[Entry[Row, Out]]:
-        """The first rows that are wanted, up to `most`."""
+        """Remove and return the first rows that are wanted, up to `most`."""
         taken: list[Entry[Row, Out]] = []
         now = self._loop.time()
         take_first = self._take_first if self._named or self.fair_queue.only is None else self.entries.popleft
@@ -135,7 +135,7 @@ class WaitingRows(Generic[Row, Out]):
         return self._named.get(queue_class, 0)
 
     def _count_of(self, other: QueueClass, queue_class: QueueClass, own: int) -> int:
-        """Rows of `other` that are served before the one that is `queue_class`'s own-th."""
+        """Rows of `other` that are served before row number `own` of `queue_class`."""
         if other.priority != queue_class.priority:
             return self._count(other) if other.priority < queue_class.priority else 0
         return min(self._count(other), own)
