@@ -54,7 +54,7 @@ class Second:
         return split_version(self._cascade.then)[0]
 
     def is_asked_after(self, scores: Scores) -> bool:
-        """Whether what the first model says of an image isn't sure enough."""
+        """Whether the second model is asked: what the first says of the image, `scores`, isn't sure enough."""
         if labels := self._cascade.most_labels:
             return count_set(scores, self._set_score) > labels
         return scores.top[0][1] < self._cascade.least_probability
@@ -65,7 +65,7 @@ class Second:
         return self.model is None or not self.model.batcher.accepts_rows
 
     def check_images(self, images: Sequence[Encoded | Pixels]) -> None:
-        """Raises BadTensor for pixels that the second model has no use for: only files can be decoded again."""
+        """Raises BadTensor for pixels of another shape than the second model takes: only files can be decoded again."""
         if self.model is None:
             return
         shape, name = self.model.card.image.shape, self.model.name
@@ -83,8 +83,8 @@ class Second:
 
 
 class Relay:
-    """One image on its way through a cascade; otherwise as app.inference.attempt.Attempt. The places are those of the
-    first model. The prediction says who gave it, and what both took.
+    """One image until a cascade's prediction, with the interface of app.inference.attempt.Attempt. The places are those
+    of the first model. The prediction names the model that gave it, and its timing is of both.
     """
 
     __slots__ = (
@@ -115,7 +115,7 @@ class Relay:
             self._attempt = attempt
 
     def abandon(self) -> None:
-        """Nobody waits any more: what hasn't begun is not done."""
+        """Nobody waits for the prediction any more: `settle` isn't called, and what hasn't begun is not done."""
         self._settle = None
         if self._attempt is not None:
             self._attempt.abandon()
@@ -129,11 +129,11 @@ class Relay:
             self._end(result._replace(by=second.by_first))
         else:
             self._first = result
-            with on_behalf_of(second.exchange):  # what tells of a batch runs for all its rows
+            with on_behalf_of(second.exchange):  # the call comes from the delivery of a whole batch
                 self._ask_second()
 
     def _ask_second(self) -> None:
-        """The image joins the second model's queue, with what is left of the deadline."""
+        """Queue the image for the second model, with what is left of the deadline."""
         model = self._second.model
         try:
             if model is None:
@@ -157,7 +157,7 @@ class Relay:
         self._end(first._replace(by=second.by_first_alone))
 
     def _release(self) -> None:
-        """The place in the second model's queue, where it wasn't used."""
+        """Give back the place in the second model's queue, if it wasn't used."""
         if self._places is not None:
             self._places.release()
 

@@ -28,6 +28,7 @@ class Holder:
     models: frozenset[str] | None = None
     """The models and aliases that it may use; None for all."""
     rows_per_s: float | None = None
+    """The rate that it may send images at; None for any."""
 
     def get_queue_class(self, asked: int) -> QueueClass:
         """For the rows of a request that asks for the priority `asked`. As in Triton, 0 and what is no priority mean
@@ -42,13 +43,13 @@ ANYBODY = Holder()
 
 
 class Keys:
-    """Who may predict, which models, how much and before whom, and who may manage models, by the Authorization header
-    of a request.
+    """Checks API keys, which requests bring in the Authorization header: who may predict, with which models, at what
+    rate and priority, and who may manage models.
     """
 
     def __init__(self, settings: Settings, rates_file: int | None = None) -> None:
-        """`rates_file` is as app.batching.rate has it. Without keys that may predict anybody may, without keys that may
-        manage nobody may.
+        """`rates_file` is the `file` of app.batching.rate.Rates. Without keys that may predict anybody may, without
+        keys that may manage nobody may.
         """
         known = {f"api_keys.{place}": key for place, key in enumerate(settings.api_keys)}
         holders = {name: Holder(name) for name in known}
@@ -101,7 +102,7 @@ class Keys:
             )
 
     def spend(self, holder: Holder, rows: int) -> None:
-        """The holder has so many rows run."""
+        """Charge `rows` rows to the holder's rate."""
         if holder.rows_per_s is not None:
             self._rates.spend(holder.name, rows)
 

@@ -1,4 +1,4 @@
-"""LowestPriorityRows: runs that no request waits for."""
+"""LowestPriorityRows: rows that no request waits for."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _LOWEST_CLASS = get_queue_class(LOWEST, "")
 
 
 class LowestPriorityRows:
-    """Rows of one model that stand behind those of every request. As app.explain.occlusion.Rows has it."""
+    """Rows of one model that are run after those of all requests. Implements app.explain.occlusion.Rows."""
 
     def __init__(self, model: LoadedModel, timeout_s: float) -> None:
+        """`timeout_s` are the seconds from now to the deadline of all rows."""
         self.model = model
         self.deadline = asyncio.get_running_loop().time() + timeout_s
 
