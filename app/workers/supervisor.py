@@ -34,12 +34,12 @@ from app.workers.restarts import Restarts
 
 log = logging.getLogger(__name__)
 
-# A worker that takes longer to say how it is stands still.
+# Seconds. A worker that takes longer to answer counts as hanging.
 _ANSWER_S = 5.0
 
 
 class Supervisor:
-    """Control over all workers: the same interface that a lone process has over itself."""
+    """Control over all workers, with the interface that a single process has over itself (app.catalog.control)."""
 
     def __init__(self, settings: Settings, port: int, read_again: ReadAgain) -> None:
         self._is_auto = settings.workers == "auto"
@@ -213,7 +213,7 @@ class Supervisor:
         return made.model_dump(mode="json")
 
     async def _settle(self, report: Report) -> None:
-        """Decide on the number of workers by what the first one measured, and employ the others beside it."""
+        """Decide on the number of workers by what the first one measured, and start the others."""
         first = self._workers[0]
         self._decision = decide(report, Machine.of(self._settings), self._settings.device)
         log.info("%s", self._decision)
@@ -226,7 +226,7 @@ class Supervisor:
             self._employ(worker)
 
     async def _advise(self) -> None:
-        """Say what a restart would gain, after a load that another number of workers would suit better."""
+        """Log what a restart would gain, where the models that are now loaded would have another number of workers."""
         if self._decision is None:
             return
         with suppress(WorkerFailed):
@@ -246,7 +246,7 @@ class Supervisor:
 
 
 def serve_with_workers(settings: Settings, port: int, read_again: ReadAgain) -> int:
-    """Run the supervisor; the exit status."""
+    """Run the supervisor until it ends; returns the exit status."""
 
     async def run() -> int:
         return await Supervisor(settings, port, read_again).run()
