@@ -47,7 +47,7 @@ class Tally:
     seconds: float = 0.0
     right: int = 0
     images: int = 0
-    speakers: Counter[str] = field(default_factory=Counter)
+    answers_of: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
 
     def record(self, answer: bytes, label: int) -> None:
@@ -55,7 +55,7 @@ class Tally:
         (prediction,) = parsed["predictions"]
         self.images += 1
         self.right += prediction["classes"][0]["index"] == label
-        self.speakers[prediction.get("model", parsed["model"])] += 1
+        self.answers_of[prediction.get("model", parsed["model"])] += 1
         self.skipped += "second" in prediction
 
     @property
@@ -142,7 +142,7 @@ def report(first: str, then: str, chosen: Threshold, tallies: dict[str, Tally]) 
     for name, tally in tallies.items():
         print(f"{name:>24} {tally.rate:>9,.0f} {tally.accuracy:>9.2%}")
     print(
-        f"of {both.images:,} test images {then} answered {both.speakers[then] / both.images:.1%}, "
+        f"of {both.images:,} test images {then} answered {both.answers_of[then] / both.images:.1%}, "
         f"{both.skipped:,} were skipped"
     )
     ratio, lost = both.rate / alone.rate, alone.accuracy - both.accuracy

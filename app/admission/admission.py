@@ -1,9 +1,9 @@
 """Admission: the one way from a request to a prediction.
 
-Every endpoint (the fast path, the service's own addresses, everybody else's forms, explanations) translates bodies and
-answers, and nothing more: which model a request means, its places in the queue, its deadline, what becomes of its
-images, and whom it is counted for are settled here. Admission lets requests in; a Ticket is one that was let in, from
-then to its results.
+Every endpoint (the fast path, the service's own API, the protocols of other servers, explanations) only translates
+bodies and answers. Which model a request means, its places in the queue, its deadline, what becomes of its images, and
+whom it is counted for are settled here. Admission lets requests in; a Ticket is one that was let in, from then to its
+results.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from app.admission.shares import ShareMeters
 from app.admission.underway import Image, ImageResult, SeveralUnderway, Underway
 from app.aliases import Meaning
 from app.batching.entry import Places, resolve
-from app.batching.line import HIGHEST, PLAIN
-from app.batching.pieces import Pieces
+from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST
+from app.batching.sliced_work import SlicedWork
 from app.catalog.catalog import Catalog
 from app.errors import NotEmbeddable
 from app.inference.attempt import Attempt, Prediction
@@ -42,18 +42,18 @@ T = TypeVar("T")
 USUAL = 0
 """The priority of a request that asks for none."""
 ANY = HIGHEST
-"""The highest that a body may ask for which isn't here yet."""
+"""The highest priority: what a request whose body isn't here yet may turn out to ask for."""
 
 
 class Admission:
-    """What all requests to one process have in common."""
+    """Lets the requests to one process in."""
 
     def __init__(self, catalog: Catalog, decoder: Decoder, keys: Keys, receipts: Receipts) -> None:
         self.catalog = catalog
         self.decoder = decoder
         self.keys = keys
         self.receipts = receipts
-        self.pieces = Pieces()
+        self.sliced_work = SlicedWork()
         self.traffic = catalog.traffic
         self.shadows = ShadowRuns(catalog, decoder)
 
@@ -68,29 +68,29 @@ class Admission:
         check_alias(self.catalog, name, target)
 
     def admit(self, exchange: Exchange, name: str | None, asked: Asked, rows: int = 1, priority: int = USUAL) -> Ticket:
-        """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the
-        default model; `priority` is the highest class that the body may ask for.
+        """Let a request in, before its body is read: what can be refused is refused at once. `name` None is the default
+        model; `rows` is how many images are known to come, 0 where none is to come or all are here; `priority` is the
+        highest that the body may ask for.
 
         Raises UnknownModel, UnknownVersion, ModelRefused, ModelUnloaded, Loading or Draining; KeyNotForModel or
         RateExceeded for what the request's key doesn't allow; InvalidParameter for what the model can't give;
-        TooManyRows, Overloaded or DeviceFailed where `rows` images (all that is known of them yet) wouldn't find room
-        now or be run in time; 0 where none is to come, or all are here. Nothing is reserved: a client that sends slowly
-        holds no place.
+        TooManyRows, Overloaded or DeviceFailed where `rows` images wouldn't find room now or be run in time. Nothing is
+        reserved: a client that sends slowly holds no place.
         """
         ticket = Ticket(self, exchange, name, asked, priority)
         if ticket.holder is not ANYBODY:
             self.keys.check_rate(ticket.holder)
         if rows:
-            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s, ticket.standing)
+            ticket.model.batcher.check_room(rows, ticket.terms.timeout_s, ticket.queue_class)
         return ticket
 
 
 class Ticket:
-    """One request that was let in."""
+    """One request that was let in, until its results are there or nobody waits for them."""
 
     __slots__ = (
         *("_admission", "_asked", "_exchange", "_loop", "_name", "_places", "_second", "_settle", "_slot"),
-        *("_underway", "deadline", "holder", "model", "standing", "terms"),
+        *("_underway", "deadline", "holder", "model", "queue_class", "terms"),
     )
 
     def __init__(
@@ -107,16 +107,18 @@ class Ticket:
         self._second: Second | None = None  # of a cascade
         self._slot: int | None = None  # of a split
         self.holder = admission.keys.holders[exchange.key]
-        """Of the key that the request brought."""
-        self.standing = PLAIN if self.holder is ANYBODY and not priority else self.holder.stand(priority)
-        """Before the body is here the highest that it may have."""
+        """The holder of the API key that the request brought."""
+        self.queue_class = (
+            DEFAULT_CLASS if self.holder is ANYBODY and not priority else self.holder.get_queue_class(priority)
+        )
+        """Until the body is here, that of the highest priority that it may ask for."""
         self.deadline = 0.0
-        """By the loop's clock; known once the request has begun."""
+        """Seconds by the event loop's clock; known once the request has begun."""
         self.model: LoadedModel
-        """What serves the request; of a cascade the first."""
+        """The model that serves the request; of a cascade the first."""
         self.terms: Terms
-        """What it asks for of that model."""
-        self._aim()
+        """What the request asks for, fitted to that model."""
+        self._choose_model()
 
     @property
     def receipts(self) -> Receipts:
@@ -124,26 +126,29 @@ class Ticket:
         return self._admission.receipts
 
     def ask(self, asked: Asked) -> None:
-        """The body asks for more than the address did. Raises as `admit` does."""
+        """Change what the request asks for, once its body is read: a body may add to what the address asks for. Raises
+        as `admit` does.
+        """
         if asked is not self._asked:
             self._asked = asked
-            self._aim()
+            self._choose_model()
 
     def begin(self, timeout_s: float | None = None, priority: int = USUAL) -> None:
-        """The body is here. Where the model was replaced while it came in, another is chosen. `timeout_s` and
-        `priority` are for bodies that say them themselves. Raises as `admit` does.
+        """The body is here: set the deadline and the queue class. Where the model was replaced while the body came in,
+        another is chosen. `timeout_s` (seconds) and `priority` are for bodies that say them themselves. Raises as
+        `admit` does.
         """
         if not self.model.batcher.accepts_rows or (self._second is not None and self._second.is_stale):
-            self._aim()
+            self._choose_model()
         self.deadline = self._loop.time() + (self.terms.timeout_s if timeout_s is None else timeout_s)
-        if priority or self.standing is not PLAIN:
-            self.standing = self.holder.stand(priority)
+        if priority or self.queue_class is not DEFAULT_CLASS:
+            self.queue_class = self.holder.get_queue_class(priority)
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
-        """Places for rows that must be answered by the deadline, once the request has begun. Raises as
-        Batcher.reserve does.
+        """Reserve places for `rows` rows that must be answered by the deadline, once the request has begun, and charge
+        them to its key. Raises as Batcher.reserve does.
         """
-        places = self.model.batcher.reserve(rows, self.deadline, self.standing)
+        places = self.model.batcher.reserve(rows, self.deadline, self.queue_class)
         if self.holder is not ANYBODY:
             self._admission.keys.spend(self.holder, rows)
         return places
@@ -158,7 +163,7 @@ class Ticket:
         embeds: bool = False,
     ) -> None:
         """Begin, then decode and run every image. `settle` is called once, in the event loop, perhaps before this
-        returns, with a result for each image in order; never where the ticket was abandoned. `at_once` is for
+        returns, with a result for each image in order; never where the ticket was abandoned. `at_once` is as in
         Places.submit; with `embeds` predictions have embeddings.
 
         Raises as `begin` and `reserve` do, and NotEmbeddable; then `settle` is not called.
@@ -183,15 +188,15 @@ class Ticket:
             images,
             lambda image, take: attempt(model, image, places, decoder, take),
             self._end,
-            self._admission.pieces,
-            self.standing,
+            self._admission.sliced_work,
+            self.queue_class,
             self._exchange,
         )
 
     async def run(
         self, images: Sequence[Image], timeout_s: float | None = None, priority: int = USUAL, embeds: bool = False
     ) -> list[ImageResult]:
-        """`start`, and wait for what it tells. Canceled, the ticket is abandoned."""
+        """`start`, and wait for the results. Raises as `start` does. If the wait is canceled, abandons the ticket."""
         future: asyncio.Future[list[ImageResult]] = self._loop.create_future()
         self.start(images, lambda results: resolve(future, results), timeout_s, priority=priority, embeds=embeds)
         try:
@@ -206,16 +211,16 @@ class Ticket:
         return results
 
     async def parse(self, body: bytes, parse: Callable[[bytes], T]) -> T:
-        """As Decoder.parse, in the request's turn."""
-        return await self._admission.decoder.parse(body, parse, self.standing)
+        """As Decoder.parse, with the request's queue class."""
+        return await self._admission.decoder.parse(body, parse, self.queue_class)
 
     async def call(self, function: Callable[[], T]) -> T:
-        """As Decoder.call, in the request's turn."""
-        return await self._admission.decoder.call(function, self.standing)
+        """As Decoder.call, with the request's queue class."""
+        return await self._admission.decoder.call(function, self.queue_class)
 
-    async def aim_at_speaker(self, image: Image) -> None:
-        """Once the request has begun: of a cascade's two models the one that answers `image` serves it from now on.
-        Raises as `start` does, and what became of the image.
+    async def switch_to_answering_model(self, image: Image) -> None:
+        """Once the request has begun: find which of a cascade's two models answers `image`; from now on that model
+        serves the request. Raises as `start` does, and the error that the image was answered with.
         """
         if self._second is None:
             return
@@ -233,8 +238,10 @@ class Ticket:
         if self._places is not None:
             self._places.release()
 
-    def _aim(self) -> None:
-        """At what serves such a request now."""
+    def _choose_model(self) -> None:
+        """Choose the model that serves such a request now, and fit what it asks for to it. Raises as `Admission.admit`
+        does.
+        """
         admission = self._admission
         if admission.traffic.splits:
             self._assign()
@@ -254,7 +261,7 @@ class Ticket:
         return self._name or self._admission.catalog.default_name()
 
     def _assign(self) -> None:
-        """Of a split a slot, which the request keeps, and who counts it."""
+        """Where the name means a split, draw the request's slot, which it keeps, and set the metrics that count it."""
         name, traffic = self._find_name(), self._admission.traffic
         if name not in traffic.splits:
             self._exchange.share = self._slot = None
@@ -265,7 +272,7 @@ class Ticket:
         self._exchange.share = ShareMeters(metrics, name, traffic.target(name, self._slot))
 
     def _find_second(self) -> None:
-        """Of a cascade its second model. Raises as Second does."""
+        """Where the name means a cascade, find its second model. Raises as Second does."""
         name, catalog = self._find_name(), self._admission.catalog
         is_cascade = name in self._admission.traffic.cascades
         self._second = Second(catalog, name, self.model, self._asked, self._exchange) if is_cascade else None

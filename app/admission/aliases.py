@@ -1,4 +1,4 @@
-"""Whether what an alias means can be served, and what is said of it."""
+"""Whether the models that an alias means can be served, and how an alias is described."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from app.batching.entry import Places
 from app.catalog.catalog import Catalog
 from app.catalog.traffic.traffic import split_version
 from app.errors import BadTensor, InvalidParameter, ModelRefused, Unavailable
-from app.inference.attempt import Attempt, Prediction, Speaker, Timing
+from app.inference.attempt import AnsweringModel, Attempt, Prediction, Timing
 from app.inference.decoder import Decoder, Encoded
 from app.inference.labels import count_set, find_score
 from app.inference.model import LoadedModel
@@ -42,9 +42,11 @@ class Second:
         self.model = _find_model(catalog, name, cascade, first)
         """None where it can't be asked at present: it is being loaded."""
         score = asked.fit(first).score
-        self.by_first = Speaker(first, score)
-        self.by_first_alone = Speaker(first, score, is_alone=True)
-        self.by_second = self.by_first if self.model is None else Speaker(self.model, asked.fit(self.model).score)
+        self.by_first = AnsweringModel(first, score)
+        self.by_first_alone = AnsweringModel(first, score, is_alone=True)
+        self.by_second = (
+            self.by_first if self.model is None else AnsweringModel(self.model, asked.fit(self.model).score)
+        )
 
     @property
     def then(self) -> str:
@@ -52,7 +54,7 @@ class Second:
         return split_version(self._cascade.then)[0]
 
     def is_asked_after(self, scores: Scores) -> bool:
-        """Whether what the first model says of an image isn't sure enough."""
+        """Whether the second model is asked: what the first says of the image, `scores`, isn't sure enough."""
         if labels := self._cascade.most_labels:
             return count_set(scores, self._set_score) > labels
         return scores.top[0][1] < self._cascade.least_probability
@@ -63,7 +65,7 @@ class Second:
         return self.model is None or not self.model.batcher.accepts_rows
 
     def check_images(self, images: Sequence[Encoded | Pixels]) -> None:
-        """Raises BadTensor for pixels that the second model has no use for: only files can be decoded again."""
+        """Raises BadTensor for pixels of another shape than the second model takes: only files can be decoded again."""
         if self.model is None:
             return
         shape, name = self.model.card.image.shape, self.model.name
@@ -74,18 +76,21 @@ class Second:
                     f"{list(image.shape)}: send encoded images, which each of them decodes for itself"
                 )
 
-    def count(self, speaker: Speaker) -> None:
-        """One more image that `speaker` has answered."""
-        second = "skipped" if speaker.is_alone else "unasked" if speaker is self.by_first else "answered"
+    def count(self, answering: AnsweringModel) -> None:
+        """One more image that `answering` has answered."""
+        second = "skipped" if answering.is_alone else "unasked" if answering is self.by_first else "answered"
         self._metrics.add(COUNTER, self._name, second)
 
 
 class Relay:
-    """One image on its way through a cascade; otherwise as app.inference.attempt.Attempt. The places are those of the
-    first model. The prediction says who gave it, and what both took.
+    """One image until a cascade's prediction, with the interface of app.inference.attempt.Attempt. The places are those
+    of the first model. The prediction names the model that gave it, and its timing is of both.
     """
 
-    __slots__ = ("_attempt", "_deadline", "_decoder", "_first", "_image", "_places", "_second", "_settle", "_standing")
+    __slots__ = (
+        *("_attempt", "_deadline", "_decoder", "_first", "_image"),
+        *("_places", "_queue_class", "_second", "_settle"),
+    )
 
     def __init__(
         self,
@@ -99,7 +104,7 @@ class Relay:
     ) -> None:
         self._second = second
         self._image = image
-        self._deadline, self._standing = places.deadline, places.standing
+        self._deadline, self._queue_class = places.deadline, places.queue_class
         self._places: Places[Pixels, Scores] | None = None  # in the second model's queue
         self._decoder = decoder
         self._settle: Callable[[Prediction | Exception], None] | None = settle
@@ -110,7 +115,7 @@ class Relay:
             self._attempt = attempt
 
     def abandon(self) -> None:
-        """Nobody waits any more: what hasn't begun is not done."""
+        """Nobody waits for the prediction any more: `settle` isn't called, and what hasn't begun is not done."""
         self._settle = None
         if self._attempt is not None:
             self._attempt.abandon()
@@ -124,16 +129,16 @@ class Relay:
             self._end(result._replace(by=second.by_first))
         else:
             self._first = result
-            with on_behalf_of(second.exchange):  # what tells of a batch runs for all its rows
+            with on_behalf_of(second.exchange):  # the call comes from the delivery of a whole batch
                 self._ask_second()
 
     def _ask_second(self) -> None:
-        """The image joins the second model's queue, with what is left of the deadline."""
+        """Queue the image for the second model, with what is left of the deadline."""
         model = self._second.model
         try:
             if model is None:
                 raise Unavailable("the second model is being loaded")
-            self._places = places = model.batcher.reserve(1, self._deadline, self._standing)
+            self._places = places = model.batcher.reserve(1, self._deadline, self._queue_class)
         except ConvserveError as error:
             self._take_second(error)
         else:
@@ -152,7 +157,7 @@ class Relay:
         self._end(first._replace(by=second.by_first_alone))
 
     def _release(self) -> None:
-        """The place in the second model's queue, where it wasn't used."""
+        """Give back the place in the second model's queue, if it wasn't used."""
         if self._places is not None:
             self._places.release()
 

@@ -2,7 +2,8 @@
 version that answered.
 
 A receipt holds all that counting needs, signed (HMAC-SHA256): the service remembers nothing, and any process that has
-the key takes it, after a restart too. What was counted twice was sent twice.
+the key takes it, after a restart too. A receipt that is sent twice
+is counted twice.
 """
 
 from __future__ import annotations
@@ -35,20 +36,21 @@ class Receipt(NamedTuple):
     model: str
     version: int
     artifact: str
+    """The first 16 hexadecimal digits of the sha256 of the version's model.onnx."""
     top: int
     """The index of the most probable class."""
     probability: float
     label_set: tuple[int, ...] = ()
-    """Indices."""
+    """The indices of its classes."""
     coverage: float | None = None
-    """That the label set was asked for; None where there is none."""
+    """The coverage for which the label set was asked; None where it wasn't."""
 
 
 class Receipts:
-    """Gives receipts out, and reads them back."""
+    """Signs receipts, and reads them back."""
 
     def __init__(self, key: bytes | None) -> None:
-        """Without a key there are none."""
+        """None for no key: then there are no receipts."""
         self._key = key
 
     @property
@@ -56,7 +58,7 @@ class Receipts:
         return self._key is not None
 
     def require_key(self) -> bytes:
-        """Raises InvalidParameter where there is none."""
+        """The key. Raises InvalidParameter where there is none."""
         if self._key is None:
             raise InvalidParameter(
                 "receipts are off: leave receipt out, or set receipt_key to a file with a key (openssl rand -hex 32)"
@@ -162,7 +164,7 @@ def read_receipt_key(file: Path | None) -> bytes | None:
 
 
 def _encode(data: bytes) -> str:
-    """Base64 as addresses have it, without padding."""
+    """URL-safe base64 without padding."""
     return b64encode(data, b"-_").rstrip(b"=").decode()
 
 

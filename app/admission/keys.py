@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.batching.line import HIGHEST, LOWEST, NORMAL, Standing, find_standing
+from app.batching.fair_queue import HIGHEST, LOWEST, NORMAL, QueueClass, get_queue_class
 from app.batching.rate import Rates
 from app.errors import KeyNotForModel, ManagementOff, RateExceeded, Unauthorized
 from app.settings import Settings
@@ -24,31 +24,32 @@ class Holder:
     name: str = ""
     """Of the key in the settings; empty for anybody where there are none."""
     priority: int | None = None
-    """The class of its requests, and the highest that they may ask for; None: the usual one, and any."""
+    """Of its requests, and the highest that they may ask for, 1 to 3; None: the usual one, and any."""
     models: frozenset[str] | None = None
     """The models and aliases that it may use; None for all."""
     rows_per_s: float | None = None
+    """The rate that it may send images at; None for any."""
 
-    def stand(self, asked: int) -> Standing:
-        """The standing of a request that asks for the priority class `asked`. As in Triton, 0 and what is no class mean
+    def get_queue_class(self, asked: int) -> QueueClass:
+        """For the rows of a request that asks for the priority `asked`. As in Triton, 0 and what is no priority mean
         the usual one.
         """
         if not HIGHEST <= asked <= LOWEST:
-            return find_standing(self.priority or NORMAL, self.name)
-        return find_standing(max(asked, self.priority or HIGHEST), self.name)
+            return get_queue_class(self.priority or NORMAL, self.name)
+        return get_queue_class(max(asked, self.priority or HIGHEST), self.name)
 
 
 ANYBODY = Holder()
 
 
 class Keys:
-    """Who may predict, which models, how much and before whom, and who may manage models, by the Authorization header
-    of a request.
+    """Checks API keys, which requests bring in the Authorization header: who may predict, with which models, at what
+    rate and priority, and who may manage models.
     """
 
     def __init__(self, settings: Settings, rates_file: int | None = None) -> None:
-        """`rates_file` is as app.batching.rate has it. Without keys that may predict anybody may, without keys that may
-        manage nobody may.
+        """`rates_file` is the `file` of app.batching.rate.Rates. Without keys that may predict anybody may, without
+        keys that may manage nobody may.
         """
         known = {f"api_keys.{place}": key for place, key in enumerate(settings.api_keys)}
         holders = {name: Holder(name) for name in known}
@@ -101,7 +102,7 @@ class Keys:
             )
 
     def spend(self, holder: Holder, rows: int) -> None:
-        """The holder has so many rows run."""
+        """Charge `rows` rows to the holder's rate."""
         if holder.rows_per_s is not None:
             self._rates.spend(holder.name, rows)
 

@@ -14,7 +14,7 @@ from artifact.card import ModelCard
 
 
 class Terms(NamedTuple):
-    """Options, fitted to a model."""
+    """What a request asks for, fitted to a model."""
 
     top_k: int
     score: float | None
@@ -38,7 +38,7 @@ class Asked(Protocol):
 
 
 class Options(BaseModel):
-    """What an address may ask for, and the body beside the images. An unknown parameter is an error, so that a
+    """What an address may ask for, and the body besides the images. An unknown parameter is an error, so that a
     misspelled one isn't ignored.
     """
 
@@ -46,7 +46,7 @@ class Options(BaseModel):
 
     @classmethod
     def names(cls) -> frozenset[str]:
-        """As an address spells them."""
+        """The names of the options, as an address spells them."""
         return frozenset(field.alias or name for name, field in cls.model_fields.items())
 
     @classmethod
@@ -59,7 +59,7 @@ class Options(BaseModel):
 
     def with_body(self, given: Mapping[str, Any]) -> Self:
         """These options, and those that the body gives by name. Raises InvalidParameter for a wrong one, and for one
-        that the address says otherwise.
+        that the address gives another value.
         """
         if not given:
             return self
@@ -98,7 +98,7 @@ class PredictOptions(Options):
     )
 
     def fit(self, model: LoadedModel) -> Terms:
-        """As Asked has it."""
+        """Implements Asked.fit."""
         score = None if self.coverage is None else find_score(model.card, self.coverage)
         timeout_s = find_timeout(model, self.timeout_ms)
         return Terms(check_top_k(model, self.top_k), score, timeout_s, self.coverage, self._wants_receipt(model))

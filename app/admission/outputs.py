@@ -1,4 +1,4 @@
-"""Predictions to output tensors of the Open Inference Protocol v2, whatever carries them."""
+"""Makes output tensors of the Open Inference Protocol v2 from predictions, for HTTP and gRPC alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every translation needs, in one typed place: `create_app` puts it together."""
+"""What every endpoint needs, in one typed object, which `create_app` makes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from app.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
+    """The parts of one serving process."""
+
     settings: Settings
     catalog: Catalog
     control: Control

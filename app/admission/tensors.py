@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol v2, as JSON and as binary data, to rows of images and back.
+"""Tensors of the Open Inference Protocol v2, as JSON and as binary data, to rows of images.
 
 https://github.com/kserve/open-inference-protocol and its binary tensor data extension (Triton's).
 """
@@ -31,12 +31,20 @@ class WantedOutput:
 
 @dataclass(frozen=True)
 class InferRequest:
+    """An inference request, read and checked against a model's card."""
+
     id: str | None
+    """The client's own, which the answer repeats."""
     rows: list[Encoded | Pixels]
+    """One image each: an encoded image (the file or its base64 text), or uint8 [height, width, channels] of the card's
+    shape.
+    """
     outputs: list[WantedOutput]
+    """At least one, in the order in which they are answered."""
     timeout_us: int
+    """Microseconds; 0 means none."""
     priority: int
-    """Its class, 1 to 3; as Triton has it, 0 and what is no class mean the usual one."""
+    """1 to 3; as Triton has it, 0 and what is no priority mean the usual one."""
 
     @property
     def embeds(self) -> bool:
@@ -44,8 +52,8 @@ class InferRequest:
         return any(output.name == "embedding" for output in self.outputs)
 
     def limit(self, own_s: float) -> float:
-        """Seconds that it may take, of the server's own. Clients of other servers ask for what they like: here they may
-        only shorten the deadline.
+        """Seconds that the request may take: those that it asks for, at most `own_s`, the server's own. Clients of
+        other servers ask for what they like: here they may only shorten the deadline.
         """
         return min(self.timeout_us / 1e6 or own_s, own_s)
 
@@ -154,7 +162,9 @@ def _read_outputs(parsed: dict[str, Any], parameters: dict[str, Any], card: Mode
 
 
 def read_pixels(data: Any, card: ModelCard, what: str) -> list[Pixels]:
-    """Nested lists as uint8 [n, height, width, channels]; errors call them `what`. Raises BadTensor."""
+    """Nested lists [n, height, width, channels] of whole numbers, 0 to 255, as a list of n arrays, each uint8 [height,
+    width, channels] of the card's shape. Raises BadTensor, which calls them `what`, for anything else.
+    """
     found = _numbers(data, what)
     if found.ndim != 4 or found.shape[1:] != card.image.shape or not len(found):
         wanted = ["n", *card.image.shape]

@@ -1,4 +1,4 @@
-"""The images of one request on their way: begun a few at a time, their results gathered in order."""
+"""The images of one request until their predictions: begun a few at a time, their results gathered in order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from app.batching.line import Standing
-from app.batching.pieces import Pieces
+from app.batching.fair_queue import QueueClass
+from app.batching.sliced_work import SlicedWork
 from app.inference.attempt import Prediction
 from app.inference.decoder import Encoded
 from app.observe.logs import RequestIds, log_unexpected
@@ -22,21 +22,21 @@ ImageResult = Prediction | ConvserveError
 
 _KNOWN = (Prediction, ConvserveError)  # a union would be made anew at each look
 
-# Images of one request that are begun in one turn of the event loop. Where they are decoded and run there, others wait
-# for them.
-_PIECE = 8
+# This many images of one request are begun in one turn of the event loop: other requests wait for as long where images
+# are decoded and run on the loop.
+_IMAGES_PER_SLICE = 8
 
 
 class Underway(Protocol):
-    """An image, or several, on the way."""
+    """One image, or several, until the predictions."""
 
     def abandon(self) -> None:
-        """Nobody waits any more."""
+        """Nobody waits for the predictions any more: what hasn't begun is not done."""
 
 
 class SeveralUnderway:
-    """All images of one request that has more than one. `begin` sets one on its way and gets what is to be called with
-    its result. `settle` is called once, with a result for each image in order; never where they were abandoned.
+    """All images of one request that has more than one. `begin(image, take)` begins one, and calls `take` with its
+    result. `settle` is called once, with a result for each image in order; never where they were abandoned.
     """
 
     __slots__ = ("_attempts", "_begin", "_left", "_request", "_results", "_settle")
@@ -46,8 +46,8 @@ class SeveralUnderway:
         images: Sequence[Image],
         begin: Callable[[Image, Callable[[Prediction | Exception], None]], Underway],
         settle: Callable[[list[ImageResult]], None],
-        pieces: Pieces,
-        standing: Standing,
+        sliced_work: SlicedWork,
+        queue_class: QueueClass,
         request: RequestIds,
     ) -> None:
         self._begin = begin
@@ -56,10 +56,10 @@ class SeveralUnderway:
         self._attempts: list[Underway] = []
         self._results: list[ImageResult | None] = [None] * len(images)
         self._left = len(images)
-        pieces.begin(self._begin_each(images), standing)
+        sliced_work.begin(self._begin_each(images), queue_class)
 
     def abandon(self) -> None:
-        """Those not begun yet never are."""
+        """Nobody waits for the predictions any more: abandon the images that have begun, and begin no others."""
         self._settle = None
         for attempt in self._attempts:
             attempt.abandon()
@@ -69,13 +69,13 @@ class SeveralUnderway:
             if self._settle is None:
                 return
             self._attempts.append(self._begin(image, partial(self._take, place)))
-            if (place + 1) % _PIECE == 0:
+            if (place + 1) % _IMAGES_PER_SLICE == 0:
                 yield
 
     def _take(self, place: int, result: Prediction | Exception) -> None:
         self._results[place] = result if isinstance(result, _KNOWN) else log_unexpected(result, self._request)
         self._left -= 1
         if not self._left:
-            settle, self._settle = self._settle, None  # which is the request's, and would keep it until gc finds both
+            settle, self._settle = self._settle, None  # it refers to the request: no cycle
             if settle is not None:
                 settle([result for result in self._results if result is not None])

@@ -1,5 +1,5 @@
-"""What the Open Inference Protocol v2 says of a model, as tables: metadata, configuration and statistics in Triton's
-terms; and of a repository, with what it may ask of one. Whatever carries them.
+"""What the Open Inference Protocol v2 says of a model: metadata, and configuration and statistics in Triton's terms;
+and of a repository. As plain objects, for HTTP and gRPC alike.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def describe_server() -> dict[str, Any]:
 
 
 def describe_model(catalog: Catalog, name: str, version: int | None = None) -> dict[str, Any]:
-    """Inputs and outputs of a version, the newest without one; then the versions are all that serve, oldest first.
-    Raises as Catalog.resolve does.
+    """The metadata of a version, or of the newest one; without `version` its list of versions is of all that serve,
+    oldest first. Raises as Catalog.resolve does.
     """
     model = catalog.resolve(name, version)
     serving = [model] if version else reversed(find_models(catalog, name))
@@ -85,7 +85,7 @@ def configure_model(model: LoadedModel) -> dict[str, Any]:
 
 
 def find_models(catalog: Catalog, name: str = "", version: int | None = None) -> list[LoadedModel]:
-    """What serves: everything, or the versions of one model, newest first, or one version. Raises as Catalog.resolve
+    """The versions that serve: all of them, those of one model, newest first, or one version. Raises as Catalog.resolve
     does.
     """
     if not name:

@@ -4,8 +4,9 @@ Knows no HTTP and no ONNX: a runner is any function from a list of rows to as ma
 
 A row's way:  reserve -> (the caller decodes) -> submit -> queue -> batch -> its own callback.
 
-What decides without it stands in files of its own: whose turn it is, what came when, what a batch costs. What is left
-looks at the same few numbers for every row (rows that wait and that run, lanes that are idle), and stays in one class.
+Decisions that don't need its state have files of their own: whose turn it is, whether clients are worth waiting for,
+what a batch costs. What is left looks at the same few numbers for every row (rows that wait, rows that run, idle
+lanes), and stays in one class.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from typing import Generic, NamedTuple
 from app.batching.arrivals import Arrivals
 from app.batching.cost import Pace
 from app.batching.entry import Entry, Places
+from app.batching.fair_queue import DEFAULT_CLASS, QueueClass
 from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 from app.batching.lanes import Lanes
-from app.batching.line import PLAIN, Standing
-from app.batching.telling import Telling, copy_failure
+from app.batching.result_delivery import ResultDelivery, copy_failure
 from app.batching.waiting import WaitingRows
 from app.errors import DeviceFailed, Draining, Overloaded
 
-# How many times over the expected wait must fit before the deadline. The estimate knows how fast batches ran lately;
-# the refusals of a rush alone can take half of a core from those to come. A row that is let in and isn't answered in
-# time was computed for nothing, and all behind it waited for it.
+# A request is refused unless this many times the expected wait fits before its deadline. The estimate is of recent
+# batches; in a rush the refusals alone can take half a core from the batches to come. A row that is let in and isn't
+# answered in time is computed for nothing, and delays all rows behind it.
 _CAUTION = 2.0
 
 
@@ -40,31 +41,34 @@ class _Batch(NamedTuple, Generic[Row, Out]):
     future: Future[BatchResult[Out]]
 
     def is_others(self, entry: Entry[Row, Out]) -> bool:
-        """Whether its last row is of another sender than `entry`, and may have to stand back."""
-        return self.entries[-1].standing is not entry.standing
+        """Whether its last row is of another queue class than `entry`, which may have to be served first."""
+        return self.entries[-1].queue_class is not entry.queue_class
 
 
 class Batcher(Generic[Row, Out]):
     """A bounded queue in front of one or more runners. Made and used inside the event loop.
 
-    An idle runner starts at once with the rows that wait; while all are busy rows gather, up to `max_batch_size`. A
-    full batch, which gains nothing by waiting, is handed over while all are busy, so that the first that is free goes
-    on with it at once. With `max_wait_s` an idle runner waits that long for a full batch, counted from the first row.
+    An idle runner starts at once with the rows that wait; while all are busy, rows gather, up to `max_batch_size`. A
+    full batch gains nothing by waiting: it is handed over while all runners are busy, and the first one that is free
+    runs it at once. With `max_wait_s` (seconds) an idle runner waits that long for a full batch, counted from the first
+    row.
 
-    Idle runners share the rows that wait. Where clients that are answered ask again at once, within `patience_s`, they
-    are waited for as long, and a batch is a runner's equal part of all rows, theirs included. Otherwise the first of
-    them would go alone and the rest wait for it.
+    Idle runners divide the waiting rows equally. Where clients that were answered send their next rows within
+    `patience_s` seconds, the batcher waits for them that long, and a batch is one runner's equal part of all rows, the
+    expected ones included. Otherwise the first of them would run alone, and the rest would wait for it.
 
-    Who is served before whom, app.batching.line says. A batch that was handed over and hasn't begun is made anew where
-    somebody else's row comes. A sender with few rows isn't held up by large batches either: one that holds all that
-    some sender waits for ends there, unless more rows make it hardly longer.
+    app.batching.fair_queue decides who is served before whom. A batch that was handed over and hasn't begun is taken
+    back and made anew when a row of another queue class comes. Large batches don't hold up a sender with few rows
+    either: a batch that holds all waiting rows of some sender ends there, unless more rows make it hardly longer.
 
-    A batch that has the machine to itself, as the one before it had, is run by `alone`, where there is one: over all
-    cores, say, each of which otherwise has a runner of its own.
+    If no other row ran or waited when this batch and the previous one started, the runner `alone`, if there is one,
+    executes it: it may use all cores, where each of the other runners uses one.
 
-    Runners of tiny networks run `inline`, on the event loop itself: what they take is less than a thread's waking. All
-    rows that one turn of the loop brings then travel together. With `lend_threads` idle runners' threads can be had
-    for decoding (`idle_threads`).
+    With `inline` the runner runs on the event loop itself: a tiny network takes less time than waking a thread. All
+    rows that come in one turn of the loop then run together. With `lend_threads` the threads of idle runners can be
+    used for decoding (`idle_threads`).
+
+    `on_batch` is called with the rows and the seconds of each batch, `on_device_failure` once, when the device fails.
     """
 
     def __init__(
@@ -91,10 +95,10 @@ class Batcher(Generic[Row, Out]):
         self._on_batch = on_batch
         self._on_device_failure = on_device_failure
         self._loop = asyncio.get_running_loop()
-        self.telling = Telling(self._loop)
-        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.telling, max_queue_rows)
-        # Each row comes by them: no call between.
-        self._line, self._rows = self._queue.line, self._queue.entries
+        self.delivery = ResultDelivery(self._loop)
+        self._queue: WaitingRows[Row, Out] = WaitingRows(self._loop, self.delivery, max_queue_rows)
+        # Every row passes here: direct references save a call each.
+        self._fair_queue, self._rows = self._queue.fair_queue, self._queue.entries
         self._running = 0  # rows inside runners, or handed over to them
         self._ahead: _Batch[Row, Out] | None = None  # handed over while all were busy
         self._arrivals = Arrivals(patience_s)
@@ -106,7 +110,7 @@ class Batcher(Generic[Row, Out]):
         self._closing = False
         self._failure: DeviceFailed | None = None
         self.last_busy = 0.0
-        """By the loop's clock, where `is_idle`: when it became so."""
+        """When `is_idle` became true, in seconds by the loop's clock."""
         self._when_idle: list[Callable[[], object]] = []
         self._drained = asyncio.Event()
 
@@ -130,37 +134,37 @@ class Batcher(Generic[Row, Out]):
         return not (self._running or self._queue.places_taken)
 
     def call_when_idle(self, call: Callable[[], object]) -> None:
-        """Have `call` made once, as soon as `is_idle` becomes true."""
+        """Call `call` once, the next time that `is_idle` becomes true."""
         self._when_idle.append(call)
 
     @property
     def idle_threads(self) -> Executor | None:
         """The runners' threads, where they are lent and one is idle for each row that is still being decoded; None
-        otherwise. What they are given holds up batches that come meanwhile.
+        otherwise. Work that they are given delays batches that come meanwhile.
         """
         return self._lanes.threads if self._lends_threads and self._queue.reserved <= self._lanes.idle else None
 
-    def expect_answer_s(self, rows: int, standing: Standing) -> float:
-        """Seconds until `rows` rows that came now would be answered, from the rows ahead and the measured time a row:
-        the runners have equal parts of all.
+    def expect_answer_s(self, rows: int, queue_class: QueueClass) -> float:
+        """Seconds until `rows` rows of `queue_class` that came now would be answered, by the measured times of batches:
+        the runners divide the rows that run equally, then those ahead and these.
         """
         runners = len(self._lanes.runners)
-        ahead = self._queue.count_ahead(standing) + rows
+        ahead = self._queue.count_ahead(queue_class) + rows
         parts = ceil(self._running / runners), ceil(ahead / runners)
         return sum(self._pace.estimate(part, self.max_batch_size) for part in parts)
 
-    def check_room(self, rows: int, left_s: float, standing: Standing = PLAIN) -> None:
-        """Raise what `reserve` would raise now of rows that must be answered within `left_s`, so that a body need not
-        be read in vain.
+    def check_room(self, rows: int, left_s: float, queue_class: QueueClass = DEFAULT_CLASS) -> None:
+        """Raise what `reserve` would raise now for `rows` rows that must be answered within `left_s` seconds, so that a
+        request can be refused before its body is read.
         """
         if self._failure is not None:
             raise copy_failure(self._failure)
         if self._closing:
             raise Draining("the model is being unloaded or the server is shutting down: try again")
-        self._queue.check_room(rows, standing, lambda standing: self.expect_answer_s(0, standing))
-        if self.inline or not (self._running or self._queue.count_ahead(standing)):
+        self._queue.check_room(rows, queue_class, lambda queue_class: self.expect_answer_s(0, queue_class))
+        if self.inline or not (self._running or self._queue.count_ahead(queue_class)):
             return  # it starts within the loop's turn: whether that is in time is seen then
-        wait = self.expect_answer_s(rows, standing) * _CAUTION
+        wait = self.expect_answer_s(rows, queue_class) * _CAUTION
         if wait > left_s:
             raise Overloaded(
                 f"the answer may take {wait * 1e3:,.0f} ms and the deadline is in {max(0.0, left_s) * 1e3:,.0f} ms: "
@@ -168,18 +172,18 @@ class Batcher(Generic[Row, Out]):
                 retry_after_s=wait - left_s,
             )
 
-    def reserve(self, rows: int, deadline: float, standing: Standing = PLAIN) -> Places[Row, Out]:
-        """Places for `rows` rows that must be answered by `deadline` (the loop's clock). Reserve before decoding.
-        `standing` is one that `find_standing` gave.
+    def reserve(self, rows: int, deadline: float, queue_class: QueueClass = DEFAULT_CLASS) -> Places[Row, Out]:
+        """Reserve places for `rows` rows that must be answered by `deadline`, in seconds by the loop's clock. Reserve
+        before decoding. `queue_class` must be one that `get_queue_class` returned.
 
         Raises TooManyRows where they can never fit, Overloaded where they don't fit now or would wait beyond the
         deadline, Draining or DeviceFailed where nothing is accepted any more.
         """
-        self.check_room(rows, deadline - self._loop.time(), standing)
+        self.check_room(rows, deadline - self._loop.time(), queue_class)
         self._queue.reserved += rows
-        if standing is not PLAIN:
-            self._queue.count_named(standing, rows)
-        return Places(self, rows, deadline, standing)
+        if queue_class is not DEFAULT_CLASS:
+            self._queue.count_named(queue_class, rows)
+        return Places(self, rows, deadline, queue_class)
 
     async def close(self) -> None:
         """Accept nothing more, finish every reserved and waiting row, then stop the threads."""
@@ -193,17 +197,17 @@ class Batcher(Generic[Row, Out]):
         self._queue.reserved -= 1
         if self._failure is not None:
             self._queue.forget(entry)
-            self._loop.call_soon(self.telling.settle, entry, copy_failure(self._failure))
+            self._loop.call_soon(self.delivery.settle, entry, copy_failure(self._failure))
             self._check_idle()
             return
         if self._ahead is not None and self._ahead.is_others(entry):
             self._take_back(self._ahead)
-        if entry.standing is self._line.only:
+        if entry.queue_class is self._fair_queue.only:
             self._rows.append(entry)
         else:
-            self._line.add(entry)
+            self._fair_queue.add(entry)
         if self._arrivals.expected:
-            self._arrivals.note(entry.submitted)
+            self._arrivals.note_arrival(entry.submitted)
         if self.inline and (at_once or len(self._rows) >= self.max_batch_size):
             self._pump()  # a full batch; with more connections than places, the turn's end would be too late
         else:
@@ -214,12 +218,12 @@ class Batcher(Generic[Row, Out]):
         if self._queue.remove(entry):
             self._check_idle()
 
-    def release(self, places: int, standing: Standing) -> None:
-        self._queue.release(places, standing)
+    def release(self, places: int, queue_class: QueueClass) -> None:
+        self._queue.release(places, queue_class)
         self._check_idle()
 
     def _check_idle(self) -> None:
-        """Tell whoever waits for an idle moment that this is one."""
+        """If no row is left, make the calls that wait for that."""
         if not self.is_idle:
             return
         self.last_busy = self._loop.time()
@@ -245,13 +249,13 @@ class Batcher(Generic[Row, Out]):
         while self._may_start() and self._queue.drop_unwanted():
             now = time.perf_counter()
             self._arrivals.forget_late(now)
-            share = self._find_share()
-            if (wait_s := self._find_wait(share, now)) > 0 and not self._closing:
+            batch_rows = self._count_batch_rows()
+            if (wait_s := self._find_wait(batch_rows, now)) > 0 and not self._closing:
                 self._waiting = self._loop.call_later(wait_s, self._pump)
                 break
-            if self._line.only is None:
-                share = self._limit(share)
-            if batch := self._queue.take(share):  # the head may have expired since it was looked at
+            if self._fair_queue.only is None:
+                batch_rows = self._limit(batch_rows)
+            if batch := self._queue.take(batch_rows):  # the head may have expired since it was looked at
                 self._start(batch)
         self._check_idle()
 
@@ -260,26 +264,26 @@ class Batcher(Generic[Row, Out]):
         idle = self._lanes.idle
         return idle > 0 or (idle == 0 and len(self._rows) >= self.max_batch_size)
 
-    def _find_wait(self, share: int, now: float) -> float:
-        """Seconds for which the rows that wait had better go on waiting for others."""
+    def _find_wait(self, batch_rows: int, now: float) -> float:
+        """Seconds for which the waiting rows should wait for more."""
         until = now
         if len(self._rows) < self.max_batch_size:
             until = self._queue.first_came + self.max_wait_s
-        if len(self._rows) < share:
+        if len(self._rows) < batch_rows:
             until = max(until, self._arrivals.worth_waiting_until)
         return until - now
 
-    def _find_share(self) -> int:
-        """Rows of the next batch. One that is handed over is full."""
+    def _count_batch_rows(self) -> int:
+        """Rows of the next batch. One that is handed over while all runners are busy is full."""
         if not (idle := self._lanes.idle):
             return self.max_batch_size
-        share = self._arrivals.share(len(self._rows), self._running, idle, len(self._lanes.runners))
-        return min(self.max_batch_size, share)
+        batch_rows = self._arrivals.count_batch_rows(len(self._rows), self._running, idle, len(self._lanes.runners))
+        return min(self.max_batch_size, batch_rows)
 
-    def _limit(self, share: int) -> int:
-        """Of so many rows those that a batch takes for the sake of senders who have few."""
-        rows = self._line.count_until_done(share)
-        return share if rows >= share else self._pace.fill_up(rows, share)
+    def _limit(self, batch_rows: int) -> int:
+        """How many of `batch_rows` rows a batch takes, so that senders with few rows don't wait for those with many."""
+        rows = self._fair_queue.count_until_done(batch_rows)
+        return batch_rows if rows >= batch_rows else self._pace.fill_up(rows, batch_rows)
 
     def _start(self, batch: list[Entry[Row, Out]]) -> None:
         rows = [entry.row for entry in batch]
@@ -303,7 +307,7 @@ class Batcher(Generic[Row, Out]):
         asyncio.wrap_future(future, loop=self._loop).add_done_callback(finish)
 
     def _take_back(self, ahead: _Batch[Row, Out]) -> None:
-        """Have the rows of a batch that was handed over wait again, unless it has begun."""
+        """Queue the rows of a batch that was handed over again, unless it has begun."""
         self._ahead = None
         if ahead.future.cancel():
             self._running -= len(ahead.entries)
@@ -317,13 +321,13 @@ class Batcher(Generic[Row, Out]):
         self._on_batch(size, result.seconds)
         if len(result.outputs) == size:
             self._pace.record(size, result.seconds)
-        self.telling.settle_batch(batch, result)
+        self.delivery.settle_batch(batch, result)
         if result.device_failure is not None and self._failure is None:
             self._fail(result.device_failure)
 
     def _fail(self, failure: DeviceFailed) -> None:
-        """The device is gone: every waiting row gets 503 at once, and the owner is told, to load the model again."""
+        """The device failed: every waiting row fails at once, and `on_device_failure` is called."""
         self._failure, self.accepts_rows = failure, False
         for entry in self._queue.take(len(self._rows)):
-            self.telling.settle(entry, copy_failure(failure))
+            self.delivery.settle(entry, copy_failure(failure))
         self._on_device_failure(failure)

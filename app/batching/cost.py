@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# Batches end where larger ones could gain no more than this share: beyond it they only make everybody wait longer.
+# The batch size is chosen where larger batches would raise throughput by at most this share: beyond it they only make
+# rows wait longer.
 _LEFT_TO_GAIN = 0.015
 
 # The weight of the newest batch: about the last ten count, so one slow batch neither rules nor is forgotten.
 _NEWEST = 0.2
-# A batch that takes longer than so many times what was expected says more of the machine (it slept, or was taken away)
-# than of the network.
+# A batch that takes longer than this many times what was expected says more about the machine (it slept, or was
+# suspended) than about the network.
 _MOST_TIMES = 10.0
-# A batch that holds all that some sender waits for takes rows of others, too, as long as they make it at most so many
-# times as long.
+# A batch that holds all waiting rows of some sender also takes rows of others, as long as they make it at most this
+# many times as long.
 _FREE_RIDE = 1.25
 
 
 class Pace:
-    """Seconds a batch by its number of rows, grouped in powers of two (1, 2, 3-4, 5-8, ...)."""
+    """Seconds per batch by its number of rows, grouped in powers of two (1, 2, 3-4, 5-8, ...)."""
 
     def __init__(self, measured: dict[int, float] | None = None) -> None:
         """`measured` maps rows to seconds, as the warm-up found them."""
@@ -28,8 +29,9 @@ class Pace:
             self._seconds[_group(rows)] = seconds
 
     def record(self, rows: int, seconds: float) -> None:
-        """A batch of `rows` ran. What it says of the machine holds for the other sizes, too, half as much: those that
-        don't come to run now, because others do or because their estimate turns requests away, follow.
+        """A batch of `rows` ran in `seconds`. The estimates of other sizes change half as much: a slow machine slows
+        them all, and a size that doesn't run now, because others do or because its estimate turns requests away, would
+        otherwise keep an outdated one.
         """
         ran = _group(rows)
         moved = min(seconds / before, _MOST_TIMES) - 1 if (before := self._of(rows)) else 0.0
@@ -45,7 +47,7 @@ class Pace:
         return full * self._of(max_batch_size) + (self._of(rest) if rest else 0.0)
 
     def fill_up(self, rows: int, most: int) -> int:
-        """How many rows a batch of `rows` may become, up to `most`, and take hardly longer."""
+        """How many rows, up to `most`, a batch of `rows` may be filled up to and still take hardly longer."""
         enough = _FREE_RIDE * self._of(rows)
         sizes = (min(most, 1 << group) for group in range(_group(rows), _group(most) + 1))
         return max([rows, *(size for size in sizes if self._of(size) <= enough)])
@@ -58,8 +60,8 @@ class Pace:
 
 
 class BatchCost(NamedTuple):
-    """A batch of n rows takes `fixed_s` + n `row_s` seconds, with the way to a thread and back; `row_s` is 0 where it
-    isn't known.
+    """A batch of n rows takes `fixed_s` + n * `row_s` seconds, the way to a thread and back included; `row_s` is 0
+    where it isn't known.
     """
 
     fixed_s: float
@@ -67,8 +69,8 @@ class BatchCost(NamedTuple):
 
 
 def fit_cost(measured: Mapping[int, float], handing_over_s: float) -> BatchCost:
-    """Fitted to measured batches (rows to seconds) by relative error: the largest would rule otherwise. Each costs
-    `handing_over_s` besides.
+    """The cost of batches, fitted to measured ones (rows to seconds) by relative error: by absolute error the largest
+    would decide. Handing a batch to a thread costs `handing_over_s` seconds more.
     """
     unknown = BatchCost(handing_over_s, 0.0)
     if len(measured) < 2:
@@ -86,10 +88,10 @@ def fit_cost(measured: Mapping[int, float], handing_over_s: float) -> BatchCost:
 
 
 def choose_batch_size(cost: BatchCost, largest: int) -> int:
-    """The rows from which on batches gain nothing, at most `largest`.
+    """The batch size from which on larger batches hardly raise throughput, at most `largest`.
 
-    Batches share what is fixed, but each row waits for the whole batch: where little is fixed, as for a large network
-    on a CPU, small batches are as fast and answer sooner.
+    The rows of a batch share its fixed cost, but each waits for the whole batch: where the fixed cost is small, as for
+    a large network on a CPU, small batches are as fast and answer sooner.
     """
     if not cost.row_s:
         return largest

@@ -1,4 +1,4 @@
-"""Run a batch so that one bad row fails alone: a failing batch is halved until the guilty row is by itself.
+"""Run a batch so that one bad row fails alone: a failing batch is halved until the bad row is alone.
 
 Called in a runner's thread, and never raises there: a thread that dies would leave its requests unanswered.
 """
@@ -18,25 +18,26 @@ log = logging.getLogger(__name__)
 Row = TypeVar("Row")
 Out = TypeVar("Out")
 Runner = Callable[[Sequence[Row]], Sequence[Out]]
+"""From rows to as many results, in the same order. Raises DeviceFailed where the device is at fault, not a row."""
 
 
 @dataclass(slots=True)
 class BatchResult(Generic[Out]):
-    """What became of each row of a batch, by its place in it: an output, or a failure of its own, with its cause."""
+    """The output or the failure of each row of a batch, by the row's index in it; a failure has its cause."""
 
     outputs: dict[int, Out]
     failures: dict[int, RowFailed]
     device_failure: DeviceFailed | None = None
-    """Set where the device failed: rows without an output share this fate."""
+    """Set where the device failed: every row without an output fails with it."""
     started: float = 0.0
-    """By time.perf_counter."""
+    """Seconds by time.perf_counter."""
     seconds: float = 0.0
 
 
 def run_isolated(runner: Runner[Row, Out], rows: Sequence[Row]) -> BatchResult[Out]:
-    """Run all rows in one call, and only where that fails in smaller ones.
+    """Run all rows in one call and, where that raises, in ever smaller halves.
 
-    An error of the device isn't bisected.
+    DeviceFailed isn't bisected: it becomes the result's `device_failure`.
     """
     result: BatchResult[Out] = BatchResult({}, {}, started=time.perf_counter())
     try:

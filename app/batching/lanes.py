@@ -12,7 +12,7 @@ from typing import Generic
 
 from app.batching.isolation import BatchResult, Out, Row, Runner, run_isolated
 
-# So many tries end within a few milliseconds, and a median of them doesn't follow the slow ones.
+# This many tries end within a few milliseconds, and a median of them doesn't follow the slow ones.
 _TRIES = 25
 
 
@@ -20,8 +20,8 @@ class Lanes(Generic[Row, Out]):
     """Runners, each in a thread of its own for good: CUDA sessions want to be used from one thread. The first that is
     free takes the next batch.
 
-    A batch that has the machine to itself, as the one before it had, is run by `alone` where there is one, in whichever
-    of these threads.
+    If no other row ran or waited when this batch and the previous one started, the runner `alone`, if there is one,
+    executes it, in whichever of these threads is free.
     """
 
     def __init__(self, runners: Sequence[Runner[Row, Out]], alone: Runner[Row, Out] | None) -> None:
@@ -30,7 +30,7 @@ class Lanes(Generic[Row, Out]):
         self._without_thread = list(runners)
         self._own = threading.local()
         self._batches = 0  # that run, or wait for a runner
-        self._met = False  # whether the last batch, or one since, had another beside it
+        self._had_company = False  # whether other rows ran or waited when the last batch started
         self.threads = ThreadPoolExecutor(len(runners), "runner", initializer=self._settle_in)
 
     @property
@@ -39,11 +39,11 @@ class Lanes(Generic[Row, Out]):
         return len(self.runners) - self._batches
 
     def take(self, *, has_company: bool) -> Callable[[Sequence[Row]], BatchResult[Out]]:
-        """For one batch more, until it is given back: what to call in one of the threads. `has_company`: other rows
-        run or wait.
+        """Count one batch more, until `give_back`. Returns what to call with its rows in one of the threads.
+        `has_company`: other rows run or wait.
         """
         self._batches += 1
-        is_alone, self._met = not (has_company or self._met), has_company
+        is_alone, self._had_company = not (has_company or self._had_company), has_company
         return self._run if self._alone is None or not is_alone else partial(run_isolated, self._alone)
 
     def give_back(self) -> None:
@@ -58,7 +58,7 @@ class Lanes(Generic[Row, Out]):
 
 
 def measure_handing_over() -> float:
-    """Seconds until a thread that sleeps has done nothing and its answer is here: what a lane's batch costs beside its
+    """Seconds to hand an empty task to a sleeping thread and get its result back: what a lane's batch costs besides its
     run.
     """
     with ThreadPoolExecutor(1) as thread:

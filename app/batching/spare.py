@@ -10,19 +10,19 @@ from pathlib import Path
 
 # Long enough that a moment without requests at full load isn't taken for rest, short against a change of the load.
 WINDOW_S = 0.25
-# At full load a process is seen to want nine tenths of its cores and more, at half load up to eight tenths; what is
-# done in time to spare is among it.
+# At full load a process wants nine tenths of its cores and more, at half load up to eight tenths, work in spare time
+# included.
 _MOST_WANTED = 0.85
-# One window shows less at full load now and then; so many of them, together a second, hardly.
+# One window shows less at full load now and then; this many, together a second, hardly ever do.
 WINDOWS = 4
 
-# Of the thread that reads it: nanoseconds on a core, nanoseconds that it waited for one, turns.
+# For the thread that reads it: nanoseconds on a core, nanoseconds that it waited for one, time slices.
 _SCHEDULING = Path("/proc/thread-self/schedstat")
 
 
 def read_demand(scheduling: Path = _SCHEDULING) -> float:
-    """Seconds of processor time that this process has used, and that the calling thread has waited for a core. Where
-    the system doesn't tell the latter (only Linux does), without it.
+    """Seconds of processor time that this process has used, plus those that the calling thread has waited for a core,
+    which only Linux reports: elsewhere they count as 0.
     """
     waited = 0
     with suppress(OSError):
@@ -31,8 +31,8 @@ def read_demand(scheduling: Path = _SCHEDULING) -> float:
 
 
 class Spare:
-    """Between two requests a process may be idle for want of a core: its clients, on the same machine, have them all.
-    What it wanted of its cores over the last second, used or waited for, tells the one from the other.
+    """Tells a process with time to spare from one that is idle for want of a core, because its clients, on the same
+    machine, use them all: by the share of its cores' time that it wanted over the last second, used or waited for.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Spare:
         clock: Callable[[], float] = time.perf_counter,
         read_demand: Callable[[], float] = read_demand,
     ) -> None:
-        """`count_cores` are those that this process may keep busy; the others give seconds."""
+        """`count_cores` gives the cores that this process may keep busy, `clock` and `read_demand` seconds."""
         self._count_cores = count_cores
         self._clock = clock
         self._read_demand = read_demand
@@ -50,11 +50,11 @@ class Spare:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until more is known."""
+        """Seconds until the present window ends, and `is_there` may change."""
         return max(0.0, self._since + WINDOW_S - self._clock())
 
     def is_there(self) -> bool:
-        """Whether a good seventh of the cores' time wasn't wanted, in the last window and in all that are known."""
+        """Whether 15 % of the cores' time was not wanted, in the last window and on average over the last few."""
         now = self._clock()
         if (passed := now - self._since) >= WINDOW_S:
             if passed >= WINDOWS * WINDOW_S:

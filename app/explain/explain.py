@@ -1,6 +1,6 @@
 """Where a network found the evidence for a class: a map over the part of the image that it saw.
 
-Pooled networks answer in one forward pass (class activation maps), all others by covering part after part
+Networks with global pooling need one forward pass (class activation maps), all others one for each part that is covered
 (app.explain.occlusion). The map comes with its place in the posted image, so that it can be laid over it.
 """
 
@@ -30,9 +30,9 @@ Method = Literal["class activation map", "occlusion sensitivity"]
 
 
 class Rectangle(NamedTuple):
-    """The part of the posted image that the network saw, in shares of its width and height.
+    """The part of the posted image that the network saw, as fractions of its width and height.
 
-    Beyond 0..1 where the frame around the ink reaches past the image's edges.
+    Below 0 or above 1 where the frame around the ink reaches past the image's edges.
     """
 
     left: float
@@ -45,6 +45,7 @@ class Seen(NamedTuple):
     """One image, as the network sees it and as a person does."""
 
     pixels: Pixels
+    """uint8 [height, width, channels], what the network gets."""
     rectangle: Rectangle
     shown: Image.Image
     """RGB, EXIF orientation applied, small enough to draw on."""
@@ -52,10 +53,13 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
+    """The evidence for one class in one image."""
+
     method: Method
     index: int
     """Of the class that is explained."""
     probability: float
+    """Of that class, for the whole image."""
     map: EvidenceMap
     seen: Seen
 

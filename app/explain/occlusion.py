@@ -26,21 +26,21 @@ _TIME_SHARE = 0.5
 
 
 class Rows(Protocol):
-    """Where an explanation's rows run: a request that was let in and has begun."""
+    """Where an explanation's rows run: a request that was admitted and has begun."""
 
     @property
     def model(self) -> LoadedModel: ...
 
     @property
     def deadline(self) -> float:
-        """By the loop's clock."""
+        """Seconds by the event loop's clock."""
 
     def reserve(self, rows: int) -> Places[Pixels, Scores]:
-        """Places in the model's queue, to be answered by the deadline."""
+        """Reserve places in the model's queue, to be answered by the deadline. Raises as Batcher.reserve does."""
 
 
 class Grid(NamedTuple):
-    """The input in `cells` x `cells` parts, covered by patches of `patch` x `patch` of them at every place."""
+    """The input divided into `cells` x `cells` parts; patches of `patch` x `patch` parts cover it at every position."""
 
     cells: int
     patch: int
@@ -82,7 +82,9 @@ async def map_occlusion(rows: Rows, pixels: Pixels, index: int, probability: flo
 
 
 def choose_grid(name: str, policy: ImagePolicy, seconds_of_batch: Mapping[int, float], left_s: float) -> Grid:
-    """The finest grid that the measured time a row allows within `left_s`. Raises NotExplainable."""
+    """The finest grid that the measured time per row allows within `left_s` seconds. Raises NotExplainable where even
+    the coarsest takes longer. `seconds_of_batch` maps rows to seconds.
+    """
     row_s = min(seconds / rows for rows, seconds in seconds_of_batch.items())
     fitting = [grid for grid in GRIDS if grid.cells <= min(policy.height, policy.width)] or [Grid(1, 1)]
     for grid in fitting:
@@ -117,7 +119,7 @@ def cover(pixels: Pixels, grid: Grid, fill: npt.NDArray[np.uint8]) -> Iterator[P
 
 
 def spread(drops: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
-    """To each cell [cells, cells] the mean drop of the patches that cover it [places, places].
+    """For each cell the mean drop of the patches that cover it: [cells, cells] from [places, places].
 
     So a small object's evidence peaks in its middle, not at the first patch that touched it.
     """

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from app.explain.evidence import EvidenceMap
 
 LONGEST_SIDE = 1024
-# A 28 x 28 digit would be a stamp: small images are enlarged to at least this.
+# A 28 x 28 digit would be tiny on a screen: small images are enlarged to at least this.
 _LEAST_SIDE = 256
 # From no evidence to the strongest: dark violet over red to light yellow (as inferno), readable in gray and for
 # those who don't tell red from green.
@@ -34,8 +34,8 @@ def fit_for_display(image: Image.Image) -> Image.Image:
 def draw_evidence(
     image: Image.Image, evidence: EvidenceMap, rectangle: tuple[float, float, float, float]
 ) -> Image.Image:
-    """`image` (RGB) with `evidence`, float32 [rows, columns] of 0..1, over its `rectangle` (left, top, right, bottom in
-    shares of width and height).
+    """`image` (RGB) with `evidence`, float32 [rows, columns] of 0..1, over its `rectangle` (left, top, right, bottom as
+    fractions of width and height).
     """
     width, height = image.size
     left, top, right, bottom = (
@@ -71,6 +71,7 @@ def colorize(level: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def encode_png(image: Image.Image) -> bytes:
+    """The image as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()

@@ -27,32 +27,35 @@ class Timing(NamedTuple):
     batch_size: int
 
 
-class Speaker(NamedTuple):
+class AnsweringModel(NamedTuple):
     """Which of a cascade's two models gave a prediction."""
 
     model: LoadedModel
     score: float | None
-    """The conformal score of its label sets, where they are asked for."""
+    """The conformal score of its label sets; None where they aren't asked for."""
     is_alone: bool = False
-    """It is the first, and isn't sure enough, but the second couldn't be asked."""
+    """Whether it is the first model, answering although it isn't sure enough, because the second couldn't be asked."""
 
 
 class Prediction(NamedTuple):
+    """What a model said of one image, and what that cost."""
+
     scores: Scores
     timing: Timing
-    by: Speaker | None = None
+    by: AnsweringModel | None = None
     """None where only one model could give it."""
     pixels: Pixels | None = None
-    """What that model has seen: uint8 [height, width, channels], as its card has them."""
+    """The pixels that the model was given: uint8 [height, width, channels], of its card's shape."""
 
 
 class Attempt:
-    """One image on its way to its prediction: decoded, then run in one of the reserved `places`, before their
-    deadline. An image that is pixels already, uint8 [height, width, channels] as the card has them, runs as it is.
-    `at_once` is for Places.submit; with `embeds` the prediction has the image's embedding, of a model that gives one.
+    """One image until its prediction: decoded, then run in one of the reserved `places`, before their deadline. An
+    image given as pixels, uint8 [height, width, channels] of the card's shape, is not decoded. `at_once` is as in
+    Places.submit; with `embeds` the prediction has the image's embedding, where the model gives one.
 
-    `settle` is called once, in the event loop, perhaps before the constructor returns: with the prediction, or with
-    what decoding raises, what Places.submit tells, RowFailed for probabilities that aren't finite, or DeadlineExceeded.
+    `settle` is called once, in the event loop, perhaps before the constructor returns: with the prediction, or with the
+    exception: what decoding raises, RowFailed where the model can't process the image or its probabilities aren't
+    finite, DeviceFailed, or DeadlineExceeded.
     """
 
     __slots__ = (
@@ -83,7 +86,7 @@ class Attempt:
         pixels = (
             image
             if isinstance(image, np.ndarray)
-            else decoder.start(image, policy, batcher.idle_threads, places.standing)
+            else decoder.start(image, policy, batcher.idle_threads, places.queue_class)
         )
         if isinstance(pixels, asyncio.Future):
             self._decoding = pixels
@@ -97,7 +100,7 @@ class Attempt:
             self._timer = loop.call_at(places.deadline, self._expire)
 
     def abandon(self) -> None:
-        """Nobody waits any more: what hasn't begun is not done."""
+        """Nobody waits for the prediction any more: `settle` isn't called, and what hasn't begun is not done."""
         self._settle = None
         if self._timer is not None:
             self._timer.cancel()

@@ -1,5 +1,5 @@
-"""Device buffers of one batch size: allocated once, so that addresses stay fixed and cuDNN sees a handful of
-shapes. With CUDA graphs each batch size is recorded once and replayed as a whole from then on.
+"""Device buffers for one batch size: allocated once, so that their addresses stay fixed and cuDNN sees only a few
+shapes. With CUDA graphs the first run of each batch size is recorded, and later runs replay it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ NO_GRAPH = -1
 
 
 class BucketBinding:
-    """Runs up to `shape[0]` rows on the GPU; fewer are padded with what the buffer held before.
+    """Runs up to `shape[0]` rows on the GPU, `shape` being [rows, height, width, channels]; fewer are padded with what
+    the buffer held before.
 
-    With a `graph_id`, which must be this bucket's own, the first run is recorded and later ones replay it: for that
-    outputs have fixed addresses too, and every run must come from one and the same thread.
+    With a `graph_id`, which must be this binding's own, the first run is recorded and later ones replay it: for that
+    the outputs have fixed addresses too, and every run must come from the same thread.
     """
 
     def __init__(
@@ -43,15 +44,15 @@ class BucketBinding:
                 self._binding.bind_output(name, "cuda", index)
             return
         self._options = graph_options(runtime, graph_id)
-        # A plain run tells the shapes: those of `features` depend on the network alone.
+        # A plain run shows the shapes: those of `features` depend on the network alone.
         found = session.run(list(outputs), {"image": self._host}, graph_options(runtime, NO_GRAPH))
         for name, value in zip(outputs, found, strict=True):
             kept = runtime.OrtValue.ortvalue_from_shape_and_type(list(value.shape), np.float32, "cuda", index)
             self._binding.bind_ortvalue_output(name, kept)
 
     def run(self, rows: Sequence[Pixels]) -> list[npt.NDArray[np.float32]]:
-        """Run at most a bucket of `rows`, each uint8 [height, width, channels], on the GPU. Gives the outputs in
-        the order in which they were named, each float32 [rows, ...], copied to the CPU, without the bucket's padding.
+        """Run up to `shape[0]` rows, each uint8 [height, width, channels], on the GPU. Returns the outputs in the order
+        in which they were named, each float32 [rows, ...], copied to the CPU, without the padding.
         """
         for place, row in enumerate(rows):
             self._host[place] = row

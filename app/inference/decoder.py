@@ -1,7 +1,7 @@
-"""Decoder: where encoded images leave the event loop for threads.
+"""Decoder: decodes images, in threads where that would hold up the event loop.
 
-Pillow drops the GIL, so threads use all cores. An idle runner's thread decodes what it will run; all else waits in the
-order of app.batching.line.
+Pillow releases the GIL, so threads use all cores. An idle runner's thread decodes what it will run; all else waits in
+the order of app.batching.fair_queue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from app.batching.entry import resolve
-from app.batching.line import PLAIN, Line, Standing
+from app.batching.fair_queue import DEFAULT_CLASS, FairQueue, QueueClass
 from artifact.errors import ConvserveError, ImageTooLarge, UndecodableImage
 from artifact.image_policy import ImagePolicy
 from artifact.images.decode import decode_image, decode_small, is_small
@@ -27,9 +27,9 @@ from artifact.images.limits import Limits
 Encoded = bytes | str
 """The bytes of an image file, or their base64 text (a data: URL too)."""
 
-# Up to here JSON is parsed, and base64 undone, about as soon as a thread has woken up.
+# JSON and base64 up to this length are parsed in about the time that waking a thread takes.
 _SMALL_TEXT = 16_384
-# Files up to here are decoded within a few milliseconds, as a rule.
+# Files of up to this many bytes are decoded within a few milliseconds, as a rule.
 _QUICK_BYTES = 262_144
 
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")
@@ -38,22 +38,24 @@ T = TypeVar("T")
 
 
 class _Job(Generic[T]):
-    """Work that waits for a thread, for whoever awaits `future`, which is there until the work begins."""
+    """Work that waits for a thread. `future` gets its result or exception; the attribute is there until the work
+    begins.
+    """
 
-    __slots__ = ("_context", "_loop", "_work", "future", "standing", "turn")
+    __slots__ = ("_context", "_loop", "_work", "future", "queue_class", "turn")
 
-    def __init__(self, work: Callable[[], T], standing: Standing) -> None:
+    def __init__(self, work: Callable[[], T], queue_class: QueueClass) -> None:
         self._work = work
         self._context = copy_context()  # so that what is logged there names the request
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[T] = self._loop.create_future()
-        self.standing = standing
+        self.queue_class = queue_class
         self.turn = 0
 
     def run(self) -> None:
-        """In a thread, unless nobody waits any more. Only once."""
+        """Do the work, in a thread, unless its future was canceled. Called once."""
         future = self.future
-        del self.future  # whose exception will know, by its traceback, this frame and those that it was called by
+        del self.future  # its exception's traceback refers to this frame and its callers: no cycle
         if future.cancelled():
             return
         try:
@@ -66,26 +68,32 @@ class _Job(Generic[T]):
 
 
 class Decoder:
+    """Decodes images, and does other long work, in `threads` threads of its own. Used in the event loop; the threads
+    take the waiting work in the order of its queue classes.
+    """
+
     def __init__(self, threads: int, limits: Limits) -> None:
         self.limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._line: Line[_Job[Any]] = Line()
-        self._lock = Lock()  # of the line
+        self._jobs: FairQueue[_Job[Any]] = FairQueue()
+        self._lock = Lock()  # of the jobs
 
     def start(
         self,
         image: Encoded,
         policy: ImagePolicy,
         idle_threads: Executor | None = None,
-        standing: Standing = PLAIN,
+        queue_class: QueueClass = DEFAULT_CLASS,
     ) -> Pixels | asyncio.Future[Pixels]:
-        """uint8 [height, width, channels]: at once where that takes less than a thread's waking, from a thread
-        otherwise: of a file that is no trouble, one of `idle_threads`, where there are any. The future raises what
-        `decode_image` raises.
+        """Decode an image to uint8 [height, width, channels], as `policy` has it. Returns the pixels themselves where
+        decoding takes less time than waking a thread, otherwise a future of them.
+
+        The work behind the future is done in one of `idle_threads`, where they are given and the file isn't large, and
+        otherwise in the decoder's own threads. The future raises what `decode_image` and `to_bytes` raise.
         """
         if (pixels := self._decode_small(image, policy)) is not None:
             return pixels
-        job = _Job(partial(self._decode, image, policy), standing)
+        job = _Job(partial(self._decode, image, policy), queue_class)
         future = job.future
         if idle_threads is None or len(image) > _QUICK_BYTES:
             self._queue(job)
@@ -95,20 +103,20 @@ class Decoder:
 
     def _queue(self, job: _Job[Any]) -> None:
         with self._lock:
-            self._line.add(job)
+            self._jobs.add(job)
         self._threads.submit(self._run_next)
 
     def _run_next(self) -> None:
-        """In a thread: whichever job is first by now. There is one for each call."""
+        """In a thread: do whichever job is first now. Submitted once for each job."""
         with self._lock:
-            job = self._line.take_first()
+            job = self._jobs.take_first()
         job.run()
 
     def _decode(self, image: Encoded, policy: ImagePolicy) -> Pixels:
         return decode_image(to_bytes(image, self.limits), policy, self.limits)
 
     def _decode_small(self, image: Encoded, policy: ImagePolicy) -> Pixels | None:
-        """What `decode_small` gives, of short texts too; None for one that isn't base64."""
+        """What `decode_small` returns, for short base64 texts too; None for a text that isn't base64."""
         if isinstance(image, str):
             if len(image) > _SMALL_TEXT or not is_small(policy):
                 return None
@@ -118,26 +126,27 @@ class Decoder:
                 return None
         return decode_small(image, policy, self.limits)
 
-    def share(self, threads: int) -> None:
-        """Use so many threads from now on; what was begun ends in those before."""
+    def set_threads(self, threads: int) -> None:
+        """Use `threads` threads from now on; the previous ones finish what was given to them."""
         before, self._threads = self._threads, ThreadPoolExecutor(threads, thread_name_prefix="decode")
         before.shutdown(wait=False)
 
-    async def parse(self, body: bytes, parse: Callable[[bytes], T], standing: Standing = PLAIN) -> T:
-        """`parse(body)`: at once for a short body, otherwise in a thread."""
-        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body), standing)
+    async def parse(self, body: bytes, parse: Callable[[bytes], T], queue_class: QueueClass = DEFAULT_CLASS) -> T:
+        """`parse(body)`: at once for a short body, otherwise in a thread. Raises what `parse` raises."""
+        return parse(body) if len(body) <= _SMALL_TEXT else await self.call(lambda: parse(body), queue_class)
 
-    async def call(self, function: Callable[[], T], standing: Standing = PLAIN) -> T:
-        """Run other work in these threads."""
-        job = _Job(function, standing)
+    async def call(self, function: Callable[[], T], queue_class: QueueClass = DEFAULT_CLASS) -> T:
+        """Run `function` in one of the threads and return its result. Raises what it raises."""
+        job = _Job(function, queue_class)
         future = job.future
         self._queue(job)
         return await future
 
     def close(self) -> None:
+        """Cancel all work that waits; the threads end with the work that they have begun, which isn't waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            for job in self._line.items:
+            for job in self._jobs.items:
                 job.future.cancel()
 
 

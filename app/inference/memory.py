@@ -31,8 +31,8 @@ def measure_resident() -> int:
 def measure_gpu(index: int, library: str = "libcuda.so.1") -> int:
     """Bytes in use on GPU `index` by the driver's count; 0 where it can't be asked.
 
-    By the driver's library itself, which every machine with a GPU has, and with the numbering that
-    CUDA_VISIBLE_DEVICES gives: neither nvidia-smi nor NVML knows that one.
+    Asks the driver's own library, which every machine with a GPU has and which numbers GPUs as CUDA_VISIBLE_DEVICES
+    does; nvidia-smi and NVML don't.
     """
     try:
         cuda = ctypes.CDLL(library)

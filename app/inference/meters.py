@@ -1,4 +1,4 @@
-"""ModelMeters: what is counted of one version of one model. Made once a version, so that a reload goes on counting."""
+"""ModelMeters: what is counted of one version of one model. Made once per version: a reload goes on counting."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from artifact.figures.evaluation import CONFIDENCE_BINS, bin_confidence
 
 
 class ModelMeters:
+    """Records batches, images and requests of one version in `metrics`."""
+
     def __init__(self, metrics: Metrics, card: ModelCard) -> None:
         name, version = labels = (card.name, str(card.version))
         self._metrics = metrics
@@ -39,7 +41,7 @@ class ModelMeters:
             metrics.series("expected_confidence", *labels, width=CONFIDENCE_BINS)[:] = expected.confidence
 
     def record_batch(self, rows: int, seconds: float) -> None:
-        """One run of the session."""
+        """One run of the session, of `rows` rows."""
         self._batch_rows.observe(rows)
         self._busy[0] += seconds
         batches = self._metrics.series("batches", self._name, self._version, str(rows), width=2)
@@ -47,7 +49,7 @@ class ModelMeters:
         batches[1] += seconds
 
     def record_image(self, scores: Scores, decode_s: float, queue_s: float, infer_s: float) -> None:
-        """One image that got its prediction."""
+        """One image that got its prediction, and its seconds in each stage."""
         self._decode.observe(decode_s)
         self._queue.observe(queue_s)
         self._infer.observe(infer_s)

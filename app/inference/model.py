@@ -48,37 +48,39 @@ class ReadySession:
     card: ModelCard
     plan: Plan
     session: OnnxSession
-    """With the whole device to itself: on a CPU over all threads."""
+    """Runs one batch with the whole device: on a CPU over all threads."""
     lanes: list[OnnxSession]
-    """What runs side by side under load, fed from one queue."""
+    """Sessions that run batches side by side under load, from one queue."""
     classifier: Classifier | None
     seconds_of_batch: dict[int, float]
-    """Of `session`."""
+    """Seconds of a batch in `session`, by its rows."""
     seconds_in_lane: dict[int, float]
+    """Seconds of a batch in one of the lanes, by its rows."""
     replay_difference: float
+    """The largest difference between a golden image's probabilities and those computed here."""
     load_s: float
     memory_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """What the routes predict with. Equal to itself alone."""
+    """One version that serves requests. Compared by identity."""
 
     folder: Path
-    """Where the version stands: its golden images and its report are served from there."""
+    """The version's folder, which its golden images and its report are served from."""
     card: ModelCard
     devices: tuple[ChosenDevice, ...]
     max_batch_size: int
-    """What card and settings allow; the plan's own is what this device gains from, measured."""
+    """Rows in a batch that card and settings allow; `plan.batch_size` may be less, by what was measured here."""
     plan: Plan
     batcher: Batcher[Pixels, Scores]
     timeout_s: float
     seconds_of_batch: dict[int, float]
-    """Measured at warm-up on this device, by rows."""
+    """Seconds of a batch by its rows, with the whole device to itself, measured at warm-up."""
     seconds_in_lane: dict[int, float]
-    """Seconds of a batch by its rows in one of the lanes that run side by side under load."""
+    """Seconds of a batch by its rows, in one of the lanes that run side by side under load."""
     replay_difference: float
-    """The largest departure of a golden probability on this device."""
+    """The largest difference between a golden image's probabilities and those computed on this device."""
     load_s: float
     classifier: Classifier | None
     """The last layer of a pooled network, for class activation maps."""
@@ -184,7 +186,7 @@ async def load_model(
     """Load one version's folder in a thread and put a Batcher in front of it. `settings` are those of this
     model.
 
-    Raises ArtifactError with the reason why it can't be served.
+    Raises ArtifactError with the reason why it can't be served, DeviceUnavailable where the device isn't there.
     """
     ready = await in_thread(lambda: prepare_session(folder, settings, runtime))
     meters = ModelMeters(metrics or Metrics(), ready.card)

@@ -1,5 +1,5 @@
-"""Plan: how a version is run, chosen from what loading measured. Knows no session and no thread: figures in, choices
-out.
+"""Plan: how a version is run, chosen from what loading measured. Numbers in, choices out: knows no session and no
+thread.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from app.batching.cost import choose_batch_size, fit_cost
 
 INLINE_S = 0.008
-"""A network whose largest batch takes less runs on the event loop, which stands still for as long: a refusal, a health
-check or another model's rows wait no longer than that.
+"""Seconds. A network whose largest batch takes less runs on the event loop, which it blocks for that time: a refusal, a
+health check or another model's rows wait no longer.
 """
 
 
@@ -41,13 +41,13 @@ class Plan:
     inline: bool
     """On the event loop itself, without a thread."""
     lanes: int
-    """Batches that run side by side, each in a thread of its own: one a GPU, or one a core. Inline there is one."""
+    """Batches that run side by side, each in a thread of its own: one per GPU, or one per core. Inline there is one."""
     threads_alone: int
-    """Threads that share a batch which has the machine to itself, in a session of its own; 0 where there is none."""
+    """Threads of the session that runs a batch when no other row runs or waits; 0 where there is no such session."""
     batch_size: int
     """The batch size above which throughput no longer rises, or the largest that is allowed."""
     patience_s: float
-    """How long clients that were just answered are waited for: as long as a batch can save."""
+    """Seconds that the batcher waits for clients that were just answered: as long as a larger batch can save."""
     lend_threads: bool
     """Whether idle lanes' threads decode the images that they will run."""
 
@@ -56,7 +56,7 @@ def choose_plan(measured: Measured) -> Plan:
     """The plan for what was measured; it depends on nothing else."""
     cost = fit_cost(measured.seconds_in_lane, measured.handing_over_s)
     inline = not measured.on_gpu and measured.seconds_in_lane.get(measured.largest_batch, INLINE_S) < INLINE_S
-    # On a CPU threads that share one image wait for each other: under load one thread an image does more.
+    # On a CPU threads that share one image wait for each other: under load one thread per image does more.
     shares_cores = not measured.on_gpu and not inline and measured.threads > 1
     return Plan(
         inline=inline,
@@ -65,6 +65,6 @@ def choose_plan(measured: Measured) -> Plan:
         batch_size=choose_batch_size(cost, measured.largest_batch),
         patience_s=cost.fixed_s,  # waiting costs at most what it can save
         # On a CPU a thread woken beside an idle lane takes a busy one's core as often as the free one: the lane had
-        # better decode its next image itself. A GPU's threads are for feeding it alone.
+        # better decode its next image itself. A GPU's threads are only for feeding it.
         lend_threads=not measured.on_gpu and not inline,
     )

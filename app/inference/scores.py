@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Classes whose rank is found for every row: as many as an answer has unless asked.
+# How many classes are ranked for every row: as many as an answer has by default.
 TOP = 5
-# Up to so many classes Python ranks a row as fast as NumPy.
+# Up to this many classes Python ranks a row as fast as NumPy.
 _FEW_CLASSES = 32
 
 
@@ -19,22 +19,23 @@ class Scores(NamedTuple):
     """What the network says of one image."""
 
     probabilities: npt.NDArray[np.float32]
-    """[classes]"""
+    """float32 [classes]"""
     energy: float | None
     """log-sum-exp of the logits; None where the graph doesn't give it."""
     features: npt.NDArray[np.float32] | None = None
-    """[channels, h, w], what global pooling reads; None unless the row was `Observed`."""
+    """float32 [channels, h, w], the input of global pooling; None unless the row was `Observed`."""
     embedding: npt.NDArray[np.float32] | None = None
-    """[channels], the mean of the features over their positions; None unless the row was `Embedded`."""
+    """float32 [channels], the mean of the features over their positions; None unless the row was `Embedded`."""
     top: Sequence[tuple[int, float]] = ()
     """The few most probable classes, best first, equal ones in label order: index and probability. Found for a whole
     batch at once, which costs little more than for one row.
     """
     is_finite: bool = True
+    """Whether all probabilities are finite."""
 
 
 def score_rows(probabilities: npt.NDArray[np.float32], energies: npt.NDArray[np.float32] | None = None) -> list[Scores]:
-    """Scores of each row of [n, classes]; energies are [n]."""
+    """The scores of each row of `probabilities`, [n, classes]; `energies` are [n]."""
     energy: list[float | None] = [None] * len(probabilities) if energies is None else energies.tolist()
     find_top = _find_top_of_few if probabilities.shape[1] <= _FEW_CLASSES else _find_top_of_many
     return [

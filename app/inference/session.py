@@ -42,23 +42,23 @@ _DEVICE_WORDS = ("cuda", "cudnn", "cublas", "gpu", "alloc", "memory", "device")
 # Once measuring batch sizes on a CPU has taken this long, larger ones are estimated from those measured; two at least,
 # which a slow machine needs as well to tell what a row costs.
 _CPU_WARM_UP_S = 0.25
-# Runs of one batch size, as far as they take no longer than that: the first is often slow, and 5 % of it would make a
-# batch of 8 of a network that gains nothing by batches.
+# At most this many runs of one batch size, and no more once they have taken that long: the first is often slow, and
+# being 5 % too slow would make batches of 8 for a network that gains nothing by batches.
 _RUNS = 3
 # Longer than threads wait for one another within a run, as a rule, and than it takes to wake one.
 _SPIN_US = 50
 
 
 class Observed(np.ndarray):
-    """Pixels whose features are asked for too: `pixels.view(Observed)`.
+    """Pixels for which `run` also returns the features: `pixels.view(Observed)`.
 
-    A type rather than a second queue of the session: observed rows wait in the same one and share batches with all
+    A type rather than a second queue of the session: such rows wait in the same queue and share batches with all
     others.
     """
 
 
 class Embedded(Observed):
-    """The same of pixels whose features are asked for pooled."""
+    """Pixels of an embedding request: `run` returns their features pooled, as the embedding."""
 
 
 class OnnxSession:
@@ -117,8 +117,10 @@ class OnnxSession:
         return session, ThreadPoolExecutor(1, "cuda-graphs") if device.is_cuda and cuda.cuda_graphs else None
 
     def run(self, rows: Sequence[Pixels]) -> list[Scores]:
-        """Run the rows, each uint8 [height, width, channels], as one batch. Gives the scores of each, in order. Raises
-        DeviceFailed where the device or its memory is at fault.
+        """Run the rows, each uint8 [height, width, channels], as one batch. Returns the scores of each, in order.
+
+        Raises DeviceFailed where the device or its memory is at fault. Any other exception of ONNX Runtime is raised as
+        it is: run_isolated then looks for the row that causes it.
         """
         observed = self._has_features and any(isinstance(row, Observed) for row in rows)
         names = [*self._outputs, "features"] if observed else self._outputs
@@ -157,9 +159,9 @@ class OnnxSession:
         return seconds
 
     def measure(self, size: int) -> float:
-        """Seconds of a run of so many rows, the best of some. A run in this thread alone is measured by
-        the thread's own clock, which stands still while others have the core: they would change the plan for as long
-        as it serves.
+        """Seconds of a run of `size` rows, the best of a few. A run in this thread alone is measured by the thread's
+        own clock, which stands still while other processes have the core: their load at this moment must not decide the
+        plan for as long as the model serves.
         """
         rows = [np.zeros(self._shape, np.uint8)] * size
         clock = time.thread_time if self._runs_here else time.perf_counter

@@ -1,4 +1,4 @@
-"""The certificate for https: whether uvicorn will be able to use it, asked before anything listens."""
+"""The certificate for https: checks that uvicorn will be able to use it, before anything listens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 def check_certificate(certificate: Path | None, key: Path | None) -> None:
-    """PEM files, or None where there is none. Raises ValueError naming the setting and the file that is at fault."""
+    """Check the two PEM files; None where there is none. Raises ValueError naming the setting and the file that is at
+    fault.
+    """
     if certificate is None:
         if key is not None:
             raise ValueError(f"ssl_keyfile is {key}, but ssl_certfile is empty: set it to the certificate")

@@ -18,7 +18,7 @@ from artifact.errors import BadRequest, ConvserveError
 
 
 class ServiceProtocol(LastingConnection):
-    """One connection. A client that is slower than the deadlines gets 408 and loses its place."""
+    """One connection. A client that is slower than the deadlines gets 408, and its connection is closed."""
 
     def __init__(self, *args: Any, fast_path: FastPath | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -27,21 +27,21 @@ class ServiceProtocol(LastingConnection):
         self._incoming: Incoming = self._for_app
         self._fast_cycle: FastCycle | None = None  # the last one on the fast path
         self._header_bytes = 0
-        self._first_bytes = 0  # with what the header began; what came before it may be among them
-        self._is_long = False  # what came may hold a header above the limit
+        self._first_bytes = 0  # of the chunk that the header began in, maybe behind other requests
+        self._is_long = False  # the bytes so far may hold a header above the limit
         self._chunk = b""  # what is being parsed, while its first request may be one for the fast path
         self._is_prompt = False
         self._wants_upgrade = False  # the request whose head is being read
         self._service = self.app
         self.app = self._run_app
         self._is_deaf = False  # what still comes can't be read as requests
-        self._fault: tuple[object, ConvserveError] | None = None  # the scope whose body won't be whole, and why
+        self._fault: tuple[object, ConvserveError] | None = None  # the scope whose body won't be complete, and why
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._fast_cycle is not None:
             self._fast_cycle.abandon()
         super().connection_lost(exc)
-        # What leads back here would keep the connection, and what it holds, until the garbage collector comes by.
+        # A cycle of references would keep the connection, and what it holds, until the garbage collector runs.
         self.app = self._service
         self.cycle = self._fast_cycle = None  # type: ignore[assignment]  # uvicorn starts with None, too
         del self._for_app, self._incoming
@@ -71,8 +71,8 @@ class ServiceProtocol(LastingConnection):
         self.watch()
 
     def _feed(self, data: bytes) -> None:
-        """What uvicorn's data_received does, but a wish to change the protocol is passed over: the parser would take
-        what follows the head for another protocol, and the body of this request for the next one.
+        """What uvicorn's data_received does, except that a request to upgrade the protocol is ignored: the parser would
+        take what follows the head for another protocol, and the body of this request for the next one.
         """
         while data:
             try:
@@ -92,7 +92,7 @@ class ServiceProtocol(LastingConnection):
             return
 
     def _begin_without_upgrade(self) -> bytes:
-        """A parser that begins anew, and the head that it is to read instead of the one at hand."""
+        """Make a new parser, and return the head that it is to read: the present one, without the upgrade."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         lines = [name + b": " + value for name, value in without_upgrade(self.headers)]
         self.parser = httptools.HttpRequestParser(self)
@@ -217,8 +217,8 @@ class ServiceProtocol(LastingConnection):
         await self._service(scope, receive_or_raise, send)
 
     def refuse(self, error: ConvserveError) -> None:
-        """What comes can't be read on. The request at hand gets `error`, in its turn and where it isn't answered yet;
-        then the connection ends.
+        """What comes can't be read any further. The present request gets `error`, in its turn and unless it is answered
+        already; then the connection ends.
         """
         if self._is_deaf or self.closing.is_closing():
             return
@@ -232,8 +232,8 @@ class ServiceProtocol(LastingConnection):
         self.phase = IDLE
 
     def _fail_body(self, error: ConvserveError) -> None:
-        """Who answers a request whose body won't be whole is the app, when it reads on: it knows what was asked, and
-        who may read the answer.
+        """Have the app answer a request whose body won't be complete, by raising `error` when it reads on: it knows
+        what was asked, and who may read the answer.
         """
         if isinstance(self._incoming, FastCycle) and not self._incoming.response_complete:
             body = self._incoming.give_back()

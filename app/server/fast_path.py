@@ -21,7 +21,7 @@ from app.http.api.predict_json import write_answer
 from app.http.bodies.multipart import FormReader
 from app.http.problems import MEDIA_TYPE, write_problem
 from app.http.server_timing import name_stages
-from app.inference.attempt import Prediction, Speaker
+from app.inference.attempt import AnsweringModel, Prediction
 from app.observe.logs import current_request
 from app.server.busy_poll import BusyPoll
 from app.server.interfaces import Connection
@@ -47,14 +47,14 @@ class FastPath:
     def take(
         self, url: bytes, headers: list[tuple[bytes, bytes]], keep_alive: bool, chunk: bytes, connection: Connection
     ) -> FastCycle | None:
-        """What answers a POST to `url`, whose body is still to come; None where the general path has to. The arguments
-        are those of HeadReader.read.
+        """A cycle that answers a POST to `url`, whose body is still to come; None where the general path has to. The
+        arguments are those of HeadReader.read.
         """
         head = self._heads.read(url, headers, keep_alive, chunk)
         return None if head is None else FastCycle(self, head, None, connection)
 
     def recognize(self, chunk: bytes, connection: Connection) -> FastCycle | None:
-        """What answers a request, body included, where `chunk` is one whole request whose head was read before."""
+        """A cycle that answers `chunk`, where that is one whole request whose head was read before; otherwise None."""
         known = self._heads.recognize(chunk)
         return None if known is None else FastCycle(self, *known, connection)
 
@@ -67,10 +67,10 @@ class FastPath:
 
 
 class _NoEvent:
-    """Nobody waits for this path's bodies."""
+    """In the place of uvicorn's message_event: on this path nobody waits for a body."""
 
     def set(self) -> None:
-        """As asyncio.Event has it."""
+        """Does nothing."""
 
 
 _NO_EVENT = _NoEvent()
@@ -211,9 +211,10 @@ class FastCycle:
     def _time_total(self) -> str:
         return f"total;dur={(time.perf_counter() - self._exchange.started) * 1e3:.2f}"
 
-    def _write(self, head: str, body: bytes, rows: int = 1, by: Speaker | None = None) -> None:
-        """Both at once: two writes are two system calls, and often two packets. `rows` are the batch's, of the model
-        that answers by `by`; a connection that ends now can't wait for the rest of them.
+    def _write(self, head: str, body: bytes, rows: int = 1, by: AnsweringModel | None = None) -> None:
+        """Write head and body at once: two writes are two system calls, and often two packets. `rows` is the size of
+        the batch, `by` the model that answered, None for the ticket's own. A large batch's answers are written once all
+        of it has results, but a connection that ends now can't wait for that.
         """
         transport = self._connection.transport
         if transport.is_closing():
@@ -223,7 +224,7 @@ class FastCycle:
         answer = (head + end).encode("latin-1") + body
         if rows > _FEW_ROWS and self.keep_alive:
             model = self._ticket.model if by is None else by.model
-            model.batcher.telling.do_afterwards(partial(transport.write, answer))
+            model.batcher.delivery.do_afterwards(partial(transport.write, answer))
         else:
             transport.write(answer)
 

@@ -1,4 +1,4 @@
-"""Whether the installed uvicorn is one that ServiceProtocol can stand on: it is reached by names that aren't public."""
+"""Checks that the installed uvicorn has the private names which ServiceProtocol and DrainingServer use."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
 
 MOST_BYTES = 64_000
+"""Of a request's head."""
 
 # uri-host [":" port] (RFC 3986): a name, an address, or an IPv6 address in brackets. Empty where there is none.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
@@ -43,12 +44,12 @@ def check_size(size: int) -> None:
 
 
 def measure(url: bytes, headers: Headers) -> int:
-    """How many bytes the address and the fields of a head take, with what parts them."""
+    """The bytes of a head's address and fields, separators included."""
     return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
 
 
 def without_upgrade(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """The headers of a request whose wish to change the protocol is passed over (RFC 9110, 7.8)."""
+    """The headers without those that ask to upgrade the protocol (RFC 9110, 7.8)."""
     kept = []
     for name, value in headers:
         if name == b"connection":

@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class Incoming(Protocol):
-    """A request whose body is coming in, whoever will answer it."""
+    """A request whose body is being received, whoever will answer it."""
 
     def add_body(self, chunk: bytes) -> None:
         """The next bytes of the body."""
@@ -42,7 +42,7 @@ class Shared(Protocol):
 
 
 class Connection(Protocol):
-    """What this path needs of the connection that a request came by."""
+    """What the fast path needs of the connection that a request came by."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
@@ -50,7 +50,7 @@ class Connection(Protocol):
 
     @property
     def connections(self) -> Sized:
-        """All of the server."""
+        """All connections of the server."""
 
     @property
     def server_state(self) -> Shared: ...

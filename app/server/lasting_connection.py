@@ -20,13 +20,13 @@ from app.observe.access_log import Journal
 from app.server.lingering_close import LingeringClose
 from artifact.errors import ConvserveError
 
-# From a deadline to its execution: a turn of the loop at least.
+# Seconds between a deadline and acting on it: at least one turn of the loop, which reads what has already arrived.
 _LAST_LOOK_S = 0.05
-# How long an idle connection stays open once the server stops: a request may already be on its way.
+# Seconds that an idle connection stays open once the server stops: a request may already be on its way.
 _GRACE_S = 0.2
 
 IDLE, HEADER, BODY = "idle", "header", "body"
-"""What of a request is coming in."""
+"""What is being received: nothing, a request's header, or its body."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Deadlines:
 
 
 class _Flow(FlowControl):
-    """uvicorn's, but nothing more is read while requests wait behind one another: it reads on after each answer, and a
-    client that pipelines without end fills the memory.
+    """uvicorn's flow control, but nothing more is read while pipelined requests wait: uvicorn reads on after each
+    answer, and a client that pipelines without end would fill the memory.
     """
 
     def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
@@ -52,8 +52,8 @@ class _Flow(FlowControl):
 
 
 class LastingConnection(HttpToolsProtocol):
-    """What happens to a connection between and behind its requests; a subclass reads these, and says in `phase` and
-    `requests` how far it is.
+    """What happens to a connection between and after its requests. A subclass reads the requests, and says in `phase`
+    and `requests` how far it is.
     """
 
     def __init__(self, *args: Any, deadlines: Deadlines, journal: Journal, **kwargs: Any) -> None:
@@ -63,7 +63,7 @@ class LastingConnection(HttpToolsProtocol):
         self.phase = IDLE
         self.requests = 0  # begun on this connection
         self.draining = False
-        self.last_word: ConvserveError | None = None  # to be said once everything is answered
+        self.last_word: ConvserveError | None = None  # the answer to send once every request has its own
         self.asked = "-", "-", ""
         """Method, address and X-Request-ID of what `last_word` answers, which may not be HTTP."""
         self._watched: tuple[str, int] = (IDLE, 0)
@@ -72,7 +72,7 @@ class LastingConnection(HttpToolsProtocol):
 
     @abstractmethod
     def refuse(self, error: ConvserveError) -> None:
-        """What comes can't be read on: answer the request at hand with `error`, and end."""
+        """What comes can't be read any further: answer the present request with `error`, and end the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a stream's, always
         super().connection_made(transport)
@@ -88,7 +88,7 @@ class LastingConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def say(self, error: ConvserveError) -> None:
-        """Answer what is no request that the app could be asked, and end."""
+        """Answer with `error` what isn't a request that the app could be asked, and end the connection."""
         exchange = self._journal.open(*self.asked, "")
         exchange.code = error.code
         body = write_problem(error, "" if exchange.path == "-" else exchange.path, exchange.request_id)
@@ -106,7 +106,7 @@ class LastingConnection(HttpToolsProtocol):
         self.closing.close()
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, but for the timer of idle connections: one that looks now and then instead of one a request."""
+        """As uvicorn's, but for the timer of idle connections: one looks now and then, instead of one per request."""
         if self.pipeline and not self.closing.is_closing():
             super().on_response_complete()
             return
@@ -135,7 +135,7 @@ class LastingConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _unset_keepalive_if_required(self) -> None:
-        """Called at every chunk: the timer looks for itself; only a lost connection ends it."""
+        """Called for every chunk: the timer looks for itself; only a lost connection ends it."""
         if self.transport.is_closing():
             super()._unset_keepalive_if_required()
 
@@ -152,7 +152,7 @@ class LastingConnection(HttpToolsProtocol):
             super().shutdown()
 
     def watch(self) -> None:
-        """Set the timer of the phase that the connection is in. Called once a chunk, not once a phase: a request
+        """Set the timer of the phase that the connection is in. Called once per chunk, not once per phase: a request
         that comes whole needs no timer.
         """
         now = (self.phase, self.requests)
@@ -183,6 +183,7 @@ class LastingConnection(HttpToolsProtocol):
         )
 
     def is_answered(self) -> bool:
+        """Whether no request is being answered: the present one has its whole answer, or there was none."""
         return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 
+# The bounds: seconds in all, seconds after which a client that sends nothing has nothing more to send, and bytes.
 LONGEST_S = 10.0
-# A client that sends nothing for so long has nothing more to send.
 QUIET_S = 1.0
 MOST_BYTES = 64_000_000
 
 
 class LingeringClose:
-    """Stands for a transport where only writing and closing are asked of it."""
+    """Used in place of a transport by whoever only writes and closes."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -27,6 +27,7 @@ class LingeringClose:
 
     @property
     def lingers(self) -> bool:
+        """Whether our side is closed, and the client's isn't yet."""
         return self._timer is not None
 
     def write(self, data: bytes) -> None:
@@ -37,7 +38,7 @@ class LingeringClose:
         return self._timer is not None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Nothing more is written; the connection goes once the client has closed, is quiet, or has had its time."""
+        """Write nothing more; the connection is closed once the client has closed, is quiet, or has had its time."""
         if self.is_closing():
             return
         if not self._transport.can_write_eof():  # TLS: closing says it to the other side
@@ -49,7 +50,7 @@ class LingeringClose:
         self._timer = self._loop.call_later(QUIET_S, self._look)
 
     def drop(self, data: bytes) -> None:
-        """What still came."""
+        """Drop what still came; too much of it closes the connection."""
         self._came = True
         self._left -= len(data)
         if self._left < 0:

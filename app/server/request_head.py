@@ -28,7 +28,7 @@ _COMMON = frozenset(
     (b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-type", b"content-length")
 )
 _MOST_HEAD_BYTES = 1024
-# Addresses, and heads, that are known at a time.
+# At most this many addresses, and this many heads, are remembered.
 _MOST_KNOWN = 1024
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Target:
     _terms: Terms | None = None
 
     def fit(self, model: LoadedModel) -> Terms:
-        """As app.admission.options.Asked has it; found once a model."""
+        """Implements app.admission.options.Asked.fit; computed once per model."""
         if self._terms is None or self._model is None or self._model() is not model:
             self._terms = self.options.fit(model)
             self._model = ref(model)
@@ -55,7 +55,7 @@ class Target:
 
 
 class Head(NamedTuple):
-    """What the request line and the headers say, for a request that this path takes."""
+    """What the request line and the headers of a request say that the fast path takes."""
 
     target: Target
     length: int
@@ -142,7 +142,7 @@ def _keep(known: dict[bytes, T], key: bytes, value: T) -> None:
 
 
 def _find_end(chunk: bytes) -> int:
-    """Behind the empty line that ends a head of ordinary size; 3 where there is none."""
+    """The index after the empty line that ends a head of ordinary size; 3 where there is none."""
     return chunk.find(b"\r\n\r\n", 0, _MOST_HEAD_BYTES) + 4
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # an extra: imported only where it serves
 
 log = logging.getLogger(__name__)
 
-# For clients that connected just before the end: a stopping server waits no longer for their TLS.
+# Seconds for the TLS of clients that connected just before the end: a stopping server waits no longer.
 _HANDSHAKE_S = 2.0
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
@@ -54,7 +54,7 @@ class DrainingServer(uvicorn.Server):
         self._make_grpc = make_grpc
         self._grpc: GrpcServer | None = None
         self.grpc_port = 0
-        """Once it listens there."""
+        """The port of gRPC, once it listens; 0 before, and without gRPC."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,7 +67,7 @@ class DrainingServer(uvicorn.Server):
         finally:
             for number in (*_STOP, signal.SIGHUP):
                 loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)  # to be told again changes nothing
+                signal.signal(number, signal.SIG_IGN)  # another signal changes nothing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._make_grpc is not None:
@@ -98,7 +98,7 @@ class DrainingServer(uvicorn.Server):
         log.info("stopped")
 
     async def _take(self, connection: socket.socket) -> None:
-        """Raises OSError where the client has gone, or takes too long over TLS."""
+        """Take a connection that was accepted. Raises OSError where the client has gone, or takes too long over TLS."""
         tls = self.config.ssl
         patience = {} if tls is None else {"ssl_handshake_timeout": _HANDSHAKE_S}
         loop = asyncio.get_running_loop()
@@ -151,7 +151,7 @@ def make_server(
         http=protocol,  # type: ignore[arg-type]  # makes one, as the class does
         ws="none",
         log_config=None,
-        log_level="error",  # its warnings are of what clients sent: they are told, and the access log says so
+        log_level="error",  # its warnings are of what clients sent: these get an answer, and the access log a line
         access_log=False,
         server_header=False,
         ssl_certfile=settings.ssl_certfile,

@@ -29,6 +29,6 @@ def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def address_of(listener: socket.socket, *, tls: bool, scheme: str = "http") -> str:
-    """The address to print."""
+    """The address of a listening socket, to print."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"

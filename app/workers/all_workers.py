@@ -1,4 +1,4 @@
-"""AllWorkers: the catalogs of all workers as one: each follows what the watcher tells, or none."""
+"""AllWorkers: the catalogs of all workers as one. A load is followed by all of them or by none."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from app.workers.handle import WorkerHandle, ask_all, reachable
 
 
 class AllWorkers:
-    """The watcher's Served."""
+    """Implements app.catalog.watch.Served for all workers that can be reached."""
 
     def __init__(self, workers: Sequence[WorkerHandle], on_load: Callable[[], Awaitable[None]]) -> None:
-        """`on_load` is called after each load that they followed."""
+        """`on_load` is called after each load that the workers followed."""
         self._workers = workers
         self._on_load = on_load
 

@@ -40,7 +40,9 @@ _LONGEST_LINE = 1 << 28
 
 
 class Channel:
-    """One end. `run` serves the other end's calls until it goes away; then every open call raises WorkerFailed."""
+    """One end of it. `run` serves the calls of the other end until that goes away; then every open call raises
+    WorkerFailed.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handlers: Handlers) -> None:
         self._reader = reader
@@ -52,7 +54,9 @@ class Channel:
         self._gone = False
 
     async def call(self, method: str, **arguments: Any) -> Any:
-        """The other end's result, anything that JSON holds. Raises one of the errors above, or WorkerFailed."""
+        """Call `method` at the other end; returns its result, anything that JSON holds. Raises one of the errors above
+        where the method did, otherwise WorkerFailed.
+        """
         if self._gone:
             raise WorkerFailed("the worker that was asked has ended: try again")
         number = next(self._numbers)

@@ -1,5 +1,5 @@
-"""How many workers there are with `workers = auto`, and why: decided from what the first one measured. Figures in, a
-number and a sentence out; knows no process.
+"""How many workers there are with `workers = auto`, and why: decided from what the first one measured. Numbers in,
+a number and a sentence out; knows no process.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Self
 from app.machine import count_cores, find_memory_limit
 from app.settings import Settings
 
-# The other half is for what requests take, for a reload, and for whatever else runs here.
+# For the workers. The other half is for what requests take, for a reload, and for whatever else runs here.
 _SHARE_OF_MEMORY = 0.5
-# What the next worker measures of the same models may be as many times that; beyond its part it would refuse one.
+# A later worker may measure up to 1.25 times this memory for the same models; above its share of memory_budget it would
+# refuse to load one.
 _VARIES = 1.25
 
 
@@ -24,7 +25,7 @@ class Machine(NamedTuple):
     memory: int
     """Bytes."""
     model_memory: int
-    """Bytes for loaded models, as memory_budget says; 0 means any."""
+    """Bytes that loaded models may take, by memory_budget; 0 means any."""
 
     @classmethod
     def of(cls, settings: Settings) -> Machine:
@@ -64,16 +65,18 @@ class Report:
 
 
 class Decision(NamedTuple):
+    """How many workers there are, and why."""
+
     workers: int
     why: str
-    """Why so many, and what another number would gain or cost."""
+    """Why this number, and what another one would gain or cost."""
 
     def __str__(self) -> str:
         return f"{count_workers(self.workers)}: {self.why}"
 
 
 def decide_beforehand(settings: Settings, cores: int) -> Decision | None:
-    """The one worker that there is whatever is loaded; None where a worker must find out."""
+    """The decision for one worker, where no model could change it; None where the first worker has to measure."""
     gpus = _list_gpus(settings.device)
     if len(gpus) == 1:
         return Decision(1, f"there is one GPU (cuda:{gpus[0]}); --workers 2 gains only where Python is its limit")
@@ -83,8 +86,8 @@ def decide_beforehand(settings: Settings, cores: int) -> Decision | None:
 
 
 def decide(report: Report, machine: Machine, device: str = "auto") -> Decision:
-    """One worker a GPU; on a CPU one a core where every model runs inline, otherwise one. Never more than fit into half
-    of the memory, or into the memory_budget.
+    """One worker per GPU; on a CPU one per core where every model runs inline, otherwise one. Never more than fit into
+    half of the memory, or into the memory_budget.
     """
     gpus = _list_gpus(device) or report.gpus
     if gpus:
@@ -106,9 +109,9 @@ def decide(report: Report, machine: Machine, device: str = "auto") -> Decision:
     return Decision(wanted, f"{why}; each takes {each}")
 
 
-def share(settings: Settings, count: int, number: int, port: int) -> Settings:
-    """The settings of worker `number` of `count`: an equal part of the cores and of the memory budget, and of several
-    GPUs its own, where nobody said how many workers there are.
+def make_worker_settings(settings: Settings, count: int, number: int, port: int) -> Settings:
+    """The settings of worker `number` (from 0) of `count`: an equal part of the cores and of the memory budget and,
+    where `workers` is auto and there are several GPUs, a GPU of its own.
     """
     cores = max(1, count_cores() // count)
     gpus = _list_gpus(settings.device) if settings.workers == "auto" else []
@@ -128,7 +131,7 @@ def count_workers(number: int) -> str:
 
 
 def _find_limits(report: Report, machine: Machine) -> Iterator[tuple[int, str]]:
-    """How many workers fit, and into what."""
+    """How many workers fit into each limit, and the limit in words."""
     if report.memory:
         fit = int(machine.memory * _SHARE_OF_MEMORY) // report.memory
         yield fit, f"each takes {_mb(report.memory)}, and half of the memory, {_mb(machine.memory)}, is for them"
@@ -141,7 +144,7 @@ def _find_limits(report: Report, machine: Machine) -> Iterator[tuple[int, str]]:
 
 
 def _explain_threads(report: Report, machine: Machine) -> str:
-    """Why a CPU has one worker, and what one a core would change."""
+    """Why a CPU has one worker, and what one per core would change."""
     slowest = max(report.threaded, key=lambda model: model.ms_alone)
     names, several = _list([model.name for model in report.threaded]), max(2, machine.cores)
     cost = f"--workers {several} would take {_mb((several - 1) * report.memory)} more"

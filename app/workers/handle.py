@@ -1,4 +1,4 @@
-"""WorkerHandle: one place among the workers, as the supervisor sees it: the process that holds it, and calls to it."""
+"""WorkerHandle: one worker, as the supervisor sees it: its process, which is replaced when it ends, and calls to it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 CANT_SERVE = 78
 """The exit status (sysexits.h: configuration) of a worker that can't serve, however often it is started."""
 
-# What a worker's own drain may take beyond its timeout before it is killed.
+# Seconds that a worker's drain may take beyond its timeout before it is killed.
 _PATIENCE_S = 10.0
 
 
 class WorkerHandle:
-    """Its `channel` is there once the process has asked for its settings, until it ends."""
+    """Worker `number`, from 0. Its `channel` is there once the process has asked for its settings, until it ends."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -39,12 +39,12 @@ class WorkerHandle:
         self.tried = False
         """Whether it has tried every model."""
         self.last_snapshot: Snapshot | None = None
-        """What it counted when it was asked last."""
+        """What it had counted when it was last asked."""
 
     async def run(self, handlers: Handlers, *files: int) -> tuple[int, Snapshot]:
-        """One process from its start to its end, which gets the descriptors `files`, too; its exit status, and what it
-        is known to have counted. `handlers` answer its calls, the first of which is `start`, and `tried` comes, with
-        its report, once it has tried every model. Raises OSError where no process can be started.
+        """Start a process, which also gets the file descriptors `files`, and wait for its end. Returns its exit status,
+        and what it is known to have counted. `handlers` answer its calls: the first is `start`; `tried` comes, with its
+        report, once it has tried every model. Raises OSError where no process can be started.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -74,19 +74,25 @@ class WorkerHandle:
         return await self.process.wait(), keep_counts(counted or {})
 
     async def take_snapshot(self, patience_s: float) -> None:
-        """Ask what it has counted. Where it has ended or stands still the last answer stays: counts never go back."""
+        """Ask, for at most `patience_s` seconds, what it has counted. Where it has ended or hangs the last answer
+        stays: counts never go back.
+        """
         with suppress(WorkerFailed, TimeoutError):
             async with asyncio.timeout(patience_s):
                 self.last_snapshot = read_snapshot(await self.ask("snapshot"))
 
     async def ask(self, method: str, **arguments: Any) -> Any:
-        """Raises as `Channel.call` does."""
+        """Call `method` of the worker and return its result. Raises as `Channel.call` does, WorkerFailed where it has
+        ended.
+        """
         if self.channel is None:
             raise WorkerFailed("the worker has ended: try again")
         return await self.channel.call(method, **arguments)
 
     async def drain(self, timeout_s: float) -> int:
-        """Tell it to finish what it accepted, and wait; its exit status."""
+        """Tell it to finish what it accepted, within `timeout_s` seconds, and wait for its end; returns its exit
+        status.
+        """
         if self.process is None:
             return 0
         try:
@@ -103,7 +109,7 @@ class WorkerHandle:
 
 
 async def ask_all(workers: Iterable[WorkerHandle], method: str, **arguments: Any) -> list[ConvserveError]:
-    """Call every worker; the errors of those that failed."""
+    """Call `method` of every worker; returns the errors of those that failed."""
     answers = await asyncio.gather(*(worker.ask(method, **arguments) for worker in workers), return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException) and not isinstance(answer, ConvserveError):
@@ -122,5 +128,5 @@ async def ask_each(workers: Iterable[WorkerHandle], patience_s: float, method: s
 
 
 def reachable(workers: Iterable[WorkerHandle]) -> list[WorkerHandle]:
-    """Those that have a process that answers."""
+    """The workers that have a process that answers."""
     return [worker for worker in workers if worker.channel is not None]

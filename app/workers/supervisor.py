@@ -28,18 +28,18 @@ from app.observe.metrics import Metrics, Snapshot, merge, write_snapshot
 from app.settings import Settings
 from app.workers.all_workers import AllWorkers
 from app.workers.channel import Handlers, read_image, write_image
-from app.workers.count import Decision, Machine, Report, decide, share
+from app.workers.count import Decision, Machine, Report, decide, make_worker_settings
 from app.workers.handle import CANT_SERVE, WorkerHandle, ask_all, ask_each, reachable
 from app.workers.restarts import Restarts
 
 log = logging.getLogger(__name__)
 
-# A worker that takes longer to say how it is stands still.
+# Seconds. A worker that takes longer to answer counts as hanging.
 _ANSWER_S = 5.0
 
 
 class Supervisor:
-    """Control over all workers: the same interface that a lone process has over itself."""
+    """Control over all workers, with the interface that a single process has over itself (app.catalog.control)."""
 
     def __init__(self, settings: Settings, port: int, read_again: ReadAgain) -> None:
         self._is_auto = settings.workers == "auto"
@@ -166,7 +166,7 @@ class Supervisor:
     def _handlers(self, worker: WorkerHandle) -> Handlers:
         async def start() -> dict[str, Any]:
             return {
-                "settings": self._share(worker),
+                "settings": self._make_settings(worker),
                 "traffic": self._traffic.write(),
                 "looks": [asdict(look) for look in self._watcher.looks],
                 "unloaded": sorted(self._watcher.unloaded),
@@ -208,25 +208,25 @@ class Supervisor:
             "snapshot": snapshot,
         }
 
-    def _share(self, worker: WorkerHandle) -> dict[str, Any]:
-        shared = share(self._settings, len(self._workers), worker.number, self._port)
-        return shared.model_dump(mode="json")
+    def _make_settings(self, worker: WorkerHandle) -> dict[str, Any]:
+        made = make_worker_settings(self._settings, len(self._workers), worker.number, self._port)
+        return made.model_dump(mode="json")
 
     async def _settle(self, report: Report) -> None:
-        """Decide on the number of workers by what the first one measured, and employ the others beside it."""
+        """Decide on the number of workers by what the first one measured, and start the others."""
         first = self._workers[0]
         self._decision = decide(report, Machine.of(self._settings), self._settings.device)
         log.info("%s", self._decision)
         others = [WorkerHandle(number) for number in range(1, self._decision.workers)]
         self._workers += others
         with suppress(WorkerFailed):  # one that ended is replaced, and then told
-            await first.ask("share", settings=self._share(first))
+            await first.ask("use_settings", settings=self._make_settings(first))
         for worker in others:
             worker.replaces = True
             self._employ(worker)
 
     async def _advise(self) -> None:
-        """Say what a restart would gain, after a load that another number of workers would suit better."""
+        """Log what a restart would gain, where the models that are now loaded would have another number of workers."""
         if self._decision is None:
             return
         with suppress(WorkerFailed):
@@ -246,7 +246,7 @@ class Supervisor:
 
 
 def serve_with_workers(settings: Settings, port: int, read_again: ReadAgain) -> int:
-    """Run the supervisor; the exit status."""
+    """Run the supervisor until it ends; returns the exit status."""
 
     async def run() -> int:
         return await Supervisor(settings, port, read_again).run()

@@ -31,10 +31,10 @@ from app.workers.channel import Channel, open_channel, read_image, write_image
 from app.workers.count import Report, ThreadedModel
 from app.workers.handle import CANT_SERVE
 
-# What the supervisor calls.
+# The methods of Orders that the supervisor calls.
 _ORDERS = (
     *("prepare", "commit", "abort", "note", "unload", "forget"),
-    *("set_traffic", "list_disagreements", "find_image", "share", "report", "explain_unready", "snapshot"),
+    *("set_traffic", "list_disagreements", "find_image", "use_settings", "report", "explain_unready", "snapshot"),
 )
 
 
@@ -45,7 +45,7 @@ class SupervisedControl:
         self.channel: Channel  # once it is open
 
     async def start(self) -> None:
-        """Nothing: the worker itself has begun to load, what the supervisor told it to."""
+        """Does nothing: the worker itself has begun to load what the supervisor told it to."""
 
     async def load(self, name: str) -> None:
         await self.channel.call("load", name=name)
@@ -76,7 +76,7 @@ class SupervisedControl:
         return read_snapshot(await self.channel.call("snapshot"))
 
     async def close(self) -> None:
-        """Nothing goes on here."""
+        """Does nothing: what the control does goes on in the supervisor."""
 
 
 class Orders:
@@ -116,16 +116,16 @@ class Orders:
     async def find_image(self, shadow: str, disagreement: str) -> str | None:
         return write_image(await self.catalog.disagreements.find_image(shadow, disagreement))
 
-    async def share(self, settings: dict[str, Any]) -> None:
+    async def use_settings(self, settings: dict[str, Any]) -> None:
         shared = Settings(**settings)
         self.catalog.share(shared)
-        self.decoder.share(shared.decode_threads)
+        self.decoder.set_threads(shared.decode_threads)
 
     async def report(self) -> dict[str, Any]:
         return self.measure().write()
 
     def measure(self) -> Report:
-        """What the models that are loaded take, and how each is run."""
+        """What the loaded models take on this machine, and how each is run."""
         models = self.catalog.loaded()
         on_cpu = [model for model in models if not model.device.is_cuda]
         return Report(

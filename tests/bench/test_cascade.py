@@ -25,8 +25,8 @@ def test_every_image_is_posted_to_each_by_turns_and_judged(tmp_path: Path) -> No
         tallies = measure(port, (ALIAS, "large"), samples, 12, connections=3)
     both, alone = tallies[ALIAS], tallies["large"]
     assert (both.images, alone.images, both.skipped) == (12, 12, 0)
-    assert both.speakers == {"small": 7, "large": 5}
-    assert alone.speakers == {"large": 12}
+    assert both.answers_of == {"small": 7, "large": 5}
+    assert alone.answers_of == {"large": 12}
     assert (both.right, alone.right) == (10, 10)  # 160 is nearer to 191 than to 128
     assert min(both.rate, alone.rate) > 0
 
@@ -39,7 +39,7 @@ def test_both_bounds_decide_the_exit_status(
     seconds: float, right: int, skipped: int, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = Tally(seconds, right, 1000, skipped=skipped)
-    both.speakers.update({"small": 800, "large": 200})
+    both.answers_of.update({"small": 800, "large": 200})
     assert report("small", "large", CHOSEN, {ALIAS: both, "large": Tally(2.0, 930, 1000)}) == status
     said = capsys.readouterr().out
     assert "of 1,000 test images large answered 20.0%" in said

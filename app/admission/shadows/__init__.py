@@ -1,1 +1,1 @@
-"""Shadows: models that also see what others answer, in moments in which the process has nothing else to do."""
+"""Shadows: models that also run the images that others have answered, while the process has nothing else to do."""

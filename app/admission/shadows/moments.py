@@ -12,15 +12,15 @@ from app.catalog.catalog import Catalog
 from app.inference.scores import Scores
 from artifact.images.frame import Pixels
 
-# For so long no model that runs on the event loop may have had anything to do: such a one has nothing to do after every
-# turn, and clients that ask again as soon as they are answered, as many as keep a process busy, are back within less.
-# One that runs in threads is hardly ever idle under such clients: two turns of the loop tell.
+# Seconds for which no model that runs on the event loop may have had a row. Such a model is idle after every turn of
+# the loop; clients that ask again as soon as they are answered, enough of them to keep a process busy, are back sooner.
+# A model that runs in threads is hardly ever idle under such clients: two turns of the loop show it.
 CALM_S = 0.001
 
 
 class IdleMoments:
-    """Calls back where no model of the process has had anything to do for a moment, at a time when it has cores to
-    spare. Owned by the event loop.
+    """Calls `call` when no model of the process has had a row for a moment, and the process has cores to spare. Owned
+    by the event loop.
     """
 
     def __init__(self, catalog: Catalog, call: Callable[[], None], spare: Spare | None = None) -> None:
@@ -32,13 +32,15 @@ class IdleMoments:
         self._context = Context()  # what is logged then is about no request
 
     def wait(self) -> None:
-        """For one moment, unless that is being done."""
+        """Call back once, in the next idle moment; does nothing where one is awaited already."""
         if not self._is_awaited:
             self._is_awaited = True
             asyncio.get_running_loop().call_soon(self._look, context=self._context)
 
     def go_on(self) -> None:
-        """What was done in a moment is done: it lasts, unless somebody has come meanwhile."""
+        """The work of an idle moment is done: call back again at once if nothing has come meanwhile, otherwise in the
+        next idle moment.
+        """
         if not self._is_awaited:
             self._is_awaited = True
             self._call_after_next_turn(self._look_on)

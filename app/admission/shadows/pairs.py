@@ -1,4 +1,4 @@
-"""Pairs: the two models of each shadow as they are now, and where it counts."""
+"""Pairs: the two models of each shadow as they are now, and the metrics of their comparison."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two models of a shadow, and where it counts."""
+    """The two models of a shadow, and the metrics of their comparison."""
 
     shadow: Shadow
     of: LoadedModel
     run: LoadedModel
     takes_pixels: bool
-    """Both see an image alike: `run` takes the pixels that `of` has seen."""
+    """Whether `run` takes the pixels that `of` was given: both cards treat images alike."""
     meters: ShadowMeters
 
 

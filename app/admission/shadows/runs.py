@@ -1,6 +1,6 @@
-"""Shadows: models that also see what others answer, behind the one admission and never on a caller's clock.
+"""ShadowRuns: has shadows run the images that other models have answered, without making any caller wait.
 
-What a caller was answered waits here, a bounded number of images, for a moment in which the process has nothing to do
+Answered images wait here, a bounded number of them, for a moment in which the process has nothing to do
 (app.admission.shadows.moments). Then the shadow runs a few of them, and both answers are compared.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.admission.shadows.behind import BehindAll
+from app.admission.shadows.lowest_priority import LowestPriorityRows
 from app.admission.shadows.moments import IdleMoments
 from app.admission.shadows.pairs import Pair, Pairs
 from app.catalog.catalog import Catalog
@@ -33,20 +33,21 @@ Settle = Callable[[list[Prediction | ConvserveError]], None]
 
 MOST_WAITING = 1_024
 MOST_WAITING_BYTES = 64_000_000
-# What a shadow runs at once may hold up a caller who comes meanwhile: no longer than so many times one row does.
+# The rows that a shadow runs at once may delay a caller who comes meanwhile, by at most this many times the time of one
+# row.
 _MOST_TIMES = 2.0
 _PATIENCE_S = 60.0
 
 
 class _Seen(NamedTuple):
-    """What a caller was answered, as far as the comparison needs it."""
+    """One answered image, and what the comparison needs of its answer."""
 
     name: str
     pair: Pair
     image: Image | None
     pixels: Pixels | None
     size: int
-    """Bytes of both."""
+    """Bytes of `image` and `pixels`."""
     label: str
     top: int
     probability: float
@@ -76,19 +77,21 @@ class ShadowRuns:
         return len(self._waiting)
 
     def follow(self, model: LoadedModel, images: Sequence[Image], settle: Settle) -> Settle:
-        """What to call in place of `settle`, which is called first: shadows then see what was answered. `model` answers
-        where a prediction names nobody else. Where none can wait any more, it is `settle` itself.
+        """What to call in place of `settle`: it calls `settle`, and then queues what was answered for the shadows.
+        `model` is the one that answered, unless a prediction names another. Where no more images can wait, it is
+        `settle` itself.
         """
         if not self._is_full:
             return partial(self._settle, model, images, settle)
-        # At full load every image comes here, and costs next to nothing: chance chooses of all of a turn at once.
+        # At full load every image comes here, and must cost next to nothing: those that a shadow would have taken are
+        # drawn once per turn of the loop.
         if not self._missed:
             asyncio.get_running_loop().call_soon(self._count_missed)
         self._missed[model] = self._missed.get(model, 0) + len(images)
         return settle
 
     def _count_missed(self) -> None:
-        """What came in this turn of the loop and can't wait: of a cascade it counts as the first model's."""
+        """Count the images that came in this turn of the loop and can't wait: of a cascade as the first model's."""
         for model, images in self._missed.items():
             for name, shadow in self._traffic.shadows.items():
                 if (pair := self._pairs.find_for(name, shadow, model)) is not None:
@@ -104,7 +107,7 @@ class ShadowRuns:
                 self._show(model if result.by is None else result.by.model, image, result)
 
     def _show(self, model: LoadedModel, image: Image, prediction: Prediction) -> None:
-        """To the shadows that this image falls to."""
+        """Queue an answered image for the shadows that draw it."""
         for name, shadow in self._traffic.shadows.items():
             pair = self._pairs.find_for(name, shadow, model)
             if pair is None or self._random.random() >= shadow.share:
@@ -145,7 +148,7 @@ class ShadowRuns:
             self._moments.wait()
 
     def _run(self) -> None:
-        """A few of those that wait, all of one shadow."""
+        """Run a few of the images that wait, all of one shadow."""
         if not self._waiting:
             return
         name = self._waiting[0].name
@@ -165,7 +168,7 @@ class ShadowRuns:
 
     def _compare(self, pair: Pair, taken: Sequence[_Seen]) -> None:
         try:
-            places = BehindAll(pair.run, _PATIENCE_S).reserve(len(taken))
+            places = LowestPriorityRows(pair.run, _PATIENCE_S).reserve(len(taken))
         except ConvserveError:  # it is being unloaded, or its device failed
             for _ in taken:
                 pair.meters.count_dropped()

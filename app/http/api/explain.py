@@ -104,7 +104,7 @@ async def show_input(
 
 async def _explain(ticket: Ticket, image: Encoded, index: int | None, decoder: Decoder) -> Explanation:
     """The evidence of the model that answers the image: for a cascade that is known once it has answered."""
-    await ticket.aim_at_speaker(image)
+    await ticket.switch_to_answering_model(image)
     return await explain(ticket, image, index, decoder)
 
 

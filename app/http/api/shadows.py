@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.admission.options import explain_invalid
 from app.admission.services import Services
-from app.admission.shadows.behind import BehindAll
+from app.admission.shadows.lowest_priority import LowestPriorityRows
 from app.admission.shadows.pairs import find_models, write_version
 from app.aliases import Shadow, list_targets, read_shadow, write_shadow
 from app.catalog.catalog import Catalog
@@ -141,7 +141,7 @@ async def show_evidence(
     image = await _find_image(services, name, disagreement)
     shadow = services.catalog.traffic.find_shadow(name)
     model = find_models(services.catalog, name, shadow)[("of", "run").index(by)]
-    rows = BehindAll(model, model.timeout_s)
+    rows = LowestPriorityRows(model, model.timeout_s)
     explanation = await run_while_connected(request, explain(rows, image, None, services.decoder))
     drawn = await services.decoder.call(lambda: draw(explanation))
     return Response(drawn, media_type="image/png", headers=_IMAGE_HEADERS)

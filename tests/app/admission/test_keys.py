@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from app.admission.keys import Holder, Keys, hash_key
-from app.batching.line import PLAIN, Standing
+from app.batching.fair_queue import DEFAULT_CLASS, QueueClass
 from app.errors import ManagementOff, Unauthorized
 from app.settings import Settings
 from app.settings_sources import load_settings
@@ -78,11 +78,11 @@ def test_whoever_has_no_name_is_let_in_only_where_no_key_is_asked_for() -> None:
     ],
 )
 def test_a_request_may_ask_for_a_class_up_to_that_of_its_key(own: int | None, asked: int, expected: int) -> None:
-    assert Holder("a", own).stand(asked) == Standing(expected, "a")
+    assert Holder("a", own).get_queue_class(asked) == QueueClass(expected, "a")
 
 
 def test_anybody_who_asks_for_nothing_is_the_plain_one() -> None:
-    assert Holder().stand(0) is Holder().stand(2) is PLAIN
+    assert Holder().get_queue_class(0) is Holder().get_queue_class(2) is DEFAULT_CLASS
 
 
 def test_a_key_is_for_its_models_under_their_names_and_its_aliases(

@@ -4,8 +4,8 @@ from collections.abc import Callable
 import pytest
 
 from app.admission.underway import Image, ImageResult, SeveralUnderway
-from app.batching.line import PLAIN
-from app.batching.pieces import Pieces
+from app.batching.fair_queue import DEFAULT_CLASS
+from app.batching.sliced_work import SlicedWork
 from app.errors import Unexpected
 from app.inference.attempt import Prediction
 from artifact.errors import UndecodableImage
@@ -37,7 +37,7 @@ class Attempts:
 
 def set_out(attempts: Attempts, images: list[bytes]) -> tuple[SeveralUnderway, list[list[ImageResult]]]:
     told: list[list[ImageResult]] = []
-    return SeveralUnderway(images, attempts.begin, told.append, Pieces(), PLAIN, Request()), told
+    return SeveralUnderway(images, attempts.begin, told.append, SlicedWork(), DEFAULT_CLASS, Request()), told
 
 
 def test_images_are_begun_eight_in_a_turn() -> None:

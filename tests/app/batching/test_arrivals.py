@@ -11,7 +11,7 @@ def answer(arrivals: Arrivals, rows: int, *came: float) -> None:
     """A batch of `rows` ends at 0; the next rows come at these times."""
     arrivals.expect(rows, 0.0)
     for now in came:
-        arrivals.note(now)
+        arrivals.note_arrival(now)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_prompt_clients_are_waited_for_until_their_time_is_over() -> None:
 
 def test_prompt_clients_rows_are_shared_among_all_runners_and_others_among_idle_ones() -> None:
     arrivals = Arrivals(PATIENCE_S)
-    assert arrivals.share(waiting=5, running=4, idle=1, runners=2) == 5
+    assert arrivals.count_batch_rows(waiting=5, running=4, idle=1, runners=2) == 5
     answer(arrivals, 1, 0.001)
     arrivals.expect(2, 1.0)
-    assert arrivals.share(waiting=5, running=4, idle=1, runners=2) == 6
+    assert arrivals.count_batch_rows(waiting=5, running=4, idle=1, runners=2) == 6

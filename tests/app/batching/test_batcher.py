@@ -9,7 +9,7 @@ import pytest
 from app.batching.batcher import Batcher
 from app.batching.cost import Pace
 from app.batching.entry import RowResult
-from app.batching.line import HIGHEST, NORMAL, PLAIN, Standing, find_standing
+from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST, NORMAL, QueueClass, get_queue_class
 from app.errors import DeadlineExceeded, DeviceFailed, Draining, Overloaded, RowFailed, TooManyRows
 
 FOREVER = 1e9
@@ -40,16 +40,16 @@ def make_batcher(*runners: object, **options: object) -> Batcher[int, int]:
 
 
 async def run_rows(
-    batcher: Batcher[int, int], rows: Sequence[int], deadline: float = FOREVER, standing: Standing = PLAIN
+    batcher: Batcher[int, int], rows: Sequence[int], deadline: float = FOREVER, queue_class: QueueClass = DEFAULT_CLASS
 ) -> list[RowResult[int]]:
-    with batcher.reserve(len(rows), deadline, standing) as places:
+    with batcher.reserve(len(rows), deadline, queue_class) as places:
         return await asyncio.gather(*(places.run(row) for row in rows))
 
 
 def start(
-    batcher: Batcher[int, int], *rows: int, deadline: float = FOREVER, standing: Standing = PLAIN
+    batcher: Batcher[int, int], *rows: int, deadline: float = FOREVER, queue_class: QueueClass = DEFAULT_CLASS
 ) -> asyncio.Task[list[RowResult[int]]]:
-    return asyncio.create_task(run_rows(batcher, rows, deadline, standing))
+    return asyncio.create_task(run_rows(batcher, rows, deadline, queue_class))
 
 
 def outputs(results: list[RowResult[int]]) -> list[int]:
@@ -431,7 +431,7 @@ def test_what_is_to_be_done_afterwards_waits_until_every_row_of_the_batch_was_to
         def settle(name: str, call: Callable[[], object]) -> Callable[[object], None]:
             def told(_: object) -> None:
                 happened.append(f"{name} is told")
-                batcher.telling.do_afterwards(call)
+                batcher.delivery.do_afterwards(call)
 
             return told
 
@@ -679,19 +679,19 @@ def test_a_batch_that_is_alone_gets_the_whole_machine_and_others_a_part() -> Non
     asyncio.run(scene())
 
 
-URGENT, BULK, OTHER = find_standing(HIGHEST, ""), find_standing(NORMAL, "bulk"), find_standing(NORMAL, "other")
+URGENT, BULK, OTHER = get_queue_class(HIGHEST, ""), get_queue_class(NORMAL, "bulk"), get_queue_class(NORMAL, "other")
 
 
-@pytest.mark.parametrize("standing", [URGENT, OTHER])
-def test_a_batch_that_was_handed_over_is_made_anew_for_somebody_else(standing: Standing) -> None:
+@pytest.mark.parametrize("queue_class", [URGENT, OTHER])
+def test_a_batch_that_was_handed_over_is_made_anew_for_somebody_else(queue_class: QueueClass) -> None:
     async def scene() -> None:
         runner = GatedRunner(is_open=False)
         batcher = make_batcher(runner)
-        bulk = [start(batcher, *range(4), standing=BULK), start(batcher, *range(10, 16), standing=BULK)]
+        bulk = [start(batcher, *range(4), queue_class=BULK), start(batcher, *range(10, 16), queue_class=BULK)]
         await runner.wait_until_entered()
         await turn_the_loop()
         assert batcher.waiting_rows == 2, "four run, and four are handed over"
-        single = start(batcher, 99, standing=standing)
+        single = start(batcher, 99, queue_class=queue_class)
         await turn_the_loop()
         assert batcher.waiting_rows == 3
         runner.gate.set()
@@ -708,10 +708,10 @@ def test_a_batch_that_was_handed_over_stays_as_it_is_for_more_of_its_sender() ->
     async def scene() -> None:
         runner = GatedRunner(is_open=False)
         batcher = make_batcher(runner)
-        bulk = [start(batcher, *range(8), standing=BULK)]
+        bulk = [start(batcher, *range(8), queue_class=BULK)]
         await runner.wait_until_entered()
         await turn_the_loop()
-        bulk.append(start(batcher, 99, standing=BULK))
+        bulk.append(start(batcher, 99, queue_class=BULK))
         await turn_the_loop()
         assert batcher.waiting_rows == 1
         runner.gate.set()
@@ -734,9 +734,9 @@ def test_a_single_row_waits_for_rows_of_others_in_its_batch_only_where_they_cost
     async def scene() -> None:
         runner = GatedRunner(is_open=False)
         batcher = make_batcher(runner, pace=Pace(seconds))
-        tasks = [start(batcher, *range(4), standing=BULK), start(batcher, *range(10, 15), standing=BULK)]
+        tasks = [start(batcher, *range(4), queue_class=BULK), start(batcher, *range(10, 15), queue_class=BULK)]
         await runner.wait_until_entered()
-        tasks.append(start(batcher, 99, standing=OTHER))
+        tasks.append(start(batcher, 99, queue_class=OTHER))
         await turn_the_loop()
         runner.gate.set()
         for task in tasks:
@@ -750,17 +750,17 @@ def test_a_single_row_waits_for_rows_of_others_in_its_batch_only_where_they_cost
 def test_each_sender_has_places_of_its_own_in_each_class() -> None:
     async def scene() -> None:
         batcher = make_batcher(GatedRunner(), max_queue_rows=3)
-        senders = (BULK, OTHER, PLAIN, URGENT)
+        senders = (BULK, OTHER, DEFAULT_CLASS, URGENT)
         held = []
-        for standing in senders:
-            held.append(batcher.reserve(3, FOREVER, standing))
+        for queue_class in senders:
+            held.append(batcher.reserve(3, FOREVER, queue_class))
             with pytest.raises(Overloaded, match="3 of the 3 places"):
-                batcher.check_room(1, FOREVER, standing)
+                batcher.check_room(1, FOREVER, queue_class)
         with pytest.raises(TooManyRows):
-            batcher.check_room(4, FOREVER, find_standing(HIGHEST, "new"))
-        for places, standing in zip(held, senders, strict=True):
+            batcher.check_room(4, FOREVER, get_queue_class(HIGHEST, "new"))
+        for places, queue_class in zip(held, senders, strict=True):
             places.release()
-            batcher.check_room(3, FOREVER, standing)
+            batcher.check_room(3, FOREVER, queue_class)
 
     asyncio.run(scene())
 
@@ -769,10 +769,10 @@ def test_places_of_rows_that_are_let_go_are_their_senders_again() -> None:
     async def scene() -> None:
         runner = GatedRunner(is_open=False)
         batcher = make_batcher(runner, max_queue_rows=2)
-        running = start(batcher, 0, 1, standing=OTHER)
+        running = start(batcher, 0, 1, queue_class=OTHER)
         await runner.wait_until_entered()
         await turn_the_loop()
-        leaving = start(batcher, 2, 3, standing=BULK)
+        leaving = start(batcher, 2, 3, queue_class=BULK)
         await turn_the_loop()
         with pytest.raises(Overloaded):
             batcher.reserve(1, FOREVER, BULK)
@@ -794,8 +794,8 @@ def test_the_expected_wait_counts_what_is_served_before() -> None:
         batcher = make_batcher(runner, max_batch_size=1, pace=Pace({1: 1.0}))
         with batcher.reserve(6, FOREVER, BULK), batcher.reserve(2, FOREVER, OTHER), batcher.reserve(1, FOREVER):
             assert batcher.expect_answer_s(0, URGENT) == 0
-            assert batcher.expect_answer_s(0, find_standing(NORMAL, "new")) == 3, "one of each"
-            assert batcher.expect_answer_s(0, PLAIN) == 2 + 2 + 1
+            assert batcher.expect_answer_s(0, get_queue_class(NORMAL, "new")) == 3, "one of each"
+            assert batcher.expect_answer_s(0, DEFAULT_CLASS) == 2 + 2 + 1
             assert batcher.expect_answer_s(0, OTHER) == 3 + 2 + 1
             assert batcher.expect_answer_s(0, BULK) == 6 + 2 + 1
             assert batcher.expect_answer_s(1, BULK) == 6 + 2 + 1 + 1, "and its own run"
@@ -803,7 +803,7 @@ def test_the_expected_wait_counts_what_is_served_before() -> None:
             with pytest.raises(Overloaded, match="answer may take"):
                 batcher.check_room(1, 0.5, BULK)
         with batcher.reserve(3, FOREVER, URGENT):
-            assert batcher.expect_answer_s(0, PLAIN) == 3
+            assert batcher.expect_answer_s(0, DEFAULT_CLASS) == 3
         assert batcher.expect_answer_s(0, URGENT) == 0
 
     asyncio.run(scene())
@@ -813,10 +813,10 @@ def test_a_batch_waits_from_the_row_that_came_first_whoever_stands_before_it() -
     async def scene() -> None:
         runner = GatedRunner()
         batcher = make_batcher(runner, max_wait_s=60)
-        tasks = [start(batcher, 1, standing=BULK), start(batcher, 2, 3, standing=URGENT)]
+        tasks = [start(batcher, 1, queue_class=BULK), start(batcher, 2, 3, queue_class=URGENT)]
         await turn_the_loop()
         assert runner.batches == []
-        tasks.append(start(batcher, 4, standing=OTHER))
+        tasks.append(start(batcher, 4, queue_class=OTHER))
         for task in tasks:
             await task
         assert runner.batches == [[2, 3, 4, 1]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.batching.batcher import Batcher
 from app.batching.entry import RowResult
-from app.batching.line import PLAIN, Standing, find_standing
+from app.batching.fair_queue import DEFAULT_CLASS, QueueClass, get_queue_class
 from app.errors import DeadlineExceeded, Overloaded, RowFailed, TooManyRows
 
 
@@ -33,7 +33,7 @@ class Request:
     cancel_after: int | None
     """Turns after which the client goes away."""
     expires: bool
-    standing: Standing
+    queue_class: QueueClass
 
 
 def requests() -> st.SearchStrategy[Request]:
@@ -44,8 +44,8 @@ def requests() -> st.SearchStrategy[Request]:
             decode_turns=st.tuples(*[st.integers(0, 5)] * size),
             cancel_after=st.one_of(st.none(), st.none(), st.integers(0, 12)),
             expires=st.sampled_from([False, False, False, True]),
-            standing=st.sampled_from(
-                [PLAIN, PLAIN, find_standing(1, ""), find_standing(2, "a"), find_standing(3, "a")]
+            queue_class=st.sampled_from(
+                [DEFAULT_CLASS, DEFAULT_CLASS, get_queue_class(1, ""), get_queue_class(2, "a"), get_queue_class(3, "a")]
             ),
         )
 
@@ -78,7 +78,7 @@ async def send(batcher: Batcher[Row, Row], number: int, request: Request) -> lis
             await asyncio.sleep(0)
         return await places.run(Row(number, place, request.bad[place]))
 
-    with batcher.reserve(len(request.bad), deadline, request.standing) as places:
+    with batcher.reserve(len(request.bad), deadline, request.queue_class) as places:
         return await asyncio.gather(*map(one, range(len(request.bad))), return_exceptions=True)
 
 
@@ -114,7 +114,7 @@ async def play(scene: list[Request], runners: int, batch: int, queue: int, seed:
     assert max(machine.largest for machine in machines) <= batch
     assert batcher.queue_rows == 0
     for request in scene:
-        batcher.check_room(queue, 60, request.standing)
+        batcher.check_room(queue, 60, request.queue_class)
     await asyncio.wait_for(batcher.close(), 30)
 
 

@@ -12,7 +12,7 @@ class Machine:
         self.spare = Spare(lambda: cores, lambda: self.now, lambda: self.wanted)
 
     def work(self, seconds: float, wanted: float) -> bool:
-        """So long, with so many cores wanted; whether there is time to spare then."""
+        """`seconds` pass in which `wanted` cores are wanted; whether there is time to spare then."""
         self.now += seconds
         self.wanted += wanted * seconds
         return self.spare.is_there()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.batching.line import HIGHEST, NORMAL, find_standing
+from app.batching.fair_queue import HIGHEST, NORMAL, get_queue_class
 from app.inference.decoder import Decoder
 from artifact.errors import UndecodableImage
 from artifact.image_policy import ImagePolicy
@@ -74,7 +74,7 @@ def test_a_decoder_that_gets_neighbors_goes_on_with_its_part_of_the_threads() ->
     async def scene() -> list[np.ndarray]:
         decoder = Decoder(4, Limits())
         before = decoder.start(image, POLICY)
-        decoder.share(1)
+        decoder.set_threads(1)
         after = [decoder.start(image, POLICY) for _ in range(3)]
         assert all(isinstance(decoding, asyncio.Future) for decoding in (before, *after))
         pixels = await asyncio.gather(before, *after)
@@ -139,13 +139,13 @@ def test_what_waits_for_a_thread_is_served_by_class_and_key() -> None:
         running = asyncio.create_task(decoder.call(wait))
         await asyncio.sleep(0)
         bulk = [
-            asyncio.create_task(decoder.call(lambda: order.append("bulk"), find_standing(NORMAL, "bulk")))
+            asyncio.create_task(decoder.call(lambda: order.append("bulk"), get_queue_class(NORMAL, "bulk")))
             for _ in range(3)
         ]
         await asyncio.sleep(0)
         others = [
-            asyncio.create_task(decoder.call(lambda: order.append("other"), find_standing(NORMAL, "other"))),
-            asyncio.create_task(decoder.call(lambda: order.append("first"), find_standing(HIGHEST, "bulk"))),
+            asyncio.create_task(decoder.call(lambda: order.append("other"), get_queue_class(NORMAL, "other"))),
+            asyncio.create_task(decoder.call(lambda: order.append("first"), get_queue_class(HIGHEST, "bulk"))),
         ]
         await asyncio.sleep(0)
         bulk[1].cancel()

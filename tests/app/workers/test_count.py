@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.settings import Settings
-from app.workers.count import Machine, Report, ThreadedModel, decide, decide_beforehand, share
+from app.workers.count import Machine, Report, ThreadedModel, decide, decide_beforehand, make_worker_settings
 
 MB = 1_000_000
 GB = 1000 * MB
@@ -111,16 +111,16 @@ def test_a_report_comes_whole_through_the_channel() -> None:
 
 def test_workers_share_cores_and_the_memory_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.workers.count.count_cores", lambda: 8)
-    one = share(Settings(memory_budget=900), 3, 1, port=80)
+    one = make_worker_settings(Settings(memory_budget=900), 3, 1, port=80)
     assert (one.port, one.threads, one.decode_threads, one.memory_budget) == (80, 2, 2, 300)
-    assert share(Settings(), 16, 0, port=80).threads == 1
-    assert share(Settings(threads=5, decode_threads=6), 3, 1, port=80).threads == 5
+    assert make_worker_settings(Settings(), 16, 0, port=80).threads == 1
+    assert make_worker_settings(Settings(threads=5, decode_threads=6), 3, 1, port=80).threads == 5
 
 
 def test_each_worker_gets_a_gpu_unless_their_number_is_set() -> None:
     settings = Settings(device="cuda:2,3")
-    assert [share(settings, 2, number, port=80).device for number in (0, 1)] == ["cuda:2", "cuda:3"]
-    assert share(settings, 1, 0, port=80).device == "cuda:2", "the first one, which measures"
+    assert [make_worker_settings(settings, 2, number, port=80).device for number in (0, 1)] == ["cuda:2", "cuda:3"]
+    assert make_worker_settings(settings, 1, 0, port=80).device == "cuda:2", "the first one, which measures"
     fixed = settings.model_copy(update={"workers": 2})
-    assert [share(fixed, 2, number, port=80).device for number in (0, 1)] == ["cuda:2,3", "cuda:2,3"]
-    assert share(Settings(), 4, 3, port=80).device == "auto"
+    assert [make_worker_settings(fixed, 2, number, port=80).device for number in (0, 1)] == ["cuda:2,3", "cuda:2,3"]
+    assert make_worker_settings(Settings(), 4, 3, port=80).device == "auto"

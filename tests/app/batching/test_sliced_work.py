@@ -2,21 +2,21 @@ import asyncio
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from app.batching.line import HIGHEST, NORMAL, PLAIN, find_standing
-from app.batching.pieces import Pieces
+from app.batching.fair_queue import DEFAULT_CLASS, HIGHEST, NORMAL, get_queue_class
+from app.batching.sliced_work import SlicedWork
 
 
-def work(name: str, pieces: int, done: list[str]) -> Iterator[None]:
-    for piece in range(pieces):
-        done.append(f"{name}{piece}")
+def work(name: str, slices: int, done: list[str]) -> Iterator[None]:
+    for number in range(slices):
+        done.append(f"{name}{number}")
         yield
 
 
-def test_one_piece_is_done_a_turn_and_one_request_after_the_other() -> None:
+def test_one_slice_is_done_per_turn_and_one_request_after_the_other() -> None:
     async def scene() -> None:
-        pieces, done = Pieces(), list[str]()
-        pieces.begin(work("a", 2, done), PLAIN)
-        pieces.begin(work("b", 2, done), PLAIN)
+        sliced_work, done = SlicedWork(), list[str]()
+        sliced_work.begin(work("a", 2, done), DEFAULT_CLASS)
+        sliced_work.begin(work("b", 2, done), DEFAULT_CLASS)
         assert done == []
         for expected in (["a0"], ["a0", "a1"]):
             await asyncio.sleep(0)
@@ -28,14 +28,14 @@ def test_one_piece_is_done_a_turn_and_one_request_after_the_other() -> None:
     asyncio.run(scene())
 
 
-def test_another_sender_and_a_higher_class_come_in_between() -> None:
+def test_another_sender_and_a_higher_priority_come_in_between() -> None:
     async def scene() -> None:
-        pieces, done = Pieces(), list[str]()
+        sliced_work, done = SlicedWork(), list[str]()
         for name in "ab":
-            pieces.begin(work(name, 3, done), find_standing(NORMAL, "bulk"))
+            sliced_work.begin(work(name, 3, done), get_queue_class(NORMAL, "bulk"))
         await asyncio.sleep(0)
-        pieces.begin(work("c", 1, done), find_standing(NORMAL, "other"))
-        pieces.begin(work("d", 2, done), find_standing(HIGHEST, "bulk"))
+        sliced_work.begin(work("c", 1, done), get_queue_class(NORMAL, "other"))
+        sliced_work.begin(work("d", 2, done), get_queue_class(HIGHEST, "bulk"))
         for _ in range(20):
             await asyncio.sleep(0)
         assert done == ["a0", "d0", "d1", "c0", "a1", "a2", "b0", "b1", "b2"]
@@ -58,13 +58,13 @@ def test_work_that_goes_wrong_is_told_and_the_others_go_on_each_in_its_own_conte
     async def scene() -> None:
         told: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
-        pieces, done = Pieces(), list[str]()
+        sliced_work, done = SlicedWork(), list[str]()
         for one in "ab":
             name.set(one)
-            pieces.begin(note(done), PLAIN)
-        pieces.begin(fail(), PLAIN)
+            sliced_work.begin(note(done), DEFAULT_CLASS)
+        sliced_work.begin(fail(), DEFAULT_CLASS)
         name.set("c")
-        pieces.begin(note(done), PLAIN)
+        sliced_work.begin(note(done), DEFAULT_CLASS)
         for _ in range(20):
             await asyncio.sleep(0)
         assert done == ["a", "a", "b", "b", "c", "c"]

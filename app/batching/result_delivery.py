@@ -1,4 +1,4 @@
-"""Telling: hands the result or the error of each row to who waits for it."""
+"""ResultDelivery: gives each row's result or exception to whoever waits for it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from app.errors import DeviceFailed
 log = logging.getLogger(__name__)
 
 
-class Telling:
-    """What goes wrong on the way to one client must not reach the other rows of the batch."""
+class ResultDelivery:
+    """Calls the `settle` of each row. What one of them raises must not reach the other rows of the batch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._afterwards: list[Callable[[], object]] | None = None  # what to do once the batch at hand is told
+        self._afterwards: list[Callable[[], object]] | None = None  # calls to make once the present batch is settled
 
     def settle(self, entry: Entry[Row, Out], result: RowResult[Out] | Exception) -> None:
-        """Tell whoever waits for a row, once."""
+        """Call a row's `settle` with its result, once."""
         settle, entry.settle = entry.settle, None
         if settle is not None:
             self._call(settle, result)
 
     def do_afterwards(self, call: Callable[[], object]) -> None:
-        """For a row's `settle`: make `call` once every row of its batch has its result; at once where no batch is being
-        settled.
+        """For use in a row's `settle`: make `call` once every row of its batch has its result, or at once where no
+        batch is being settled.
         """
         if self._afterwards is None:
             self._call(call)
@@ -36,7 +36,7 @@ class Telling:
             self._afterwards.append(call)
 
     def settle_batch(self, batch: Sequence[Entry[Row, Out]], result: BatchResult[Out]) -> None:
-        """Tell every row of a batch what became of it."""
+        """Give each row of a batch its output, or the exception that it failed with."""
         size = len(batch)
         afterwards: list[Callable[[], object]] = []
         self._afterwards = afterwards
@@ -62,5 +62,5 @@ class Telling:
 
 
 def copy_failure(failure: DeviceFailed) -> DeviceFailed:
-    """A fresh exception for every row: one raised twice would gather the tracebacks of all its raisings."""
+    """A fresh exception for every row: one that is raised twice would collect the tracebacks of both."""
     return DeviceFailed(failure.detail)
