@@ -33,16 +33,21 @@ HEAD = """# The series, network by network
 
 <!-- made by docs/series.py from docs/series.toml and the networks themselves -->
 
-The networks that won ILSVRC or shaped it, from LeNet to SENet. Its errors (top-5 on the test set, by ensembles) tell
-the story: 28.2 % in 2010 and 25.8 in 2011 without convolutional networks; 16.4 with AlexNet in 2012 (15.3 with more
-data); 11.7 in 2013; 7.3 with VGG and 6.67 with GoogLeNet in 2014; 3.57 with ResNet in 2015; 2.99 in 2016, ResNeXt
-second with 3.03; 2.25 with SENet in 2017. A person who had trained for it made 5.1. Depth went from 8 layers to 19, 22
-and 152, along two lines: Inception's (split, transform, merge) and the residual one (depth, width, cardinality).
+The series is the set of networks that this project has: those that won ILSVRC, the ImageNet contest, or shaped it, from
+LeNet to SENet. The contest's errors (top-5 on the test set, by ensembles) tell the story: 28.2 % in 2010 and 25.8 in
+2011 without convolutional networks; 16.4 with AlexNet in 2012 (15.3 with more data); 11.7 in 2013; 7.3 with VGG and
+6.67 with GoogLeNet in 2014; 3.57 with ResNet in 2015; 2.99 in 2016, ResNeXt second with 3.03; 2.25 with SENet in 2017.
+A person who had trained for it made 5.1. Depth went from 8 layers to 19, 22 and 152, along two lines: Inception's
+(split, transform, merge) and the residual one (depth, width, cardinality).
 
 Every number of layers, parameters and multiply-adds here is counted from the network that `convserve-export` trains;
 parameters are what training moves, multiply-adds those of convolutions and dense layers for one image, both without
 auxiliary heads. Sizes are height x width x channels. A stage's layers are given as window / stride, then channels; a
 number before it says how often.
+
+The choice follows an introductory article in Chinese on image classification, "the article" on this page. It has
+listings in TensorFlow of AlexNet, VGG11, Inception v3 and ResNet18. Where a listing differs from its paper, the plain
+name is the paper's network, and the listing's is called `..._series`.
 """
 
 

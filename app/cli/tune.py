@@ -61,7 +61,7 @@ def tune(arguments: list[str]) -> int:
     if not given.out.parent.is_dir() or given.out.is_dir():
         raise UsageError(f"--out {given.out} can't be written: name a file in a folder that exists")
     if given.out.suffix.lower() == ".svg":
-        raise UsageError(f"--out {given.out} names the settings file: the plot beside it ends in .svg")
+        raise UsageError(f"--out {given.out} would be the settings file and the plot in one: name a .toml file")
     flags = [f"--{name}={value}" for name in ("repository", "device") if (value := getattr(given, name))]
     settings = read_settings(flags, None)
     from app.client.tune.service import ServiceFailed

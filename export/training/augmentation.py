@@ -44,14 +44,15 @@ class Augmentation:
     """Scale by 1 +- this."""
     pca_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Light: along each principal component of ImageNet's colors, its eigenvalue times a normal number of this
-    deviation is added to all pixels alike (Krizhevsky et al. 2012: 0.1). For RGB alone."""
+    standard deviation is added to all pixels alike (Krizhevsky et al. 2012: 0.1). For RGB alone."""
     sharpness: bool = False
     """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
     random_resized_crop: Annotated[float, Field(ge=0, le=1)] = 0.0
     """A random part of at least this share of the image, 3:4 to 4:3 in shape, resized to the network's size (Szegedy et
     al. 2015; torchvision: 0.08)."""
     rand_augment: Annotated[int, Field(ge=0, le=14)] = 0
-    """So many operations of RandAugment on each image (Cubuk et al. 2020; torchvision: 2), as torchvision has them."""
+    """This many of RandAugment's operations on each image (Cubuk et al. 2020; torchvision: 2), as torchvision has
+    them."""
     rand_augment_magnitude: Annotated[int, Field(ge=0, le=STRONGEST)] = 0
     """The strength of all of RandAugment's operations (torchvision: 9)."""
     random_erasing: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -42,26 +42,26 @@ class Recipe:
     freeze: bool = False
     """Train only what `weights` don't bring: the new head."""
     preprocessing: Literal["", "tf", "caffe", "torch", "unit", "none"] = ""
-    """How pixels are prepared where --preprocessing, --mean and --std don't say it; empty: by mean and deviation of the
-    training images. Initial values of a fixed deviation belong to one scale of pixels."""
+    """How pixels are prepared where --preprocessing, --mean and --std don't say it; empty: by mean and standard
+    deviation of the training images. Initial values of a fixed standard deviation belong to one scale of pixels."""
     batch_size: Annotated[int, Field(ge=1)] = 128
-    """Images an optimizer step."""
+    """Images per optimizer step."""
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     """adamw is adam with a weight_decay; rmsprop has epsilon 1, as Inception's papers do."""
     learning_rate: Annotated[float, Field(ge=0)] = 1e-3
-    """The largest of the schedule."""
+    """The largest learning rate of the schedule."""
     schedule: Literal["constant", "cosine", "one-cycle", "step", "multistep", "plateau"] = "cosine"
     """cosine falls to zero; one-cycle climbs from a 25th for 30 % of the steps, then falls (Smith 2018); the last three
     multiply the rate by `decay_rate`, at times that `decay_epochs` and `decay_milestones` say."""
     decay_rate: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Of the schedules step, multistep and plateau."""
     decay_epochs: Annotated[float, Field(gt=0)] = 30.0
-    """step: every so many epochs. plateau: when validation accuracy has not risen for so many."""
+    """step: multiply every this many epochs. plateau: when validation accuracy hasn't risen for this many epochs."""
     decay_milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
-    """multistep: once so many epochs are done, such as [30, 60]."""
+    """multistep: multiply once each of these numbers of epochs is done, such as [30, 60]."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """For so many epochs the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle,
-    which climbs itself."""
+    """For this many epochs the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with
+    one-cycle, which climbs itself."""
     warmup_rate: Annotated[float, Field(ge=0)] = 0.0
     """Above zero: the warm-up's rate, which then doesn't climb (He et al. 2016 on CIFAR)."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -69,22 +69,22 @@ class Recipe:
     nesterov: bool = True
     """Whether sgd's momentum is Nesterov's; the papers of the series have the plain one."""
     l2: Annotated[float, Field(ge=0)] = 0.0
-    """Times the weight, added to each weight's gradient before the momentum of sgd or rmsprop: what the papers up to
-    2017 call weight decay. Momentum makes 1 / (1 - momentum) times as much of it as of weight_decay."""
+    """This many times the weight is added to each weight's gradient, before the momentum of sgd or rmsprop: what the
+    papers up to 2017 call weight decay. Momentum makes it 1 / (1 - momentum) times as strong as weight_decay."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Times the learning rate, taken off every weight at each step, apart from the gradient (Loshchilov and Hutter
-    2019)."""
+    """This times the learning rate is the share of itself that every weight loses at each step, apart from the
+    gradient (Loshchilov and Hutter 2019)."""
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     """Gradients are scaled down where their norm over all weights is larger (Pascanu et al. 2013); 0: never."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Validated and kept is a moving average of the weights, which at each step keeps this share of itself: 0.999
+    """A moving average of the weights is validated and kept; at each step it keeps this share of itself: 0.999
     averages the last thousand steps; batch normalization gets the statistics that the average gives; 0: none."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """The share of the target that all classes divide evenly (Szegedy et al. 2015)."""
     class_weights: bool = False
     """The loss of an image is weighed by how rare its class is, so that every class counts the same."""
     balanced_sampling: bool = False
-    """An epoch takes of every class equally many images: of frequent ones a part, rare ones several times."""
+    """An epoch takes equally many images of every class: a part of the frequent ones, rare ones several times."""
     focal_gamma: Annotated[float, Field(ge=0)] = 0.0
     """The loss of an image is scaled by (1 - p)^gamma, p being its class's probability, so that easy ones count less
     (Lin et al. 2017: 2); 0: cross-entropy."""
@@ -95,7 +95,7 @@ class Recipe:
     """The figure of the validation images that chooses the epoch which is kept; balanced_accuracy is the mean over
     classes of each one's accuracy, macro_f1 that of each one's F1; top5 is for more than five classes."""
     patience: Annotated[int, Field(ge=1)] = 10
-    """Stop when what `best_by` names has not become better for so many epochs."""
+    """Stop when what `best_by` names hasn't become better for this many epochs."""
     mixed_precision: bool = False
     """Compute in 16 bits where that is faster, keep weights in float32: in float16 on a GPU, in bfloat16 on a processor
     that multiplies in it (AVX512_BF16, AMX) under TensorFlow; elsewhere it changes nothing."""
