@@ -32,19 +32,19 @@ def bottleneck(
     strides: int,
     *,
     name: str,
-    thickness: int = 1,
+    width_multiplier: int = 1,
     groups: int = 1,
     gate: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """1x1 down, 3x3, 1x1 up to four times `filters`: the block of 50 layers and more.
 
-    ResNeXt's 3x3 is `thickness` times as wide and in `groups`; SENet's `gate` weighs the channels before the
+    ResNeXt's 3x3 is `width_multiplier` times as wide and in `groups`; SENet's `gate` weighs the channels before the
     addition. The stride is on the 3x3.
     """
     shortcut = project(x, 4 * filters, strides, name=name)
-    y = convolution(x, thickness * filters, 1, bias=False, name=f"{name}_1")
+    y = convolution(x, width_multiplier * filters, 1, bias=False, name=f"{name}_1")
     y = normalize(y, name=f"{name}_1")
-    y = convolution(y, thickness * filters, 3, strides, groups=groups, bias=False, name=f"{name}_2")
+    y = convolution(y, width_multiplier * filters, 3, strides, groups=groups, bias=False, name=f"{name}_2")
     y = normalize(y, name=f"{name}_2")
     y = convolution(y, 4 * filters, 1, bias=False, name=f"{name}_3")
     y = normalize(y, relu=False, name=f"{name}_3")

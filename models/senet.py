@@ -30,7 +30,7 @@ def gate(x: Tensor, *, name: str) -> Tensor:
     return layers.Multiply(name=f"{name}_scale")([x, y])
 
 
-# Groups, thickness of the 3x3 against the stage's base width, blocks a stage.
+# Groups, width_multiplier of the 3x3 against the stage's base width, blocks a stage.
 STAGES = {
     "se_resnet50": (1, 1, (3, 4, 6, 3)),
     "se_resnext50_32x4d": (32, 2, (3, 4, 6, 3)),
@@ -48,9 +48,9 @@ def senet(
 
     The stride is on the 3x3. The gates' dense layers have biases.
     """
-    groups, thickness, blocks = STAGES[network]
-    check_width(network, width, multiple_of=groups // thickness)
-    block = partial(bottleneck, groups=groups, thickness=thickness, gate=gate)
+    groups, width_multiplier, blocks = STAGES[network]
+    check_width(network, width, multiple_of=groups // width_multiplier)
+    block = partial(bottleneck, groups=groups, width_multiplier=width_multiplier, gate=gate)
     return residual_network(network, input_shape, classes, block, blocks, width, stem)
 
 

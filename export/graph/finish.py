@@ -18,7 +18,7 @@ from artifact.classifier import Classifier
 from artifact.image_policy import ImagePolicy, Preprocessing
 from export.errors import ConversionError, reason
 from export.graph.batch_dimension import pad_rows, simplify_flatten
-from export.graph.edits import add_constant, drop_unused, free_names
+from export.graph.edits import add_constant, drop_unused, rename_conflicting_tensors
 from export.graph.features import expose_features
 from export.graph.head import head_nodes, output_width
 
@@ -56,7 +56,7 @@ def finish_graph(
     finished = onnx.ModelProto()
     finished.CopyFrom(model)
     graph = finished.graph
-    free_names(graph, RESERVED, OURS)
+    rename_conflicting_tensors(graph, RESERVED, OURS)
     source, result = graph.input[0].name, graph.output[0].name
     width = output_width(finished)
     simplify_flatten(graph)
