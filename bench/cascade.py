@@ -127,7 +127,7 @@ def publish(name: str, repository: Path, epochs: int | None) -> None:
 def choose_for(first: Published, then: Published, dataset: DataSet, accuracy: float | None) -> Threshold:
     """The threshold for an accuracy; None is that of `then` alone less half of what may be lost."""
     if accuracy is None:
-        accuracy = choose_cascade(first, then, dataset, None).then - MOST_LOST / 2
+        accuracy = choose_cascade(first, then, dataset, None).second_accuracy - MOST_LOST / 2
     return choose_cascade(first, then, dataset, accuracy)
 
 
@@ -136,7 +136,7 @@ def report(first: str, then: str, chosen: Threshold, tallies: dict[str, Tally]) 
     both, alone = tallies[ALIAS], tallies[then]
     print(
         f"{first} before {then} where p < {chosen.probability:g}, chosen on {chosen.images:,} validation images "
-        f"(there {chosen.accuracy:.2%}, {then} alone {chosen.then:.2%}, asked for {chosen.asked:.1%})"
+        f"(there {chosen.accuracy:.2%}, {then} alone {chosen.second_accuracy:.2%}, asked for {chosen.asked:.1%})"
     )
     print(f"{'':>24} {'images/s':>9} {'accuracy':>9}")
     for name, tally in tallies.items():
