@@ -181,7 +181,7 @@ def report(found: dict[str, Measured]) -> int:
         print(f"  processor    {statistics.median(measured.without_cpu):9.4f} ms an answer without, with / without:")
         print(f"                         {_write(measured.costs)}")
         print(f"  p99          {p99:9.2f} ms with, {min(others):.2f} to {max(others):.2f} without")
-        print(f"  half load    {half.rate:9,.0f} images/s, p99 {half.p99_ms:.2f} ms, {half.late:.1%} sent late")
+        print(f"  half load    {half.rate:9,.0f} images/s, p99 {half.p99_ms:.2f} ms, {half.sent_late:.1%} sent late")
         print(f"               {measured.seen:9,} of {measured.chosen:,} chosen images seen when it ended, of")
         print(f"               {measured.answered:9,} answered: {measured.seen / measured.answered:.3f}")
         kept |= {
