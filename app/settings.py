@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from app.aliases import Shadow, Target, in_form
 from app.platforms import check_health_route, check_predict_route
 from artifact.images.limits import Limits
-from artifact.layout import NAME_PATTERN
+from artifact.layout import NAME_FORM, NAME_PATTERN
 from artifact.stores.address import check_address, name_folder
 
 Device = Annotated[
@@ -42,9 +42,7 @@ HealthRoute = Annotated[str, AfterValidator(check_health_route)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
 ModelName = Annotated[
     str,
-    AfterValidator(
-        in_form(NAME_PATTERN, "a model's name has letters, digits, dots, dashes and underscores, at most 64")
-    ),
+    AfterValidator(in_form(NAME_PATTERN, f"a model's name has {NAME_FORM}")),
 ]
 Versions = Annotated[
     str, AfterValidator(in_form(r"latest|all|\d+(,\d+)*", "give latest, all, or numbers such as 3 or 1,3"))
