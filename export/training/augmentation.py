@@ -44,7 +44,7 @@ class Augmentation:
     """Scale by 1 +- this."""
     pca_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Light: along each principal component of ImageNet's colors, its eigenvalue times a normal number of this
-    deviation is added to all pixels alike (Krizhevsky et al. 2012: 0.1). For RGB alone."""
+    standard deviation is added to all pixels alike (Krizhevsky et al. 2012: 0.1). For RGB alone."""
     sharpness: bool = False
     """Blur or harden strokes, so that pen, pencil and scanned ink look alike. For digit-like sets."""
     random_resized_crop: Annotated[float, Field(ge=0, le=1)] = 0.0
