@@ -127,7 +127,7 @@ class Service:
 
 @contextmanager
 def two_versions(layers: int) -> Iterator[tuple[Service, Shot]]:
-    """A service with two equal versions of a network of so many convolutions, and what is posted to the first."""
+    """A service with two equal versions of a network of `layers` convolutions, and what is posted to the first."""
     with tempfile.TemporaryDirectory() as folder:
         for version in (1, 2):
             make_artifact(Path(folder, "repository"), version=version, size=SIZE, graph=make_slow_graph(layers))
@@ -139,7 +139,7 @@ def two_versions(layers: int) -> Iterator[tuple[Service, Shot]]:
 
 
 def measure(service: Service, shot: Shot, pairs: int, seconds: int, connections: int) -> Measured:
-    """`pairs` of runs of so many `seconds` at full load, by turns, then one at half."""
+    """`pairs` pairs of runs of `seconds` seconds at full load, by turns, then one at half load."""
     found = Measured()
 
     def load(runs: list[Result], cpu: list[float]) -> None:
