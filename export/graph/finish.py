@@ -113,8 +113,8 @@ def _pixel_nodes(
 ) -> list[onnx.NodeProto]:
     """uint8 NHWC `image` -> ((swap) cast, - mean, / std, (NCHW)) -> the network's own input, called `target`.
 
-    Mean and deviation are written out for a row of pixels, [width, channels]: ONNX Runtime's CPU kernels loop over the
-    innermost axes that two operands share, and take 18 times as long for three channels alone.
+    Mean and standard deviation are written out for a row of pixels, [width, channels]: ONNX Runtime's CPU kernels loop
+    over the innermost axes that two operands share, and take 18 times as long for three channels alone.
     """
     chain: list[tuple[str, npt.NDArray[np.generic] | None, dict[str, Any]]] = []
     if preprocessing.channel_order == "bgr":

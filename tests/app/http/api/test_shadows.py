@@ -51,7 +51,7 @@ def post(client: TestClient, image: bytes) -> None:
 
 
 def compare(client: TestClient, name: str, images: int) -> dict[str, Any]:
-    """The comparison, once it has so many images."""
+    """The comparison, once it has this many images."""
     wait_until(lambda: client.get(f"/shadows/{name}").json()["images"] == images)
     return client.get(f"/shadows/{name}").json()  # type: ignore[no-any-return]
 
