@@ -1,5 +1,5 @@
-"""Aliases and shadows, as settings and requests write them: what a name may mean, and what is tried beside it. Knows
-nothing of the models that there are.
+"""Aliases and shadows, in the form that settings and requests have: what another name for models may mean, and which
+model is tried beside which. Doesn't know which models there are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from artifact.layout import NAME_FORM
+
 
 def in_form(pattern: str, words: str) -> Callable[[str], str]:
     """A check for AfterValidator: a text that isn't in the form of `pattern` is refused in words, not with it."""
@@ -38,7 +40,7 @@ Alias = Annotated[
     AfterValidator(
         in_form(
             r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[1-9]\d{0,17})?",
-            "give a model as NAME or NAME/VERSION: letters, digits, dots, dashes and underscores, at most 64",
+            f"give a model as NAME or NAME/VERSION; a name has {NAME_FORM}",
         )
     ),
 ]

@@ -1,5 +1,5 @@
 """The error tree: every way a request or an artifact can fail, with its HTTP status and code. Knows no web
-framework. What an artifact or an image alone can be wrong in is defined in artifact/errors.py.
+framework. The errors of an artifact or an image alone are defined in artifact/errors.py.
 
 ConvserveError
 ├── BadRequest 400 ── UndecodableImage, EmptyBody, BadJson, BadForm, BadTensor, BadReceipt, RowFailed
@@ -48,7 +48,7 @@ class BadTensor(BadRequest):
 
 
 class BadReceipt(BadRequest):
-    """What was given back as the receipt of a prediction was never given out, or is no longer what was."""
+    """A receipt that this service didn't sign, that was changed since, or whose artifact isn't the loaded one."""
 
     code, title = "bad_receipt", "The receipt isn't valid"
 
@@ -87,7 +87,7 @@ class UnknownPath(NotFound):
 
 
 class UnknownService(NotFound):
-    """Over gRPC, whose health is asked for by service."""
+    """Over gRPC: a health check names a service that there isn't."""
 
     code, title = "unknown_service", "No such service"
 
@@ -143,15 +143,15 @@ class LoadRefused(Conflict):
 
 
 class AliasOfSettings(Conflict):
-    """There is nothing that a request has set and could take back."""
+    """The alias is defined only in the settings: a request can't delete it."""
 
     code, title = "alias_of_settings", "The alias is defined in the settings"
 
 
 class ShadowOfSettings(Conflict):
-    """There is nothing that a request has set and could take back."""
+    """The shadow is defined only in the settings: a request can't delete it."""
 
-    code, title = "shadow_of_settings", "The shadow is one of the settings"
+    code, title = "shadow_of_settings", "The shadow is defined in the settings"
 
 
 class RequestTooLarge(TooLarge):
@@ -183,7 +183,7 @@ class UnsupportedCoding(ConvserveError):
 
 
 class UnknownCall(ConvserveError):
-    """Over gRPC, where an address is a call."""
+    """Over gRPC: there is no method of this name."""
 
     status, code, title = 501, "unknown_call", "No such call"
 
@@ -193,18 +193,18 @@ class UnsupportedVersion(ConvserveError):
 
 
 class _Temporary(ConvserveError):
-    """What is over before long: the client is told when to try again, in whole seconds, at least one."""
+    """An error that may soon be over: Retry-After says when to try again, in whole seconds, at least one."""
 
     def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(detail, headers={"Retry-After": str(max(1, math.ceil(retry_after_s)))})
 
 
 class Overloaded(_Temporary):
-    status, code, title = 429, "overloaded", "The queue is full"
+    status, code, title = 429, "overloaded", "The model can't take the request now"
 
 
 class RateExceeded(_Temporary):
-    """By the holder of a key with rows_per_s."""
+    """A key has sent more images than its rows_per_s allows."""
 
     status, code, title = 429, "rate_exceeded", "The key's rate is used up"
 
@@ -226,19 +226,19 @@ class DeviceFailed(Unavailable):
 
 
 class WorkerFailed(Unavailable):
-    """A process that takes part in the answer ended while it was asked."""
+    """A worker process ended before it answered."""
 
     code, title = "worker_failed", "A worker failed"
 
 
 class StateNotWritten(Unavailable):
-    """A change that should outlive a restart can't be written down; nothing changed."""
+    """A change that should outlive a restart couldn't be written to state_file; nothing changed."""
 
     code, title = "state_not_written", "The change can't be saved"
 
 
 class Unexpected(ConvserveError):
-    """A defect of ours. Its 500 is the only one, and a test away from being none."""
+    """An internal error (a bug in convserve): the only one that a client sees as 500."""
 
 
 class DeadlineExceeded(ConvserveError):

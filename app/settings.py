@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from app.aliases import Shadow, Target, in_form
 from app.platforms import check_health_route, check_predict_route
 from artifact.images.limits import Limits
-from artifact.layout import NAME_PATTERN
+from artifact.layout import NAME_FORM, NAME_PATTERN
 from artifact.stores.address import check_address, name_folder
 
 Device = Annotated[
@@ -42,9 +42,7 @@ HealthRoute = Annotated[str, AfterValidator(check_health_route)]
 Workers = Annotated[int | Literal["auto"], BeforeValidator(lambda value: _check_workers(value))]
 ModelName = Annotated[
     str,
-    AfterValidator(
-        in_form(NAME_PATTERN, "a model's name has letters, digits, dots, dashes and underscores, at most 64")
-    ),
+    AfterValidator(in_form(NAME_PATTERN, f"a model's name has {NAME_FORM}")),
 ]
 Versions = Annotated[
     str, AfterValidator(in_form(r"latest|all|\d+(,\d+)*", "give latest, all, or numbers such as 3 or 1,3"))
@@ -135,11 +133,16 @@ class Settings(BaseModel):
         description="processes that serve; auto: one per core if every model is tiny, one per GPU, otherwise "
         "one; 0 means one per core",
     )
-    threads: int = Field(0, ge=0, description="threads of one CPU session; 0 shares the cores among the workers")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU cores that one process uses for one model; 0 divides the cores equally among the workers",
+    )
     decode_threads: int = Field(
         0,
         ge=0,
-        description="threads that decode images, in addition to idle runners; 0 shares the cores among the workers",
+        description="threads of one process that decode images, in addition to idle runners; 0 divides the cores "
+        "equally among the workers",
     )
 
     # The CUDA provider's options, by its own names. HEURISTIC: EXHAUSTIVE costs seconds for every new shape, DEFAULT
@@ -188,7 +191,12 @@ class Settings(BaseModel):
 
     max_batch_size: int = Field(32, ge=1, description="most rows in one batch; a card may set less")
     max_wait_ms: float = Field(0.0, ge=0, description="ms that an idle session waits for a fuller batch")
-    max_queue_rows: int = Field(256, ge=1, description="rows that may wait for one model, decoding included")
+    max_queue_rows: int = Field(
+        256,
+        ge=1,
+        description="rows that one sender (an API key, or all clients without one) may have waiting for one model, in "
+        "each process and each priority class, decoding included",
+    )
     timeout_ms: int = Field(10_000, ge=1, description="ms until an unanswered request gets 504")
     drain_timeout_s: int = Field(30, ge=0, description="seconds that a stopping server waits for its requests")
 
@@ -204,10 +212,14 @@ class Settings(BaseModel):
     keep_alive_s: int = Field(5, ge=0, description="seconds that an idle connection stays open")
 
     api_keys: list[KeyHash] = Field(
-        [], description="SHA-256 of keys that may predict (convserve key); empty: anybody may"
+        [],
+        description="SHA-256 of keys that may predict (convserve key); without any, here or in [keys.NAME] tables, "
+        "anybody may",
     )
     admin_keys: list[KeyHash] = Field(
-        [], description="SHA-256 of keys that may load, unload, set aliases and shadows; empty: nobody may"
+        [],
+        description="SHA-256 of keys that may load, unload, set aliases and shadows; without any, here or in "
+        "[keys.NAME] tables, nobody may",
     )
     keys: dict[KeyName, KeySettings] = Field(
         {},

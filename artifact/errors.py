@@ -1,7 +1,4 @@
-"""What an artifact, or an encoded image, can be wrong in. A status is a plain number.
-
-app/errors.py draws the whole tree, of which this is the part that the pixels and the folders know.
-"""
+"""The errors of artifacts and of encoded images. app/errors.py draws the whole tree, of which this is a part."""
 
 from __future__ import annotations
 
@@ -59,7 +56,7 @@ class TooManyPixels(TooLarge):
 
 
 class TooManyParts(TooLarge):
-    """Work that is neither bytes nor pixels."""
+    """More segments, chunks, blocks, strips or frames, or JPEG scans over more samples, than the limits allow."""
 
     code, title = "too_many_parts", "The image has too many parts"
 
@@ -75,12 +72,12 @@ class ArtifactError(ConvserveError):
 
 
 class StoreError(ArtifactError):
-    """A store that can't be reached, or refuses: of no single artifact."""
+    """A store that can't be reached, or that refuses; not the fault of one artifact."""
 
     code, title = "store_unavailable", "The store is not available"
 
 
 class NotWhole(ArtifactError):
-    """A version that isn't in a store as its card has it, or not yet."""
+    """A version whose files in a store are missing, or differ from its card."""
 
     code, title = "not_whole", "The version is incomplete"

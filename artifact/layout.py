@@ -28,6 +28,8 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 # A name is a folder, a path segment of a URL and a Prometheus label: nothing in it needs escaping.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+NAME_FORM = "letters, digits, dots, dashes and underscores, at most 64, the first a letter or digit"
+"""NAME_PATTERN in words, for messages."""
 
 # A version is a whole number from 1 on, written as Triton and TensorFlow Serving write it: no sign, no leading zero.
 VERSION_PATTERN = r"[1-9][0-9]{0,17}"
@@ -78,8 +80,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def find_foreign_graph(model_folder: Path) -> Path | None:
-    """A lone .onnx file that nobody brought in: in the model's folder or in a version of it that has no
-    card.
+    """An .onnx file that convserve-export hasn't made an artifact of: in the model's folder, or in the folder of one of
+    its versions, where that has no card. None if there is none.
     """
     for folder in (model_folder, *(model_folder / str(version) for version in list_versions(model_folder))):
         if not (folder / CARD_FILE).exists():
@@ -89,8 +91,8 @@ def find_foreign_graph(model_folder: Path) -> Path | None:
 
 
 def read_fingerprint(folder: Path) -> Fingerprint:
-    """What changes when a file of a version's folder, report/ apart, is written again or gets other rights. Raises
-    OSError where the folder can't be read.
+    """A value that changes whenever a file of a version's folder (report/ isn't looked at) is written or gets other
+    permissions. Raises OSError where the folder can't be read.
     """
     found: list[tuple[str, int, int, int]] = []
     for home, prefix in ((folder, ""), (folder / GOLDEN_FOLDER, f"{GOLDEN_FOLDER}/")):
@@ -109,12 +111,12 @@ def read_fingerprint(folder: Path) -> Fingerprint:
 
 
 def labels_txt(labels: Sequence[str]) -> str:
-    """labels.txt: one label a line, in the order of the probabilities."""
+    """The text of labels.txt: one label per line, in the order of the probabilities."""
     return "\n".join(labels) + "\n"
 
 
 def triton_config(shape: tuple[int, int, int], classes: int, max_batch: int) -> str:
-    """config.pbtxt as Triton reads it, so that the same folder moves on. `shape` is height, width, channels."""
+    """The text of config.pbtxt, so that Triton can serve the same folder. `shape` is (height, width, channels)."""
     dims = ", ".join(map(str, shape))
     return (
         'platform: "onnxruntime_onnx"\n'

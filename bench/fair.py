@@ -104,7 +104,7 @@ class Seen:
 
 
 def write_form(image: bytes, media_type: str, count: int) -> tuple[bytes, str]:
-    """A form with so many files, and its Content-Type."""
+    """A form with `count` copies of an encoded image, and its Content-Type."""
     lines = (
         f"--{_BOUNDARY}",
         'Content-Disposition: form-data; name="file"; filename="image"',
@@ -181,7 +181,7 @@ def measure(port: int, workload: Workload, key: str, connections: int, seconds: 
 
 
 async def call(port: int, request: Request, seconds: float) -> list[Call]:
-    """One request after the other for so long."""
+    """Send one request after the other for `seconds`."""
     connection, calls = Connection(port), []
     until = time.perf_counter() + seconds
     while (start := time.perf_counter()) < until:

@@ -144,7 +144,7 @@ def compare_streams(repository: Path, seconds: float, rounds: int) -> list[str]:
 
 
 async def ask_at_once(ask: Callable[[float], Awaitable[int]], clients: int, seconds: float) -> int:
-    """How many answers so many clients got together."""
+    """The number of answers that all `clients` got together."""
     until = time.perf_counter() + seconds
     return sum(await asyncio.gather(*(ask(until) for _ in range(clients))))
 

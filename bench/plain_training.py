@@ -30,7 +30,7 @@ from export.training.recipes.recipe import Recipe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the plain script and `build` take alike."""
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
-    parser.add_argument("--images", type=int, help="only so many of the training images, and a sixth of it for tests")
+    parser.add_argument("--images", type=int, help="train on this many images only, and test on a sixth as many")
     add_data_dir(parser)
 
 

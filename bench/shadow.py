@@ -127,7 +127,7 @@ class Service:
 
 @contextmanager
 def two_versions(layers: int) -> Iterator[tuple[Service, Shot]]:
-    """A service with two equal versions of a network of so many convolutions, and what is posted to the first."""
+    """A service with two equal versions of a network of `layers` convolutions, and what is posted to the first."""
     with tempfile.TemporaryDirectory() as folder:
         for version in (1, 2):
             make_artifact(Path(folder, "repository"), version=version, size=SIZE, graph=make_slow_graph(layers))
@@ -139,7 +139,7 @@ def two_versions(layers: int) -> Iterator[tuple[Service, Shot]]:
 
 
 def measure(service: Service, shot: Shot, pairs: int, seconds: int, connections: int) -> Measured:
-    """`pairs` of runs of so many `seconds` at full load, by turns, then one at half."""
+    """`pairs` pairs of runs of `seconds` seconds at full load, by turns, then one at half load."""
     found = Measured()
 
     def load(runs: list[Result], cpu: list[float]) -> None:
@@ -181,7 +181,7 @@ def report(found: dict[str, Measured]) -> int:
         print(f"  processor    {statistics.median(measured.without_cpu):9.4f} ms an answer without, with / without:")
         print(f"                         {_write(measured.costs)}")
         print(f"  p99          {p99:9.2f} ms with, {min(others):.2f} to {max(others):.2f} without")
-        print(f"  half load    {half.rate:9,.0f} images/s, p99 {half.p99_ms:.2f} ms, {half.late:.1%} sent late")
+        print(f"  half load    {half.rate:9,.0f} images/s, p99 {half.p99_ms:.2f} ms, {half.sent_late:.1%} sent late")
         print(f"               {measured.seen:9,} of {measured.chosen:,} chosen images seen when it ended, of")
         print(f"               {measured.answered:9,} answered: {measured.seen / measured.answered:.3f}")
         kept |= {

@@ -69,7 +69,7 @@ class Course:
         return Cost(statistics.median(one.wall for one in later), statistics.median(one.cpu for one in later))
 
     def whole(self, epochs: int) -> Cost:
-        """From start to end if it had trained for so many epochs."""
+        """The cost from start to end, extrapolated to `epochs` epochs."""
         more = epochs - len(self.epochs)
         return Cost(self.over.wall + more * self.epoch.wall, self.over.cpu + more * self.epoch.cpu)
 

@@ -1,4 +1,4 @@
-"""A bounded load of one POST over keep-alive connections, for loopback only: what measures and kills need.
+"""Load of one POST over keep-alive connections to loopback, for measurements and for tests that kill servers.
 
 Raw asyncio streams, because an HTTP library would take more of the machine than the service that it measures.
 """
@@ -24,7 +24,7 @@ class Answer:
 
 @dataclass
 class Load:
-    """Posts `body` to 127.0.0.1:port/path over so many connections; `answers` grows while it runs."""
+    """Posts `body` to 127.0.0.1:port/path over `connections` connections; `answers` grows while it runs."""
 
     port: int
     path: str
@@ -34,7 +34,7 @@ class Load:
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, seconds: float) -> list[Answer]:
-        """Every answer of so many seconds of load, fewer where `stop` is called."""
+        """Every answer of `seconds` of load; `stop` ends it earlier."""
         clients = [asyncio.create_task(self._client()) for _ in range(self.connections)]
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)

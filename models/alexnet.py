@@ -32,7 +32,7 @@ def alexnet(
     """AlexNet with the paper's two groups, which were its two GPUs: 60,965,224 parameters.
 
     groups=1 makes one tower of it (62,378,344). The paper prints 224x224 images, but its sizes need 227.
-    initial="paper" takes the paper's initial values: normal with deviation 0.01, biases 1 in convolutions 2,
+    initial="paper" takes the paper's initial values: normal with standard deviation 0.01, biases 1 in convolutions 2,
     4, 5 and the hidden dense layers. The default is He's, made for ReLU.
     """
     if groups not in {1, 2}:

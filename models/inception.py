@@ -11,7 +11,7 @@ from keras import layers
 
 from models.convolution import BATCH_NORM, Size, Tensor, convolution, max_pool, normalize
 
-MINIMUM_FILTERS = 16  # slim's min_depth: a thinner network keeps at least so many in each convolution
+MINIMUM_FILTERS = 16  # slim's min_depth: a thinner network keeps at least this many in each convolution
 
 
 class Conv(NamedTuple):

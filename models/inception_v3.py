@@ -79,8 +79,8 @@ def inception_v3(
 
     The listing prints the parameters of batch normalization but applies none; ours has it, epsilon 1e-3. Its
     momentum 0.9997 needs ten thousand steps before inference can trust the statistics, so it is an argument
-    and 0.9 the default. initial="listing" takes the listing's initial values: normal cut at two deviations,
-    deviation 0.1 (in the auxiliary head 0.01 and 0.001).
+    and 0.9 the default. initial="listing" takes the listing's initial values: normal with standard deviation 0.1, cut
+    at two of them (in the auxiliary head 0.01 and 0.001).
     """
     if initial not in {"he_normal", "listing"}:
         raise ValueError(f'inception_v3: initial="{initial}" does not exist: choose "he_normal" or "listing"')

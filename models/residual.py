@@ -32,19 +32,19 @@ def bottleneck(
     strides: int,
     *,
     name: str,
-    thickness: int = 1,
+    width_multiplier: int = 1,
     groups: int = 1,
     gate: Callable[..., Tensor] | None = None,
 ) -> Tensor:
-    """1x1 down, 3x3, 1x1 up to four times `filters`: the block of 50 layers and more.
+    """1x1 down, 3x3, 1x1 up to four times `filters`: the block of 50 layers and more. The stride is on the 3x3.
 
-    ResNeXt's 3x3 is `thickness` times as wide and in `groups`; SENet's `gate` weighs the channels before the
-    addition. The stride is on the 3x3.
+    The 3x3 has `width_multiplier` times `filters` channels, in `groups` groups (ResNeXt). `gate` scales the channels
+    before the addition (SENet).
     """
     shortcut = project(x, 4 * filters, strides, name=name)
-    y = convolution(x, thickness * filters, 1, bias=False, name=f"{name}_1")
+    y = convolution(x, width_multiplier * filters, 1, bias=False, name=f"{name}_1")
     y = normalize(y, name=f"{name}_1")
-    y = convolution(y, thickness * filters, 3, strides, groups=groups, bias=False, name=f"{name}_2")
+    y = convolution(y, width_multiplier * filters, 3, strides, groups=groups, bias=False, name=f"{name}_2")
     y = normalize(y, name=f"{name}_2")
     y = convolution(y, 4 * filters, 1, bias=False, name=f"{name}_3")
     y = normalize(y, relu=False, name=f"{name}_3")
@@ -64,7 +64,12 @@ def residual_network(
     imagenet_stem: Callable[[Tensor, int], Tensor] | None = None,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Stem, four stages of blocks, mean, logits."""
+    """A residual network: stem, four stages, global average pooling, logits.
+
+    `blocks` is the number of blocks in each stage, `width` the base width of the first stage, doubled in each further
+    one. `stem` is "imagenet", "small" or None (by the size of the images); `imagenet_stem` replaces the 7x7 stem.
+    `dropout` is before the logits. Raises ValueError for a width, stem or input shape that doesn't fit.
+    """
     check_width(network, width)
     stem = choose_stem(network, stem, input_shape)
     image = image_input(network, input_shape, classes, minimum=17 if stem == "imagenet" else 5)

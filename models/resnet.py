@@ -32,7 +32,8 @@ def resnet(
 
     stem="imagenet" is the paper's 7x7 at stride 2 and pooling; "small", the default below 64 pixels, is a
     3x3 at stride 1 without pooling: common practice for CIFAR (kuangliu's networks), after the first layer
-    of the paper's own CIFAR networks. `width` is the first stage's: 16 makes a quarter of every convolution.
+    of the paper's own CIFAR networks. `width` is the first stage's, any positive number: 16 makes a quarter of every
+    convolution. Raises ValueError for other values, and for an `input_shape` that is too small.
     """
     block, blocks = STAGES[network]
     return residual_network(network, input_shape, classes, block, blocks, width, stem)

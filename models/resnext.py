@@ -10,7 +10,7 @@ from models.shapes import check_width
 
 PAPER = "Xie et al., Aggregated residual transformations for deep neural networks, 2016"
 
-# Groups (the cardinality), thickness of the 3x3 against the stage's base width, blocks a stage.
+# Groups (the cardinality) and width multiplier of the 3x3, blocks in each stage.
 # 32x4d: 32 groups of 4 in the first stage, together 128 = 2 x 64.
 STAGES = {
     "resnext50_32x4d": (32, 2, (3, 4, 6, 3)),
@@ -28,12 +28,14 @@ def resnext(
 ) -> keras.Model:
     """A ResNeXt by name: ResNet's bottlenecks with a grouped 3x3, the stride on it.
 
-    `stem` as in models.resnet.resnet. `width` keeps the cardinality and thins the paths: 16, the least, makes
-    groups of one channel in the first stage.
+    `width` is the base width of the first stage, a positive multiple of 16, so that the groups divide its channels: 16
+    makes groups of one channel there. `stem` is "imagenet" (7x7 at stride 2 and pooling), "small" (one 3x3 at stride 1
+    without pooling), or None: "small" below 64 pixels. Raises ValueError for other values, and for an `input_shape`
+    that is too small.
     """
-    groups, thickness, blocks = STAGES[network]
-    check_width(network, width, multiple_of=groups // thickness)
-    block = partial(bottleneck, groups=groups, thickness=thickness)
+    groups, width_multiplier, blocks = STAGES[network]
+    check_width(network, width, multiple_of=groups // width_multiplier)
+    block = partial(bottleneck, groups=groups, width_multiplier=width_multiplier)
     return residual_network(network, input_shape, classes, block, blocks, width, stem)
 
 

@@ -6,7 +6,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="convserve")
 class LocalResponseNormalization(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Divide each activation by a power of the energy of its `size` neighbor channels at the same position.
+    """Divide each activation by a power of the energy of the `size` channels centered on it at the same position.
 
     y = x / (k + alpha * sum of squares) ** beta, as the paper prints it: Caffe and ONNX divide alpha by
     `size`. Input and output: float [n, height, width, channels].
@@ -17,7 +17,7 @@ class LocalResponseNormalization(layers.Layer):  # type: ignore[misc]  # Keras h
     ) -> None:
         super().__init__(**kwargs)
         if size % 2 == 0:
-            raise ValueError(f"size={size}: the channel in the middle needs an odd number of neighbors")
+            raise ValueError(f"size={size}: give an odd number, so that the window is centered on its channel")
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:

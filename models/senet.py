@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation networks (Hu et al. 2017), winner of 2017: blocks that weigh their channels."""
+"""Squeeze-and-excitation networks (Hu et al. 2017), winner of 2017: residual blocks whose channels a gate scales."""
 
 from functools import partial
 
@@ -30,7 +30,7 @@ def gate(x: Tensor, *, name: str) -> Tensor:
     return layers.Multiply(name=f"{name}_scale")([x, y])
 
 
-# Groups, thickness of the 3x3 against the stage's base width, blocks a stage.
+# Groups and width multiplier of the 3x3, blocks in each stage.
 STAGES = {
     "se_resnet50": (1, 1, (3, 4, 6, 3)),
     "se_resnext50_32x4d": (32, 2, (3, 4, 6, 3)),
@@ -44,13 +44,17 @@ def senet(
     width: int = 64,
     stem: str | None = None,
 ) -> keras.Model:
-    """ResNet50 or ResNeXt50 with a gate after each block's last BN; `width` and `stem` as there.
+    """SE-ResNet50 or SE-ResNeXt50: a gate after each block's last BN. The stride is on the 3x3; the gates' dense layers
+    have biases.
 
-    The stride is on the 3x3. The gates' dense layers have biases.
+    `width` is the base width of the first stage, a positive multiple of 1 (se_resnet50) or 16 (se_resnext50_32x4d), so
+    that the 32 groups divide its channels. `stem` is "imagenet" (7x7 at stride 2 and pooling), "small" (one 3x3 at
+    stride 1 without pooling), or None: "small" below 64 pixels. Raises ValueError for other values, and for an
+    `input_shape` that is too small.
     """
-    groups, thickness, blocks = STAGES[network]
-    check_width(network, width, multiple_of=groups // thickness)
-    block = partial(bottleneck, groups=groups, thickness=thickness, gate=gate)
+    groups, width_multiplier, blocks = STAGES[network]
+    check_width(network, width, multiple_of=groups // width_multiplier)
+    block = partial(bottleneck, groups=groups, width_multiplier=width_multiplier, gate=gate)
     return residual_network(network, input_shape, classes, block, blocks, width, stem)
 
 
@@ -63,8 +67,9 @@ def senet154(
     """SENet-154, 115,088,984 parameters: ResNeXt152 in 64 groups, with a stem of three 3x3 convolutions.
 
     The first 1x1 of a block has half the width of its 3x3, projections are 3x3 from the second stage on,
-    dropout 0.2 comes before the logits. stem="small", the default below 64 pixels, is one 3x3 at stride 1
-    without pooling. `width` keeps the 64 groups, so that 32 is the least.
+    dropout 0.2 comes before the logits. `stem` is "imagenet", "small" (one 3x3 at stride 1 without pooling), or
+    None: "small" below 64 pixels. `width` is the base width of the first stage, a positive multiple of 32, so that the
+    64 groups divide its channels. Raises ValueError for other values, and for an `input_shape` that is too small.
     """
     check_width("senet154", width, multiple_of=32)
     return residual_network(

@@ -31,8 +31,8 @@ def vgg(
 ) -> keras.Model:
     """A VGG by name. Pools round up, so that 28x28 images pass all five: 28-14-7-4-2-1.
 
-    initial="paper" takes those of the paper's A: normal with deviation 0.01, biases 0; it starts the deeper ones from
-    A. initial="glorot_uniform" is what the paper names in its place, and needs no A. The default is He's.
+    initial="paper" takes those of the paper's A: normal with standard deviation 0.01, biases 0; it starts the deeper
+    ones from A. initial="glorot_uniform" is what the paper names in its place, and needs no A. The default is He's.
     """
     image = image_input(network, input_shape, classes, minimum=17)  # the fifth pool still finds 2x2
     x = image
@@ -48,7 +48,7 @@ def vgg11_series(
 ) -> keras.Model:
     """The series' listing for digits: eight convolutions and three dense layers, 16,230,346 parameters.
 
-    initial="listing" takes the listing's initial values (normal cut at two deviations, deviation 0.1; biases
+    initial="listing" takes the listing's initial values (normal with standard deviation 0.1, cut at two of them; biases
     0.1), with which the first losses are in the hundreds; He's learn faster from digits and are the default.
     """
     if initial not in {"he_normal", "listing"}:

@@ -19,7 +19,7 @@ def zfnet(
 
     Pools round up (110 -> 55, 26 -> 13), which the paper's sizes need. It normalizes contrast across maps
     after the first two pools without giving constants: ours are AlexNet's. initial="paper" takes the paper's
-    initial values: deviation 0.01, biases 0. The default is He's, made for ReLU.
+    initial values: standard deviation 0.01, biases 0. The default is He's, made for ReLU.
     """
     image = image_input("zfnet", input_shape, classes, minimum=47)
     x = layers.ZeroPadding2D(1, name="padding")(image)

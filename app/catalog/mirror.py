@@ -1,5 +1,5 @@
-"""Mirror: brings the versions that a store holds into the cache folder, which is looked at and loaded from as any
-repository is. The one owner of that folder: whatever appears there is whole, and was checked against its card.
+"""Mirror: copies the versions that a store holds into the cache folder, which is then served like any repository. Only
+this module writes there: a version appears when it is complete and was checked against its card.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNFINISHED = ".copy-"
 
 @dataclass(frozen=True)
 class _Known:
-    """What became of one version at the last look at the store."""
+    """The result of the last attempt to copy one version."""
 
     listed: Files
     files: Files
@@ -43,7 +43,7 @@ class _Known:
 
 
 class Mirror:
-    """The store that the settings name, and its cache folder."""
+    """Copies the store that the settings name into its cache folder. Its methods block: call them in a thread."""
 
     def __init__(self, settings: Settings, store: Store | None = None) -> None:
         self.folder = settings.folder
@@ -56,7 +56,7 @@ class Mirror:
 
     @property
     def is_filled(self) -> bool:
-        """Whether what the settings load can be served without the store."""
+        """Whether the folder has a version of every model to load, so that it can be served without the store."""
         try:
             names = self._only or list_models(self.folder)
         except ArtifactError:
@@ -64,16 +64,18 @@ class Mirror:
         return bool(names) and all(list_versions(self.folder / name) for name in names)
 
     def stop(self) -> None:
-        """Give up what is being copied; from any thread."""
+        """Abort the copy in progress. May be called from any thread."""
         self._stopped = True
 
     def refresh(self, names: Collection[str] = ()) -> Mapping[str, str]:
-        """Bring the folder to what the store holds now: of the models in `names` or, without any, of those that the
-        settings load and those that are in the folder. Gives, by model, why its newest wanted version can't be had; it
-        is logged once, and what the folder held of it stays.
+        """Copy into the folder what the store holds now, and remove what it no longer holds. This concerns the models
+        in `names` or, if there are none, those that the settings load and those in the folder.
 
-        Raises StoreError where the store can't be reached or refuses, or where the folder can't be written: then what
-        was copied stays, and nothing is half there.
+        Returns {model: error message} for the models whose newest wanted version couldn't be copied, {} if it was
+        stopped. Such an error is logged once, and the earlier copy stays.
+
+        Raises StoreError where the store can't be reached or refuses, or where the folder can't be written: earlier
+        copies stay, and no incomplete one is left.
         """
         self._store = self._store or open_store(self._address)
         listing = self._store.list()
@@ -110,12 +112,12 @@ class Mirror:
         return problems
 
     def _choose(self, versions: Mapping[int, Files]) -> list[int]:
-        """Newest first; with `latest` an older one is wanted only where the newer ones can't be had."""
+        """The versions to copy, newest first; of `latest`, an older one is a substitute for newer ones that fail."""
         available = sorted(versions)
         return available[::-1] if self._versions == "latest" else choose_versions(available, self._versions)[::-1]
 
     def _bring(self, store: Store, name: str, number: int, listed: Files) -> str:
-        """Have one version in the folder as the store has it now; why it can't be had, or nothing."""
+        """Copy one version if the folder lacks it; returns the error message, or ""."""
         known = self._known.get((name, number))
         there = self.folder / name / str(number)
         if known is not None and known.listed == listed and not known.problem and there.is_dir():
@@ -173,7 +175,7 @@ class Mirror:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One process changes the folder at a time; what one that was killed left unfinished is taken away."""
+        """Lock the folder against other processes, and delete the unfinished copies of those that were killed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -182,9 +184,9 @@ class Mirror:
             yield
 
 
-class Copies:
-    """A mirror beside the event loop: one refresh at a time, in a thread. Without a mirror, where the repository is a
-    folder, there is nothing to copy.
+class AsyncMirror:
+    """Runs a Mirror in threads for the event loop, one refresh at a time. With None, where the repository is a folder,
+    there is nothing to copy.
     """
 
     def __init__(self, mirror: Mirror | None) -> None:
@@ -192,15 +194,15 @@ class Copies:
         self._copying: asyncio.Future[Mapping[str, str]] | None = None
         self._alone = asyncio.Lock()
         self.missing: Mapping[str, str] = {}
-        """By model: why its newest version can't be had."""
+        """What the last refresh returned: the error message of each model whose newest version couldn't be copied."""
 
     @property
     def is_filled(self) -> bool:
-        """Whether what was copied before can be served at once."""
+        """Whether the earlier copies can be served at once, without the store."""
         return self._mirror is not None and self._mirror.is_filled
 
     async def refresh(self, names: Collection[str] = ()) -> str:
-        """Have the folder hold what the store does, of all models or some; why the store can't be had, or nothing."""
+        """Mirror.refresh in a thread; sets `missing`. Returns why the store isn't available, or ""."""
         if self._mirror is None:
             return ""
         async with self._alone:
@@ -212,7 +214,7 @@ class Copies:
             return ""
 
     async def close(self, patience_s: float) -> None:
-        """Wait a little for what is being copied, which is given up: no thread should run on while the process ends."""
+        """Stop the copy in progress and wait up to `patience_s` seconds for its thread to end."""
         if self._mirror is not None and self._copying is not None:
             self._mirror.stop()
             done, _ = await asyncio.wait([self._copying], timeout=patience_s)
@@ -221,8 +223,9 @@ class Copies:
 
 
 def fill(settings: Settings) -> None:
-    """For a command that ends: have the folder hold what the store does now. Where the store is away, what was copied
-    before must do. Nothing where the repository is a folder. Raises StoreError where nothing is there.
+    """Copy the store's versions into the cache folder, for a command that then reads them there. Does nothing where
+    the repository is a folder. Where the store isn't available, the earlier copies are used, with a warning; raises
+    StoreError if there are none.
     """
     if not settings.is_store:
         return
@@ -236,13 +239,13 @@ def fill(settings: Settings) -> None:
 
 
 def _is_arriving(error: ArtifactError) -> bool:
-    """Whether a version only lacks what may still come."""
+    """Whether a version only lacks files that may still arrive."""
     return isinstance(error, NotWhole) and error.detail.startswith("it lacks")
 
 
 def _holds(folder: Path, found: Found) -> bool:
-    """Whether a folder holds this very version: the same card, and byte for byte what it lists. A disk may have lost
-    some since it was copied.
+    """Whether a folder holds exactly this version: the same card, and every file as the card lists it. Files may have
+    been damaged since they were copied.
     """
     try:
         if (folder / CARD_FILE).read_bytes() != found.data:

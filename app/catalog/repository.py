@@ -26,7 +26,7 @@ from artifact.layout import (
     read_fingerprint,
 )
 
-# A folder without a card that hasn't changed for so long gets none any more.
+# Seconds: a folder that has no card and hasn't changed for this long isn't being copied any more.
 _QUIET_S = 10.0
 
 

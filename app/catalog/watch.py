@@ -1,6 +1,6 @@
-"""Watcher: the one owner of what the repository looked like and of what was unloaded by hand. It tells those who serve
-(one catalog, or the catalogs of all workers) what to load, at the start, by hand and whenever the repository changes.
-Where the repository is a store, the mirror brings it into a folder first, and the rest is the same.
+"""Watcher: looks for changes in the repository and has them loaded by the catalog, or by the catalogs of all workers:
+at the start, every poll_s seconds, and on request. A repository that is a store is first copied into a folder by
+app.catalog.mirror.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from app.catalog.mirror import Copies, Mirror
+from app.catalog.mirror import AsyncMirror, Mirror
 from app.catalog.repository import Look, Repository, Seen, unreadable
 from app.catalog.threads import PATIENCE_S, PatientReader
 from app.catalog.watch_log import WatchLog
@@ -23,28 +23,34 @@ from artifact.layout import Fingerprint
 
 log = logging.getLogger(__name__)
 
-# What is arriving is looked at again though nobody asked for polling.
+# Seconds until a version that is still being copied is looked at again, even where poll_s is 0.
 _ARRIVAL_S = 1.0
 _NOTHING = Seen(Look(""), there=False)
 
 
 class Served(Protocol):
-    """Who serves what the watcher sees: all follow, or none."""
+    """What the watcher tells of changes: one catalog, or those of all workers. A call succeeds in all or in none."""
 
     async def load(self, look: Look) -> None:
-        """Load what was seen of a model. Raises LoadRefused, and then nothing changed."""
+        """Load a model's versions. Raises LoadRefused; then nothing changed."""
 
     async def note(self, look: Look) -> None:
-        """Show what was seen of a model of which there is nothing to load."""
+        """Show the state of a model that has nothing to load, such as why it is refused."""
 
     async def unload(self, name: str) -> None:
-        """Take a model out. Raises UnknownModel."""
+        """Unload a model because a request asked for it. Raises UnknownModel."""
 
     async def forget(self, name: str) -> None:
-        """Take out a model whose folder went away."""
+        """Unload a model whose folder was deleted."""
 
 
 class Watcher:
+    """Owns what was last seen in the repository and which models a request unloaded. Call it on the event loop.
+
+    `begin` looks once; then `watch` is called again and again, as a background task. `load` and `unload` are requests
+    to manage a model.
+    """
+
     def __init__(
         self,
         settings: Settings,
@@ -58,7 +64,7 @@ class Watcher:
         self._served = served
         self._repository = repository or Repository(settings)
         self._reader = PatientReader(patience_s)
-        self._copies = Copies(mirror or (Mirror(settings) if settings.is_store else None))
+        self._mirror = AsyncMirror(mirror or (Mirror(settings) if settings.is_store else None))
         self._is_behind = False  # the folder was filled before, and the store not yet asked
         self._patience_s = patience_s
         self._seen: dict[str, Seen] = {}
@@ -72,26 +78,26 @@ class Watcher:
 
     @property
     def looks(self) -> list[Look]:
-        """What is to be served now, and what isn't and why."""
+        """The state of every model at the last look: what to serve of it, or why not."""
         return [seen.look for seen in self._seen.values()]
 
     @property
     def unloaded(self) -> Collection[str]:
-        """Names of the models that a request has unloaded: only a request to load one brings it back."""
+        """Names of the models that a request has unloaded; only a request loads them again."""
         return self._unloaded
 
     @property
     def problem(self) -> str:
-        """Why the repository, or what of it, couldn't be read at the last look; empty otherwise."""
-        return self._problem or "; ".join(self._copies.missing.values())
+        """Why the repository, or some models of a store, couldn't be read at the last look; otherwise empty."""
+        return self._problem or "; ".join(self._mirror.missing.values())
 
     async def begin(self) -> None:
-        """The first look; whoever asked loads what `looks` says then. What was copied from a store before is served
-        at once, whatever became of the store.
+        """The first look: it sets `looks`, and the caller loads what they say. Earlier copies of a store are used
+        at once; the store itself is asked by the next `watch`.
         """
         async with self._looking:
-            self._is_behind = self._copies.is_filled
-            unavailable = "" if self._is_behind else await self._copies.refresh()
+            self._is_behind = self._mirror.is_filled
+            unavailable = "" if self._is_behind else await self._mirror.refresh()
             if (there := await self._list(unavailable)) is None:
                 return
             for seen in await self._look_at(list(dict.fromkeys([*there, *self._only]))):
@@ -100,13 +106,13 @@ class Watcher:
                 self._loaded[seen.look.name] = seen.due
 
     async def look(self, names: Collection[str] | None = None) -> list[str]:
-        """Look at the repository, or at some of its models, and have loaded what changed and dropped what left; a few
-        words on each. What can't be read or loaded is logged once and holds up nothing else.
+        """Look at the repository, or only at the models in `names`; load what changed and unload what was deleted.
+        Returns a line for each change. What can't be read or loaded is logged once and doesn't stop the rest.
         """
         done: list[str] = []
         async with self._looking:
             self._is_behind = False
-            unavailable = await self._copies.refresh(names or ())
+            unavailable = await self._mirror.refresh(names or ())
             there = await self._list(unavailable)
             if there is None:
                 return [self._problem]
@@ -117,8 +123,8 @@ class Watcher:
         return done + ([unavailable] if unavailable else [])
 
     async def close(self) -> None:
-        """Give up what is being copied."""
-        await self._copies.close(self._patience_s)
+        """Stop copying from the store."""
+        await self._mirror.close(self._patience_s)
 
     async def watch(self) -> None:
         """Wait until the next check of the repository is due, and check."""
@@ -133,14 +139,14 @@ class Watcher:
             await self.look([name for name, seen in self._seen.items() if seen.look.arriving])
 
     async def load(self, name: str) -> None:
-        """Load, or load again, what the repository holds of a model now.
+        """Load, or load again, a model as the repository has it now.
 
         Raises UnknownModel, or LoadRefused where any wanted version can't be served; then nothing changed. Where the
-        store is away, what was copied before is loaded.
+        store isn't available, the earlier copy is loaded.
         """
-        if unavailable := await self._copies.refresh([name]):
+        if unavailable := await self._mirror.refresh([name]):
             log.warning("%s is loaded from the earlier copy: %s", name, unavailable)
-        elif refusal := self._copies.missing.get(name):
+        elif refusal := self._mirror.missing.get(name):
             raise LoadRefused(refusal)
         async with self._changing:
             (seen,) = await self._look_at([name])
@@ -163,8 +169,8 @@ class Watcher:
             self._unloaded.add(name)
 
     async def _list(self, unavailable: str) -> list[str] | None:
-        """The models to look at; None where the repository can't be read. That, or why its store can't be had, is said
-        once.
+        """The models to look at; None where the repository can't be read. The problem, `unavailable` or that of
+        reading the folder, is logged once.
         """
         problem, found = unavailable, None
         try:
@@ -192,7 +198,7 @@ class Watcher:
             return unreadable(name, before, str(error))
 
     async def _follow(self, seen: Seen) -> list[str]:
-        """Have loaded what changed of one model, or shown."""
+        """Load one model's changes, or show them where there is nothing to load; returns lines as `look` does."""
         look = seen.look
         before = self._seen.get(look.name, _NOTHING)
         async with self._changing:

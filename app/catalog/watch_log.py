@@ -1,4 +1,4 @@
-"""What the watcher says of what it finds: each thing in one line, once."""
+"""What the watcher logs of what it finds: one line for each thing, once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 from app.catalog.repository import Seen
 from artifact.errors import ConvserveError
+from artifact.layout import NAME_FORM
 
 log = logging.getLogger(__name__)
 
 
 class WatchLog:
-    """Remembers what was said, so that the next look at the same doesn't say it again."""
+    """Remembers what was logged, so that the next look doesn't log it again."""
 
     def __init__(self) -> None:
         self._problem = ""
@@ -20,7 +21,7 @@ class WatchLog:
         self._failures: dict[str, str] = {}  # by model
 
     def unreadable(self, problem: str, but: str = "") -> None:
-        """Why the repository can't be read, and what holds in spite of it; an empty problem: it can be."""
+        """Log why the repository can't be read, followed by `but`; an empty `problem` means that it can be read."""
         if problem and problem != self._problem:
             log.error("%s%s", problem, but)
         elif self._problem and not problem:
@@ -28,14 +29,16 @@ class WatchLog:
         self._problem = problem
 
     def passed_over(self, strangers: tuple[str, ...]) -> None:
-        """Folders of the repository whose names are no model's."""
-        _ignored("the repository", strangers, self._strangers, "letters, digits, dots, dashes")
+        """Log the repository's folders that can't be models by their names."""
+        _ignored("the repository", strangers, self._strangers, f"a name has {NAME_FORM}")
         self._strangers = strangers
 
     def seen(self, seen: Seen, before: Seen) -> None:
-        """What of a model isn't served, where that has changed."""
+        """Log what of a model isn't served, if that has changed since `before`."""
         look = seen.look
-        _ignored(look.name, seen.passed_over, before.passed_over, "a whole number without leading zeros")
+        _ignored(
+            look.name, seen.passed_over, before.passed_over, "a version is a whole number from 1, without leading zeros"
+        )
         said: Mapping[int, str] = dict(before.look.arriving)
         for number, missing in look.arriving:
             if said.get(number) != missing:
@@ -44,7 +47,7 @@ class WatchLog:
             log.error("%s %s: %s", look.name, "stays as it is" if before.due else "is refused", look.reason)
 
     def failed(self, name: str, error: Exception) -> None:
-        """A model couldn't be changed, and is tried again at the next look."""
+        """Log that a model couldn't be loaded or unloaded; the next look tries again."""
         if self._failures.get(name) == repr(error):
             return
         self._failures[name] = repr(error)
@@ -54,11 +57,11 @@ class WatchLog:
             log.error("%s stays as it is and is tried again", name, exc_info=error)
 
     def succeeded(self, name: str) -> None:
-        """The next failure of this model is a new one."""
+        """Forget the model's last failure: the next one is logged again."""
         self._failures.pop(name, None)
 
 
 def _ignored(where: str, now: tuple[str, ...], before: tuple[str, ...], rule: str) -> None:
     if now and now != before:
         names = ", ".join(repr(name[:80]) for name in now[:10])
-        log.warning("ignored in %s: %s%s (a name is %s)", where, names, ", ..." if now[10:] else "", rule)
+        log.warning("ignored in %s: %s%s (%s)", where, names, ", ..." if now[10:] else "", rule)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from app.client.connect import RequestFailed, Service
 from app.client.image_reader import UnreadableImage
 
-# Of the images that may be under way so many parts are read at once; each by one thread, in one go.
+# The images that may be under way are read in this many parts, each in one go by one thread.
 _PARTS = 4
 
 T = TypeVar("T")

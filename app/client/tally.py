@@ -9,7 +9,7 @@ from typing import Any
 
 from app.client.image_lists import ListedImage
 
-_NAMED = 3  # of labels that are no classes so many are named
+_NAMED = 3  # labels named, of those that aren't classes
 
 
 class Tally:

@@ -13,7 +13,7 @@ from app.grpc.messages import Message, fill, find_class
 from app.grpc.protocol import HEALTH, INFERENCE
 from artifact.errors import ConvserveError
 
-# Readiness can only be asked for: one who watches it is told at most so much later.
+# Seconds between checks of readiness for clients that watch it: there is no event to wait for.
 _LOOK_S = 1.0
 _SERVICES = ("", INFERENCE.name, HEALTH.name)
 

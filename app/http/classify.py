@@ -34,7 +34,7 @@ class Posted(NamedTuple):
 
 
 Parse = Callable[[bytes, ModelCard, int], Posted]
-"""JSON to images, for the model with this card, and no more of them than so many."""
+"""Reads JSON for the model with this card: (body, card, most images) to images and options."""
 
 
 class Classified(NamedTuple):

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 T = TypeVar("T")
 
-# Whether a client went away is first asked after so long: most answers are there sooner, and asking takes a task.
+# Seconds until the connection is first checked: most answers are there sooner, and checking takes a task.
 _PATIENCE_S = 0.01
 
 

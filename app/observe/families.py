@@ -105,8 +105,14 @@ FAMILIES: dict[str, Family] = {
     ),
     "convserve_batch_rows": Family("histogram", "Rows in a batch.", _VERSION, (1, 2, 4, 8, 16, 32, 64, 128)),
     "convserve_busy_seconds_total": Family("counter", "Time that sessions spent running batches.", _VERSION),
-    "convserve_queue_rows": Family("gauge", "Rows that have a place in the queue, decoding included.", _VERSION),
-    "convserve_queue_limit_rows": Family("gauge", "Places in the queue (max_queue_rows).", _VERSION),
+    "convserve_queue_rows": Family(
+        "gauge", "Rows that wait, those of all senders (API keys) together, decoding included.", _VERSION
+    ),
+    "convserve_queue_limit_rows": Family(
+        "gauge",
+        "max_queue_rows of all processes together: the rows that one sender may have waiting in one priority class.",
+        _VERSION,
+    ),
     "convserve_predictions_total": Family("counter", "Images by their most probable class.", (*_VERSION, "label")),
     "convserve_confidence": Family("histogram", "Largest probability of an image.", _VERSION, _TENTHS),
     "convserve_sessions": Family(

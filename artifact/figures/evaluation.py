@@ -17,7 +17,9 @@ ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 CONFIDENCE_BINS = 10
 """Of equal width over 0..1, for the distribution of top-1 probabilities."""
 UNFAMILIAR_SHARE = 0.01
-"""One of ENERGY_QUANTILES: so many of the validation images have less energy than an image that isn't warned of."""
+"""The share of validation images whose energy is too low, so that an image like them gets the warning; one of
+ENERGY_QUANTILES.
+"""
 CALIBRATION_BINS = 15
 """Of equal width over 0..1, for the expected calibration error (Guo et al. 2017)."""
 

@@ -1,4 +1,4 @@
-"""How sure a share is that was counted on so many images."""
+"""The confidence interval of a share that was counted on a number of images."""
 
 from __future__ import annotations
 

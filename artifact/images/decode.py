@@ -57,7 +57,7 @@ _TURNS = {
 
 _DEFAULTS = Limits()
 
-# What a small image may hold besides its pixels is read on the event loop, too; and so many scans go over them.
+# Limits for images that are decoded on the event loop: bytes, metadata included, and scans of a JPEG.
 SMALL_BYTES = 4 * SMALL_PIXELS
 SMALL_SCANS = 16
 
@@ -81,8 +81,8 @@ def is_small(policy: ImagePolicy) -> bool:
 
 
 def decode_small(data: bytes, policy: ImagePolicy, limits: Limits) -> Pixels | None:
-    """What `decode_image` gives, uint8 [height, width, channels], where that takes so little (some hundred microseconds
-    at most) that handing it to a thread would cost more; None for any other image, a damaged one included.
+    """Decode an image as `decode_image` does, uint8 [height, width, channels], if that takes a few hundred microseconds
+    at most, which is less than handing it to a thread; None for any other image, including a damaged one.
     """
     if len(data) > min(SMALL_BYTES, limits.max_image_bytes) or not is_small(policy):
         return None

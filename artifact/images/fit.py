@@ -17,7 +17,7 @@ from artifact.images.resize import resize
 FindFrame = Callable[[Opened, ImagePolicy], Frame]
 """Chooses the part of an image that the network sees, in the image's own pixels."""
 
-# A scaled image of more than so many times the network's pixels isn't made: the box alone is resized.
+# If the whole scaled image had more than this many times the network's pixels, only the crop box is resized.
 _MOST_SCALED = 64
 # An image whose gray levels lie closer together than this holds no ink.
 LEAST_CONTRAST = 32

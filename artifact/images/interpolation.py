@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom, in pixels of the image."""
 
-# TensorFlow takes the weights of `bicubic` from a table of so many steps a pixel.
+# TensorFlow takes the weights of `bicubic` from a table with this many steps per pixel.
 _CUBIC_STEPS = 1024
 
 
@@ -54,7 +54,7 @@ def _sum_taps(taps: Taps, term: Callable[[npt.NDArray[np.intp], Floats], Floats]
 
 
 def _spread(weights: Floats, axes: int) -> Floats:
-    """[n] as [n, 1, ...] with so many axes behind it."""
+    """[n] as [n, 1, ..., 1] with `axes` axes of size 1."""
     return weights.reshape(-1, *(1,) * axes)
 
 

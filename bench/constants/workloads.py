@@ -1,4 +1,4 @@
-"""What the constants are tried with: networks and images on both sides of where each of them decides."""
+"""The workloads that the constants are measured with: networks and images on both sides of each threshold."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bench.service import make_slow_graph
 from tests.makers.artifacts import gray_image, make_artifact
 
 BATCH = 32
-# So narrow a layer is a small step towards a wanted time.
+# Layers this narrow change the time of a batch in small steps.
 _CHANNELS = 8
 _LEVELS = (0, 64, 128, 191, 255)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A model under so many connections."""
+    """A model of the load benchmark, loaded over `connections` connections."""
 
     title: str
     model: LoadModel
@@ -34,14 +34,14 @@ class Workload:
 
 
 def network_of(ms: float, connections: int) -> Workload:
-    """A network whose batch of 32 takes about so long on this machine, in one thread."""
+    """A network whose batch of 32 takes about `ms` milliseconds in one thread of this machine."""
     name = f"batch-of-{ms:g}-ms"
     model = LoadModel(name, f"a batch of 32 in {ms:g} ms", partial(_make_for, name, ms / 1e3), _gray_images, tiny=True)
     return Workload(f"{model.title}, {connections} connections", model, connections)
 
 
 def labels_of(count: int, connections: int) -> Workload:
-    """A tiny network of so many classes."""
+    """A tiny network with `count` classes."""
     name = f"classes-{count}"
     model = LoadModel(name, f"{count} classes", partial(_make_labels, name, count), _gray_images, tiny=True)
     return Workload(f"{model.title}, {connections} connections", model, connections)
@@ -54,7 +54,7 @@ def digits_of(side: int, connections: int) -> Workload:
 
 
 def photos_of(kilobytes: int, connections: int) -> Workload:
-    """resnet50 and JPEGs of 500x375 of about so many kB."""
+    """resnet50 and JPEGs of at least `kilobytes` kB, made of photos of 500x375."""
     title = f"resnet50, JPEG of {kilobytes} kB, {connections} connections"
     return Workload(title, replace(MODELS["resnet50"], images=partial(_weigh_photos, kilobytes)), connections)
 
@@ -99,7 +99,7 @@ def _enlarge_digits(side: int, folder: Path) -> list[Path]:
 
 
 def _weigh_photos(kilobytes: int, folder: Path) -> list[Path]:
-    """Photos that are enlarged until they are as heavy."""
+    """Photos enlarged until each has `kilobytes` kB."""
     photos = [Image.open(io.BytesIO(path.read_bytes())) for path in images.photos_500(folder)]
     return images.write(folder / f"photos-{kilobytes}", ".jpg", [_weigh(photo, kilobytes) for photo in photos])
 

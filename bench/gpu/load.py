@@ -35,7 +35,7 @@ class Load:
 
 
 def run_load(port: int, requests: Sequence[Request], connections: int, seconds: float, processes: int) -> Load:
-    """Send `requests` over and over on `connections` for `seconds`, divided among so many processes."""
+    """Send `requests` over and over on `connections` for `seconds`, divided among `processes` processes."""
     processes = max(1, min(processes, connections))
     shares = [connections // processes + (place < connections % processes) for place in range(processes)]
     context = multiprocessing.get_context("spawn")  # a fork would take CUDA's state along

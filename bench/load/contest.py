@@ -23,9 +23,9 @@ from bench.load.wrk import Result, WrkFailed, run_wrk
 
 # Seconds of load before each measured run, not counted.
 WARM_UP_S = 1
-# A run lasts for at least so many turns through all connections, but at most so many times what was asked for.
+# A run lasts until every connection has had about TURNS requests, but at most LONGEST times the seconds asked for.
 TURNS, LONGEST = 6, 4
-# A constant answered by raw ASGI is loaded over so many connections, for so many seconds.
+# Connections and seconds of the load on a raw ASGI app that answers a constant.
 CONSTANT_CONNECTIONS, CONSTANT_S = 32, 1
 
 

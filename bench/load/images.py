@@ -1,5 +1,6 @@
 """Images to post: digits and photos that scikit-learn bundles, in the sizes that each model is measured with; and
-photos of 12 megapixels made from those of CONVSERVE_DATA_DIR. Each set is written once.
+photos of 12 megapixels made from those of CONVSERVE_DATA_DIR. The small sets are written at each call, the large photos
+only where they are missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from export.data.datasets import load_dataset
 from export.progress import Progress
 
 MEGAPIXELS_12 = 12_000_000
-# Of each small set so many candidates are made.
+# Images of each small set.
 COUNT = 24
 
 
@@ -49,7 +50,9 @@ def whole_photos(folder: Path) -> list[Path]:
 
 
 def large_photos(folder: Path) -> list[Path]:
-    """The photos of CONVSERVE_DATA_DIR enlarged to 12 megapixels, quality 90, in their order."""
+    """The photos of CONVSERVE_DATA_DIR/photos enlarged to 12 megapixels as JPEG, quality 90, in their order. Raises
+    KeyError where the variable isn't set, which LoadModel.needs says beforehand.
+    """
     found = sorted((Path(os.environ["CONVSERVE_DATA_DIR"]) / "photos").glob("*.JPEG"))
     target = folder / "large"
     target.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ def encode(image: Image.Image, kind: str, **options: int) -> bytes:
 
 
 def write(folder: Path, suffix: str, contents: list[bytes]) -> list[Path]:
-    """Files of these contents, numbered, in order."""
+    """Write each content to a numbered file of `folder`, replacing what is there; returns the paths in order."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{place:02}{suffix}" for place in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):

@@ -1,7 +1,9 @@
-"""What the machine could do without any server: decoding and ONNX Runtime in this process, with the service's own code.
+"""Upper bound of the machine's images per second without a server: decoding and ONNX Runtime in this process, with the
+service's own code.
 
-For networks with long runs it is the best of a few threaded loops. For tiny ones no such loop is a limit: there it is
-a ceiling, cores / (decode + a row in a batch of 8 + an HTTP answer by raw ASGI + the load generator's share of it).
+For networks with long runs it is the best of a few threaded loops. Tiny networks are limited by HTTP rather than by
+such a loop: for them it is cores / (decode + a row in a batch of 8 + an HTTP answer by raw ASGI + the load generator's
+share).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from artifact.images.frame import Pixels
 from bench.load.models import Published
 
 BATCH = 8
-# A part of a tiny network's ceiling is measured for so long.
+# Seconds for which each part of a tiny network's ceiling is measured.
 PART_S = 0.5
 
 

@@ -30,7 +30,9 @@ class LoadModel:
     images: Callable[[Path], list[Path]]
     """Candidates, of which the one with the clearest answer is posted."""
     tiny: bool = False
-    """Run on the event loop: what limits it is no loop over decoding and runs."""
+    """Whether it is fast enough to run on the event loop. Then HTTP limits its rate, and its bound is
+    bench.load.limit.measure_ceiling instead of measure_loops.
+    """
     peers: tuple[str, ...] | None = None
     needs: tuple[str, ...] = ()
     """Environment variables without which it is left out."""

@@ -78,16 +78,16 @@ def _servers(result: ModelResult) -> str:
 
 def _open_loop(result: ModelResult) -> str:
     rows = []
-    for wanted in sorted({sample.result.wanted for sample in result.open_samples}):
+    for target_rate in sorted({sample.result.target_rate for sample in result.open_samples}):
         for name in result.names():
-            runs = [s.result for s in result.open_samples if s.server == name and s.result.wanted == wanted]
+            runs = [s.result for s in result.open_samples if s.server == name and s.result.target_rate == target_rate]
             if not runs:
                 continue
             medians = [statistics.median(getattr(run, f"{part}_ms") for run in runs) for part in ("p50", "p95", "p99")]
-            rate, late = (statistics.median(getattr(run, part) for run in runs) for part in ("rate", "late"))
+            rate, sent_late = (statistics.median(getattr(run, part) for run in runs) for part in ("rate", "sent_late"))
             errors = sum(run.failed for run in runs)
             times = [f"{value:.2f}" for value in medians]
-            rows.append([f"{wanted:,.0f}", name, f"{rate:,.1f}", *times, f"{errors:,}", f"{late:.1%}"])
+            rows.append([f"{target_rate:,.0f}", name, f"{rate:,.1f}", *times, f"{errors:,}", f"{sent_late:.1%}"])
     head = ["rate", "server", "answers/s", "p50 ms", "p95 ms", "p99 ms", "errors", "sent late"]
     return align(head, rows)
 

@@ -13,16 +13,16 @@ from bench.load.shot import Shot
 
 SCRIPT = Path(__file__).with_name("load.lua")
 MARK = "wrk-result "
-# So long may an answer take: with 64 connections at a slow network most of it is waiting.
+# Seconds that an answer may take: with 64 connections to a slow network most of that is waiting.
 TIMEOUT_S = 120
-# The first answers of a run don't count for its rate: those of so many seconds, of a slow server those of its first
-# turn through all connections. One and a half turns: a server that answers in bursts mustn't be in the midst of one.
+# The answers of the first 0.5 seconds don't count for the rate, nor, of a slow server, those of the first one and a
+# half turns through all connections: a server that answers in bursts mustn't be in the midst of one.
 _SETTLE_S, _SETTLE_TURNS = 0.5, 1.5
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run of so many `seconds`. `rate` is in right answers a second after settling, `generator_s` the CPU seconds
+    """One run of `seconds` seconds. `rate` is right answers per second after settling, `generator_s` the CPU seconds
     that the load generator took.
     """
 

@@ -38,7 +38,7 @@ def _cascade(options: argparse.Namespace) -> None:
     print(
         f"# on {chosen.images:,} validation images of {dataset.title}: {chosen.accuracy:.2%} right (other images: "
         f"+- {chosen.margin:.2%}), {options.then} asked for {chosen.asked:.1%};\n"
-        f"# {options.first} alone {chosen.first:.2%}, {options.then} alone {chosen.then:.2%}\n"
+        f"# {options.first} alone {chosen.first_accuracy:.2%}, {options.then} alone {chosen.second_accuracy:.2%}\n"
         f"[aliases.{_quote(options.name)}]\n"
         f"first = {_quote(options.first, always=True)}\n"
         f"then = {_quote(options.then, always=True)}\n"

@@ -90,7 +90,7 @@ def add_time(commands: Any) -> None:
         "time",
         help="time the forward pass: Keras and ONNX Runtime",
         description="Time the forward pass: 10 burn-in batches, then the measured ones, Keras and ONNX Runtime by "
-        "turns in one run, mean +/- deviation a batch as a table and a plot.",
+        "turns in one run, mean +/- standard deviation per batch as a table and a plot.",
     )
     parser.add_argument("source", metavar="NETWORK|RUN|FILE", help="a network by name gets random weights")
     parser.add_argument("--batch-size", type=positive, default=32, metavar="N", help="default: 32")

@@ -1,7 +1,7 @@
 """The pixel arithmetic by name, as card values and as an independent NumPy reference for the proof.
 
 The names are keras.applications' (`keras.applications.imagenet_utils.preprocess_input`): tf, caffe and torch;
-unit is x / 255, none leaves pixels as they are, custom takes a mean and a deviation.
+unit is x / 255, none leaves pixels as they are, custom takes a mean and a standard deviation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from artifact.images.frame import Pixels
 from export.errors import UsageError
 
 PRESETS: dict[str, tuple[str, tuple[float, float, float], tuple[float, float, float]]] = {
-    # name: channel order, mean and deviation in units of 0..255, in that channel order
+    # name: channel order, mean and standard deviation in units of 0..255, in that channel order
     "tf": ("rgb", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "caffe": ("bgr", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0)),
     "torch": ("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ConversionError
 from export.graph.batch_dimension import fixed_batch
-from export.graph.edits import add_constant, free_names, producer, see_through, walk_graphs
+from export.graph.edits import add_constant, producer, rename_conflicting_tensors, skip_identity_nodes, walk_graphs
 
 PARTS = "boundary/"
 
@@ -29,7 +29,7 @@ def settle_boundary(model: onnx.ModelProto, given: tuple[int, ...]) -> onnx.Mode
     settled.CopyFrom(model)
     graph = settled.graph
     del graph.value_info[:]
-    free_names(graph, (), (PARTS,))
+    rename_conflicting_tensors(graph, (), (PARTS,))
     lower_to_float32(graph)
     _settle_input(graph)
     _settle_output(settled, given)
@@ -102,7 +102,7 @@ def _flatten(model: onnx.ModelProto, name: str, given: tuple[int, ...], width: i
     """[n, c, 1, 1] and the like to [n, c]; before a closing softmax or sigmoid, so that its logits are at hand."""
     graph = model.graph
     by = add_constant(graph, f"{PARTS}classes", np.array([-1, width], np.int64))
-    closing = producer(graph, see_through(graph, name))
+    closing = producer(graph, skip_identity_nodes(graph, name))
     if closing is None or not _closes_over_classes(model, closing, given, width):
         graph.node.append(helper.make_node("Reshape", [name, by], [f"{PARTS}output"]))
         return f"{PARTS}output"

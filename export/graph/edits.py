@@ -1,6 +1,6 @@
-"""Small changes to an ONNX graph that know nothing of images or classes: find, rename, add, drop.
+"""Small changes to an ONNX graph, none of them specific to images or classes: find, rename, add, drop.
 
-A node may hold graphs of its own (the bodies of If, Loop and Scan), which read tensors of the graphs around them.
+A node may hold graphs of its own (the bodies of If, Loop and Scan), which may read tensors of the graphs around them.
 """
 
 from __future__ import annotations
@@ -31,36 +31,40 @@ def walk_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
             yield from walk_graphs(body)
 
 
-def reads(node: onnx.NodeProto) -> set[str]:
-    """The tensors that a node needs, those included that its bodies take from around them."""
+def find_inputs(node: onnx.NodeProto) -> set[str]:
+    """Names of the tensors that a node reads: its inputs, and what its bodies read of the graphs around them."""
     found = set(node.input)
     for body in bodies(node):
-        inside = {output.name for output in body.output}.union(*(reads(inner) for inner in body.node))
+        inside = {output.name for output in body.output}.union(*(find_inputs(inner) for inner in body.node))
         own = {value.name for value in (*body.input, *body.initializer)}
         found |= inside - own.union(*(inner.output for inner in body.node))
     return found - {""}  # an input that is left out
 
 
 def producer(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    """The node that gives the tensor `name`; None for inputs and constants."""
+    """The node whose output is the tensor `name`; None for the graph's inputs and constants."""
     return next((node for node in graph.node if name in node.output), None)
 
 
-def see_through(graph: onnx.GraphProto, name: str, also: tuple[str, ...] = ()) -> str:
-    """The tensor behind nodes that change no value: Identity, Dropout, and those named."""
+def skip_identity_nodes(graph: onnx.GraphProto, name: str, also: tuple[str, ...] = ()) -> str:
+    """The name of the tensor that `name` is a copy of: nodes of the types Identity, Dropout and `also` are followed
+    to their first input.
+    """
     while (node := producer(graph, name)) is not None and node.op_type in ("Identity", "Dropout", *also):
         name = node.input[0]
     return name
 
 
 def add_constant(graph: onnx.GraphProto, name: str, value: npt.NDArray[np.generic] | np.generic) -> str:
-    """Store a constant of any shape and type, and return its name, ready to stand in a node's inputs."""
+    """Store a constant of any shape and type; returns `name`, for a node's inputs."""
     graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
 
 
-def free_names(graph: onnx.GraphProto, exact: Iterable[str], prefixes: tuple[str, ...]) -> None:
-    """Tensors that the network itself calls by one of our names, or as ours begin, get another."""
+def rename_conflicting_tensors(graph: onnx.GraphProto, exact: Iterable[str], prefixes: tuple[str, ...]) -> None:
+    """Give another name to each of the network's tensors whose name is in `exact` or begins with one of `prefixes`,
+    so that these are free.
+    """
     taken = {name for part in walk_graphs(graph) for name in _names(part)}
     for name in sorted(name for name in taken if name in exact or name.startswith(prefixes)):
         new = f"network/{name}"
@@ -103,7 +107,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):  # nodes stand in topological order
         if needed.intersection(node.output):
             kept.append(node)
-            needed |= reads(node)
+            needed |= find_inputs(node)
     nodes = kept[::-1]
     constants = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:], graph.initializer[:]
@@ -117,7 +121,7 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
     Raises ConversionError where nodes wait for each other.
     """
     makers = {name: position for position, node in enumerate(graph.node) for name in node.output}
-    waiting = [{makers[name] for name in reads(node) if name in makers} for node in graph.node]
+    waiting = [{makers[name] for name in find_inputs(node) if name in makers} for node in graph.node]
     readers: dict[int, list[int]] = {}
     for position, needed in enumerate(waiting):
         for maker in needed:

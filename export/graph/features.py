@@ -9,7 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from artifact.classifier import Classifier
-from export.graph.edits import producer, rename, see_through
+from export.graph.edits import producer, rename, skip_identity_nodes
 
 
 def expose_features(graph: onnx.GraphProto, logits: str) -> Classifier | None:
@@ -18,7 +18,7 @@ def expose_features(graph: onnx.GraphProto, logits: str) -> Classifier | None:
     Adds no node: ONNX Runtime runs every node that a graph holds, whether its output is asked for or not.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    node = producer(graph, see_through(graph, logits))
+    node = producer(graph, skip_identity_nodes(graph, logits))
     bias = None
     if node is not None and node.op_type == "Add":
         added = [name for name in node.input if name in constants]
@@ -37,7 +37,7 @@ def expose_features(graph: onnx.GraphProto, logits: str) -> Classifier | None:
         weights = weights.T if attributes.get("transB") else weights
         if len(node.input) > 2:
             bias = numpy_helper.to_array(constants[node.input[2]]) if node.input[2] in constants else None
-    pool = producer(graph, see_through(graph, node.input[0], ("Squeeze", "Flatten", "Reshape")))
+    pool = producer(graph, skip_identity_nodes(graph, node.input[0], ("Squeeze", "Flatten", "Reshape")))
     if pool is None or not _pools_positions(graph, pool) or weights.ndim != 2:
         return None
     if producer(graph, pool.input[0]) is None:

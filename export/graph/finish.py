@@ -18,7 +18,7 @@ from artifact.classifier import Classifier
 from artifact.image_policy import ImagePolicy, Preprocessing
 from export.errors import ConversionError, reason
 from export.graph.batch_dimension import pad_rows, simplify_flatten
-from export.graph.edits import add_constant, drop_unused, free_names
+from export.graph.edits import add_constant, drop_unused, rename_conflicting_tensors
 from export.graph.features import expose_features
 from export.graph.head import head_nodes, output_width
 
@@ -56,7 +56,7 @@ def finish_graph(
     finished = onnx.ModelProto()
     finished.CopyFrom(model)
     graph = finished.graph
-    free_names(graph, RESERVED, OURS)
+    rename_conflicting_tensors(graph, RESERVED, OURS)
     source, result = graph.input[0].name, graph.output[0].name
     width = output_width(finished)
     simplify_flatten(graph)
@@ -113,8 +113,8 @@ def _pixel_nodes(
 ) -> list[onnx.NodeProto]:
     """uint8 NHWC `image` -> ((swap) cast, - mean, / std, (NCHW)) -> the network's own input, called `target`.
 
-    Mean and deviation are written out for a row of pixels, [width, channels]: ONNX Runtime's CPU kernels loop over the
-    innermost axes that two operands share, and take 18 times as long for three channels alone.
+    Mean and standard deviation are written out for a row of pixels, [width, channels]: ONNX Runtime's CPU kernels loop
+    over the innermost axes that two operands share, and take 18 times as long for three channels alone.
     """
     chain: list[tuple[str, npt.NDArray[np.generic] | None, dict[str, Any]]] = []
     if preprocessing.channel_order == "bgr":

@@ -8,7 +8,7 @@ from onnx import helper
 
 from artifact.card import Head
 from export.errors import ConversionError
-from export.graph.edits import add_constant, producer, see_through
+from export.graph.edits import add_constant, producer, skip_identity_nodes
 
 
 def output_width(model: onnx.ModelProto) -> int:
@@ -30,7 +30,7 @@ def head_nodes(
     graph: onnx.GraphProto, head: Head, temperature: float, result: str, width: int, opset: int
 ) -> tuple[list[onnx.NodeProto], bool, str | None]:
     """The nodes from the network's output to `probabilities` and `energy`, whether there is energy, and the logits."""
-    inner = see_through(graph, result)
+    inner = skip_identity_nodes(graph, result)
     last = producer(graph, inner)
     closes = {"softmax": "Softmax", "sigmoid": "Sigmoid", "multilabel": "Sigmoid"}.get(head)
     logits: str | None = None

@@ -26,9 +26,9 @@ from export.sources.source import Source
 Right = npt.NDArray[np.bool_]
 
 MOST_IMAGES = 500
-# The user's own network is slower than the graph: what isn't ahead on so many isn't tried on more.
+# The user's own network is slow: an alternative that isn't ahead on this many images isn't tried on more.
 FIRST_IMAGES = 50
-# A permutation is found from so many images a class.
+# Images per class from which a permutation of the labels is found.
 IMAGES_A_CLASS = 10
 POLICY_WORDS = ("resize", "fit", "decode")
 UNTRIED = ("content",)  # needs a polarity and a margin, too

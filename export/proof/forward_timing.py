@@ -46,7 +46,9 @@ class ForwardTiming:
     milliseconds: dict[str, list[float]]
 
     def table(self) -> str:
-        """For people: mean +/- deviation a batch, median, and images a second by it, one line each."""
+        """For people: mean +/- standard deviation per batch, median, and images per second by the median, one line
+        each.
+        """
         height, width, channels = self.shape
         batches = len(self.milliseconds[KERAS])
         lines = [

@@ -118,7 +118,8 @@ def _without_bias(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProt
 def scale_of_pixels(model: onnx.ModelProto, low: float, high: float) -> tuple[float, float] | None:
     """Between which numbers pixels of `low`..`high` lie when the network has scaled them itself; None: it doesn't.
 
-    Follows what begins the network: a mean is taken off, a deviation divides; several numbers count by their mean.
+    Follows what begins the network: a mean is subtracted, a standard deviation divides; of several numbers their mean
+    counts.
     """
     graph, name, reader = model.graph, model.graph.input[0].name, _Reader(model.graph)
     scaled = False

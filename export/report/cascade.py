@@ -1,4 +1,4 @@
-"""The threshold of a cascade: below which probability of the first network the second one is asked, for an accuracy."""
+"""The threshold of a cascade: the second network is asked where the first one's largest probability is below it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import numpy as np
 from export.errors import UsageError
 from export.report.calibration import Floats, Labels
 
-# Thresholds are tried, and written, with as many decimals.
+# Thresholds are tried, and written, with this many decimals.
 _DECIMALS = 4
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where to ask the second network, and what that gave on the images that it was chosen on."""
+    """A threshold, and what it gave on the images that it was chosen on. Accuracies and shares are of 0..1."""
 
     probability: float
-    """The second is asked where the first's largest probability is below."""
+    """The threshold itself."""
     accuracy: float
+    """Of both networks together."""
     asked: float
     """The share of images that the second is asked for."""
     images: int
-    first: float
-    """Accuracy of the first alone, and of the second."""
-    then: float
+    first_accuracy: float
+    """Of the first network alone."""
+    second_accuracy: float
+    """Of the second network alone."""
 
     @property
     def margin(self) -> float:
@@ -37,8 +39,8 @@ def choose_threshold(first: Floats, then: Floats, labels: Labels, accuracy: floa
     """The lowest threshold with which at least `accuracy` (None: that of the second alone) of the images are right:
     `first` and `then` are the probabilities [n, classes] of both networks, `labels` [n] the true classes.
 
-    It is looked for from the best threshold downward, as long as the accuracy holds: lower ones that reach it again do
-    so by luck, and lose it on other images.
+    The search goes down from the threshold with the best accuracy and ends where the accuracy is no longer reached:
+    a lower threshold that reaches it again does so by chance, and may not on other images.
 
     Raises UsageError where no threshold reaches it, or where the first network does so alone.
     """

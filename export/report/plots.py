@@ -16,7 +16,7 @@ from artifact.figures.interval import describe_share, find_interval
 from export.report.figures import WORDS
 
 INK, MUTED, BLUE, ORANGE = "#1f2933", "#7b8794", "#2563a8", "#c2571a"
-# Up to so many classes the counts are written into the confusion matrix; a cell has room for five digits.
+# Up to this many classes, counts are written into the confusion matrix; a cell has room for five digits.
 _MOST_WRITTEN = 20
 _CELL_INCHES = 0.42
 
@@ -35,8 +35,8 @@ STYLE: dict[Any, Any] = {  # for matplotlib's type checker each key is a type of
 def draw_curves(
     history: list[dict[str, float]], best_epoch: int, best_by: str, validation_images: int, path: Path
 ) -> None:
-    """Loss and accuracy of training and validation over epochs; the best epoch, by one of WORDS, is marked, with the
-    interval that so many images allow.
+    """Loss and accuracy of training and validation over epochs; the best epoch, by one of WORDS, is marked, with its
+    95 % interval for `validation_images` images.
     """
     epochs = [row["epoch"] for row in history]
     figure_of_best = f"{WORDS[best_by]} {_say(history[best_epoch - 1][f'val_{best_by}'], best_by, validation_images)}"

@@ -20,7 +20,7 @@ from export.report.plots import BLUE, INK, MUTED, ORANGE, STYLE
 
 PICTURE_FILE = "robustness.png"
 RUNS = 1 + sum(len(damage.amounts) for damage in DAMAGES.values())
-"""So often each image is asked about."""
+"""How many times each image is answered: once as it is, once for each damage and strength."""
 
 
 def measure_robustness(

@@ -24,7 +24,7 @@ class Suspects:
     given_probability: Floats
     suggested_probability: Floats
     images: int
-    """So many were looked at."""
+    """Number of images that were looked at."""
     wrong_share: float
     """The estimated share of wrong labels among them, with those that no suspect stands for."""
 

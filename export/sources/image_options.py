@@ -15,7 +15,7 @@ from export.progress import say
 
 Channels = tuple[float, ...]
 
-# Of pixels in units of 0..1. No mean of theirs is larger; a deviation of 1 leaves them undivided, more is rare.
+# Of pixels in units of 0..1. No mean of theirs is larger; a standard deviation of 1 divides nothing, more is rare.
 GREATEST_MEAN, GREATEST_STD = 1, 2
 # What looks at all pixels. The others look at a few of them, which decoding at a part of the size would have averaged.
 AVERAGING: tuple[Resize, ...] = ("antialias", "antialias-bicubic", "antialias-lanczos", "area")
@@ -57,7 +57,8 @@ class ImageOptions:
             raise UsageError("--skip-damaged is for a folder that --dataset names: leave it out")
 
     def arithmetic(self, channels: int) -> Preprocessing | None:
-        """What --preprocessing, or --mean and --std, say of a network of so many channels; None where none is said.
+        """What --preprocessing, or --mean and --std, say of a network of `channels` channels; None if neither was
+        given.
 
         Raises UsageError where both are said, or numbers that can't be.
         """
@@ -84,7 +85,7 @@ class ImageOptions:
                     f"0..255 are divided by 255 ({_join(number / 255 for number in numbers)})"
                 )
         if min(std) <= 0:
-            raise UsageError(f"--std {_join(std)}: deviations are above 0")
+            raise UsageError(f"--std {_join(std)}: standard deviations are above 0")
         return custom(tuple(255 * number for number in mean), tuple(255 * number for number in std))
 
     def over(self, policy: ImagePolicy, preprocessing: Preprocessing | None) -> ImagePolicy:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from artifact.card import Head, Provenance
 from artifact.image_policy import Preprocessing
 from artifact.images.frame import Pixels
-from artifact.layout import NAME_PATTERN
+from artifact.layout import NAME_FORM, NAME_PATTERN
 from export.data.preprocessing import reference
 from export.data.samples import Samples
 from export.errors import ConversionError, UsageError
@@ -62,8 +62,7 @@ class Source:
     def __post_init__(self) -> None:
         if re.fullmatch(NAME_PATTERN, self.name) is None:
             raise UsageError(
-                f"--name {self.name!r}: a model's name is part of an address, /predict/NAME: "
-                "letters, digits, dots, dashes and underscores, at most 64"
+                f"--name {self.name!r}: a model's name is part of an address, /predict/NAME, and has {NAME_FORM}"
             )
 
 

@@ -26,7 +26,7 @@ _MOST_LEFT = 0.05
 
 
 def tell_short_average(ema: float, steps: int) -> None:
-    """Say where an average over so many `steps` is still to a good part the weights that the training began with."""
+    """Warn if, after `steps` steps, the average still holds a large part of the initial weights."""
     left = ema**steps if ema else 0.0
     if left > _MOST_LEFT:
         say(

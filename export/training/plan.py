@@ -44,7 +44,7 @@ def plan_run(
 
 
 def _measure_pixels(samples: Samples, indices: npt.NDArray[np.intp], policy: ImagePolicy) -> Preprocessing:
-    """Mean and deviation per channel of (at most 2,000) training images."""
+    """Mean and standard deviation per channel of (at most 2,000) training images."""
     some = indices[:: max(1, len(indices) // 2000)]
     total, squares, count = np.zeros(policy.channels), np.zeros(policy.channels), 0
     for chunk in np.array_split(some, max(1, len(some) // 64)):

@@ -12,7 +12,7 @@ from export.report.cascade import Threshold
 from tests.makers.artifacts import make_artifact, make_graph
 from tests.makers.threaded_server import serve_in_thread
 
-CHOSEN = Threshold(probability=0.9, accuracy=0.93, asked=0.2, images=6000, first=0.9, then=0.93)
+CHOSEN = Threshold(probability=0.9, accuracy=0.93, asked=0.2, images=6000, first_accuracy=0.9, second_accuracy=0.93)
 
 
 def test_every_image_is_posted_to_each_by_turns_and_judged(tmp_path: Path) -> None:

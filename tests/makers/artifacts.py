@@ -201,7 +201,7 @@ def damage(folder: Path) -> None:
 
 
 def age(folder: Path, seconds: float = 60) -> None:
-    """Have everything in a folder, and itself, changed last so long ago."""
+    """Set the time of the last change of a folder and everything in it to this many seconds ago."""
     moment = time.time() - seconds
     for path in (*folder.rglob("*"), folder):
         os.utime(path, (moment, moment))

@@ -73,7 +73,7 @@ class Page:
         Select(self.find(selector)).select_by_value(value)
 
     def wait_for_classes(self, count: int = 1) -> list[str]:
-        """Labels of the answers, once there are so many."""
+        """Labels of the answers, once there are this many."""
         return self.wait(lambda: names if len(names := self.texts(".classes .name")) >= count else None)
 
     def wait_for_text(self, selector: str, part: str) -> str:

@@ -49,7 +49,7 @@ def make_pooled_graph(cells: int = CELLS) -> onnx.ModelProto:
 
 
 def make_pooled_artifact(repository: Path, name: str = "pooled", *, cells: int = CELLS, **card: Any) -> Path:
-    """repository/name/1 with the graph above, its map of so many cells a side, and its classifier.npz."""
+    """repository/name/1 with the graph above, its map of this many cells a side, and its classifier.npz."""
     preprocessing = Preprocessing(name="none", channel_order="rgb", mean=(0.0,) * 3, std=(1.0,) * 3)
     given = {"preprocessing": preprocessing, "features": True, **card}
     classifier = Classifier(WEIGHTS, np.zeros(2, np.float32))

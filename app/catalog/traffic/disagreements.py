@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.aliases import Shadow
-from app.catalog.traffic.images import MOST, Images
+from app.catalog.traffic.images import MAX_IMAGES, Images
 
 
 @dataclass
 class _Kept:
     of: str
     run: str
-    entries: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MOST))
+    entries: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_IMAGES))
 
 
 class Disagreements:
     """The newest disagreements of every shadow, by its name."""
 
     def __init__(self, images: Images) -> None:
-        """`images` keeps those that may be kept."""
+        """`images` keeps the images of shadows with keep_images."""
         self._images = images
         self._kept: dict[str, _Kept] = {}
 
@@ -46,19 +46,21 @@ class Disagreements:
             self._images.keep(name, entry, image)
 
     def newest(self, name: str) -> list[dict[str, Any]]:
-        """As JSON has them, newest first: `id`, `at` (Unix time), `of` and `run` (label and probability), and whether
-        the `image` is kept.
+        """Ready for JSON, newest first: `id`, `at` (Unix time in seconds), `of` and `run` (`label` and `probability`
+        of each model's top class), and `image`, whether the image is kept.
         """
         if (kept := self._kept.get(name)) is None:
             return []
         return [{**entry, "image": self._images.holds(name, entry["id"])} for entry in reversed(kept.entries)]
 
-    async def find_image(self, name: str, disagreement: str) -> bytes | None:
-        """The image file, where it is kept."""
-        return await self._images.find(name, disagreement)
+    async def find_image(self, name: str, disagreement_id: str) -> bytes | None:
+        """The encoded image; None where it isn't kept."""
+        return await self._images.find(name, disagreement_id)
 
     def follow(self, shadows: Mapping[str, Shadow]) -> None:
-        """Forget those of shadows that are no more or compare others now, and images that may not be kept any more."""
+        """Drop the disagreements of shadows that were deleted or now compare other models, and the images of shadows
+        that no longer have keep_images.
+        """
         for name, kept in list(self._kept.items()):
             shadow = shadows.get(name)
             if shadow is None or (shadow.of, shadow.run) != (kept.of, kept.run):

@@ -21,7 +21,7 @@ EVERY_S = 2.0
 # A share breaks its bound where the lower end of its interval lies above: so wide an interval (in standard deviations)
 # that a model which keeps its bound is hardly ever taken for one that doesn't, however often it is looked at.
 _Z = 3.0
-# A judgment rests on so many times min_requests at most: then counting begins anew, and a change for the worse shows.
+# Counts start again after this many times min_requests, so that a model that becomes worse is noticed.
 _WINDOW = 10
 
 

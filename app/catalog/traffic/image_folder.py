@@ -1,5 +1,5 @@
-"""ImageFolder: the images of disagreements as files, which stay when the service ends: FOLDER/SHADOW/ID.png, or
-whatever was sent, and beside each ID.json with both answers. All workers write into the same folder.
+"""ImageFolder: the images of disagreements as files, which stay when the service ends: FOLDER/SHADOW/ID.png (or the
+suffix of the format that was sent), and ID.json with both answers. All workers write into the same folder.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-# Of each shadow, those of earlier starts and of all workers together.
-MOST_IMAGES = 1_000
-MOST_BYTES = 256_000_000
-# The folder is looked through once in so many images of one process, and may hold as many more until then.
+# Limits for each shadow, over all workers and earlier starts.
+MAX_IMAGES = 1_000
+MAX_BYTES = 256_000_000
+# Each process drops what is beyond the limits after every 50 images that it wrote, so until then the folder may hold 50
+# more for each process.
 _LOOK_EVERY = 50
-# Images that wait for the disk.
+# Images that wait to be written.
 _MOST_BACKLOG_BYTES = 16_000_000
 
 
 def check_folder(folder: Path) -> None:
-    """Makes it where it isn't there. Raises ValueError with a remedy where nothing can be written into it."""
+    """Make the folder if there is none. Raises ValueError, which says what to do, if it can't be written into."""
     probe = folder / ".convserve"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,8 +45,8 @@ def check_folder(folder: Path) -> None:
 
 
 class ImageFolder:
-    """As app.catalog.traffic.images.Images has it. Owned by the event loop; files are touched in threads, one after the
-    other.
+    """The Images (app.catalog.traffic.images) that writes files. Call it on the event loop only; it reads and writes
+    files in threads, one file at a time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,17 +63,17 @@ class ImageFolder:
         self._backlog_bytes += len(image)
         kept, name = self._kept.setdefault(shadow, {}), disagreement["id"]
         kept[name] = self._folder / shadow / f"{name}{_find_suffix(image)}"
-        if len(kept) > images.MOST:
+        if len(kept) > images.MAX_IMAGES:
             del kept[next(iter(kept))]
         looks = self._written.get(shadow, 0) % _LOOK_EVERY == 0
         self._written[shadow] = self._written.get(shadow, 0) + 1
         self._begin(self._keep(shadow, kept[name], dict(disagreement), image, looks))
 
-    def holds(self, shadow: str, disagreement: str) -> bool:
-        return disagreement in self._kept.get(shadow, {})
+    def holds(self, shadow: str, disagreement_id: str) -> bool:
+        return disagreement_id in self._kept.get(shadow, {})
 
-    async def find(self, shadow: str, disagreement: str) -> bytes | None:
-        if (file := self._kept.get(shadow, {}).get(disagreement)) is None:
+    async def find(self, shadow: str, disagreement_id: str) -> bytes | None:
+        if (file := self._kept.get(shadow, {}).get(disagreement_id)) is None:
             return None
         return await self._begin(self._in_turn(partial(_read, file)))
 
@@ -82,7 +83,7 @@ class ImageFolder:
             self._begin(self._in_turn(work))
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """All that touches files begins here, and so in order."""
+        """Every task that reads or writes files is started here, so that they run in order."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -116,7 +117,7 @@ def _write(file: Path, answers: dict[str, Any], image: bytes, looks: bool) -> No
 
 
 def _drop_oldest(folder: Path) -> None:
-    """As many as are too many. Another worker may do the same."""
+    """Delete the oldest images beyond the limits. Another worker may do so at the same time."""
     found = []
     for file in folder.iterdir():
         if file.suffix != ".json":
@@ -128,7 +129,7 @@ def _drop_oldest(folder: Path) -> None:
     size = 0
     for place, (_, bytes_, file) in enumerate(sorted(found, reverse=True)):
         size += bytes_
-        if place >= MOST_IMAGES or size > MOST_BYTES:
+        if place >= MAX_IMAGES or size > MAX_BYTES:
             file.unlink(missing_ok=True)
             file.with_suffix(".json").unlink(missing_ok=True)
 

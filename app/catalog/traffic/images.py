@@ -1,5 +1,5 @@
-"""Where the images of disagreements are kept: these are the only ones that outlive their request. Here in memory;
-app.catalog.traffic.image_folder has the form that writes files.
+"""Where the images of disagreements are kept, the only images that outlive their request: the interface, and the form
+that keeps them in memory. app.catalog.traffic.image_folder has the form that writes files.
 """
 
 from __future__ import annotations
@@ -7,25 +7,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-# Of each shadow, in each process.
-MOST = 50
-MOST_BYTES = 16_000_000
+# Limits for each shadow in each process.
+MAX_IMAGES = 50
+MAX_BYTES = 16_000_000
 
 
 class Images(Protocol):
-    """Those of every shadow, by its name and the id of the disagreement: the newest, bounded in number and bytes."""
+    """The newest images of every shadow, by its name and the id of the disagreement, bounded in number and bytes."""
 
     def keep(self, shadow: str, disagreement: Mapping[str, Any], image: bytes) -> None:
-        """The file of an image; there may be no room for it. The `id` of `disagreement` is random."""
+        """Keep an encoded image under the `id` of `disagreement`, which app.catalog.traffic.disagreements describes.
+        There may be no room for it.
+        """
 
-    def holds(self, shadow: str, disagreement: str) -> bool:
+    def holds(self, shadow: str, disagreement_id: str) -> bool:
         """Whether an image is still kept."""
 
-    async def find(self, shadow: str, disagreement: str) -> bytes | None:
-        """The file, where it is kept."""
+    async def find(self, shadow: str, disagreement_id: str) -> bytes | None:
+        """The encoded image; None where it isn't kept."""
 
     def forget(self, shadow: str) -> None:
-        """All of a shadow."""
+        """Drop all images of a shadow."""
 
 
 class ImagesInMemory:
@@ -35,18 +37,18 @@ class ImagesInMemory:
         self._kept: dict[str, dict[str, bytes]] = {}  # oldest first
 
     def keep(self, shadow: str, disagreement: Mapping[str, Any], image: bytes) -> None:
-        if len(image) > MOST_BYTES:
+        if len(image) > MAX_BYTES:
             return
         kept = self._kept.setdefault(shadow, {})
         kept[disagreement["id"]] = image
-        while len(kept) > MOST or sum(map(len, kept.values())) > MOST_BYTES:
+        while len(kept) > MAX_IMAGES or sum(map(len, kept.values())) > MAX_BYTES:
             del kept[next(iter(kept))]
 
-    def holds(self, shadow: str, disagreement: str) -> bool:
-        return disagreement in self._kept.get(shadow, {})
+    def holds(self, shadow: str, disagreement_id: str) -> bool:
+        return disagreement_id in self._kept.get(shadow, {})
 
-    async def find(self, shadow: str, disagreement: str) -> bytes | None:
-        return self._kept.get(shadow, {}).get(disagreement)
+    async def find(self, shadow: str, disagreement_id: str) -> bytes | None:
+        return self._kept.get(shadow, {}).get(disagreement_id)
 
     def forget(self, shadow: str) -> None:
         self._kept.pop(shadow, None)

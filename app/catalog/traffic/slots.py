@@ -1,7 +1,7 @@
-"""Slots: which model a weighted alias gives to whom. Weights in, a table out; knows no requests.
+"""The table of a weighted alias: SLOTS entries, each the target (a model) of one slot; every client has a slot.
 
-A table is dealt once and then changed: where weights move, as few slots change hands as the new shares allow, so a
-client whose share stays keeps its model. No function of the weights alone can do that for three models or more.
+Knows no requests. When the weights change, the previous table is changed in as few slots as the new weights allow, so
+that clients keep their models. A function of the weights alone can't do that for three models or more.
 """
 
 from __future__ import annotations
@@ -14,34 +14,35 @@ from itertools import groupby
 from app.aliases import SLOTS
 
 
-def deal(weights: Mapping[str, float], before: Sequence[str] = ()) -> list[str]:
-    """The target of each slot. Of a table that was dealt `before`, a target gives up only what its share lost, and gets
-    only what it gained.
+def assign_slots(weights: Mapping[str, float], previous: Sequence[str] = ()) -> list[str]:
+    """The target of each of the SLOTS slots. `previous` is the alias's table until now, SLOTS entries (one of another
+    length is ignored): each target then loses or gains only as many slots as its share fell or rose.
     """
     wanted = _count_slots(weights)
-    fresh = [target for target, count in wanted.items() for _ in range(count)]
-    if len(before) != SLOTS:
-        return fresh
-    dealt = list(before)
+    # The table if there were no previous one.
+    new = [target for target, count in wanted.items() for _ in range(count)]
+    if len(previous) != SLOTS:
+        return new
+    table = list(previous)
     free: list[int] = []
-    for target, held in Counter(before).items():
+    for target, held in Counter(previous).items():
         if (excess := held - wanted.get(target, 0)) > 0:
-            # What a fresh table gives to others goes first: two targets then always have the same table.
-            slots = sorted((s for s in range(SLOTS) if before[s] == target), key=lambda s: fresh[s] == target)
+            # First the slots that `new` gives to another target: an alias of two targets then always ends with `new`.
+            slots = sorted((s for s in range(SLOTS) if previous[s] == target), key=lambda s: new[s] == target)
             free += slots[:excess]
     free_set = set(free)
     lacking = Counter(wanted)
-    lacking.subtract(target for slot, target in enumerate(before) if slot not in free_set)
+    lacking.subtract(target for slot, target in enumerate(previous) if slot not in free_set)
     left: list[int] = []
     for slot in sorted(free):
-        if lacking[fresh[slot]] > 0:
-            dealt[slot] = fresh[slot]
-            lacking[fresh[slot]] -= 1
+        if lacking[new[slot]] > 0:
+            table[slot] = new[slot]
+            lacking[new[slot]] -= 1
         else:
             left.append(slot)
     for slot, target in zip(left, lacking.elements(), strict=True):
-        dealt[slot] = target
-    return dealt
+        table[slot] = target
+    return table
 
 
 def find_slot(alias: str, client: str) -> int:
@@ -51,17 +52,17 @@ def find_slot(alias: str, client: str) -> int:
 
 
 def write_table(table: Iterable[str]) -> list[list[object]]:
-    """As JSON holds it: each run of one target and its length."""
+    """The table for JSON, run-length encoded: [target, length] for each run of equal targets."""
     return [[target, len(list(run))] for target, run in groupby(table)]
 
 
 def read_table(written: Iterable[Sequence[object]]) -> list[str]:
-    """What `write_table` wrote."""
+    """The table that `write_table` encoded."""
     return [str(target) for target, length in written for _ in range(int(str(length)))]
 
 
 def _count_slots(weights: Mapping[str, float]) -> dict[str, int]:
-    """Slots of each target: its share, rounded so that they are SLOTS together."""
+    """Number of slots of each target, rounded so that they sum to SLOTS."""
     whole = sum(weights.values())
     exact = {target: SLOTS * weight / whole for target, weight in weights.items()}
     counts = {target: int(share) for target, share in exact.items()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.aliases import SLOTS, Cascade, Meaning, Shadow, Split, read_shadow, read_target, write_shadow, write_target
 from app.catalog.traffic.layers import Layers, read_named, write_named
-from app.catalog.traffic.slots import deal, find_slot, read_table, write_table
+from app.catalog.traffic.slots import assign_slots, find_slot, read_table, write_table
 from app.errors import AliasOfSettings, ShadowOfSettings, UnknownAlias, UnknownShadow
 
 Aliases = Mapping[str, Meaning]
@@ -129,7 +129,7 @@ class Traffic:
         """Those that mean several, each for its share."""
         self.several: dict[str, Cascade | Split] = {**self.cascades, **self.splits}
         """Both."""
-        self._tables = {name: deal(split.to, self._tables.get(name, ())) for name, split in self.splits.items()}
+        self._tables = {name: assign_slots(split.to, self._tables.get(name, ())) for name, split in self.splits.items()}
 
     def draw(self, name: str, find_header: Callable[[str], str | None]) -> int | None:
         """The slot of a request to `name`, whose headers `find_header` knows by their names in lower case, to be drawn

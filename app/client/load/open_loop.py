@@ -1,8 +1,9 @@
-"""Requests as they come, not as answers allow: a Poisson process at a fixed rate. Latency counts from when a request
-was due, not from when the generator got round to it: a server that stands still is charged with everything that had to
-wait. What isn't answered rightly is late for ever: a p99 is the time in which 99 of 100 requests got their answers.
+"""Open-loop load generator: requests are due by a Poisson process at a fixed rate, whether or not earlier ones have
+been answered. Latency counts from when a request was due, so that a server that stalls is charged for every request
+that waited. A failed request (a wrong answer or none) has infinite latency: the p99 is the time within which 99 of 100
+requests were answered rightly.
 
-The generator is this Python process, mostly on the server's machine: where it takes a core by itself, `late` says so.
+The generator is this Python process, mostly on the server's machine. Where it is itself too slow, `sent_late` shows it.
 """
 
 from __future__ import annotations
@@ -21,29 +22,32 @@ from app.client.load.connection import Answer, Connection, Request
 # Connections that take turns, each about once a second so that none idles out, up to this many: a server of several
 # processes gets its load spread over all of them, as from many clients. Where all wait for answers, more are opened.
 _CONNECTIONS = 64
-# Beyond this many requests under way the server is hopelessly behind.
+# With this many requests under way, further ones aren't sent and count as lost: the server can't keep the rate.
 _MOST_UNDER_WAY = 2_000
-# Requests that left later than this (ms) after they were due were held up by the generator itself.
-_LATE_MS = 5.0
+# A request that was sent this long (ms) after it was due counts as sent late.
+_SENT_LATE_MS = 5.0
 
 
 @dataclass(frozen=True)
 class OpenResult:
-    """`rate` is answers a second, `wrong` counts answers that weren't right, `lost` requests without one, and `late` is
-    the share of requests that the generator itself sent too late. Where more requests failed than a percentile leaves
-    out, it is infinite.
+    """`wrong` counts answers that weren't right, `lost` requests without an answer. A percentile is infinite if more
+    requests failed than it leaves out.
     """
 
-    wanted: float
+    target_rate: float
+    """Requests per second that were to be sent."""
     rate: float
+    """Answers per second, wrong ones included."""
     p50_ms: float
     p95_ms: float
     p99_ms: float
     wrong: int
     lost: int
-    late: float
+    sent_late: float
+    """Share (0 to 1) of the requests that the generator itself sent late."""
     ended_early: bool = False
-    """More requests were late than a p99 allows, however the rest had gone: the figures are of those until then."""
+    """The run ended once more than 1 of 100 of its requests had missed `p99_ms`: the figures are of those until then.
+    """
 
     @property
     def failed(self) -> int:
@@ -51,13 +55,13 @@ class OpenResult:
         return self.wrong + self.lost
 
     def keeps(self, p99_ms: float) -> bool:
-        """Whether 99 of 100 requests were answered rightly within so many milliseconds."""
+        """Whether 99 of 100 requests were answered rightly within `p99_ms` milliseconds."""
         return not self.ended_early and self.p99_ms <= p99_ms
 
 
 def make_arrivals(rate: float, seconds: float, seed: int) -> list[float]:
-    """Seconds from the start at which requests are due, rising: a Poisson process of which round(rate * seconds)
-    arrivals, one at least, are known to fall into `seconds`, where each lies anywhere.
+    """Seconds from the start at which requests are due, rising: max(1, round(rate * seconds)) of them, uniform over
+    `seconds`, which is a Poisson process given the number of its arrivals.
     """
     count = max(1, round(rate * seconds))
     return np.sort(np.random.default_rng(seed).uniform(0.0, seconds, count)).tolist()  # type: ignore[no-any-return]  # NumPy says Any
@@ -73,13 +77,13 @@ async def run_open_loop(
     seed: int = 0,
     p99_ms: float | None = None,
 ) -> OpenResult:
-    """Send `requests` by turns, `rate` a second on average, to loopback's `port`; with `p99_ms` only until that can't
-    be kept any more.
+    """Send `requests` in turn to `port` of the loopback address, `rate` per second on average, for `seconds`. With
+    `p99_ms` the run ends as soon as that p99 can't be kept any more.
     """
     idle = deque(Connection(port) for _ in range(min(_CONNECTIONS, ceil(rate))))
     under_way: set[asyncio.Task[None]] = set()
     times: list[float] = []  # seconds until the right answer, of every request that is over
-    answered = wrong = lost = late = beyond = 0
+    answered = wrong = lost = sent_late = beyond = 0
     arrivals = make_arrivals(rate, seconds, seed)
     bound_s = inf if p99_ms is None else p99_ms / 1e3
     most_beyond = len(arrivals) // 100
@@ -90,8 +94,8 @@ async def run_open_loop(
         beyond += seconds > bound_s
 
     async def send(request: Request, due: float) -> None:
-        nonlocal answered, wrong, lost, late
-        late += time.perf_counter() - due > _LATE_MS / 1e3
+        nonlocal answered, wrong, lost, sent_late
+        sent_late += time.perf_counter() - due > _SENT_LATE_MS / 1e3
         connection = idle.popleft() if idle else Connection(port)
         try:
             answer = await connection.send(request)
@@ -128,6 +132,6 @@ async def run_open_loop(
     spent = time.perf_counter() - start
     await asyncio.gather(*(connection.end() for connection in idle))
     times.sort()
-    # The least time in which so many of a hundred were answered: between a time and never lies nothing.
+    # No interpolation: failed requests count as infinite latency.
     p50, p95, p99 = (1e3 * times[ceil(percent * len(times) / 100) - 1] for percent in (50, 95, 99))
-    return OpenResult(rate, answered / spent, p50, p95, p99, wrong, lost, late / sent, hopeless)
+    return OpenResult(rate, answered / spent, p50, p95, p99, wrong, lost, sent_late / sent, hopeless)

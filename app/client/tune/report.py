@@ -70,7 +70,7 @@ def print_report(found: Found, cores: int) -> None:
     if (chosen := found.chosen) is not None:
         print(
             f"The load was made on the same {cores} cores: it took {chosen.generator_cores:.2f} of one, and sent "
-            f"{chosen.result.late:.1%} of its requests late."
+            f"{chosen.result.sent_late:.1%} of its requests late."
         )
 
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 # Images that are asked for one after another, once a service has started: at least and at most, by count or seconds.
 _LONE_LEAST, _LONE_MOST, _LONE_S = 3, 30, 1.0
-# After a rush the service is idle again where an image takes at most so many times what it takes alone.
+# After a trial the service counts as idle again when an image takes at most this many times what it takes alone.
 _IDLE, _IDLE_S = 3.0, 15.0
 
 
@@ -38,7 +38,7 @@ class Trial:
 
     @property
     def rate(self) -> float:
-        return self.result.wanted
+        return self.result.target_rate
 
     def __str__(self) -> str:
         """What became of it, for one line of progress."""
@@ -46,7 +46,7 @@ class Trial:
         failed = f", {result.failed:,} failed" if result.failed else ""
         p99 = f"p99 {result.p99_ms:.1f} ms" if isfinite(result.p99_ms) else "no p99"
         early = ", ended early" if result.ended_early else ""
-        late = f", {result.late:.0%} sent late by the load generator itself" if result.late > 0.01 else ""
+        late = f", {result.sent_late:.0%} sent late by the load generator itself" if result.sent_late > 0.01 else ""
         return f"{self.rate:,.1f} requests/s: {p99}{early}{failed}{late}: {'held' if self.holds else 'not held'}"
 
 

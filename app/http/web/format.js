@@ -3,7 +3,7 @@
 export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 export const count = (number) => number.toLocaleString("en-US");
 
-/** `48 % (42 to 54 %)`: a share of so many images with its 95 % interval (Wilson 1927), as artifact/figures/interval.py has it. */
+/** `48 % (42 to 54 %)`: a share of `images` images with its 95 % interval (Wilson 1927), as artifact/figures/interval.py has it. */
 export function share(part, images) {
   const z = 1.96;
   const middle = (part + z ** 2 / (2 * images)) / (1 + z ** 2 / images);

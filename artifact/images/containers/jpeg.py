@@ -24,7 +24,7 @@ _ADOBE_TO_TRANSFORM = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"
 _WHOLE_SPECTRUM = b"\0\x3f\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PLAIN_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
-# A scan that covers little still costs its tables: about as much as going over so many samples.
+# A scan of few samples still has to set up its tables, which costs about as much as this many samples.
 LEAST_SCANNED = 16_384
 
 

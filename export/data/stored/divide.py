@@ -19,7 +19,7 @@ from export.progress import Progress, say
 
 TEST_SHARE = 0.2
 SHOWN = 10
-"""So many damaged images are named."""
+"""Damaged images that a message names."""
 
 Divided = tuple[tuple[str, ...], Stored, Stored, str]
 """Class names, training and test samples, and how they were told apart."""

@@ -1,4 +1,6 @@
-"""What stored set a path means, besides a folder of class folders: a manifest, a table, a tar, a folder of the last."""
+"""Which kind of data set a path is, other than a folder of class folders: a manifest, a Parquet table, a tar, or a
+folder of tables or tars.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from export.progress import say
 FILES = (".csv", ".parquet", ".tar")
 """By these a file is known as a set."""
 LEAST_CLASSES = 2
-"""Images in so many folders are a data set of class folders, whatever else lies there."""
+"""A folder with images in at least this many subfolders is a data set of class folders, whatever else it holds."""
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
 
 

@@ -20,7 +20,7 @@ from onnx import helper
 from artifact.figures.precision import Ranges
 from artifact.images.frame import Pixels
 from export.errors import ConversionError, reason
-from export.graph.edits import reads
+from export.graph.edits import find_inputs
 from export.graph.finish import our_nodes
 from export.graph.precision.onnxruntime_tools import load_tool
 from export.progress import Progress
@@ -149,7 +149,7 @@ def find_layers(graph: onnx.GraphProto, around: Collection[str]) -> tuple[Layer,
             place = len(names)
             names.append(_name(node))
         else:
-            place = max((layer_of[name] for name in reads(node) if name in layer_of), default=0)
+            place = max((layer_of[name] for name in find_inputs(node) if name in layer_of), default=0)
         layer_of.update(dict.fromkeys(node.output, place))
         inside.setdefault(place, []).append(node.name)
     return tuple(Layer(name, tuple(inside[place])) for place, name in enumerate(_shorten(names)))

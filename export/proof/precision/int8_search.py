@@ -1,6 +1,6 @@
-"""Which ranges int8 takes, and which layers it leaves in float, so that a network keeps its accuracy.
+"""Searches for an int8 graph that keeps its accuracy: how activation ranges are calibrated, which layers stay in float.
 
-Bounded: at most three kinds of ranges, one look at each of at most 64 layers, and eight numbers of layers in float.
+Bounded: at most three kinds of ranges, one measurement of each of at most 64 layers, and eight counts of float layers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from export.progress import Progress, say
 from export.proof import runtime
 
 IMAGES = 256
-"""That ranges are taken from, and as many that accuracy is judged on: others where there are enough."""
+"""At most this many images for calibration, and as many others for judging accuracy; the same ones serve for both if
+there are fewer than twice as many.
+"""
 HISTOGRAM_IMAGES = 64
 """Percentile and entropy count every activation of these: 0.3 s an image of a ResNet-50."""
 SENSED_IMAGES = 16
@@ -122,12 +124,13 @@ class _Search:
 def search_int8(
     model: onnx.ModelProto, images: SearchImages, budget: float, calibration: Ranges | None, batch: int
 ) -> Iterator[Candidate]:
-    """The int8 graphs of a finished one that hold the budget on the search's images, the fastest first.
+    """Yield int8 graphs of a finished graph that keep the budget on the search's images, the fastest first.
 
-    Whole in int8 by each kind of ranges (or that of `calibration`); then, by the ranges that kept most, with the layers
-    in float that moved most probability alone: 1, 2, 4, ... up to half of all, and back by halves. Who takes another
-    candidate gets one with more in float. `budget` is how far top-1 may fall: 0.005 is half a point. Raises ProofError
-    where none holds it, ConversionError where the tools can't.
+    First the whole network in int8, with each kind of ranges (or only `calibration`). Then, with the ranges that kept
+    most accuracy, the layers stay in float that changed the probabilities most when quantized alone: 1, 2, 4, ... up to
+    half of all, refined by bisection. Each further candidate has more layers in float. `budget` is by how much top-1 (0
+    to 1) may fall: 0.005 is half a point. Raises ProofError if no graph keeps it, ConversionError if ONNX Runtime's
+    tools fail.
     """
     graph = Int8Graph(model, batch)
     search = _Search(graph, join_layers(graph.layers, MOST_LAYERS), images, batch)

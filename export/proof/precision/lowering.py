@@ -1,4 +1,4 @@
-"""fp16 and int8 as models of their own: made from the proved fp32 graph, and held to a budget of accuracy."""
+"""fp16 and int8 versions of a proved fp32 graph, published as models of their own if accuracy falls within a budget."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ from export.proof.timing import compare_speed
 from export.sources.source import Source
 
 SLACK = 3
-"""The server may differ by this factor from what was measured here."""
+"""Tolerances are this many times the difference to the untouched network that was measured here: other CPUs and GPUs
+round otherwise.
+"""
 TIMED_BATCH = 8
 
 
 @dataclass(frozen=True)
 class Lowering:
-    """What is asked of a lower precision."""
+    """The requirements on an fp16 or int8 graph."""
 
     budget: float = 0.005
-    """How far top-1 may fall: 0.005 is half a point."""
+    """By how much top-1 accuracy (0 to 1) may fall: 0.005 is half a point."""
     ranges: Ranges | None = None
-    """Of int8's activations; None: the first kind that holds the budget."""
+    """How int8 activation ranges are calibrated; None: the first way that keeps the budget."""
     allow_slower: bool = False
-    """Whether an int8 graph is wanted that is slower than fp32 on this CPU."""
+    """Whether an int8 graph may be published that is slower than fp32 on this CPU."""
 
 
 USUAL = Lowering()
@@ -51,7 +53,7 @@ def lower_precision(
     lowering: Lowering,
     write: Callable[[onnx.ModelProto], Path],
 ) -> ProvedGraph:
-    """The same network in fp16 or int8, as the file that `write` makes of it, held to the budget beside fp32.
+    """Make the same network in fp16 or int8, have `write` store it, and compare its accuracy with the fp32 graph's.
 
     Input stays uint8, outputs stay float32. int8 leaves layers in float as far as the budget asks for it. Raises
     ProofError where top-1 falls too far, on the evaluation set where classes are known, else in agreement with fp32,
@@ -67,7 +69,7 @@ def lower_precision(
             lowered = _judge_file(source, proved, write(candidate.model), precision, lowering, candidate.search)
         except OverBudget as error:
             refused = error
-            say(f"  not so on the proof images: {error}; searching on")
+            say(f"  rejected on the proof images: {error}; trying the next candidate")
             continue
         _tell_choice(candidate.search)
         return lowered
@@ -76,7 +78,7 @@ def lower_precision(
 
 
 class OverBudget(ProofError):
-    """Accuracy fell too far; another graph may hold it."""
+    """Top-1 fell by more than the budget; another int8 graph of the search may keep it."""
 
 
 def _search(source: Source, proved: ProvedGraph, model: onnx.ModelProto, lowering: Lowering) -> Iterator[Candidate]:

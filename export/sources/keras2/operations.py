@@ -43,7 +43,7 @@ def _l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Any:
 
 
 def _standardize(image: Any) -> Any:
-    """tf.image.per_image_standardization: the deviation is at least one over the root of the number of values."""
+    """tf.image.per_image_standardization: the standard deviation is at least 1 / sqrt(number of values)."""
     axes = (-3, -2, -1)
     count = float(image.shape[-3] * image.shape[-2] * image.shape[-1])
     deviation = ops.std(image, axis=axes, keepdims=True)

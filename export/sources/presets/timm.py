@@ -13,7 +13,7 @@ RESIZES = {
     "lanczos": "antialias-lanczos",
     "nearest": "nearest",
 }
-# What timm takes where a field is missing: ImageNet's mean and deviation.
+# What timm takes where a field is missing: ImageNet's mean and standard deviation.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FIELDS = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
 

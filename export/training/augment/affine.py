@@ -9,7 +9,7 @@ from artifact.images.frame import Pixels
 
 Floats = npt.NDArray[np.float32]
 
-# Images are taken together up to so many values: what is computed of them stays in a core's cache.
+# Values of images that are transformed together: few enough for a core's cache.
 _VALUES = 1 << 15
 
 

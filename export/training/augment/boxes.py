@@ -9,7 +9,7 @@ Boxes = npt.NDArray[np.int64]
 Drawn = npt.NDArray[np.float64]
 
 TRIES = 10
-"""A rectangle that doesn't fit into the image is drawn again, so often, as in torchvision."""
+"""A rectangle is drawn at most this many times until it fits into the image, as in torchvision."""
 
 
 def draw_boxes(

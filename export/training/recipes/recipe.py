@@ -56,12 +56,14 @@ class Recipe:
     decay_rate: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Of the schedules step, multistep and plateau."""
     decay_epochs: Annotated[float, Field(gt=0)] = 30.0
-    """step: multiply every this many epochs. plateau: when validation accuracy hasn't risen for this many epochs."""
+    """step: the epochs from one cut to the next. plateau: the epochs without a rise of validation accuracy before a
+    cut.
+    """
     decay_milestones: tuple[Annotated[float, Field(gt=0)], ...] = ()
-    """multistep: multiply once each of these numbers of epochs is done, such as [30, 60]."""
+    """multistep: the epochs after which the rate is cut, such as [30, 60]."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """For this many epochs the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with
-    one-cycle, which climbs itself."""
+    """Epochs in which the rate climbs from zero before the schedule begins (Goyal et al. 2017); not with one-cycle,
+    which climbs itself."""
     warmup_rate: Annotated[float, Field(ge=0)] = 0.0
     """Above zero: the warm-up's rate, which then doesn't climb (He et al. 2016 on CIFAR)."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -95,7 +97,7 @@ class Recipe:
     """The figure of the validation images that chooses the epoch which is kept; balanced_accuracy is the mean over
     classes of each one's accuracy, macro_f1 that of each one's F1; top5 is for more than five classes."""
     patience: Annotated[int, Field(ge=1)] = 10
-    """Stop when what `best_by` names hasn't become better for this many epochs."""
+    """Stop when what `best_by` names has not improved for this many epochs."""
     mixed_precision: bool = False
     """Compute in 16 bits where that is faster, keep weights in float32: in float16 on a GPU, in bfloat16 on a processor
     that multiplies in it (AVX512_BF16, AMX) under TensorFlow; elsewhere it changes nothing."""

@@ -25,7 +25,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 from app.admission.feedback import Receipts
 from app.admission.keys import hash_key
 from app.catalog.catalog import Catalog
-from app.catalog.traffic.slots import deal, find_slot
+from app.catalog.traffic.slots import assign_slots, find_slot
 from app.errors import DeviceFailed
 from app.observe.metrics import Metrics
 from app.settings import Settings
@@ -350,7 +350,7 @@ def test_a_client_of_a_weighted_alias_gets_its_model_on_every_endpoint(
     weights = {"tiny": 1, "sharp": 1}
     service = serve(endpoint, aliases={"best": {"to": weights, "sticky": "X-User"}})
     service.gate.open.set()
-    client = next(str(n) for n in range(99) if deal(weights)[find_slot("best", str(n))] == meant)
+    client = next(str(n) for n in range(99) if assign_slots(weights)[find_slot("best", str(n))] == meant)
     alone = service.send(gray_image(90), meant)
     assert alone[0] == 200
     for _ in range(5):

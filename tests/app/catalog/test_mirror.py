@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.mirror import Copies, Mirror
+from app.catalog.mirror import AsyncMirror, Mirror
 from app.settings import Settings
 from artifact.errors import StoreError
 from artifact.layout import CARD_FILE, MODEL_FILE, list_models, list_versions
@@ -224,20 +224,20 @@ def test_one_refresh_follows_the_other_and_a_store_that_is_away_is_said(store: F
                 self.refreshing -= 1
 
     async def check() -> None:
-        copies = Copies(OneAtATime(Settings(repository=ADDRESS, cache_dir=tmp_path / "cache"), store))
-        assert await asyncio.gather(copies.refresh(), copies.refresh(["tiny"])) == ["", ""]
-        assert copies.is_filled
+        mirror = AsyncMirror(OneAtATime(Settings(repository=ADDRESS, cache_dir=tmp_path / "cache"), store))
+        assert await asyncio.gather(mirror.refresh(), mirror.refresh(["tiny"])) == ["", ""]
+        assert mirror.is_filled
         store.away = True
-        assert "can't be reached" in await copies.refresh()
-        await copies.close(patience_s=60)
+        assert "can't be reached" in await mirror.refresh()
+        await mirror.close(patience_s=60)
 
     asyncio.run(check())
 
 
 def test_where_the_repository_is_a_folder_nothing_is_copied() -> None:
     async def check() -> None:
-        copies = Copies(None)
-        assert (copies.is_filled, await copies.refresh(), copies.missing) == (False, "", {})
-        await copies.close(patience_s=60)
+        mirror = AsyncMirror(None)
+        assert (mirror.is_filled, await mirror.refresh(), mirror.missing) == (False, "", {})
+        await mirror.close(patience_s=60)
 
     asyncio.run(check())

@@ -387,7 +387,7 @@ def test_a_folder_that_is_no_version_is_passed_over_with_a_line_once(
         assert [look.available for look in watcher.looks] == [(1,)]
         await watcher.look()
         (record,) = caplog.records
-        assert record.getMessage().startswith(f"ignored in tiny: '{name}' (a name is a whole number")
+        assert record.getMessage().startswith(f"ignored in tiny: '{name}' (a version is a whole number")
         (repository / "tiny" / "next").mkdir()
         await watcher.look()
         assert len(caplog.records) == 2

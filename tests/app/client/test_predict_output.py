@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_written_is_one_line(repository: Path, strange_nam
 
 
 class Answering(ThreadingHTTPServer):
-    """A service that answers so many requests, and lets the others wait."""
+    """A service that answers this many requests, and lets the others wait."""
 
     daemon_threads = True
 

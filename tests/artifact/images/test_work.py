@@ -75,7 +75,7 @@ def test_later_pictures_are_never_decoded() -> None:
 
 
 def with_scans(count: int) -> bytes:
-    """A progressive JPEG with its last scan so many times more."""
+    """A progressive JPEG with its last scan repeated this many times."""
     start, end = find_scans(PROGRESSIVE)[-1]
     return PROGRESSIVE[:end] + PROGRESSIVE[start:end] * count + PROGRESSIVE[end:]
 

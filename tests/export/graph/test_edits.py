@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ConversionError
-from export.graph.edits import drop_unused, free_names, reads, rename, sort_nodes
+from export.graph.edits import drop_unused, find_inputs, rename, rename_conflicting_tensors, sort_nodes
 
 
 def nested_model() -> onnx.ModelProto:
@@ -52,7 +52,7 @@ def answer(model: onnx.ModelProto) -> float:
 
 
 def test_a_node_reads_what_its_bodies_take_from_around_them() -> None:
-    assert reads(nested_model().graph.node[0]) == {"yes", "doubled", "weight"}
+    assert find_inputs(nested_model().graph.node[0]) == {"yes", "doubled", "weight"}
 
 
 def test_edits_keep_a_graph_with_bodies_whole() -> None:
@@ -72,7 +72,7 @@ def test_names_of_ours_are_freed_inside_bodies_too_and_never_for_a_name_that_is_
     rename(model.graph, "sum", "features")
     rename(model.graph, "doubled", "network/features")
     rename(model.graph, "weight", "head/weight")
-    free_names(model.graph, ("features",), ("head/",))
+    rename_conflicting_tensors(model.graph, ("features",), ("head/",))
     assert "network/head/weight" in {tensor.name for tensor in model.graph.initializer}
     assert answer(model) == 7
 

@@ -25,7 +25,7 @@ def test_as_few_images_as_will_do_go_to_the_second_network() -> None:
     chosen = choose_threshold(FIRST, THEN, LABELS, 1.0)
     assert chosen.probability == 0.65  # the float32 nearest to it is below
     assert (chosen.accuracy, chosen.asked, chosen.images) == (1.0, 0.2, 10)
-    assert (chosen.first, chosen.then) == (0.8, 0.9)
+    assert (chosen.first_accuracy, chosen.second_accuracy) == (0.8, 0.9)
     assert choose_threshold(FIRST, THEN, LABELS, 0.9).asked == 0.1
 
 

@@ -25,7 +25,7 @@ def run(folder: Path, scene: Callable[[ImageFolder], Coroutine[Any, Any, None]])
 def test_the_oldest_go_where_there_are_too_many_those_of_earlier_starts_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_folder, "MOST_IMAGES", 3)
+    monkeypatch.setattr(image_folder, "MAX_IMAGES", 3)
     earlier = tmp_path / "next" / "earlier.png"
     earlier.parent.mkdir()
     earlier.write_bytes(IMAGE)
@@ -50,7 +50,7 @@ def test_the_oldest_go_where_there_are_too_many_those_of_earlier_starts_too(
 
 
 def test_too_many_bytes_are_too_many_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "MOST_BYTES", len(IMAGE))
+    monkeypatch.setattr(image_folder, "MAX_BYTES", len(IMAGE))
     monkeypatch.setattr(image_folder, "_LOOK_EVERY", 1)
 
     async def scene(images: ImageFolder) -> None:

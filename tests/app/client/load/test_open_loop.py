@@ -69,7 +69,7 @@ def test_every_request_is_sent_at_its_time_and_judged(tmp_path: Path) -> None:
     requests = [Request("/predict/tiny", gray_image(level), {"Content-Type": "image/png"}) for level in (255, 0)]
     with serve_in_thread(Settings(repository=tmp_path)) as port:
         found = asyncio.run(run_open_loop(requests, port, rate=50, seconds=0.4, is_right=is_white))
-    assert found.wanted == 50
+    assert found.target_rate == 50
     assert (found.wrong, found.lost) == (10, 0)  # by turns
     assert 0 < found.p50_ms < inf == found.p95_ms == found.p99_ms
 

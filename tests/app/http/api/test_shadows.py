@@ -51,7 +51,7 @@ def post(client: TestClient, image: bytes) -> None:
 
 
 def compare(client: TestClient, name: str, images: int) -> dict[str, Any]:
-    """The comparison, once it has so many images."""
+    """The comparison, once it has this many images."""
     wait_until(lambda: client.get(f"/shadows/{name}").json()["images"] == images)
     return client.get(f"/shadows/{name}").json()  # type: ignore[no-any-return]
 
@@ -135,12 +135,12 @@ def test_images_are_kept_in_a_folder_where_there_is_one(
 
 
 def test_only_the_newest_disagreements_are_kept(service: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MOST_BYTES", 2 * len(DARK) + 1)
+    monkeypatch.setattr(images, "MAX_BYTES", 2 * len(DARK) + 1)
     service.put("/shadows/keeps", json={**BACKWARD, "keep_images": True})
-    for _ in range(images.MOST + 3):
+    for _ in range(images.MAX_IMAGES + 3):
         post(service, DARK)
-    found = compare(service, "keeps", images.MOST + 3)["disagreements"]
-    assert [entry["image"] for entry in found] == [True, True] + [False] * (images.MOST - 2)
+    found = compare(service, "keeps", images.MAX_IMAGES + 3)["disagreements"]
+    assert [entry["image"] for entry in found] == [True, True] + [False] * (images.MAX_IMAGES - 2)
     assert found == sorted(found, key=lambda entry: -entry["at"])
 
 
