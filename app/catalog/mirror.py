@@ -175,7 +175,7 @@ class Mirror:
     def _alone(self) -> Iterator[None]:
         """One process changes the folder at a time; what one that was killed left unfinished is taken away."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as lock:
+        with (self.folder / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in self.folder.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(leftover)

@@ -154,7 +154,7 @@ def _load_photos(data_dir: Path | None) -> DataSet:
         raise DataError(
             "the data set photos needs a folder with photos/labels.csv: name it with --data-dir or CONVSERVE_DATA_DIR"
         )
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     samples = FileSamples([folder / row["filename"] for row in rows], [int(row["class_index"]) for row in rows])
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
