@@ -1,4 +1,4 @@
-"""A walk over a tar's headers that passes over nothing in silence, as tarfile alone does."""
+"""A walk over a tar's headers that passes over nothing in silence, as `tarfile` alone does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def walk_tar(file: IO[bytes], name: str) -> Iterator[tuple[tarfile.TarFile, tarf
     appended to it (`cat a.tar b.tar > c.tar`), as `tar -i` reads them. What follows the tar's end and is no tar is told
     by `name`.
 
-    Raises TarError for a damaged header: tarfile takes all but the first for the tar's end.
+    Raises TarError for a damaged header: `tarfile` takes all but the first for the tar's end.
     """
     start: int | None = 0
     while start is not None:
