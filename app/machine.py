@@ -37,7 +37,9 @@ def _read_limits(versions: dict[str, list[str]], groups: Path, own: Path) -> Ite
     for controller, files in versions.items():
         for group in _find_groups(controller, own):
             with suppress(OSError, ValueError):  # not this version, or no limit here
-                words = " ".join((groups / controller / group / file).read_text() for file in files).split()
+                words = " ".join(
+                    (groups / controller / group / file).read_text(encoding="utf-8") for file in files
+                ).split()
                 if words[0] != "-1":
                     yield [int(word) for word in words]
 
@@ -47,7 +49,7 @@ def _find_groups(controller: str, own: Path) -> list[str]:
     is the top of what it sees, only the last is found.
     """
     with suppress(OSError):
-        for line in own.read_text().splitlines():
+        for line in own.read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             if controller in controllers.split(","):
                 return [str(group).lstrip("/") for group in (Path(path), *Path(path).parents)]

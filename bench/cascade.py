@@ -180,7 +180,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.toml")
         when = f"p < {chosen.probability:g}"
-        settings.write_text(f'[aliases.{ALIAS}]\nfirst = "{given.first}"\nthen = "{given.then}"\nwhen = "{when}"\n')
+        settings.write_text(
+            f'[aliases.{ALIAS}]\nfirst = "{given.first}"\nthen = "{given.then}"\nwhen = "{when}"\n', encoding="utf-8"
+        )
         flags = ("--settings", str(settings), "--load", given.first, "--load", given.then)
         with serving("--repository", str(given.repository), *flags) as server:
             names = (ALIAS, given.then, given.first)

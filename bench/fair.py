@@ -205,7 +205,7 @@ def main() -> int:
     found = {}
     with TemporaryDirectory() as folder:
         settings = Path(folder, "settings.toml")
-        settings.write_text(_SETTINGS)
+        settings.write_text(_SETTINGS, encoding="utf-8")
         for name, workload in WORKLOADS.items():
             if given.only in (None, name):
                 found[workload.title] = try_workload(workload, settings, given.seconds)

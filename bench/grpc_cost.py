@@ -71,7 +71,7 @@ def make_request(model: str, image: bytes) -> bytes:
 
 def read_cpu_s(pid: int) -> float:
     """CPU time that all threads of a process have taken so far, user and system, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -54,7 +54,9 @@ class Cpu:
 
 
 def read_cpu(pid: int) -> Cpu:
-    loop, whole = (Path("/proc", str(pid), *part, "stat").read_text() for part in (("task", str(pid)), ()))
+    loop, whole = (
+        Path("/proc", str(pid), *part, "stat").read_text(encoding="utf-8") for part in (("task", str(pid)), ())
+    )
     return Cpu(parse_stat(loop).cpu_s, parse_stat(whole).cpu_s)
 
 

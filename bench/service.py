@@ -92,7 +92,9 @@ def make_slow_graph(layers: int, width: int = CHANNELS) -> onnx.ModelProto:
 def read_memory(pid: int) -> float:
     """Resident megabytes of a process."""
     (kilobytes,) = (
-        line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+        line.split()[1]
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith("VmRSS")
     )
     return int(kilobytes) / 1024
 

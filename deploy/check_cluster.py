@@ -19,7 +19,7 @@ from deploy.ray_serve import Arguments, ClusterError, settings_of
 def check_cluster(file: Path) -> None:
     """Raises ClusterError with the first thing that is wrong."""
     try:
-        plan = ServeDeploySchema.model_validate(yaml.safe_load(file.read_text()))
+        plan = ServeDeploySchema.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
         for application in plan.applications:
             settings_of(Arguments.model_validate(application.args))
     except OSError as error:

@@ -100,20 +100,20 @@ def plain(repository: Path) -> Iterator[int]:
 
 def read_switches(proxy: str) -> dict[str, str]:
     """What `make cluster` sets, with one of PROXIES in front."""
-    lines = Path(__file__).with_name("ray.env").read_text().splitlines()
+    lines = Path(__file__).with_name("ray.env").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if line.startswith("RAY_")) | PROXIES[proxy]
 
 
 @contextmanager
 def under_ray(repository: Path, model: str, proxy: str) -> Iterator[int]:
-    plan = yaml.safe_load((Path(__file__).parent / "cluster.yaml").read_text())
+    plan = yaml.safe_load((Path(__file__).parent / "cluster.yaml").read_text(encoding="utf-8"))
     port = plan["http_options"]["port"] = free_port()
     (application,) = plan["applications"]
     application["args"] |= {"repository": str(repository.absolute()), "models": [model]}
     (deployment,) = application["deployments"]
     deployment["autoscaling_config"]["max_replicas"] = 1
     ports = {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("METRICS", "STATS")}
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         yaml.safe_dump(plan, file)
         file.flush()
         run = [str(Path(sys.executable).parent / "serve"), "run", file.name]
@@ -130,7 +130,7 @@ def service(name: str, port: int, command: list[str], **environment: str) -> Ite
         )
         try:
             if not wait_until_ready(process, port):
-                said = Path(log.name).read_text(errors="replace").split("\n")
+                said = Path(log.name).read_text(encoding="utf-8", errors="replace").split("\n")
                 raise SystemExit(f"{name} isn't ready: {next((line for line in reversed(said) if line.strip()), '')}")
             yield
         finally:
@@ -160,7 +160,7 @@ def processor_seconds(name: str) -> float:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if mark in (process / "environ").read_bytes():
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
                 total += int(fields[11]) + int(fields[12])
         except OSError:
             continue  # it ended meanwhile

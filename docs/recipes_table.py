@@ -14,9 +14,9 @@ BEGIN, END = "<!-- made by docs/recipes_table.py -->\n", "<!-- end -->\n"
 
 
 def main() -> None:
-    head, _, rest = PAGE.read_text().partition(BEGIN)
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
-    PAGE.write_text(head + BEGIN + markdown_table() + END + tail)
+    PAGE.write_text(head + BEGIN + markdown_table() + END + tail, encoding="utf-8")
     print(f"wrote the table of {PAGE}")
 
 

@@ -71,5 +71,5 @@ def escape_cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render_reference())
+    PAGE.write_text(render_reference(), encoding="utf-8")
     print(f"wrote {PAGE}")

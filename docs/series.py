@@ -25,7 +25,7 @@ from models.small_forms import SMALL_FORMS
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "series.md"
-TEXTS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "series.toml").read_text())
+TEXTS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "series.toml").read_text(encoding="utf-8"))
 # What a paper states in words and rounded numbers is met where ours is as near as this.
 TOLERANCE = 0.02
 
@@ -183,7 +183,7 @@ def _training(name: str) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(page())
+    PAGE.write_text(page(), encoding="utf-8")
     print(f"wrote {PAGE}")
 
 

@@ -26,7 +26,7 @@ def read_demand(scheduling: Path = _SCHEDULING) -> float:
     """
     waited = 0
     with suppress(OSError):
-        waited = int(scheduling.read_text().split()[1])
+        waited = int(scheduling.read_text(encoding="utf-8").split()[1])
     return time.process_time() + waited / 1e9
 
 

@@ -177,7 +177,7 @@ class Mirror:
     def _alone(self) -> Iterator[None]:
         """Lock the folder against other processes, and delete the unfinished copies of those that were killed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as lock:
+        with (self.folder / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in self.folder.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(leftover)

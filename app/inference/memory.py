@@ -22,7 +22,7 @@ def measure_memory(device: ChosenDevice) -> int:
 def measure_resident() -> int:
     """Resident bytes of this process; 0 on systems without /proc."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")

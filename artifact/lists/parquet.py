@@ -5,7 +5,8 @@ pyarrow is imported once it is needed: it belongs to extras.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from artifact.errors import InputError
@@ -37,6 +38,20 @@ def open_table(name: str, source: str | BinaryIO) -> Any:
         raise InputError(f"{name} can't be read: {error.strerror or error}") from error
     except ArrowException as error:
         raise InputError(f"{name} isn't Parquet: {error}") from error
+
+
+@contextmanager
+def refuse_damaged(name: str) -> Iterator[None]:
+    """What reading the rows of a damaged table ends in becomes an InputError: pyarrow has OSErrors of its own for it,
+    without a number.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (OSError, ArrowException) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(f"the rows of {name} can't be read: {reason}: copy it again") from error
 
 
 def find_image_column(table: str, names: Sequence[str]) -> str:

@@ -15,10 +15,10 @@ def main(address: str, grpc_address: str, model: str, file: str) -> None:
     command = str(Path(sys.executable).with_name("mlserver"))
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "in.jsonl"), Path(folder, "out.jsonl")
-        asked.write_text(json.dumps({"inputs": [tensor]}) + "\n")
+        asked.write_text(json.dumps({"inputs": [tensor]}) + "\n", encoding="utf-8")
         options = ["--model-name", model, "--input-data-path", str(asked), "--output-data-path", str(answered)]
         subprocess.run([command, "infer", "--url", urlsplit(address).netloc, *options], check=True, stdout=sys.stderr)
-        answer = json.loads(answered.read_text())
+        answer = json.loads(answered.read_text(encoding="utf-8"))
     print(json.dumps({"ready": [], "rows": {"infer": answer["outputs"][0]["data"]}}))
 
 

@@ -21,7 +21,7 @@ Change = tuple[str, str, float]
 def change(folder: Path, changes: list[Change]) -> Path:
     """Write the module into `folder`, which is to stand first in PYTHONPATH."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(_SOURCE.format(changes=changes))
+    (folder / "sitecustomize.py").write_text(_SOURCE.format(changes=changes), encoding="utf-8")
     return folder
 
 

@@ -72,7 +72,7 @@ def query_card(program: str = "nvidia-smi") -> dict[str, str]:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as lines:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
             return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     except OSError:
         return platform.processor() or "unknown"

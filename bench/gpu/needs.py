@@ -43,7 +43,9 @@ def lay_out(wheels: Path, site: Path) -> None:
         version = read_project()["version"]
         info = site / f"convserve-{version}.dist-info"
         info.mkdir(exist_ok=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: convserve\nVersion: {version}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: convserve\nVersion: {version}\n", encoding="utf-8"
+        )
 
 
 def find_missing(modules: Sequence[str] = ()) -> list[str]:
@@ -57,7 +59,7 @@ def find_missing(modules: Sequence[str] = ()) -> list[str]:
 
 def read_project() -> dict[str, Any]:
     """The [project] table of pyproject.toml."""
-    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return table
 
 

@@ -53,7 +53,7 @@ def pack(home: Path, kernels: Sequence[Kernel], dtype: str, to: Path, *, network
     listed = {"name": home.name, "network": network, "multiply_adds": multiply_adds, "files": files}
     target = to / "models" / f"{home.name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(listed))
+    target.write_text(json.dumps(listed), encoding="utf-8")
 
 
 def list_packed(folder: Path) -> dict[str, Packed]:
@@ -64,7 +64,7 @@ def list_packed(folder: Path) -> dict[str, Packed]:
             f"no artifacts in {folder}: make them where TensorFlow is, with `python -m bench.gpu prepare`, and carry "
             "that folder here (--pack names another)"
         )
-    return {path.stem: Packed(**json.loads(path.read_text())) for path in found}
+    return {path.stem: Packed(**json.loads(path.read_text(encoding="utf-8"))) for path in found}
 
 
 def unpack(folder: Path, packed: Packed, repository: Path) -> Path:

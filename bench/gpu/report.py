@@ -25,14 +25,14 @@ TITLES = {
 def write_report(out: Path) -> Path:
     """Write it all into `out`, from <out>/<piece>.json; the path of report.md."""
     found: Found = {
-        piece: json.loads((out / f"{piece}.json").read_text())["steps"]
+        piece: json.loads((out / f"{piece}.json").read_text(encoding="utf-8"))["steps"]
         for piece in TITLES
         if (out / f"{piece}.json").exists()
     }
     plots = draw_plots(found)
     for name, plot in plots.items():
         (out / name).write_text(plot, encoding="utf-8")
-    (out / "report.json").write_text(json.dumps(found, indent=1))
+    (out / "report.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     path = out / "report.md"
     path.write_text(write_markdown(found, list(plots)), encoding="utf-8")
     return path

@@ -16,7 +16,7 @@ class Results:
         self.steps: dict[str, dict[str, Any]] = {}
         begun = None
         if self._path.exists():
-            kept = json.loads(self._path.read_text())
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
             self.steps, begun = kept["steps"], kept.get("begun")
         if begun is not None:  # a device that is lost takes its process along: not again by itself
             self.keep(begun, {"error": "the process ended in the midst of this step"})
@@ -39,5 +39,5 @@ class Results:
     def _write(self, begun: str | None = None) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
-        part.write_text(json.dumps({"steps": self.steps, "begun": begun}, indent=1, allow_nan=False))
+        part.write_text(json.dumps({"steps": self.steps, "begun": begun}, indent=1, allow_nan=False), encoding="utf-8")
         os.replace(part, self._path)

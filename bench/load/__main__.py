@@ -79,7 +79,7 @@ def main() -> int:
         "models": [asdict(result, dict_factory=_without_infinity) for result in results],
         "bounds": [asdict(bound) for bound in bounds],
     }
-    (folder / "load.json").write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n")
+    (folder / "load.json").write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(f"\n{write_bounds(bounds)}")
     say(f"wrote {folder}/load.json and a plot a model; {format_seconds(time.monotonic() - began)} in all")
     return 0 if results and all(bound.held for bound in bounds) else 1
@@ -173,7 +173,7 @@ def _has_avx512() -> bool:
 def _read_cpuinfo(field: str) -> str:
     """What the system says of the first core; empty where it doesn't."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")

@@ -54,7 +54,7 @@ def peer_launch(name: str, published: Published, image: Path, label: str, folder
     work.mkdir(parents=True, exist_ok=True)
     body, content_type = sent_as(peer.form, image.read_bytes(), MEDIA_TYPES[image.suffix])
     (work / "body").write_bytes(body)
-    (work / "labels.json").write_text(json.dumps(published.card.labels))
+    (work / "labels.json").write_text(json.dumps(published.card.labels), encoding="utf-8")
     topk = work / "topk.onnx"
     if peer.topk:
         append_topk(published.model_file, topk)

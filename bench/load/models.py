@@ -92,7 +92,7 @@ def _make_stretch(folder: Path) -> None:
 
 def _make_resnet18(folder: Path) -> None:
     labels = folder / "ten.txt"
-    labels.write_text("".join(f"{number}\n" for number in range(10)))
+    labels.write_text("".join(f"{number}\n" for number in range(10)), encoding="utf-8")
     words = ["--size", "32x32", "--labels", str(labels)]
     _export(folder, "resnet18", "convert", "resnet18", "--name", "resnet18", *words)
 

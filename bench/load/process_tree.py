@@ -35,7 +35,7 @@ def read_tree(root: int, proc: Path = PROC) -> list[Stat]:
     found = {}
     for path in proc.glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-            stat = parse_stat(path.read_text())
+            stat = parse_stat(path.read_text(encoding="utf-8"))
             found[stat.pid] = stat
     members = {pid for pid, stat in found.items() if pid == root or stat.session == root}
     grown = True
@@ -58,7 +58,7 @@ def memory_mb(root: int, proc: Path = PROC) -> tuple[float, float]:
     whole, largest = 0, 0
     for stat in read_tree(root, proc):
         with suppress(FileNotFoundError, ProcessLookupError):
-            lines = (proc / str(stat.pid) / "smaps_rollup").read_text().splitlines()
+            lines = (proc / str(stat.pid) / "smaps_rollup").read_text(encoding="utf-8").splitlines()
             sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
             whole += sizes.get("Pss", 0)
             largest = max(largest, sizes.get("Rss", 0))

@@ -152,7 +152,7 @@ class Server:
             time.sleep(_AGAIN_S)
 
     def _last_line(self) -> str:
-        lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         return f"{lines[-1].strip()[:200]} ({self._log})" if lines else f"it printed nothing ({self._log})"
 
 

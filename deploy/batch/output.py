@@ -32,7 +32,7 @@ class Output:
         """Raises OutputError."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / _LOCK).open("w")
+            self._lock = (self.folder / _LOCK).open("w", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{self.folder} can't be written: {error.strerror}") from error
         try:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from app.client.image_lists import split_address
 from artifact.lists.manifest import is_address, join_name
-from artifact.lists.parquet import find_image_column, open_table, read_cell
+from artifact.lists.parquet import find_image_column, open_table, read_cell, refuse_damaged
 from artifact.stores.objects import open_objects
 
 
@@ -38,7 +38,8 @@ def read_rows(table: str, group: int) -> Iterator[Row]:
     with _open(table) as file:
         column = find_image_column(table, file.schema_arrow.names)
         before = sum(file.metadata.row_group(earlier).num_rows for earlier in range(group))
-        values = file.read_row_group(group, [column]).column(column).to_pylist()
+        with refuse_damaged(table):
+            values = file.read_row_group(group, [column]).column(column).to_pylist()
     for number, value in enumerate(values, before):
         yield _read_row(table, number, value)
 

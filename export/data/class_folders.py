@@ -6,6 +6,7 @@ pets/train/cat/*.jpg ...  pets/test/cat/*.jpg ...  the folder's own split (expor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ def list_class_folders(folder: Path) -> Listing:
     layout, left_out = read_layout(folder), LeftOut()
     train, own = layout.train, layout.test
     classes = _class_names(train)
-    trained = _label(train, classes, left_out)
-    tested = _label(own, classes, left_out) if own is not None else []
+    trained = label_images(train, classes, left_out)
+    tested = label_images(own, classes, left_out) if own is not None else []
     if train != folder:
         count_loose(folder, left_out)
     left_out.tell(folder)
@@ -46,8 +47,8 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _label(folder: Path, names: tuple[str, ...], left_out: LeftOut) -> list[File]:
-    """The images of each class; those that lie elsewhere are told."""
+def label_images(folder: Path, names: Sequence[str], left_out: LeftOut) -> list[File]:
+    """The images of each class, in the folder of its name; those that lie elsewhere are told."""
     files = [(path, index) for index, name in enumerate(names) for path in find_images(folder / name, left_out)]
     for entry in visible_folders(folder):
         if entry.name not in names and (count := len(find_images(entry))):

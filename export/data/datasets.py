@@ -5,7 +5,6 @@ A set is looked for in `<data dir>/<name>/` first (its original files); where it
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from export.data.labels import imagenet_labels
 from export.data.samples import ArraySamples, BytesSamples, FileSamples, Samples
 from export.data.stored.divide import divide
 from export.data.stored.find import is_stored, name_set, read_stored
+from export.data.stored.manifest import read_rows
 from export.errors import DataError, UsageError
 
 DIGITS = tuple("0123456789")
@@ -154,11 +154,16 @@ def _load_photos(data_dir: Path | None) -> DataSet:
         raise DataError(
             "the data set photos needs a folder with photos/labels.csv: name it with --data-dir or CONVSERVE_DATA_DIR"
         )
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    samples = FileSamples([folder / row["filename"] for row in rows], [int(row["class_index"]) for row in rows])
+    rows, labels = read_rows(table, ("filename", "class_index", "split")), imagenet_labels()
+    for row in rows:
+        if not row.label.isdecimal() or int(row.label) >= len(labels):
+            raise DataError(
+                f"{table}, line {row.line}: the class_index {row.label!r} is no whole number from 0 to "
+                f"{len(labels) - 1}"
+            )
+    samples = FileSamples([folder / row.path for row in rows], [int(row.label) for row in rows])
     policy = ImagePolicy(height=224, width=224, channels=3, fit="crop")
-    return DataSet("photos", imagenet_labels(), policy, None, samples, "ImageNet terms: research and education")
+    return DataSet("photos", labels, policy, None, samples, "ImageNet terms: research and education")
 
 
 def _load_drawn_digits(data_dir: Path | None) -> DataSet:

@@ -27,7 +27,7 @@ def imagenet_labels() -> tuple[str, ...]:
 
 def imagenet_synsets() -> tuple[str, ...]:
     """Their WordNet ids in the same order, e.g. `n02099601` at 207: the names of ImageNet's class folders."""
-    index = json.loads(_IMAGENET.read_text())
+    index = json.loads(_IMAGENET.read_text(encoding="utf-8"))
     return tuple(index[str(i)][0] for i in range(len(index)))
 
 

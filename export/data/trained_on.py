@@ -31,12 +31,18 @@ def is_trained_on(training: Training | None, dataset: DataSet) -> bool:
 
 def load_for_test(name: str, data_dir: Path | None, card: ModelCard, *, skip_damaged: bool = False) -> DataSet:
     """The data set to measure a published network on: all images for the test, unless it has the name of the set that
-    trained it, which is divided as it was then. Raises as `load_dataset` does.
+    trained it, which is divided as it was then. Images that trained it and are all for the test are told, by their
+    names and classes: no image is read for that. Raises as `load_dataset` does.
     """
     seen = has_name(card.training, name)
     dataset = load_dataset(name, data_dir, skip_damaged=skip_damaged, seen=seen)
     if seen and not is_trained_on(card.training, dataset):
         say(f"{dataset.title} isn't what {card.name} was trained on, or has changed: its own test images are taken")
+    if dataset.train is dataset.test and is_trained_on(card.training, dataset):
+        say(
+            f"the images of {dataset.title} have the names and classes of those that {card.name} was trained on: if "
+            "they are the same images, the accuracy measured on them is too high"
+        )
     return dataset
 
 

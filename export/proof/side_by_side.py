@@ -60,7 +60,7 @@ def compare_images(names: Sequence[str], own: Floats, served: Floats, labels: Se
 def write_examples(folder: Path, shown: SideBySide) -> None:
     """Write examples.json into a report's folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / EXAMPLES_FILE).write_text(json.dumps(asdict(shown), indent=1) + "\n")
+    (folder / EXAMPLES_FILE).write_text(json.dumps(asdict(shown), indent=1) + "\n", encoding="utf-8")
 
 
 def _top(values: Floats, labels: Sequence[str]) -> tuple[Value, ...]:

@@ -91,7 +91,7 @@ class StorePlace:
     def prepare(self, name: str) -> None:
         with _store_refusals():
             for number, card in self._outline(name):
-                (self.folder / name / str(number) / CARD_FILE).write_text(card.model_dump_json())
+                (self.folder / name / str(number) / CARD_FILE).write_text(card.model_dump_json(), encoding="utf-8")
                 break
             with contextlib.suppress(FileNotFoundError):
                 content = self._store.read(f"{name}/{TRITON_FILE}")

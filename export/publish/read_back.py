@@ -32,7 +32,7 @@ from export.report.evaluation import evaluate
 def describe_published(folder: Path) -> dict[str, Any]:
     """For programs: what was published, in which words the outputs were read, and a few images side by side."""
     card = read_card(folder)
-    shown = json.loads((folder / REPORT_FOLDER / EXAMPLES_FILE).read_text())
+    shown = json.loads((folder / REPORT_FOLDER / EXAMPLES_FILE).read_text(encoding="utf-8"))
     told = {"name", "version", "head", "reading", "precision", "proof", "evaluation", "assumptions", "warnings"}
     return {"folder": str(folder), **card.model_dump(mode="json", include=told), "examples": shown["examples"]}
 

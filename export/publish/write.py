@@ -124,7 +124,7 @@ def check_place(repository: Path, name: str, provenance: Provenance, *, replace_
 def _is_ours(config: Path) -> bool:
     """Whether a config.pbtxt says what we write, whatever its shapes and sizes."""
     pattern = re.escape(triton_config((1, 1, 1), 1, 1))
-    return re.fullmatch(re.sub("1", r"\\d+", pattern), config.read_text(errors="replace")) is not None
+    return re.fullmatch(re.sub("1", r"\\d+", pattern), config.read_text(encoding="utf-8", errors="replace")) is not None
 
 
 @contextlib.contextmanager
@@ -173,12 +173,14 @@ def _short(values: tuple[object, ...]) -> str:
 
 
 def _write_card(folder: Path, card: ModelCard) -> None:
-    (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _write_model_files(folder: Path, card: ModelCard) -> None:
-    (folder / LABELS_FILE).write_text(labels_txt(card.labels))
-    (folder / TRITON_FILE).write_text(triton_config(card.image.shape, len(card.labels), card.max_batch))
+    (folder / LABELS_FILE).write_text(labels_txt(card.labels), encoding="utf-8")
+    (folder / TRITON_FILE).write_text(
+        triton_config(card.image.shape, len(card.labels), card.max_batch), encoding="utf-8"
+    )
 
 
 def _move_into_place(written: Path, home: Path, version: int) -> bool:

@@ -90,7 +90,7 @@ def write_report(
             for left, accuracy, confidence, share in reliability(probabilities, labels)
         ],
     }
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     plots.draw_confusion(confusion, names, folder / "confusion.png")
     plots.draw_reliability(reliability(probabilities, labels), evaluation, folder / "reliability.png")
 

@@ -64,7 +64,7 @@ def write_run(folder: Path, run: Run) -> None:
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that a reader finds the old or the new one, never part of one."""
     with half_written(path.with_name(f"{path.name}.part")) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
         os.replace(part, path)
 
 

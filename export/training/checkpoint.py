@@ -59,7 +59,7 @@ class Checkpoint:
         with contextlib.ExitStack() as stack:
             with disk_in_a_line(self.folder.parent):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context((self.folder / "lock").open("a"))
+                file = stack.enter_context((self.folder / "lock").open("a", encoding="utf-8"))
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:

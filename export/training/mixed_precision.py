@@ -45,7 +45,7 @@ def _multiplies_in_bfloat16() -> bool:
     if keras.backend.backend() != "tensorflow":
         return False
     with contextlib.suppress(OSError):  # another system than Linux
-        lines = CPU_INFO.read_text().splitlines()
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
         return any(_BFLOAT16 & set(line.split()) for line in lines if line.startswith("flags"))
     return False
 

@@ -211,6 +211,20 @@ def test_a_table_that_went_away_fails_its_block(worker: Worker, tmp_path: Path) 
     worker.close()
 
 
+def test_a_table_whose_rows_are_damaged_fails_its_block(worker: Worker, tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"image": [gray_image(255)]}), file)
+    content = bytearray(file.read_bytes())
+    content[4:60] = b"\xff" * 56  # the first page's header: the footer is whole
+    file.write_bytes(content)
+    answers = worker.classify(Block("a", table=str(file), rows=1))
+    assert answers.failure.startswith(f"the rows of {file} can't be read: ")
+    worker.close()
+
+
 def test_a_table_without_images_names_its_columns(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow isn't installed: make test-cluster has it")
     from pyarrow import parquet

@@ -111,7 +111,7 @@ def _find_suffix(image: bytes) -> str:
 def _write(file: Path, answers: dict[str, Any], image: bytes, looks: bool) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # these are other people's images
     file.write_bytes(image)
-    file.with_suffix(".json").write_text(json.dumps(answers) + "\n")
+    file.with_suffix(".json").write_text(json.dumps(answers) + "\n", encoding="utf-8")
     if looks:
         _drop_oldest(file.parent)
 

@@ -35,7 +35,7 @@ def write_state(file: Path, state: dict[str, Any]) -> None:
     """Raises OSError; then the file is as before."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with draft.open("w") as stream:
+        with draft.open("w", encoding="utf-8") as stream:
             json.dump({"format": _FORMAT, **state}, stream, indent=1)
             stream.flush()
             os.fsync(stream.fileno())

@@ -93,7 +93,7 @@ class Service:
         raise ServiceFailed(f"convserve serve isn't ready after {_START_S:.0f} s: {self._last_line()}")
 
     def _find_port(self) -> str:
-        found = _ADDRESS.search(self._log.read_text(errors="replace"))
+        found = _ADDRESS.search(self._log.read_text(encoding="utf-8", errors="replace"))
         return found.group(1) if found else ""
 
     def _find_ready(self) -> str:
@@ -129,5 +129,9 @@ class Service:
             raise ServiceFailed(f"convserve serve gives no answer at {path}: {error}") from error
 
     def _last_line(self) -> str:
-        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [
+            line.strip()
+            for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.strip()
+        ]
         return lines[-1][:300] if lines else "it printed nothing"

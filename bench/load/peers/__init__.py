@@ -82,9 +82,9 @@ def _v2_request(text: str) -> dict[str, object]:
 def _write_mlserver_settings(work: Path, port: int) -> None:
     """A folder with one model."""
     ports = dict(zip(("http_port", "grpc_port", "metrics_port"), (port, free_port(), free_port()), strict=True))
-    (work / "settings.json").write_text(json.dumps({"debug": False, "host": "127.0.0.1", **ports}))
+    (work / "settings.json").write_text(json.dumps({"debug": False, "host": "127.0.0.1", **ports}), encoding="utf-8")
     model = {"name": "classifier", "implementation": "serve_mlserver.Classifier"}
-    (work / "model-settings.json").write_text(json.dumps(model))
+    (work / "model-settings.json").write_text(json.dumps(model), encoding="utf-8")
 
 
 def _tune_mlserver(work: Path, port: int) -> None:
@@ -95,7 +95,9 @@ def _tune_mlserver(work: Path, port: int) -> None:
         "model-settings.json": {"max_batch_size": 32, "max_batch_time": 0.005},
     }
     for name, change in changes.items():
-        (work / name).write_text(json.dumps({**json.loads((work / name).read_text()), **change}))
+        (work / name).write_text(
+            json.dumps({**json.loads((work / name).read_text(encoding="utf-8")), **change}), encoding="utf-8"
+        )
 
 
 NAIVE = ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "python-multipart==0.0.34", *IMAGES)

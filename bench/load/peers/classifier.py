@@ -38,7 +38,7 @@ class Task:
 
     @property
     def labels(self) -> list[str]:
-        labels: list[str] = json.loads(Path(self.labels_file).read_text())
+        labels: list[str] = json.loads(Path(self.labels_file).read_text(encoding="utf-8"))
         return labels
 
 

@@ -19,12 +19,12 @@ def make_environment(folder: Path, requirements: Sequence[str]) -> Path:
     folder of its programs. Raises EnvironmentFailed with pip's last line."""
     programs, ready = folder / "bin", folder / READY
     wanted = "".join(f"{line}\n" for line in requirements)
-    if ready.is_file() and ready.read_text() == wanted:
+    if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
         return programs
     print(f"installing {', '.join(requirements)} into {folder}", file=sys.stderr, flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     _run([str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", *requirements])
-    ready.write_text(wanted)
+    ready.write_text(wanted, encoding="utf-8")
     return programs
 
 

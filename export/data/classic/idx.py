@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def read_idx(path: Path) -> Pixels:
     """A gzipped idx file of unsigned bytes (LeCun's format): uint8 of the shape that its header says."""
     try:
         data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path.name} can't be read ({error}): replace it by the original file") from error
     if len(data) < 4 or data[:3] != b"\0\0\x08":
         raise DataError(
@@ -27,9 +28,11 @@ def read_idx(path: Path) -> Pixels:
             "original file"
         )
     dimensions = data[3]
+    if len(data) < 4 + 4 * dimensions:
+        raise DataError(f"{path.name} ends within its header: replace it by the original file")
     shape = np.frombuffer(data, ">i4", dimensions, offset=4)
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions)
-    if body.size != shape.prod():
+    if body.size != shape.prod() or (shape < 0).any():
         raise DataError(
             f"{path.name} holds {body.size:,} values, its header says {shape.prod():,}: replace it by the original file"
         )

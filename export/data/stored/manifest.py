@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from artifact.errors import InputError
-from artifact.lists.manifest import ManifestRow, is_address, join_name, parse_manifest
+from artifact.lists.manifest import COLUMNS, Columns, ManifestRow, is_address, join_name, parse_manifest
 from export.data.samples import FileSamples
 from export.data.stored.listing import Entry, Listing, make_listing, read_split
 from export.errors import DataError
@@ -20,12 +20,7 @@ def read_manifest(path: Path, *, seen: bool) -> Listing:
 
     Raises DataError where it can't be read, or says something of a line that can't be: it names the line.
     """
-    try:
-        rows = parse_manifest(str(path), path.read_bytes())
-    except InputError as error:
-        raise DataError(str(error)) from error
-    except OSError as error:
-        raise DataError(f"the manifest {path} can't be read: {error.strerror}") from error
+    rows = read_rows(path)
     if not any(row.label for row in rows):
         raise DataError(
             f"the manifest {path} has no column label, or an empty one: a data set's manifest gives each image's class"
@@ -35,6 +30,16 @@ def read_manifest(path: Path, *, seen: bool) -> Listing:
     _refuse_twice(path, rows, files)
     samples = FileSamples(files, np.full(len(rows), -1))
     return make_listing(str(path), entries, samples, None, seen=seen)
+
+
+def read_rows(path: Path, columns: Columns = COLUMNS) -> list[ManifestRow]:
+    """The rows of a manifest, whose columns may have names of their own. Raises DataError where it can't be read."""
+    try:
+        return parse_manifest(str(path), path.read_bytes(), columns)
+    except InputError as error:
+        raise DataError(str(error)) from error
+    except OSError as error:
+        raise DataError(f"the manifest {path} can't be read: {error.strerror}") from error
 
 
 def _read(path: Path, row: ManifestRow) -> Entry:

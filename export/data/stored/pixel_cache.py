@@ -52,7 +52,7 @@ class PixelCache:
         self._size = int(np.prod(policy.shape))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "about.json").write_text(text)
+            (self.folder / "about.json").write_text(text, encoding="utf-8")
             self._pixels, self._index = (_open(self.folder / name) for name in ("pixels", "index"))
             weakref.finalize(self, _close, self._pixels, self._index)
             fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ import numpy as np
 
 from artifact.errors import InputError
 from artifact.lists.manifest import is_address, join_name
-from artifact.lists.parquet import Cell, find_image_column, open_table, read_cell
+from artifact.lists.parquet import Cell, find_image_column, open_table, read_cell, refuse_damaged
 from export.data.stored.listing import Entry, Listing, make_listing
 from export.data.stored.packed import PackedSamples, Scratch
 from export.errors import DataError
@@ -52,17 +52,17 @@ class _Row(NamedTuple):
 def read_tables(where: str, tables: Sequence[tuple[Path, str]], *, seen: bool) -> Listing:
     """The images of some Parquet files, each with the split that its name says, or an empty one.
 
-    Raises DataError for tables that aren't Parquet, have no columns of images and classes or other classes than the
-    first, and where the disk has no room for the copy.
+    Raises DataError for tables that aren't Parquet, are damaged, have no columns of images and classes or other classes
+    than the first, and where the disk has no room for the copy.
     """
     try:
-        schemas = [_read_schema(path) for path, _ in tables]
+        schemas, counts = zip(*(_read_schema(path) for path, _ in tables), strict=True)
         for (path, _), schema in zip(tables, schemas, strict=True):
             if schema != schemas[0]:
                 raise DataError(f"{path.name} has other columns or classes than {tables[0][0].name}: name one of them")
         _refuse_full_disk(sum(path.stat().st_size for path, _ in tables))
         copy = Scratch()
-        rows = list(_copy_rows(tables, schemas[0], copy))
+        rows = list(_copy_rows(tables, sum(counts), schemas[0], copy))
     except InputError as error:
         raise DataError(str(error)) from error
     except OSError as error:
@@ -78,8 +78,10 @@ def read_tables(where: str, tables: Sequence[tuple[Path, str]], *, seen: bool) -
     )
 
 
-def _read_schema(path: Path) -> _Schema:
+def _read_schema(path: Path) -> tuple[_Schema, int]:
+    """The schema and the number of rows."""
     with open_table(str(path), str(path)) as file:
+        count = file.metadata.num_rows
         names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
     image = find_image_column(str(path), names)
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
@@ -89,7 +91,7 @@ def _read_schema(path: Path) -> _Schema:
         raise DataError(
             f"{path} has the columns {', '.join(names)[:100]}: one must be called label, and give each image's class"
         )
-    return _Schema(image, found, tuple(features[found]["names"]) if found in listed else None)
+    return _Schema(image, found, tuple(features[found]["names"]) if found in listed else None), count
 
 
 def _refuse_full_disk(size: int) -> None:
@@ -102,22 +104,26 @@ def _refuse_full_disk(size: int) -> None:
         )
 
 
-def _copy_rows(tables: Sequence[tuple[Path, str]], schema: _Schema, copy: Scratch) -> Iterator[_Row]:
-    opened = [open_table(str(path), str(path)) for path, _ in tables]
-    with Progress("copying", sum(file.metadata.num_rows for file in opened)) as progress:
-        for (path, split), file in zip(tables, opened, strict=True):
+def _copy_rows(tables: Sequence[tuple[Path, str]], count: int, schema: _Schema, copy: Scratch) -> Iterator[_Row]:
+    """One table is open at a time: a process may open about a thousand files."""
+    with Progress("copying", count) as progress:
+        for path, split in tables:
             number = 0
-            with file:
-                for batch in file.iter_batches(ROWS, columns=[schema.image, schema.label], use_threads=False):
-                    for value, label in zip(
-                        batch.column(schema.image).to_pylist(), batch.column(schema.label).to_pylist(), strict=True
-                    ):
-                        cell = read_cell(f"{path.name}#{number}", value)
-                        content = _read_content(path, number, cell)
-                        yield _Row(path.name, number, cell.path, label, split, copy.size, len(content))
-                        copy.append(content)
-                        number += 1
-                    progress.advance(len(batch))
+            for batch in _read_batches(path, schema):
+                for value, label in zip(
+                    batch.column(schema.image).to_pylist(), batch.column(schema.label).to_pylist(), strict=True
+                ):
+                    cell = read_cell(f"{path.name}#{number}", value)
+                    content = _read_content(path, number, cell)
+                    yield _Row(path.name, number, cell.path, label, split, copy.size, len(content))
+                    copy.append(content)
+                    number += 1
+                progress.advance(len(batch))
+
+
+def _read_batches(path: Path, schema: _Schema) -> Iterator[Any]:
+    with open_table(str(path), str(path)) as file, refuse_damaged(str(path)):
+        yield from file.iter_batches(ROWS, columns=[schema.image, schema.label], use_threads=False)
 
 
 def _read_content(table: Path, number: int, cell: Cell) -> bytes:

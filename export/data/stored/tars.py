@@ -18,6 +18,7 @@ from export.data.folder_layout import LeftOut, is_hidden
 from export.data.labels import read_labels
 from export.data.stored.listing import Entry, Listing, make_listing
 from export.data.stored.packed import PackedSamples
+from export.data.stored.tar_walk import walk_tar
 from export.errors import DataError
 from export.progress import Progress
 
@@ -78,9 +79,8 @@ def _read_tar(path: Path, left_out: LeftOut) -> Iterator[_Image]:
     """The images in the tar's order, each with what its key says of its class."""
     images: dict[str, _Image] = {}
     labels: dict[str, dict[str, str]] = {}
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            tar.members.clear()  # type: ignore[attr-defined]  # of millions of members none is kept
+    with path.open("rb") as file:
+        for tar, member in walk_tar(file, path.name):
             name = member.name.removeprefix("./")
             key, suffix = _split_name(name)
             if not member.isfile():
@@ -94,9 +94,10 @@ def _read_tar(path: Path, left_out: LeftOut) -> Iterator[_Image]:
                     raise DataError(f"{path.name} has two images of one key, {images[key].name} and {name}")
                 images[key] = _Image(name, member.offset_data, member.size, None)
             elif suffix in LABELS and member.size <= _LABEL_BYTES:
-                file = tar.extractfile(member)
-                assert file is not None
-                labels.setdefault(key, {})[suffix] = file.read().decode("utf-8", "replace")
+                content = tar.extractfile(member)
+                assert content is not None
+                # Windows' editors begin a file with a mark.
+                labels.setdefault(key, {})[suffix] = content.read().decode("utf-8-sig", "replace")
             else:
                 left_out.others[suffix] += 1
     for key, image in images.items():

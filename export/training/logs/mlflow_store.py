@@ -67,7 +67,7 @@ class MlflowLog:
     def _find_run(self) -> str | None:
         """That of this run folder, unless it isn't in this store, or was deleted."""
         try:
-            run_id = (self.run_folder / ID_FILE).read_text().strip()
+            run_id = (self.run_folder / ID_FILE).read_text(encoding="utf-8").strip()
             self._client.update_run(run_id, status="RUNNING")
         except (FileNotFoundError, MlflowException):
             return None

@@ -128,9 +128,9 @@ def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
-def test_imagenet_is_read_from_the_official_tars_without_unpacking(tmp_path: Path) -> None:
+def write_imagenet(home: Path) -> None:
+    """The official tars, of two classes."""
     synsets = imagenet_synsets()
-    home = tmp_path / "imagenet"
     home.mkdir()
     inner = {f"{synset}.tar": tar_of({f"{synset}_{i}.JPEG": jpeg(10 * i) for i in range(2)}) for synset in synsets[3:5]}
     (home / "ILSVRC2012_img_train.tar").write_bytes(tar_of(inner))
@@ -146,6 +146,10 @@ def test_imagenet_is_read_from_the_official_tars_without_unpacking(tmp_path: Pat
             "w:gz",
         )
     )
+
+
+def test_imagenet_is_read_from_the_official_tars_without_unpacking(tmp_path: Path) -> None:
+    write_imagenet(tmp_path / "imagenet")
     dataset = load_dataset("imagenet", tmp_path)
     assert dataset.train is not None
     assert dataset.train.labels.tolist() == [3, 3, 4, 4]
@@ -155,11 +159,46 @@ def test_imagenet_is_read_from_the_official_tars_without_unpacking(tmp_path: Pat
     assert dataset.train.encoded(1)[0] == jpeg(10)
 
 
-def test_imagenet_folders_take_their_classes_from_the_synsets(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("ILSVRC2012_img_train.tar", None, "can't be read"),
+        ("ILSVRC2012_img_train.tar", tar_of({"n01484850.tar": b"no tar"}), r"can't be read \(truncated header\)"),
+        ("ILSVRC2012_img_train.tar", tar_of({"a.jpg": b"1"}), "has no tars named for synsets"),
+        ("ILSVRC2012_img_val.tar", None, "can't be read"),
+        ("ILSVRC2012_img_val.tar", b"<html>", "can't be read"),
+        ("ILSVRC2012_devkit_t12.tar.gz", None, "can't be read"),
+        ("ILSVRC2012_devkit_t12.tar.gz", b"<html>", "can't be read"),
+        (
+            "ILSVRC2012_devkit_t12.tar.gz",
+            tar_of(
+                {
+                    "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": b"1 2 1",
+                    "ILSVRC2012_devkit_t12/data/meta.mat": b"no",
+                },
+                "w:gz",
+            ),
+            "is not the development kit of 2012",
+        ),
+    ],
+)
+def test_a_damaged_official_file_is_named(tmp_path: Path, name: str, content: bytes | None, complaint: str) -> None:
+    write_imagenet(tmp_path / "imagenet")
+    file = tmp_path / "imagenet" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 3] if content is None else content)
+    with pytest.raises(DataError, match=f"^{name} {complaint}.*: replace it by the original file"):
+        load_dataset("imagenet", tmp_path)
+
+
+def test_imagenet_folders_take_their_classes_from_the_synsets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for split in ("train", "val"):
         fill(tmp_path / "imagenet" / split / imagenet_synsets()[207], 2)
         fill(tmp_path / "imagenet" / split / "notes", 1)
     assert load_dataset("imagenet", tmp_path).test.labels.tolist() == [207, 207]
+    assert "left out 1 images in train/notes/: it is not a class" in capsys.readouterr().err
 
 
 def test_missing_imagenet_files_are_named(tmp_path: Path) -> None:

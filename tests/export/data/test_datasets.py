@@ -66,6 +66,9 @@ def test_images_without_their_labels_are_refused(tmp_path: Path) -> None:
         (gzip.compress(b"\0\0\x0d\1\0\0\0\1" + bytes(4)), "not an idx file"),
         (gzip.compress(b"\0\0\x08\1" + struct.pack(">i", 9) + bytes(4)), "holds 4 values, its header says 9"),
         (gzip.compress(bytes(1000))[:20], "can't be read"),
+        (gzip.compress(b"")[:10] + b"\xff" * 50, "can't be read"),
+        (gzip.compress(b"\0\0\x08\3" + struct.pack(">i", 9)), "ends within its header"),
+        (gzip.compress(b"\0\0\x08\2" + struct.pack(">ii", -2, -2) + bytes(4)), "holds 4 values"),
     ],
 )
 def test_a_damaged_idx_file_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -73,6 +76,23 @@ def test_a_damaged_idx_file_is_named(tmp_path: Path, content: bytes, complaint: 
     path.write_bytes(content)
     with pytest.raises(DataError, match=complaint):
         read_idx(path)
+
+
+def test_photos_are_listed_by_the_rules_of_a_manifest(tmp_path: Path) -> None:
+    table = tmp_path / "photos/labels.csv"
+    table.parent.mkdir()
+    table.write_bytes(b"\xef\xbb\xbffilename,class_index\r\na.jpg,207\r\n")
+    assert load_dataset("photos", tmp_path).test.labels.tolist() == [207]
+    table.write_bytes("filename,class_index\nKäse.jpg,7\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"labels\.csv isn't UTF-8"):
+        load_dataset("photos", tmp_path)
+    table.write_text("name,class_index\na.jpg,7\n", encoding="utf-8")
+    with pytest.raises(DataError, match="names the columns, filename and, where they are known, class_index"):
+        load_dataset("photos", tmp_path)
+    for wrong in ("", "dog", "1000"):
+        table.write_text(f"filename,class_index\na.jpg,{wrong}\n", encoding="utf-8")
+        with pytest.raises(DataError, match=rf"line 2: the class_index '{wrong}' is no whole number from 0 to 999"):
+            load_dataset("photos", tmp_path)
 
 
 def test_an_unknown_set_names_the_nearest() -> None:

@@ -13,6 +13,7 @@ from export.data.datasets import load_dataset
 from export.data.trained_on import has_name, is_trained_on, load_for_test, locate
 from export.errors import UsageError
 from tests.makers.artifacts import make_artifact
+from tests.makers.stored_sets import draw_images, write_folder, write_table, write_tar
 
 
 @pytest.fixture
@@ -70,6 +71,29 @@ def test_images_that_trained_a_model_are_not_those_that_measure_it(
     (moved / "tulip" / "0.png").unlink()
     assert len(load_for_test(str(moved), None, trained).test) < 38
     assert f"plants isn't what {card.name} was trained on, or has changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["folder", "table", "tar"])
+def test_the_training_half_of_a_set_is_told_by_its_images(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pets = tmp_path / "pets"
+    for seed, split in enumerate(("train", "test")):
+        images = draw_images(count=6 - seed, seed=seed)
+        if form == "folder":
+            write_folder(images, pets / split)
+        elif form == "table":
+            write_table(images, pets / split / "0.parquet")
+        else:
+            write_tar(images, pets / split / "0.tar")
+    card = read_card(make_artifact(tmp_path / "repository"))
+    card = card.model_copy(update={"training": train_on(pets)})
+    said = f"the images of train have the names and classes of those that {card.name} was trained on"
+    assert len(load_for_test(str(pets / "train"), None, card).test) == 12
+    assert said in capsys.readouterr().err
+    for other in (pets, pets / "test"):
+        load_for_test(str(other), None, card)
+        assert "was trained on" not in capsys.readouterr().err
 
 
 def test_a_set_that_is_not_here_is_asked_for(plants: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

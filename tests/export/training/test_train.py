@@ -214,9 +214,9 @@ def test_a_full_disk_ends_with_one_line_and_no_half_written_file(
         full(path)
         save(self, path)
 
-    def write_or_not(self: Path, text: str) -> int:
+    def write_or_not(self: Path, text: str, encoding: str) -> int:
         full(self)
-        return write_text(self, text)
+        return write_text(self, text, encoding)
 
     with monkeypatch.context() as patch:
         patch.setattr(keras.Model, "save", save_or_not)

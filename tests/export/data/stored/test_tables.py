@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,38 @@ def test_a_disk_without_room_for_the_copy_is_told_before(tmp_path: Path, monkeyp
     monkeypatch.setattr(tables.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataError, match="set TMPDIR"):
         load_dataset(str(path), None)
+
+
+@pytest.mark.parametrize("raised", [None, pyarrow.ArrowInvalid("no such page")])
+def test_a_damaged_table_is_named_and_not_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception | None
+) -> None:
+    path = write_table(IMAGES, tmp_path / "a.parquet")
+
+    def fail(*_: Any, **__: Any) -> None:
+        assert raised is not None
+        raise raised
+
+    if raised is None:
+        content = bytearray(path.read_bytes())
+        content[4:60] = b"\xff" * 56  # the first page's header: the footer is whole
+        path.write_bytes(content)
+    else:
+        monkeypatch.setattr(parquet.ParquetFile, "iter_batches", fail)
+    with pytest.raises(DataError, match=r"^the rows of .*a\.parquet can't be read: .*: copy it again$"):
+        load_dataset(str(path), None)
+
+
+def test_more_tables_than_a_process_may_open_files_are_read(tmp_path: Path) -> None:
+    for index, name in enumerate(IMAGES):
+        write_table({name: IMAGES[name]}, tmp_path / f"{index:02}.parquet")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + len(IMAGES) // 2, limits[1]))
+    try:
+        dataset = load_dataset(str(tmp_path), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert dataset.train is not None
+    assert len(dataset.train) + len(dataset.test) == len(IMAGES)

@@ -87,3 +87,43 @@ def test_a_compressed_tar_says_to_unpack_it(tmp_path: Path) -> None:
     (tmp_path / "c.tar").write_bytes(content)
     with pytest.raises(DataError, match=r"unpack it to a plain \.tar"):
         load_dataset(str(tmp_path / "c.tar"), None)
+
+
+def test_tars_that_were_joined_are_read_to_the_end(tmp_path: Path) -> None:
+    parts = [{name: content for name, content in IMAGES.items() if name.startswith(label)} for label in ("cat", "dog")]
+    joined = tmp_path / "c.tar"
+    joined.write_bytes(b"".join(write_tar(part, tmp_path / f"{i}.tar").read_bytes() for i, part in enumerate(parts)))
+    dataset = load_dataset(str(joined), None)
+    assert dataset.train is not None
+    samples = (dataset.train, dataset.test)
+    assert sum(map(len, samples)) == len(IMAGES)
+    assert {part.encoded(index)[0] for part in samples for index in range(len(part))} == set(IMAGES.values())
+
+
+def test_a_damaged_header_is_not_taken_for_the_tar_s_end(tmp_path: Path) -> None:
+    path = write_tar(IMAGES, tmp_path / "a.tar")
+    with tarfile.open(path) as tar:
+        headers = [member.offset for member in tar]
+    content = bytearray(path.read_bytes())
+    content[headers[6] : headers[6] + 100] = b"x" * 100
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"1 tars can't be read: a\.tar \(no header at byte {headers[6]:,}\)"):
+        load_dataset(str(path), None)
+    path.write_bytes(content[: headers[6] + 100])  # cut within a header
+    with pytest.raises(DataError, match="no header at byte"):
+        load_dataset(str(path), None)
+
+
+def test_what_follows_the_end_of_a_tar_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_tar(IMAGES, tmp_path / "a.tar")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b"signed by me" * 100)
+    load_dataset(str(path), None)
+    assert f"left out what follows byte {size:,} of a.tar: it is no tar" in capsys.readouterr().err
+
+
+def test_a_class_written_by_an_editor_of_windows_is_that_class(tmp_path: Path) -> None:
+    content = next(iter(NUMBERED.values()))
+    path = write_tar(NUMBERED, tmp_path / "a.tar", **{"0/900.png": content, "0/900.cls": b"\xef\xbb\xbf0\r\n"})
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    assert load_dataset(str(path), None).labels == ("cat", "dog")
