@@ -79,7 +79,7 @@ class Guards:
                     split = await self._judge(snapshot, name, split, target)
 
     async def _judge(self, snapshot: Snapshot, name: str, split: Split, target: str) -> Split:
-        """The alias as it stands afterwards."""
+        """The alias as it stands afterwards; as it was judged, where a request changed it meanwhile."""
         guard, traffic = split.guard, self._changes.traffic
         assert guard is not None
         first = next(iter(split.to))
@@ -90,8 +90,9 @@ class Guards:
             window = self._before[name, target] = _Window(split, shadows, now)
         counts = now.since(window.counts)
         for bound, reason in find_broken(guard, counts):
+            if not await self._changes.withdraw(name, split, target, reason):
+                return split
             log.error("alias %s: %s gets no requests any more: %s", name, target, reason)
-            await self._changes.withdraw(name, target, reason)
             self._metrics.add("convserve_alias_withdrawals_total", name, target, bound)
             return traffic.splits[name]
         if sum(counts.seconds[:-1]) + counts.faults >= _WINDOW * guard.min_requests:

@@ -172,6 +172,47 @@ def test_a_shadow_of_the_newest_version_counts_for_an_alias_of_it() -> None:
     assert service.to == {"a": 90, "b": 0}
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [None, {"a/1": 80, "a/2": 20}, {"a/1": 80, "a/4": 20}, "a/2"],
+    ids=["deleted", "other weights", "other models", "one model"],
+)
+def test_an_alias_that_a_request_changes_meanwhile_keeps_what_the_request_gave_it(
+    changed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(max_error_rate=0.05)
+    meaning = None if changed is None else read_target(changed)
+    told, go_on = asyncio.Event(), asyncio.Event()
+
+    async def tell() -> None:
+        told.set()
+        await go_on.wait()
+
+    async def snapshot() -> Snapshot:
+        return merge([worker.snapshot() for worker in service.workers])
+
+    async def scene() -> None:
+        service.traffic.put("best", service.traffic.splits["best"])
+        service.traffic.replace({}, {})  # it is set by a request alone, so that one can delete it
+        changes = TrafficChanges(service.traffic, None, tell)
+        guards = Guards(changes, snapshot, service.metrics)
+        await guards.look()
+        service.answer("a/2", 0, faults=100)
+        shadow = asyncio.create_task(changes.set_shadow("other", read_shadow({"of": "a/1", "run": "a/3"})))
+        await told.wait()
+        alias = asyncio.create_task(changes.set_alias("best", meaning))
+        await asyncio.sleep(0)  # it waits for its turn, before the guard
+        look = asyncio.create_task(guards.look())
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(shadow, alias, look)
+
+    asyncio.run(scene())
+    assert service.traffic.aliases.get("best") == meaning
+    assert (service.traffic.withdrawals, service.metrics.snapshot()[WITHDRAWALS]) == ({}, {})
+    assert "gets no requests" not in caplog.text
+
+
 def test_what_was_taken_back_outlives_sighup_and_a_restart_and_ends_with_a_request(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     service = Service(file, max_error_rate=0.05)
