@@ -151,7 +151,7 @@ class Split(BaseModel):
         to = {**self.to, target: 0}
         if not any(to.values()):
             to[next(iter(to))] = self.to[target]
-        return self.model_copy(update={"to": to})
+        return Split(to=to, sticky=self.sticky, guard=self.guard)  # a copy would keep `largest` as it was
 
     @cached_property
     def largest(self) -> str:

@@ -5,13 +5,13 @@ Knows no document's fields.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artifact.errors import ArtifactError
+from artifact.json import read_json
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -63,7 +63,7 @@ def parse_document(kind: type[AnyDocument], data: bytes, name: str, title: str) 
 def _read_format(data: bytes) -> int:
     """The number that a document gives itself; 0 where it gives none."""
     try:
-        content = json.loads(data)
+        content = read_json(data)
     except ValueError:  # UnicodeDecodeError is one
         return 0
     written = content.get("format") if isinstance(content, dict) else None

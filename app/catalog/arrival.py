@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from artifact.card import read_card
 from artifact.errors import ArtifactError
+from artifact.json import read_json
 from artifact.layout import CARD_FILE
 from artifact.whole import find_missing, name_needed
 
@@ -18,7 +18,7 @@ def find_lacking(folder: Path) -> list[str]:
     why. Raises OSError where the folder can't be read.
     """
     try:
-        json.loads((folder / CARD_FILE).read_bytes())
+        read_json((folder / CARD_FILE).read_bytes())
         card = read_card(folder)
     except FileNotFoundError:
         return [CARD_FILE]

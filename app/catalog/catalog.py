@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.aliases import Meaning
@@ -55,6 +55,7 @@ class Catalog:
         self.resolve = self._table.resolve  # every request calls it: no call between
         self.find, self.default_name = self._table.find, self._table.default_name
         self._draining: list[LoadedModel] = []
+        self._followers: list[Callable[[], None]] = []
         self._started = False
         self._closing = False
         self._tried = asyncio.Event()
@@ -69,6 +70,15 @@ class Catalog:
     def follow_traffic(self) -> None:
         """Traffic has changed: forget what no shadow may keep any more."""
         self.disagreements.follow(self.traffic.shadows)
+        self._tell_followers()
+
+    def call_when_changed(self, follow: Callable[[], None]) -> None:
+        """Call `follow` whenever traffic has changed or models serve no longer: whoever keeps any forgets it."""
+        self._followers.append(follow)
+
+    def _tell_followers(self) -> None:
+        for follow in self._followers:
+            follow()
 
     def names(self) -> list[str]:
         """Every model, whatever its state."""
@@ -243,6 +253,7 @@ class Catalog:
             return
         loading = Version(number, "loading")
         self._table.put(name, loading)
+        self._tell_followers()
 
         async def reload() -> None:
             if broken.model is not None:
@@ -263,6 +274,7 @@ class Catalog:
         for model in [version.model for version in versions if version.model is not None]:
             self._draining.append(model)
             self._background.start(f"draining {model.name} version {model.version}", self._drain(model))
+        self._tell_followers()
 
     async def _drain(self, model: LoadedModel) -> None:
         await model.close()

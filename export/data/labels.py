@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from artifact.json import read_json
 from export.errors import DataError, UsageError
 from export.progress import say
 
@@ -113,7 +114,7 @@ def _list(names: Sequence[str]) -> str:
 def _read_class_index(path: Path) -> tuple[str, ...]:
     """Names as they are written: a JSON list, {"0": "name"}, Keras' {"0": ["n01440764", "tench"]} or {"name": 0}."""
     try:
-        index = json.loads(path.read_text(encoding="utf-8-sig"))
+        index = read_json(path.read_text(encoding="utf-8-sig"))
         if isinstance(index, dict) and all(type(place) is int for place in index.values()):
             index = {str(place): name for name, place in index.items()}
         entries = index if isinstance(index, list) else [index[str(i)] for i in range(len(index))]

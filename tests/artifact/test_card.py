@@ -33,6 +33,13 @@ def test_half_a_card_is_refused(folder: Path) -> None:
         read_card(folder)
 
 
+@pytest.mark.parametrize("begin", ["[", '{"format":3,"tools":['])
+def test_a_card_that_is_nested_too_deeply_is_refused(folder: Path, begin: str) -> None:
+    (folder / CARD_FILE).write_text(begin + "[" * 200_000)
+    with pytest.raises(ArtifactError, match=r"card\.json is not a model card"):
+        read_card(folder)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("sha256", "abc"), ("name", "../up"), ("labels", ["one"]), ("future", 1), ("format", 0)],

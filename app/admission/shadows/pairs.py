@@ -48,6 +48,18 @@ class Pairs:
         pair = self.find(name, shadow)
         return pair if pair is not None and pair.of is model else None
 
+    def forget_gone(self) -> None:
+        """Drop the pairs of shadows that hold no longer and of models that serve no longer, which stay in memory as
+        long as they are kept.
+        """
+        shadows, loaded = self._catalog.traffic.shadows, set(self._catalog.loaded())
+        self._found = {
+            name: pair
+            for name, pair in self._found.items()
+            if pair.shadow is shadows.get(name) and {pair.of, pair.run} <= loaded
+        }
+        self._absent = {name: known for name, known in self._absent.items() if known[0] is shadows.get(name)}
+
     def find(self, name: str, shadow: Shadow) -> Pair | None:
         """The models of a shadow as they are now; None where one isn't there or they don't go together."""
         before, until = self._absent.get(name, (None, 0.0))

@@ -70,6 +70,8 @@ class ShadowRuns:
         self._missed: dict[LoadedModel, int] = {}  # images that found no room, by what answers them
         self._running = 0
         self._moments = IdleMoments(catalog, self._run)
+        self._catalog = catalog
+        catalog.call_when_changed(self._forget_gone)
 
     @property
     def waiting(self) -> int:
@@ -133,6 +135,18 @@ class ShadowRuns:
         self._waiting.append(_Seen(name, pair, kept, pixels, size, label, index, probability, prediction.timing))
         self._count_waiting(size)
         self._wake()
+
+    def _forget_gone(self) -> None:
+        """Models that serve no longer must not stay in memory until an idle moment comes."""
+        self._pairs.forget_gone()
+        loaded = set(self._catalog.loaded())
+        for _ in range(len(self._waiting)):
+            seen = self._take_first()
+            if {seen.pair.of, seen.pair.run} <= loaded:
+                self._waiting.append(seen)
+                self._count_waiting(seen.size)
+            else:
+                seen.pair.meters.count_dropped()
 
     def _take_first(self) -> _Seen:
         seen = self._waiting.popleft()

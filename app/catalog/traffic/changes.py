@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from app.aliases import Meaning, Shadow
+from app.aliases import Meaning, Shadow, Split
 from app.catalog.threads import run_in_thread
 from app.catalog.traffic.state_file import read_state, write_state
 from app.catalog.traffic.traffic import Aliases, Shadows, Traffic
@@ -55,15 +55,20 @@ class TrafficChanges:
             await self._change(lambda traffic: traffic.put(name, target))
         return self._file is not None
 
-    async def withdraw(self, name: str, target: str, reason: str) -> None:
-        """As Traffic has it. Where that can't be kept, it holds all the same."""
+    async def withdraw(self, name: str, judged: Split, target: str, reason: str) -> bool:
+        """As Traffic has it, where the alias still is what was judged; whether it was. Where that can't be kept, it
+        holds all the same.
+        """
         async with self._changing:
+            if self.traffic.splits.get(name) != judged:  # it was changed while this waited for its turn
+                return False
             try:
                 await self._change(lambda traffic: traffic.withdraw(name, target, reason))
             except StateNotWritten as error:
                 log.error("%s", error.detail)
                 self.traffic.withdraw(name, target, reason)
                 await self._tell()
+            return True
 
     async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
         """The same of a shadow. Raises UnknownShadow or ShadowOfSettings, and StateNotWritten."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from app.aliases import Guard, Shadow, Split
 from app.catalog.traffic.changes import TrafficChanges
+from app.catalog.traffic.traffic import split_version
 from app.observe.comparison import IMAGES, find_quantile, find_share_above
 from app.observe.families import ALIAS_FAULTS, ALIAS_SECONDS, FAMILIES
 from app.observe.metrics import Metrics, Snapshot
@@ -45,6 +46,15 @@ class _Counts(NamedTuple):
         )
 
 
+class _Window(NamedTuple):
+    """Where counting for the next judgment of a model began."""
+
+    split: Split
+    shadows: dict[str, Shadow]
+    """Those that compare it with the first model."""
+    counts: _Counts
+
+
 class Guards:
     """The guards of all aliases of a service: they judge its counts and take weights back."""
 
@@ -53,13 +63,13 @@ class Guards:
         self._changes = changes
         self._snapshot = snapshot
         self._metrics = metrics
-        self._before: dict[tuple[str, str], tuple[Split, _Counts]] = {}  # by alias and model: what isn't judged
+        self._before: dict[tuple[str, str], _Window] = {}  # by alias and model: what isn't judged
 
     async def look(self) -> None:
         """Judge every model that has weight in an alias with a guard, the first of each aside."""
         traffic = self._changes.traffic
         guarded = {name: split for name, split in traffic.splits.items() if split.guard is not None}
-        self._before = {key: known for key, known in self._before.items() if guarded.get(key[0]) == known[0]}
+        self._before = {key: known for key, known in self._before.items() if guarded.get(key[0]) == known.split}
         if not guarded:
             return
         snapshot = await self._snapshot()
@@ -69,19 +79,24 @@ class Guards:
                     split = await self._judge(snapshot, name, split, target)
 
     async def _judge(self, snapshot: Snapshot, name: str, split: Split, target: str) -> Split:
-        """The alias as it stands afterwards."""
+        """The alias as it stands afterwards; as it was judged, where a request changed it meanwhile."""
         guard, traffic = split.guard, self._changes.traffic
         assert guard is not None
-        now = _count(snapshot, name, next(iter(split.to)), target, traffic.shadows)
-        _, before = self._before.setdefault((name, target), (split, now))
-        counts = now.since(before)
+        first = next(iter(split.to))
+        shadows = {shadow: pair for shadow, pair in traffic.shadows.items() if {pair.of, pair.run} == {first, target}}
+        now = _count(snapshot, name, first, target, shadows)
+        window = self._before.get((name, target))
+        if window is None or window.shadows != shadows:
+            window = self._before[name, target] = _Window(split, shadows, now)
+        counts = now.since(window.counts)
         for bound, reason in find_broken(guard, counts):
+            if not await self._changes.withdraw(name, split, target, reason):
+                return split
             log.error("alias %s: %s gets no requests any more: %s", name, target, reason)
-            await self._changes.withdraw(name, target, reason)
             self._metrics.add("convserve_alias_withdrawals_total", name, target, bound)
             return traffic.splits[name]
         if sum(counts.seconds[:-1]) + counts.faults >= _WINDOW * guard.min_requests:
-            self._before[name, target] = split, now
+            self._before[name, target] = _Window(split, shadows, now)
         return split
 
 
@@ -118,14 +133,19 @@ def find_broken(guard: Guard, counts: _Counts) -> Iterator[tuple[str, str]]:
             )
 
 
+def _means(target: str, version: str) -> bool:
+    """Whether model/version is what a model or model/version may mean."""
+    return target in (version, split_version(version)[0])
+
+
 def _count(snapshot: Snapshot, name: str, first: str, target: str, shadows: dict[str, Shadow]) -> _Counts:
     nothing = FAMILIES[ALIAS_SECONDS].zeros()
     seconds = snapshot.get(ALIAS_SECONDS, {})
     (faults,) = snapshot.get(ALIAS_FAULTS, {}).get((name, target), [0.0])
-    of_both = {shadow for shadow, pair in shadows.items() if {pair.of, pair.run} == {first, target}}
     images = {"agreed": 0.0, "disagreed": 0.0, "failed": 0.0, "dropped": 0.0}
-    for (shadow, _, _, result), (count,) in snapshot.get(IMAGES, {}).items():
-        if shadow in of_both:
+    for (shadow, of, run, result), (count,) in snapshot.get(IMAGES, {}).items():
+        # A shadow may have compared other models before, under the same name.
+        if (pair := shadows.get(shadow)) is not None and _means(pair.of, of) and _means(pair.run, run):
             images[result] += count
     return _Counts(
         seconds.get((name, target), nothing),

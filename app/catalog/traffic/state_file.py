@@ -7,13 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from artifact.json import read_json
+
 _FORMAT = 1
 
 
 def read_state(file: Path) -> dict[str, Any]:
     """What was written; empty where the file isn't there. Raises ValueError with a remedy where it can't be read."""
     try:
-        written = json.loads(file.read_bytes())
+        written = read_json(file.read_bytes())
     except FileNotFoundError:
         if not file.parent.is_dir():
             raise ValueError(f"the folder of state_file, {file.parent}, does not exist: create it") from None

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.errors import BadJson
 from artifact.errors import ConvserveError
+from artifact.json import read_json
 
 
 def parse_json(body: bytes, shape: str, *, most_brackets: int, most_commas: int, too_many: ConvserveError) -> Any:
@@ -20,8 +21,8 @@ def parse_json(body: bytes, shape: str, *, most_brackets: int, most_commas: int,
     if body.count(b"[") + body.count(b"{") > most_brackets:
         raise BadJson(f"the JSON is nested too deeply or has values that are not images: {shape}")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return read_json(body)
+    except ValueError as error:
         raise BadJson(f"the body is not JSON ({str(error)[:200]}): {shape}") from error
 
 

@@ -5,7 +5,6 @@ Links are relative, so that the page works behind a proxy that puts a path in fr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -18,6 +17,7 @@ from app.observe.live_accuracy import LiveAccuracy
 from artifact.card import ModelCard
 from artifact.figures.interval import describe_interval
 from artifact.image_policy import Preprocessing
+from artifact.json import read_json
 from artifact.layout import REPORT_FOLDER
 
 _PAGE = """<!doctype html>
@@ -127,7 +127,7 @@ def _proof_rows(model: LoadedModel) -> Rows:
 def _class_table(report: Path) -> str:
     """Recall and precision of each class on the test images; nothing where they weren't measured."""
     try:
-        classes: list[dict[str, Any]] = json.loads((report / "metrics.json").read_bytes())["classes"]
+        classes: list[dict[str, Any]] = read_json((report / "metrics.json").read_bytes())["classes"]
         rows = [(row["label"], int(row["images"]), _describe_recall(row), _share(row["precision"])) for row in classes]
     except (OSError, ValueError, KeyError, TypeError):
         return ""

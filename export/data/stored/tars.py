@@ -5,7 +5,6 @@ Tars are read by one walk over their headers; images stay where they are.
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from artifact.images.formats import IMAGE_SUFFIXES
+from artifact.json import read_json
 from export.data.folder_layout import LeftOut, is_hidden
 from export.data.labels import read_labels
 from export.data.stored.listing import Entry, Listing, make_listing
@@ -118,7 +118,7 @@ def _choose_label(path: Path, name: str, labels: dict[str, str]) -> str | None:
         if suffix != ".json":
             return labels[suffix].strip()
         try:
-            record = json.loads(labels[suffix])
+            record = read_json(labels[suffix])
         except ValueError as error:
             raise DataError(f"{path.name}: what belongs to {name} isn't JSON ({error})") from error
         for key in _JSON_KEYS:

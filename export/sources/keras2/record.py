@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import h5py
 
+from artifact.json import read_json
 from export.errors import ConversionError, reason
 from export.sources.source import refuse_pointer
 
@@ -43,11 +43,11 @@ def read_record(file: Path) -> FileRecord:
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
-                version = json.loads(archive.read("metadata.json")).get("keras_version", "")
-                return FileRecord(version, json.loads(archive.read("config.json")))
+                version = read_json(archive.read("metadata.json")).get("keras_version", "")
+                return FileRecord(version, read_json(archive.read("config.json")))
         with h5py.File(file) as content:
             config = content.attrs.get("model_config")
-            return FileRecord(_text(content.attrs.get("keras_version", "")), json.loads(config) if config else None)
+            return FileRecord(_text(content.attrs.get("keras_version", "")), read_json(config) if config else None)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         refuse_pointer(file)
         with file.open("rb") as opened:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from artifact.json import read_json
 from export.data.preprocessing import PRESETS
 from export.errors import UsageError
 
@@ -21,7 +22,7 @@ class Fields:
     def of_file(cls, file: Path, library: str) -> Fields:
         """Raises UsageError where there is no such file, or it holds no JSON object."""
         try:
-            values = json.loads(file.read_bytes())
+            values = read_json(file.read_bytes())
         except OSError as error:
             raise UsageError(f"--like {library}:{file}: {error.strerror}: name the JSON file") from error
         except ValueError as error:

@@ -68,6 +68,13 @@ def test_only_what_the_settings_ask_for_is_copied(
     assert held(mirror) == expected
 
 
+def test_a_card_that_is_nested_too_deeply_holds_up_no_other_model(store: FolderStore, tmp_path: Path) -> None:
+    (make_artifact(store.folder, "other") / CARD_FILE).write_text("[" * 200_000)
+    mirror = mirror_of(store, tmp_path)
+    assert list(mirror.refresh()) == ["other"]
+    assert held(mirror) == {"tiny": [1]}
+
+
 def test_a_model_asked_for_by_hand_is_copied_though_the_settings_do_not_load_it(
     store: FolderStore, tmp_path: Path
 ) -> None:

@@ -132,6 +132,18 @@ def test_a_version_copied_file_by_file_is_arriving_until_it_is_whole(repository:
     watching(scene, repository)
 
 
+def test_a_card_that_is_nested_too_deeply_holds_up_no_other_model(repository: Path) -> None:
+    card = make_artifact(repository, "other") / CARD_FILE
+    card.write_text("[" * 200_000)
+
+    async def scene(watcher: Watcher, served: FakeServed) -> None:
+        assert {look.name: look.wanted for look in watcher.looks} == {"other": (), "tiny": (1,)}
+        make_artifact(repository, version=2)
+        assert await watcher.look() == ["tiny loaded"]
+
+    watching(scene, repository)
+
+
 def test_half_a_file_is_not_there_yet(repository: Path) -> None:
     async def scene(watcher: Watcher, served: FakeServed) -> None:
         graph = make_artifact(repository, version=2) / MODEL_FILE

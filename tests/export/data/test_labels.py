@@ -41,7 +41,9 @@ def test_names_that_begin_with_a_number_keep_it(tmp_path: Path) -> None:
     assert read_labels(str(tmp_path / "labels.txt")) == ("0", "1", "2")
 
 
-@pytest.mark.parametrize("text", ['{"cat": 0, "dog": 2}', '{"cat": 1, "dog": 2}', '{"cat": true, "dog": 0}', "3", "{"])
+@pytest.mark.parametrize(
+    "text", ['{"cat": 0, "dog": 2}', '{"cat": 1, "dog": 2}', '{"cat": true, "dog": 0}', "3", "{", "[" * 200_000]
+)
 def test_what_is_no_class_index_is_said(text: str, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(text)
     with pytest.raises(DataError, match=r"labels\.json is not a class index: it must be"):

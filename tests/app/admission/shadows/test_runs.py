@@ -1,15 +1,18 @@
 """Shadows: what they see, when they run, and what is counted of them. All models but `three` answer alike."""
 
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
+from weakref import ref
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.admission.keys import hash_key
 from app.admission.shadows import runs as module
 from app.catalog.catalog import Catalog
 from app.inference.model import LoadedModel
@@ -22,6 +25,7 @@ from tests.makers.waiting import wait_until
 GRAY = gray_image(150)
 IMAGES = "convserve_shadow_images_total"
 SAME = {"of": "tiny/1", "run": "tiny/2"}
+AS_ADMIN = {"Authorization": "Bearer cs-admin"}
 
 
 @pytest.fixture
@@ -36,7 +40,12 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_service(repository: Path, open_client: Callable[..., TestClient]) -> Callable[..., TestClient]:
     def open_one(**shadow: Any) -> TestClient:
-        return open_client(repository=repository, versions="all", shadows={"next": {**SAME, **shadow}})
+        return open_client(
+            repository=repository,
+            versions="all",
+            admin_keys=[hash_key("cs-admin")],
+            shadows={"next": {**SAME, **shadow}},
+        )
 
     return open_one
 
@@ -227,3 +236,65 @@ def test_what_waits_is_not_run_by_a_shadow_that_means_another_model_now(
     gated.gates["2"].open.set()
     busy.result(30)
     wait_until(lambda: count(client) == {("next", "tiny/1", "tiny/2", "dropped"): 1})
+
+
+def watch_models(client: TestClient) -> Callable[[], bool]:
+    """Tells whether the versions that are there now are out of memory."""
+    catalog = client.app.state.services.catalog  # type: ignore[attr-defined]
+    models = [ref(catalog.find("tiny", version)) for version in (1, 2)]
+
+    def are_gone() -> bool:
+        gc.collect()
+        return not any(model() for model in models)
+
+    return are_gone
+
+
+def test_unloaded_models_are_not_kept_by_the_shadow_that_compared_them(
+    open_service: Callable[..., TestClient],
+) -> None:
+    client = open_service()
+    post(client, GRAY)
+    wait_until(lambda: count(client) == {("next", "tiny/1", "tiny/2", "agreed"): 1})
+    are_gone = watch_models(client)
+    assert client.post("/v2/repository/models/tiny/unload", headers=AS_ADMIN).status_code == 200
+    wait_until(are_gone)
+
+
+def test_unloaded_models_are_not_kept_by_images_that_wait_for_an_idle_moment(
+    open_service: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_service()
+    runs = client.app.state.services.admission.shadows  # type: ignore[attr-defined]
+    monkeypatch.setattr(runs._moments, "wait", lambda: None)
+    post(client, GRAY, GRAY)
+    wait_until(lambda: runs.waiting == 2)
+    are_gone = watch_models(client)
+    assert client.post("/v2/repository/models/tiny/unload", headers=AS_ADMIN).status_code == 200
+    wait_until(are_gone)
+    assert (runs.waiting, runs._waiting_bytes) == (0, 0)
+    assert count(client) == {("next", "tiny/1", "tiny/2", "dropped"): 2}
+
+
+def test_images_of_models_that_stay_go_on_waiting(
+    open_service: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_service()
+    runs = client.app.state.services.admission.shadows  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(runs._moments, "wait", lambda: None)
+        post(client, GRAY, GRAY)
+        wait_until(lambda: runs.waiting == 2)
+        assert client.post("/v2/repository/models/large/unload", headers=AS_ADMIN).status_code == 200
+    post(client, GRAY)
+    wait_until(lambda: count(client) == {("next", "tiny/1", "tiny/2", "agreed"): 3})
+
+
+def test_a_shadow_that_was_deleted_leaves_nothing(open_service: Callable[..., TestClient]) -> None:
+    client = open_service()
+    runs = client.app.state.services.admission.shadows  # type: ignore[attr-defined]
+    assert client.put("/shadows/other", json=SAME, headers=AS_ADMIN).status_code == 200
+    post(client, GRAY)
+    wait_until(lambda: set(runs._pairs._found) == {"next", "other"})
+    assert client.delete("/shadows/other", headers=AS_ADMIN).status_code == 200
+    assert "other" not in runs._pairs._found

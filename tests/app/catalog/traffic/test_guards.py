@@ -51,9 +51,9 @@ class Service:
             worker.histogram("convserve_alias_request_seconds", "best", target).observe(seconds)
         self.workers[0].add("convserve_alias_faults_total", "best", target, amount=faults)
 
-    def compare(self, agreed: int, disagreed: int) -> None:
+    def compare(self, agreed: int, disagreed: int, of: str = "a/1", run: str = "a/2") -> None:
         for worker, result, images in ((0, "agreed", agreed), (1, "disagreed", disagreed)):
-            labels = ("next", "a/1", "a/2", result)
+            labels = ("next", of, run, result)
             self.workers[worker].add("convserve_shadow_images_total", *labels, amount=images)
 
     @property
@@ -135,6 +135,82 @@ def test_a_model_that_disagrees_too_often_as_a_shadow_gets_weight_0(disagreed: i
     service = Service(max_disagreement=0.1)
     service.look(lambda: service.compare(100 - disagreed, disagreed))
     assert service.to == {**service.weights, "a/2": weight}
+
+
+def put_shadow(service: Service, of: str, run: str) -> None:
+    service.traffic.put_shadow("next", read_shadow({"of": of, "run": run}))
+
+
+def test_what_a_shadow_compared_before_it_compares_these_models_does_not_count() -> None:
+    service = Service(max_disagreement=0.1)
+    put_shadow(service, "a/1", "a/4")
+    service.compare(0, 500, run="a/4")
+    service.look(lambda: put_shadow(service, "a/1", "a/2"), lambda: service.compare(100, 0))
+    assert service.to == service.weights
+    service.look(lambda: service.compare(0, 500, run="a/4"))  # its last images, counted late
+    assert service.to == service.weights
+    service.look(lambda: service.compare(60, 40))
+    assert service.to == {**service.weights, "a/2": 0}
+
+
+def test_a_shadow_that_compared_others_meanwhile_is_judged_by_what_it_compares_from_then_on() -> None:
+    service = Service(max_disagreement=0.1)
+    service.compare(0, 500)
+    service.look(
+        lambda: put_shadow(service, "a/1", "a/4"),
+        lambda: put_shadow(service, "a/1", "a/2"),
+        lambda: service.compare(100, 0),
+    )
+    assert service.to == service.weights
+
+
+def test_a_shadow_of_the_newest_version_counts_for_an_alias_of_it() -> None:
+    service = Service(max_disagreement=0.1)
+    service.traffic.put("best", service.traffic.splits["best"].model_copy(update={"to": {"a": 90, "b": 10}}))
+    put_shadow(service, "b", "a")
+    service.look(lambda: service.compare(60, 40, of="b/7", run="a/1"))
+    assert service.to == {"a": 90, "b": 0}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [None, {"a/1": 80, "a/2": 20}, {"a/1": 80, "a/4": 20}, "a/2"],
+    ids=["deleted", "other weights", "other models", "one model"],
+)
+def test_an_alias_that_a_request_changes_meanwhile_keeps_what_the_request_gave_it(
+    changed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(max_error_rate=0.05)
+    meaning = None if changed is None else read_target(changed)
+    told, go_on = asyncio.Event(), asyncio.Event()
+
+    async def tell() -> None:
+        told.set()
+        await go_on.wait()
+
+    async def snapshot() -> Snapshot:
+        return merge([worker.snapshot() for worker in service.workers])
+
+    async def scene() -> None:
+        service.traffic.put("best", service.traffic.splits["best"])
+        service.traffic.replace({}, {})  # it is set by a request alone, so that one can delete it
+        changes = TrafficChanges(service.traffic, None, tell)
+        guards = Guards(changes, snapshot, service.metrics)
+        await guards.look()
+        service.answer("a/2", 0, faults=100)
+        shadow = asyncio.create_task(changes.set_shadow("other", read_shadow({"of": "a/1", "run": "a/3"})))
+        await told.wait()
+        alias = asyncio.create_task(changes.set_alias("best", meaning))
+        await asyncio.sleep(0)  # it waits for its turn, before the guard
+        look = asyncio.create_task(guards.look())
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(shadow, alias, look)
+
+    asyncio.run(scene())
+    assert service.traffic.aliases.get("best") == meaning
+    assert (service.traffic.withdrawals, service.metrics.snapshot()[WITHDRAWALS]) == ({}, {})
+    assert "gets no requests" not in caplog.text
 
 
 def test_what_was_taken_back_outlives_sighup_and_a_restart_and_ends_with_a_request(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("{", "is not JSON: repair it, or delete it"),
+        ("[" * 200_000, "is not JSON: repair it, or delete it"),
         ("[1]", "is not a state file of convserve: choose another file"),
         ('{"format": 2}', r"was written by a newer convserve \(format 2\): update"),
         ('{"format": 1, "aliases": {"best": {"a": -1}}}', "is not a state file of convserve"),

@@ -58,6 +58,13 @@ def test_without_a_request_a_split_is_the_model_of_the_largest_share() -> None:
     assert make(best={"a/1": 1, "a/2": 1}).follow("best") == ("a", 1)
 
 
+def test_where_the_model_of_the_largest_share_is_taken_back_it_is_the_next_one() -> None:
+    traffic = make(best={"a": 10, "b": 90})
+    assert traffic.target("best") == "b"
+    traffic.withdraw("best", "b", "it fails")
+    assert traffic.target("best") == "a"
+
+
 def test_another_process_gives_everybody_the_same_model_after_any_changes() -> None:
     traffic, weights = make(), {"a/1": 60, "a/2": 30, "b": 10}
     for share in (0, 25, 5, 40):

@@ -66,8 +66,10 @@ def test_two_images_of_one_key_are_refused(tmp_path: Path) -> None:
 def test_tars_without_classes_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there must be KEY\.cls"):
         load_dataset(str(write_tar(IMAGES, tmp_path / "a.tar", ".caption")), None)
-    with pytest.raises(DataError, match=r"what belongs to cat/000\.jpg isn't JSON"):
-        load_dataset(str(write_tar(IMAGES, tmp_path / "b.tar", ".caption", **{"cat/000.json": b"{"})), None)
+    for number, text in enumerate((b"{", b"[" * 50_000)):
+        path = write_tar(IMAGES, tmp_path / f"b{number}.tar", ".caption", **{"cat/000.json": text})
+        with pytest.raises(DataError, match=r"what belongs to cat/000\.jpg isn't JSON"):
+            load_dataset(str(path), None)
 
 
 def test_damaged_tars_are_named_all_at_once(tmp_path: Path) -> None:
