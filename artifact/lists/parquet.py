@@ -5,7 +5,8 @@ pyarrow is imported once it is needed: it belongs to extras.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from artifact.errors import InputError
@@ -37,6 +38,20 @@ def open_table(name: str, source: str | BinaryIO) -> Any:
         raise InputError(f"{name} can't be read: {error.strerror or error}") from error
     except ArrowException as error:
         raise InputError(f"{name} isn't Parquet: {error}") from error
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn pyarrow's errors within the `with` block, which reads rows of an opened table, into InputError: a table may
+    be damaged beyond its schema, or be another one by now.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (OSError, IndexError, ValueError, ArrowException) as error:
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{name} can't be read: {first}") from error
 
 
 def find_image_column(table: str, names: Sequence[str]) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from artifact.errors import InputError
+from artifact.stores.objects import open_objects
 from deploy import ray_batch
 from deploy.batch.blocks import Block, digest, find_blocks
 from deploy.batch.output import Output, OutputError
 from deploy.batch.worker import Answers, Job, Worker
 from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.buckets import S3StandIn
 
 RUN: dict[str, object] = {"model": "tiny", "version": 1, "input": "abc"}
 
@@ -208,6 +210,37 @@ def test_a_table_that_went_away_fails_its_block(worker: Worker, tmp_path: Path) 
     answers = worker.classify(Block("gone", table=str(tmp_path / "gone.parquet"), rows=3))
     assert "can't be read" in answers.failure
     assert (answers.rows, answers.content) == (3, b"")
+    worker.close()
+
+
+def test_a_damaged_row_group_fails_its_block_alone(worker: Worker, tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = tmp_path / "train.parquet"
+    parquet.write_table(pyarrow.table({"image": [gray_image(255)] * 4}), table, row_group_size=2)
+    blocks = find_blocks([str(table)], 100)
+    content = bytearray(table.read_bytes())
+    content[4:14] = b"\xff" * 10  # the header of the first group's first page
+    table.write_bytes(content)
+    damaged, whole = (worker.classify(block) for block in blocks)
+    assert damaged.failure.startswith(f"{table} can't be read: ")
+    assert "\n" not in damaged.failure
+    assert (whole.rows, whole.failed, whole.failure) == (2, 0, "")
+    assert "can't be read" in worker.classify(blocks[1]._replace(group=2)).failure  # it has become shorter
+    worker.close()
+
+
+def test_a_table_that_a_bucket_does_not_give_fails_its_block(
+    worker: Worker, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_objects.cache_clear()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    s3.make_bucket("tables")
+    absent = worker.classify(Block("gone", table="s3://tables/gone.parquet", rows=3))
+    assert absent.failure == "s3://tables/gone.parquet can't be read: not in the store"
+    assert "does not exist" in worker.classify(Block("gone", table="s3://nowhere/a.parquet", rows=3)).failure
     worker.close()
 
 
