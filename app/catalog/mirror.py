@@ -220,15 +220,16 @@ class Copies:
                 copying.exception()  # seen: nobody waits for it any more
 
 
-def fill(settings: Settings) -> None:
-    """For a command that ends: have the folder hold what the store does now. Where the store is away, what was copied
-    before must do. Nothing where the repository is a folder. Raises StoreError where nothing is there.
+def fill(settings: Settings, beside: Collection[str] = ()) -> None:
+    """For a command that ends: have the folder hold what the store does now of the models that the settings load, and
+    of those `beside` them, which need not be there. Where the store is away, what was copied before must do. Nothing
+    where the repository is a folder. Raises StoreError where nothing is there.
     """
     if not settings.is_store:
         return
     mirror = Mirror(settings)
     try:
-        mirror.refresh(settings.load)
+        mirror.refresh([*settings.load, *beside])
     except StoreError as error:
         if not mirror.is_filled:
             raise

@@ -15,8 +15,8 @@ def find_version(settings: Settings, model: str, version: int | None = None, *, 
     """The newest version of a model, or the one asked for. From a repository which is no folder it is copied, and so
     are those of the models `beside` it that are there. Raises ArtifactError where there is no such model.
     """
-    only = {"load": [model, *beside], **({"versions": str(version)} if version else {})}
-    fill(settings.model_copy(update=only))
+    only = {"load": [model], **({"versions": str(version)} if version else {})}
+    fill(settings.model_copy(update=only), beside)
     versions = list_versions(settings.folder / model)
     if not versions:
         there = ", ".join(list_models(settings.folder)) or "none"
