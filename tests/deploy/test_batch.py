@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from artifact.errors import InputError
+from artifact.stores.index import write_index
 from artifact.stores.objects import open_objects
 from deploy import ray_batch
 from deploy.batch.blocks import Block, digest, find_blocks
@@ -16,6 +17,7 @@ from deploy.batch.output import Output, OutputError
 from deploy.batch.worker import Answers, Job, Worker
 from tests.makers.artifacts import gray_image, make_artifact
 from tests.makers.buckets import S3StandIn
+from tests.makers.stores import WebStandIn
 
 RUN: dict[str, object] = {"model": "tiny", "version": 1, "input": "abc"}
 
@@ -116,11 +118,31 @@ def test_a_run_that_is_done_needs_no_ray_to_say_so(
     assert "5 of 5 images are in" in capsys.readouterr().err
 
 
+def test_a_run_goes_on_with_its_version_where_the_cache_is_new(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(tmp_path / "site")
+    write_index(tmp_path / "site")
+    web = WebStandIn(tmp_path / "site")
+    try:
+        monkeypatch.setenv("CONVSERVE_CACHE_DIR", str(tmp_path / "cache"))
+        version, sha256 = ray_batch._choose_version(web.address, "tiny", None, tmp_path / "out")
+        with Output(tmp_path / "out", {**RUN, "version": version}):
+            pass
+        make_artifact(tmp_path / "site", version=2)
+        write_index(tmp_path / "site")
+        monkeypatch.setenv("CONVSERVE_CACHE_DIR", str(tmp_path / "new"))
+        assert ray_batch._choose_version(web.address, "tiny", None, tmp_path / "out") == (1, sha256)
+        assert ray_batch._choose_version(web.address, "tiny", None, tmp_path / "other")[0] == 2
+    finally:
+        web.close()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["absent", "images"], "has no absent; there are: tiny"),
-        (["tiny", "images", "--version", "7"], "has no tiny version 7"),
+        (["absent", "images"], "has no model 'absent'; there are: tiny"),
+        (["tiny", "images", "--version", "7"], "has no tiny version 7; there are: tiny"),
         (["tiny", "nothing.csv"], "can't be read"),
     ],
 )
