@@ -19,12 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.catalog.mirror import fill
+from app.client.local_version import find_version
 from app.client.progress import Progress
 from app.settings_sources import load_settings
 from artifact.card import read_card
 from artifact.errors import ArtifactError, InputError
-from artifact.layout import list_models, list_versions
 from artifact.lists.manifest import is_address
 from artifact.stores.address import read_repository
 from deploy.batch.blocks import Block, digest, find_blocks
@@ -117,18 +116,10 @@ def _classify(given: argparse.Namespace) -> int:
 
 
 def _choose_version(repository: str, model: str, version: int | None, out: Path) -> tuple[int, str]:
-    """The version that the run takes, and its graph's sha256. Raises ArtifactError and BatchError."""
-    named = {"repository": read_repository(repository), "load": [model]}
-    settings = load_settings().model_copy(update={**named, **({"versions": str(version)} if version else {})})
-    version = version or Output.read_version(out)
-    fill(settings)
-    there = list_versions(settings.folder / model)
-    if not there or (version and version not in there):
-        models = ", ".join(list_models(settings.folder)) or "none"
-        asked = f"{model} version {version}" if version else model
-        raise BatchError(f"{repository} has no {asked}; there are: {models}")
-    chosen = version or max(there)
-    return chosen, read_card(settings.folder / model / str(chosen)).sha256
+    """The version that the run takes, and its graph's sha256. Raises ArtifactError."""
+    settings = load_settings().model_copy(update={"repository": read_repository(repository)})
+    folder = find_version(settings, model, version or Output.read_version(out))
+    return int(folder.name), read_card(folder).sha256
 
 
 def _fill(output: Output, left: Sequence[Block], found: Iterable[Answers]) -> int:

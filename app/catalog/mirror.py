@@ -222,16 +222,16 @@ class AsyncMirror:
                 copying.exception()  # seen: nobody waits for it any more
 
 
-def fill(settings: Settings) -> None:
-    """Copy the store's versions into the cache folder, for a command that then reads them there. Does nothing where
-    the repository is a folder. Where the store isn't available, the earlier copies are used, with a warning; raises
-    StoreError if there are none.
+def fill(settings: Settings, beside: Collection[str] = ()) -> None:
+    """Copy the store's versions into the cache folder, for a command that then reads them there: of the models that the
+    settings load, and of those `beside` them, which need not exist. Does nothing where the repository is a folder.
+    Where the store isn't available, the earlier copies are used, with a warning; raises StoreError if there are none.
     """
     if not settings.is_store:
         return
     mirror = Mirror(settings)
     try:
-        mirror.refresh(settings.load)
+        mirror.refresh([*settings.load, *beside])
     except StoreError as error:
         if not mirror.is_filled:
             raise

@@ -92,6 +92,8 @@ def split_address(address: str) -> tuple[str, str]:
         parts = Address.of(address)
     except ValueError as error:
         raise InputError(f"{address}: {error}") from error
+    if parts.scheme not in WRITABLE:
+        raise InputError(f"{address} is in no bucket: name a path, or an address of s3, gs or az")
     return f"{parts.scheme}://{parts.host}", parts.path
 
 

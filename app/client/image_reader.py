@@ -67,7 +67,11 @@ class ImageReader:
     def _start(self) -> None:
         asked, self._asked = self._asked, []
 
-        def tell(done: asyncio.Future[list[bytes | UnreadableImage]]) -> None:
+        def tell(done: asyncio.Future[list[bytes | Exception]]) -> None:
+            if done.cancelled():  # the reader was closed before a thread came to it
+                for _, future in asked:
+                    future.cancel()
+                return
             for (_, future), found in zip(asked, done.result(), strict=True):
                 if future.done():  # nobody waits any more
                     continue
@@ -79,12 +83,13 @@ class ImageReader:
         names = [name for name, _ in asked]
         asyncio.get_running_loop().run_in_executor(self._threads, self._read_all, names).add_done_callback(tell)
 
-    def _read_all(self, names: list[str]) -> list[bytes | UnreadableImage]:
-        found: list[bytes | UnreadableImage] = []
+    def _read_all(self, names: list[str]) -> list[bytes | Exception]:
+        """What each one's reading comes to, whatever that is: somebody waits for each."""
+        found: list[bytes | Exception] = []
         for name in names:
             try:
                 found.append(self._read(name))
-            except UnreadableImage as error:
+            except Exception as error:
                 found.append(error)
         return found
 
@@ -99,7 +104,7 @@ class ImageReader:
             raise UnreadableImage(f"can't be read: {error.strerror}") from error
         except StoreError as error:
             raise UnreadableImage(f"can't be read: {error.detail}") from error
-        except InputError as error:
+        except (InputError, ValueError) as error:  # as open() says that a path has a null byte
             raise UnreadableImage(f"can't be read: {error}") from error
 
     async def _fetch(self, address: str) -> bytes:
@@ -119,6 +124,6 @@ class ImageReader:
                     content += chunk
                     if len(content) > self._max_bytes:
                         break
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             raise UnreadableImage(f"can't be fetched: {error or type(error).__name__}") from error
         return bytes(content)

@@ -42,14 +42,14 @@ def open_table(name: str, source: str | BinaryIO) -> Any:
 
 @contextmanager
 def refuse_damaged(name: str) -> Iterator[None]:
-    """What reading the rows of a damaged table ends in becomes an InputError: pyarrow has OSErrors of its own for it,
-    without a number.
+    """What reading the rows of a damaged table ends in, or of another table by now, becomes an InputError: pyarrow has
+    OSErrors of its own for it, without a number.
     """
     from pyarrow import ArrowException
 
     try:
         yield
-    except (OSError, ArrowException) as error:
+    except (OSError, IndexError, ArrowException) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InputError(f"the rows of {name} can't be read: {reason}: copy it again") from error
 

@@ -83,14 +83,13 @@ def _connect(address: Address) -> Any:
 
 def _read_profile() -> dict[str, Any]:
     """Keys and region of the profile of AWS' own files, where the environment gives no keys. obstore knows the
-    environment, roles of machines, containers and pods, but not these files.
+    environment, roles of machines, containers and pods, but not these files. Raises StoreError.
     """
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return {}
     home = Path("~/.aws").expanduser()
-    credentials, config = configparser.ConfigParser(), configparser.ConfigParser()
-    credentials.read(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", home / "credentials"))
-    config.read(os.environ.get("AWS_CONFIG_FILE", home / "config"))
+    credentials = _read_sections(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", home / "credentials"))
+    config = _read_sections(os.environ.get("AWS_CONFIG_FILE", home / "config"))
     profile = os.environ.get("AWS_PROFILE", "default")
     section = "default" if profile == "default" else f"profile {profile}"
     found = {
@@ -101,3 +100,18 @@ def _read_profile() -> dict[str, Any]:
     names = {"access_key_id", "secret_access_key", "session_token"}
     keys = {name: found[f"aws_{name}"] for name in names if f"aws_{name}" in found}
     return keys | ({"region": found["region"]} if "region" in found and not given else {})
+
+
+def _read_sections(path: str | Path) -> configparser.RawConfigParser:
+    """Values stand for themselves, a % too, and a section may be continued; empty where there is no such file. Errors
+    don't repeat a line: it may hold a key.
+    """
+    sections = configparser.RawConfigParser(strict=False)
+    try:
+        sections.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        said = (
+            "it isn't UTF-8" if isinstance(error, UnicodeDecodeError) else "it isn't lines NAME = VALUE below [SECTION]"
+        )
+        raise StoreError(f"{path} can't be read ({said}): repair or remove it") from None
+    return sections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -65,11 +67,14 @@ class Hub:
 
     def _download(self, path: str, folder: Path) -> Path:
         with self._explained(path):
-            return Path(
-                self._api.hf_hub_download(
-                    self._name, path, revision=self._seen, local_dir=folder, etag_timeout=_PATIENCE_S
+            try:
+                return Path(
+                    self._api.hf_hub_download(
+                        self._name, path, revision=self._seen, local_dir=folder, etag_timeout=_PATIENCE_S
+                    )
                 )
-            )
+            except LocalEntryNotFoundError as error:  # the hub couldn't be asked; whether it has the file isn't known
+                raise error.__cause__ or ConnectionError(str(error)) from None
 
     @contextmanager
     def _explained(self, path: str = "") -> Iterator[None]:
@@ -95,6 +100,8 @@ class Hub:
             remedy = "log in with hf auth login or set HF_TOKEN" if refused else "the hub failed: it is tried again"
             raise StoreError(f"the repository {self.address} {said} (HTTP status {status}): {remedy}") from error
         except (OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # of this machine's disk
             first = str(error).strip().partition("\n")[0][:120] or type(error).__name__
             raise StoreError(
                 f"the repository {self.address} can't be reached ({first}): check the network, HF_ENDPOINT and "

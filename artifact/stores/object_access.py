@@ -78,6 +78,11 @@ class ObjectAccess:
         """
         try:
             yield
+        except ValueError as error:  # a path that obstore asks no store for
+            raise StoreError(
+                f"the {self._title} {self.address} can't have such a path ({_shorten(error)}): write it without //, . "
+                "and .."
+            ) from error
         except (BaseError, OSError) as error:
             said = _shorten(error)
             if said in _NO_BUCKET:

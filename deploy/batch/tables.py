@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.client.image_lists import split_address
+from artifact.errors import InputError, StoreError
 from artifact.lists.manifest import is_address, join_name
 from artifact.lists.parquet import find_image_column, open_table, read_cell, refuse_damaged
 from artifact.stores.objects import open_objects
@@ -27,7 +28,7 @@ def is_table(word: str) -> bool:
 
 
 def count_rows(table: str) -> list[int]:
-    """Rows of each row group. Raises InputError where it isn't Parquet or has no column of images."""
+    """Rows of each row group. Raises InputError where it can't be read, isn't Parquet or has no column of images."""
     with _open(table) as file:
         find_image_column(table, file.schema_arrow.names)
         return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -35,11 +36,10 @@ def count_rows(table: str) -> list[int]:
 
 def read_rows(table: str, group: int) -> Iterator[Row]:
     """The images of a row group. Raises InputError."""
-    with _open(table) as file:
+    with _open(table) as file, refuse_damaged(table):
         column = find_image_column(table, file.schema_arrow.names)
         before = sum(file.metadata.row_group(earlier).num_rows for earlier in range(group))
-        with refuse_damaged(table):
-            values = file.read_row_group(group, [column]).column(column).to_pylist()
+        values = file.read_row_group(group, [column]).column(column).to_pylist()
     for number, value in enumerate(values, before):
         yield _read_row(table, number, value)
 
@@ -55,7 +55,13 @@ def _open(table: str) -> Any:
     if not is_address(table):
         return open_table(table, table)
     root, path = split_address(table)
-    return open_table(table, io.BytesIO(open_objects(root).read(path)))
+    try:
+        content = open_objects(root).read(path)
+    except StoreError as error:
+        raise InputError(f"{table} can't be read: {error.detail}") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{table} can't be read: {error.strerror}") from error
+    return open_table(table, io.BytesIO(content))
 
 
 def write_answers(answers: Iterable[tuple[str, Mapping[str, Any]]]) -> bytes:

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from artifact.errors import InputError
+from artifact.stores.index import write_index
+from artifact.stores.objects import open_objects
 from deploy import ray_batch
 from deploy.batch.blocks import Block, digest, find_blocks
 from deploy.batch.output import Output, OutputError
 from deploy.batch.worker import Answers, Job, Worker
 from tests.makers.artifacts import gray_image, make_artifact
+from tests.makers.buckets import S3StandIn
+from tests.makers.stores import WebStandIn
 
 RUN: dict[str, object] = {"model": "tiny", "version": 1, "input": "abc"}
 
@@ -114,11 +118,31 @@ def test_a_run_that_is_done_needs_no_ray_to_say_so(
     assert "5 of 5 images are in" in capsys.readouterr().err
 
 
+def test_a_run_goes_on_with_its_version_where_the_cache_is_new(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(tmp_path / "site")
+    write_index(tmp_path / "site")
+    web = WebStandIn(tmp_path / "site")
+    try:
+        monkeypatch.setenv("CONVSERVE_CACHE_DIR", str(tmp_path / "cache"))
+        version, sha256 = ray_batch._choose_version(web.address, "tiny", None, tmp_path / "out")
+        with Output(tmp_path / "out", {**RUN, "version": version}):
+            pass
+        make_artifact(tmp_path / "site", version=2)
+        write_index(tmp_path / "site")
+        monkeypatch.setenv("CONVSERVE_CACHE_DIR", str(tmp_path / "new"))
+        assert ray_batch._choose_version(web.address, "tiny", None, tmp_path / "out") == (1, sha256)
+        assert ray_batch._choose_version(web.address, "tiny", None, tmp_path / "other")[0] == 2
+    finally:
+        web.close()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["absent", "images"], "has no absent; there are: tiny"),
-        (["tiny", "images", "--version", "7"], "has no tiny version 7"),
+        (["absent", "images"], "has no model 'absent'; there are: tiny"),
+        (["tiny", "images", "--version", "7"], "has no tiny version 7; there are: tiny"),
         (["tiny", "nothing.csv"], "can't be read"),
     ],
 )
@@ -211,17 +235,34 @@ def test_a_table_that_went_away_fails_its_block(worker: Worker, tmp_path: Path) 
     worker.close()
 
 
-def test_a_table_whose_rows_are_damaged_fails_its_block(worker: Worker, tmp_path: Path) -> None:
+def test_a_damaged_row_group_fails_its_block_alone(worker: Worker, tmp_path: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    file = tmp_path / "a.parquet"
-    parquet.write_table(pyarrow.table({"image": [gray_image(255)]}), file)
-    content = bytearray(file.read_bytes())
-    content[4:60] = b"\xff" * 56  # the first page's header: the footer is whole
-    file.write_bytes(content)
-    answers = worker.classify(Block("a", table=str(file), rows=1))
-    assert answers.failure.startswith(f"the rows of {file} can't be read: ")
+    table = tmp_path / "train.parquet"
+    parquet.write_table(pyarrow.table({"image": [gray_image(255)] * 4}), table, row_group_size=2)
+    blocks = find_blocks([str(table)], 100)
+    content = bytearray(table.read_bytes())
+    content[4:14] = b"\xff" * 10  # the header of the first group's first page
+    table.write_bytes(content)
+    damaged, whole = (worker.classify(block) for block in blocks)
+    assert damaged.failure.startswith(f"the rows of {table} can't be read: ")
+    assert "\n" not in damaged.failure
+    assert (whole.rows, whole.failed, whole.failure) == (2, 0, "")
+    assert "can't be read" in worker.classify(blocks[1]._replace(group=2)).failure  # it has become shorter
+    worker.close()
+
+
+def test_a_table_that_a_bucket_does_not_give_fails_its_block(
+    worker: Worker, s3: S3StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_objects.cache_clear()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    s3.make_bucket("tables")
+    absent = worker.classify(Block("gone", table="s3://tables/gone.parquet", rows=3))
+    assert absent.failure == "s3://tables/gone.parquet can't be read: not in the store"
+    assert "does not exist" in worker.classify(Block("gone", table="s3://nowhere/a.parquet", rows=3)).failure
     worker.close()
 
 

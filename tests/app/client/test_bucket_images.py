@@ -9,7 +9,9 @@ from app.client.image_lists import ListedImage, list_images
 from app.client.image_reader import ImageReader, UnreadableImage
 from artifact.errors import InputError, StoreError
 from artifact.stores.objects import open_objects
+from artifact.stores.opening import open_store
 from tests.makers.buckets import S3StandIn
+from tests.makers.waiting import LONGEST_S
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def keys(s3: S3StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
 def read(name: str, max_bytes: int = 100) -> bytes:
     async def read_one() -> bytes:
         async with ImageReader(max_bytes) as reader:
-            return await reader.read(name)
+            return await asyncio.wait_for(reader.read(name), LONGEST_S)
 
     return asyncio.run(read_one())
 
@@ -68,6 +70,16 @@ def test_what_is_not_there_says_so() -> None:
         read("s3://photos/absent.png")
     with pytest.raises(StoreError, match="the bucket s3://nowhere does not exist"):
         list_images(["s3://nowhere/day"])
+
+
+def test_a_path_that_no_bucket_has_says_so_in_one_line() -> None:
+    for name in ("s3://photos/in/../day/2.png", "s3://photos/day//2.png"):
+        with pytest.raises(UnreadableImage, match=r"can't be read: the bucket s3://photos can't have such a path \("):
+            read(name)
+    with pytest.raises(StoreError, match=r"can't have such a path \(.*\): write it without //, \. and \.\.$"):
+        list_images(["s3://photos/in/../day"])
+    with pytest.raises(StoreError, match=r"the repository s3://photos/a/\.\./b can't have such a path"):
+        open_store("s3://photos/a/../b")
 
 
 def test_a_large_object_is_refused_before_it_is_copied() -> None:

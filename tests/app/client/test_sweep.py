@@ -52,3 +52,5 @@ def test_bench_measures_every_batch_size_with_and_without_features(
 def test_bench_of_an_unknown_model_names_those_that_exist(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "absent", "--repository", str(repository)]) == 1
     assert "there are: tiny" in capsys.readouterr().err
+    assert main(["bench", "tiny", "--version", "7", "--repository", str(repository)]) == 1
+    assert "has no tiny version 7; there are: tiny" in capsys.readouterr().err

@@ -78,6 +78,26 @@ def test_keys_come_from_the_profile_where_the_environment_has_none(
         Bucket(s3_bucket.address).list()
 
 
+def test_the_profile_is_read_from_files_as_aws_own_tools_read_them(
+    s3: S3StandIn, s3_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    (tmp_path / "credentials").write_text(
+        "[default]\naws_access_key_id = first\n[default]\naws_access_key_id = a%b\naws_secret_access_key = %(secret\n"
+    )
+    (tmp_path / "config").write_text(
+        "[default]\nregion = eu-west-1\n[profile other]\ncredential_process = /bin/x --user %u\n"
+    )
+    assert Bucket(s3_bucket.address).list() == {}
+    for damaged in (b"[default]\nregion\n", b"[default\n", b"region = a\n", b"[default]\nregion = \xff\n"):
+        (tmp_path / "config").write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"/config can't be read \(.*\): repair or remove it"):
+            Bucket(s3_bucket.address)
+
+
 def test_azure_without_an_account_names_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)

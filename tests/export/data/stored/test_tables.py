@@ -144,9 +144,10 @@ def test_more_tables_than_a_process_may_open_files_are_read(tmp_path: Path) -> N
     for index, name in enumerate(IMAGES):
         write_table({name: IMAGES[name]}, tmp_path / f"{index:02}.parquet")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.open(os.devnull, os.O_RDONLY)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + len(IMAGES) // 2, limits[1]))
+    free = [os.open(os.devnull, os.O_RDONLY) for _ in range(len(IMAGES) // 2)]  # the process may have gaps below others
+    for number in free:
+        os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, limits[1]))
     try:
         dataset = load_dataset(str(tmp_path), None)
     finally:
