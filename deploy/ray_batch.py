@@ -67,7 +67,7 @@ def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="a folder, s3:// gs:// az://BUCKET/PATH, a CSV file with the column path, a Parquet file with the column "
         "image (bytes) or path, an image; every machine must see it under this name",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="on this machine; one file a block")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="on this machine; one file per block")
     parser.add_argument(
         "--repository", default="repository", metavar="DIR", help="a folder that every machine sees, or a store"
     )
@@ -78,7 +78,7 @@ def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_positive,
         default=500,
         metavar="N",
-        help="images a block; a row group is one (default: 500)",
+        help="images per block; a row group is one (default: 500)",
     )
     parser.add_argument("--workers", type=_positive, metavar="N", help="default: as many as fit into the cluster")
     parser.add_argument("--cpus", type=_positive, default=1, metavar="N", help="cores a worker (default: 1)")
