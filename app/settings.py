@@ -1,6 +1,6 @@
 """Every setting of the server: one table of fields, each with its default, unit and one-line help.
 
-Built once, by app/settings_sources.py from what was said anywhere, and passed in.
+Built once by app/settings_sources.py, and passed in.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _check_workers(workers: object) -> object:
 
 
 class ModelSettings(BaseModel):
-    """A [model.NAME] table of the file: what differs for one model."""
+    """A [model.NAME] table of the settings file: settings that differ for one model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,7 +81,7 @@ Role = Literal["predict", "admin"]
 
 
 class KeySettings(BaseModel):
-    """A [keys.NAME] table of the file: a key, and what its holder may do."""
+    """A [keys.NAME] table of the settings file: a key, and what its holder may do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -262,25 +262,25 @@ class Settings(BaseModel):
         return self.model_copy(update=table.model_dump(exclude_none=True))
 
     def has_keys(self, role: Role) -> bool:
-        """Whether a key is needed to predict, or can be shown to manage."""
+        """Whether any key has this role: then predictions need a key, or models can be managed."""
         short = self.api_keys if role == "predict" else self.admin_keys
         return bool(short) or any(table.role == role for table in self.keys.values())
 
     @property
     def is_store(self) -> bool:
-        """Whether the repository is no folder, and is copied into `folder`."""
+        """Whether the repository is a store, which is copied into `folder`."""
         return isinstance(self.repository, str)
 
     @property
     def folder(self) -> Path:
-        """Where the artifacts are found on this machine: the repository, or what is copied of it."""
+        """The local folder of the artifacts: the repository itself, or the copy of a store."""
         if isinstance(self.repository, Path):
             return self.repository
         return self.cache_dir.expanduser() / name_folder(self.repository)
 
     @property
     def looks_every_s(self) -> float:
-        """poll_s, or what stands in its place."""
+        """Seconds between checks of the repository: poll_s or its default; 0 never checks."""
         if self.poll_s is not None:
             return self.poll_s
         return _STORE_POLL_S if self.is_store else _FOLDER_POLL_S

@@ -1,4 +1,3 @@
-"""The artifact: what both stages know of a published network, and the way from encoded bytes to its pixels.
-
-Reads and writes cards, version folders and golden images; knows neither stage, no HTTP and no ONNX Runtime.
+"""What the export and the serving stage share: cards, version folders, golden images, stores, and the decoding of
+images to a network's pixels. Imports neither stage, no HTTP and no ONNX Runtime.
 """

@@ -54,7 +54,7 @@ class Training(Part):
 
 
 class Provenance(Part):
-    """What is known of a network before it is proved: what a training leaves, a conversion brings and a card says."""
+    """What is known of a network before it is proved; a training's record, a conversion and a card all have it."""
 
     license: str
     network: NetworkInfo
@@ -75,11 +75,11 @@ class Provenance(Part):
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by; 1 where nothing was calibrated."""
+        """The divisor of the logits; 1 where nothing was calibrated."""
         return self.calibration.temperature if self.calibration is not None else 1.0
 
     def shared(self) -> dict[str, Any]:
-        """These fields alone, whatever a subclass adds: with them another record of the same network begins."""
+        """The fields of Provenance, without those of a subclass, to make another record of the same network."""
         return {name: getattr(self, name) for name in Provenance.model_fields}
 
 
@@ -100,18 +100,18 @@ class Proof(Part):
 
 
 class Assumption(Part):
-    """What is taken for granted of a network; it stands on both sides of the proof, which can't see it."""
+    """Something assumed of a network on both sides of the proof, so that the proof can't check it."""
 
     what: str
     """head, labels, preprocessing, size, fit, resize, ..."""
     value: str
     standing: Literal["measured", "declared"]
-    """`measured`: labeled images, or the network's values, speak for it. `declared`: said by somebody, not proved."""
+    """`measured`: supported by labeled images or by the network's values. `declared`: said by somebody, not proved."""
     note: str = ""
 
 
 class Replay(Part):
-    """How far the golden probabilities may move on the serving device, by kind of device."""
+    """The tolerances of the golden images' probabilities on the serving device, by kind of device."""
 
     cpu: float = 1e-4
     cuda: float = 2e-3
@@ -126,7 +126,7 @@ class Title(Document):
 
 
 class ModelCard(Provenance, Title):
-    """card.json of one version of one model. Written last: with it, the version says of itself when it is whole."""
+    """card.json of one version of one model. Written last; it lists the other files, which tells a complete version."""
 
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
     head: Head
@@ -136,7 +136,7 @@ class ModelCard(Provenance, Title):
     assumptions: tuple[Assumption, ...] = ()
     """Of a network that was trained elsewhere."""
     warnings: tuple[str, ...] = ()
-    """What was said in capitals when it was published."""
+    """The warnings that were printed when it was published."""
     precision: Precision = "fp32"
     precision_report: PrecisionReport | None = None
     energy: bool

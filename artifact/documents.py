@@ -16,11 +16,11 @@ from artifact.json import read_json
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 FORMAT: Literal[3] = 3
-"""Of what is written now. Still read: 1, whose cards list no files, and 2, whose crops were rounded otherwise."""
+"""The format that is written. Formats 1 (cards list no files) and 2 (crops are rounded otherwise) are read, too."""
 
 
 class Part(BaseModel):
-    """Frozen, and an unknown field is an error: a card that says more than we understand isn't served on a guess."""
+    """A part of a document. Frozen; an unknown field is an error, so that a card isn't served half understood."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

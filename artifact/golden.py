@@ -1,6 +1,6 @@
-"""Golden images: a few of the proof's own, byte for byte, with what Keras and the exported graph gave for them.
+"""Golden images: a few of the proof's images, byte for byte, with the probabilities of Keras and of the exported graph.
 
-A hash finds a damaged file; replaying the golden images finds what a hash can't: a wrong build, device or option.
+The server runs them before it serves a model. A hash finds a damaged file; this finds a wrong build, device or option.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class ImagePolicy(Part):
     """`crop` only: how the scaled sides and the margins become whole pixels. `torchvision` (timm, too) cuts sides and
     rounds margins, `transformers` cuts both; `rounded`, which rounds both, is what cards up to format 2 mean."""
     pad_color: Annotated[tuple[Level, ...], Field(min_length=1, max_length=3)] = (0,)
-    """`pad` only: what the rest is filled with, a level a channel, or one for all."""
+    """`pad` only: the color of the rest, one level (0 to 255) per channel, or one for all."""
     margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """`content` only: the empty share of the frame on each side of the ink, as the data set itself has it."""
     resize: Resize = "antialias"

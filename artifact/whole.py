@@ -1,6 +1,6 @@
-"""Whether a version's folder is whole: the one rule for both stages.
+"""Whether a version's folder is complete, by its card. Both stages use it.
 
-`find_missing` looks at sizes and is cheap; `check_files` also reads, once, every byte that is going to be served.
+`find_missing` compares sizes only and is cheap; `check_files` also hashes every file that is served.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def name_needed(card: ModelCard) -> list[str]:
 
 
 def find_missing(folder: Path, card: ModelCard) -> list[str]:
-    """What a version needs to be served and hasn't, for people: files that aren't there, or of another size.
+    """The files that a version needs to be served and that are missing or have another size, in words for people.
 
-    Empty: it is whole, as far as sizes say. A card of format 1 knows no sizes, there only absent files are found.
+    Empty if it is complete, judged by sizes. A card of format 1 has no sizes: only missing files are found then.
     """
     needed = name_needed(card)
     found = (_describe_missing(folder / name, card.files.get(name)) for name in needed)
@@ -40,7 +40,7 @@ def _describe_missing(path: Path, listed: ListedFile | None) -> str | None:
 
 
 def check_files(folder: Path, card: ModelCard) -> None:
-    """Raises ArtifactError unless the files that are served are there, and are those that the card was written for."""
+    """Raise ArtifactError if a file that is served is missing, or differs from the card's size or sha256."""
     if missing := find_missing(folder, card):
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise ArtifactError(f"it is incomplete: missing {shown}: copy the folder again, or export the model again")

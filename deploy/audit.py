@@ -1,7 +1,7 @@
 """Known vulnerabilities of every pinned version: python -m deploy.audit constraints.txt
 
-pip-audit asks a network service. What that couldn't be asked about was not audited, and must not look like a clean
-result: status 3 then, 1 where there are vulnerabilities.
+pip-audit asks a network service. Exit status 1: there are vulnerabilities; 3: some packages couldn't be audited, which
+must not look like a clean result.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
     python -m deploy.ray_batch resnet18 s3://photos/2026 --repository s3://models --out answers
 
-The input is cut into blocks, each block's answers are one Parquet file of the folder --out: path, labels and
-probabilities of the best classes, error. A run that was ended, however, goes on where it was: what is there is whole.
-Ray Data spreads the blocks and replaces workers that die; this process alone writes. docs/cluster.md says when to
-use it.
+The input is divided into blocks. The answers of each block are one Parquet file in the folder --out: path, labels and
+probabilities of the best classes, error. A run that was interrupted continues with the blocks that are missing. Ray
+Data spreads the blocks and replaces workers that die; only this process writes. docs/cluster.md says when to use it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _ELSEWHERE_S = 10.0  # between lines about the progress where there is no termin
 
 
 class BatchError(Exception):
-    """A run that can't be begun or can't go on; the text says why."""
+    """A run that can't start or continue; the text says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +66,7 @@ def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="a folder, s3:// gs:// az://BUCKET/PATH, a CSV file with the column path, a Parquet file with the column "
         "image (bytes) or path, an image; every machine must see it under this name",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="on this machine; one file a block")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="on this machine; one file per block")
     parser.add_argument(
         "--repository", default="repository", metavar="DIR", help="a folder that every machine sees, or a store"
     )
@@ -78,7 +77,7 @@ def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_positive,
         default=500,
         metavar="N",
-        help="images a block; a row group is one (default: 500)",
+        help="images per block; a row group is one (default: 500)",
     )
     parser.add_argument("--workers", type=_positive, metavar="N", help="default: as many as fit into the cluster")
     parser.add_argument("--cpus", type=_positive, default=1, metavar="N", help="cores a worker (default: 1)")
@@ -123,7 +122,7 @@ def _choose_version(repository: str, model: str, version: int | None, out: Path)
 
 
 def _fill(output: Output, left: Sequence[Block], found: Iterable[Answers]) -> int:
-    """Write what comes, and say how far it is and what it came to. Gives back the exit status."""
+    """Write the blocks' answers as they come, show progress and a summary; returns the exit status."""
     progress = Progress(sum(block.rows for block in left), _ELSEWHERE_S)
     done = failed = 0
     failures: list[str] = []
@@ -153,7 +152,7 @@ def _fill(output: Output, left: Sequence[Block], found: Iterable[Answers]) -> in
 
 
 def _run_on_ray(job: Job, left: Sequence[Block], given: argparse.Namespace) -> Iterator[Answers]:
-    """What becomes of the blocks, in the order in which they are done. Raises BatchError."""
+    """The answers of the blocks, in the order in which they are done. Raises BatchError."""
     try:
         import ray
         from ray.data import ActorPoolStrategy, DataContext

@@ -1,12 +1,12 @@
-"""What can go wrong on the way to an artifact. Each text is one line for the person at the terminal.
+"""The errors of the export stage. Each message is one line for the person at the terminal.
 
 ExportError          exit status 1
-├── UsageError       exit status 2: the words of the command are off
+├── UsageError       exit status 2: wrong arguments of the command
 ├── DataError        a data set is absent, damaged or doesn't fit
 ├── TrainingError    training can't go on
 ├── ConversionError  the network can't be expressed as the graph that the artifact promises
 ├── ProofError       the graph doesn't say what Keras says: nothing is published
-└── PublishError     the repository refuses the artifact
+└── PublishError     the artifact can't be written into the repository
 """
 
 from __future__ import annotations

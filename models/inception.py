@@ -37,7 +37,7 @@ class Unit(Protocol):
 
 
 def module(x: Tensor, branches: list[Branch], unit: Unit, *, name: str) -> Tensor:
-    """Split, transform, merge: every branch sees x, their results lie behind one another in channels."""
+    """An Inception module: every branch gets x, and their outputs are concatenated along the channels."""
     outputs = []
     for b, steps in enumerate(branches, 1):
         y = x
@@ -65,7 +65,7 @@ def _apply(x: Tensor, step: Step, unit: Unit, *, name: str) -> Tensor:
 
 
 def thin(network: str, filters: int, width: float) -> int:
-    """Filters of a convolution in a network of this width; 1.0 is the paper's."""
+    """The number of filters of a convolution in a network of this `width`, a factor; 1.0 is the paper's."""
     if not 0 < width <= 4:
         raise ValueError(f"{network}: width={width} does not fit: give a factor above 0 and up to 4")
     return max(min(filters, MINIMUM_FILTERS), int(filters * width))

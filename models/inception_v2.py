@@ -1,4 +1,4 @@
-"""Inception v2, or BN-Inception (Ioffe, Szegedy 2015): batch normalization enters."""
+"""Inception v2, or BN-Inception (Ioffe, Szegedy 2015): GoogLeNet with batch normalization."""
 
 import keras
 

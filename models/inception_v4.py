@@ -1,4 +1,4 @@
-"""Inception v4 (Szegedy et al. 2016): the pure Inception that closes the line."""
+"""Inception v4 (Szegedy et al. 2016): the last Inception network, without shortcuts."""
 
 import keras
 

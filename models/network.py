@@ -1,4 +1,4 @@
-"""What the series says of a network; each family's file has a row for each of its own."""
+"""The entry of a network in the registry: how to build it, and the paper's figures. Each family's file has its own."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

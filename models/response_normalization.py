@@ -1,4 +1,4 @@
-"""Local response normalization (Krizhevsky et al. 2012, section 3.3): what came before BN."""
+"""Local response normalization (Krizhevsky et al. 2012, section 3.3), used before batch normalization."""
 
 import keras
 from keras import layers, ops

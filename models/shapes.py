@@ -2,7 +2,7 @@
 
 import keras
 
-SMALL_BELOW = 64  # pixels: from here down the stem of small images is the default
+SMALL_BELOW = 64  # pixels: below this the stem of small images is the default
 
 
 def image_input(network: str, input_shape: tuple[int, int, int], classes: int, *, minimum: int) -> keras.KerasTensor:

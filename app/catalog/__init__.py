@@ -1,1 +1,3 @@
-"""The models of a repository: what is there, what is loaded, what names mean, what changes. Knows no HTTP."""
+"""The models of a repository: which there are, which are loaded, what aliases mean, how changes are followed. Knows no
+HTTP.
+"""

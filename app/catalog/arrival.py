@@ -14,8 +14,8 @@ _REST_OF_CARD = f"the rest of {CARD_FILE}"
 
 
 def find_lacking(folder: Path) -> list[str]:
-    """What a version needs to be served and hasn't yet, for people. Where the card is none, nothing: to load it says
-    why. Raises OSError where the folder can't be read.
+    """The missing files of a version's folder, in words for people; empty if it can be loaded. Also empty if the card
+    is no card: loading it reports why. Raises OSError where the folder can't be read.
     """
     try:
         read_json((folder / CARD_FILE).read_bytes())
@@ -35,5 +35,5 @@ def find_lacking(folder: Path) -> list[str]:
 
 
 def lacks_card(lacking: list[str]) -> bool:
-    """Whether nobody can say what the folder will hold."""
+    """Whether card.json is among what is `missing`, so that the folder's other files aren't known."""
     return lacking in ([CARD_FILE], [_REST_OF_CARD])

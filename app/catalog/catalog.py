@@ -1,5 +1,5 @@
-"""Catalog: loads, reloads and unloads models, as told by who looks at the repository. Owned by the event loop; it alone
-changes its table of models.
+"""Catalog: loads, reloads and unloads models as app.catalog.watch says. Call it on the event loop; it alone changes its
+table of models.
 
 One folder that can't be served never stops the others. A load has two steps, so that several processes can
 change together or not at all: `prepare` loads beside what serves, `commit` swaps and drains the old, `abort`
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Change:
-    """Versions of one model that are ready to take over, beside those that go on."""
+    """The loaded versions of one model that will replace those that serve, and the versions that stay."""
 
     look: Look
     fresh: dict[int, Version]
@@ -68,7 +68,7 @@ class Catalog:
         return self.traffic.aliases
 
     def follow_traffic(self) -> None:
-        """Traffic has changed: forget what no shadow may keep any more."""
+        """Aliases or shadows have changed: drop what no shadow may keep any more."""
         self.disagreements.follow(self.traffic.shadows)
         self._tell_followers()
 
@@ -89,7 +89,7 @@ class Catalog:
         return self._table.versions(name)
 
     def refusal(self, name: str) -> str:
-        """Why no version of a model could even be tried; empty otherwise."""
+        """Why a model has no version that could be tried; empty otherwise."""
         return self._table.refusal(name)
 
     def explain_unready(self) -> str:
@@ -106,8 +106,8 @@ class Catalog:
         return ""
 
     def start(self, looks: Sequence[Look], unloaded: Collection[str] = (), problem: str = "") -> None:
-        """Begin to load, in the background, what was seen in the repository, but for what somebody took out by hand.
-        `problem` says why it couldn't be read. Nothing where it was started before.
+        """Start to load the models of `looks` in the background, except those that a request unloaded. `problem` says
+        why the repository couldn't be read. Does nothing if it was started before.
         """
         if self._started:
             return
@@ -125,12 +125,12 @@ class Catalog:
         return self._table.loaded()
 
     def share(self, settings: Settings) -> None:
-        """Load by these settings from now on: the process shares the machine with others."""
+        """Use these settings for further loads: other processes have a share of the machine."""
         self._loader.share(settings)
 
     @property
     def cores(self) -> int:
-        """Those that this process may keep busy: its part of the machine."""
+        """The CPU cores that are this process's share."""
         return self._loader.threads or count_cores()
 
     async def wait_until_tried(self) -> None:
@@ -205,7 +205,7 @@ class Catalog:
                 self._table.put(name, Version(number, "unloaded"))
 
     def note(self, look: Look) -> None:
-        """What was seen of a model, where there is nothing to load."""
+        """Show the state of a model that has nothing to load."""
         self._table.note(look)
 
     def unload(self, name: str) -> None:

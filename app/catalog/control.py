@@ -1,5 +1,5 @@
-"""Control: what concerns every process of a service at once. With one process, the default, it acts on that process's
-catalog; app.workers has the form that asks the supervisor.
+"""Control: operations on all processes of a service: load and unload, aliases, shadows, metrics. LocalControl is that
+of a single process; app.workers has the one that asks the supervisor.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ReadAgain = Callable[[], Settings | None]
 
 
 class Control(Protocol):
-    """Reaches every process, or none where one of them can't follow."""
+    """Each call changes every process, or none if one of them fails."""
 
     async def start(self) -> None:
         """Have the models loaded, in the background."""

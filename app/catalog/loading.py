@@ -1,4 +1,4 @@
-"""Loader: turns a version's folder into a model that serves, or into the reason why it can't, within memory_budget."""
+"""Loader: loads a version's folder, within memory_budget; a failure becomes the reason of a refused version."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class Loader:
 
     @property
     def threads(self) -> int:
-        """The threads of one CPU session; 0 where the settings leave that open."""
+        """The setting `threads`: CPU cores for one model; 0 if it isn't given."""
         return self._settings.threads
 
     def share(self, settings: Settings) -> None:
-        """Load by these settings from now on."""
+        """Use these settings for further loads."""
         self._settings = settings
 
     async def load(self, name: str, number: int, on_device_failure: Callable[[DeviceFailed], None]) -> Version:
@@ -132,7 +132,7 @@ class Loader:
 
 
 def _least_memory(folder: Path) -> int:
-    """What a version needs at the very least: its weights."""
+    """A lower bound of a version's memory in bytes: the size of its graph."""
     try:
         return (folder / MODEL_FILE).stat().st_size
     except OSError:

@@ -1,7 +1,7 @@
-"""ModelTable: which models and versions there are, in which state, and which of them a request means. Knows nothing of
-how they came; the catalog alone changes it.
+"""ModelTable: the models and versions, each with its state, and which of them a request means. Only the catalog changes
+it.
 
-One folder that can't be served is kept with its reason, for /models and for whoever asks for it.
+A version that can't be served has an entry, too, with the reason: /models and requests for it show that.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ModelTable:
         return self._models.get(name, {}).get(number)
 
     def refusal(self, name: str) -> str:
-        """Why no version of a model could even be tried; empty otherwise."""
+        """Why a model has no version that could be tried; empty otherwise."""
         return self._refusals.get(name, "")
 
     @property

@@ -1,5 +1,5 @@
-"""A repository whose folder is itself a model, or one version of one, as platforms lay it into a container: links to
-it, in the cache folder, make a repository of it.
+"""For platforms that mount one model, or one version of a model, instead of a repository: makes a repository of it in
+the cache folder, by a symbolic link.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 
 def find_repository(settings: Settings) -> Settings:
-    """The settings, with a repository that holds models. Raises ArtifactError where it is a model whose card can't be
-    read, or where the links can't be made.
+    """The settings; if `repository` is a model or a version, with the repository that links to it. Raises ArtifactError
+    if its card can't be read, or the link can't be made.
     """
     if settings.is_store:
         return settings
@@ -37,8 +37,8 @@ def find_repository(settings: Settings) -> Settings:
 
 
 def _find_version(folder: Path) -> Path | None:
-    """The newest version in the folder of a model; None where it is no model. (In a repository a folder with a number
-    as its name is a model, and its card is a floor below.)
+    """The newest version in the folder of a model; None where it is no model. (A repository may hold a
+    model whose name is a number: there the card is one folder deeper.)
     """
     try:
         names = [name for name in os.listdir(folder) if re.fullmatch(VERSION_PATTERN, name)]
@@ -49,8 +49,8 @@ def _find_version(folder: Path) -> Path | None:
 
 
 def _link(settings: Settings, folder: Path, version: Path) -> Settings:
-    """With a repository that has `folder` in the place of the model that holds `version`, or of that version itself;
-    model_name is another name of it.
+    """The settings with a new repository in which `folder`, a model or the version itself, is linked under the name and
+    version of the card; an alias gives it the setting model_name.
     """
     card = read_card(version)
     mark = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]

@@ -32,19 +32,21 @@ _QUIET_S = 10.0
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at one model found, as whoever loads it needs to know it."""
+    """What was found of one model, for the catalog that loads it."""
 
     name: str
     available: tuple[int, ...] = ()
-    """Version folders, rising."""
+    """The numbers of its version folders, ascending."""
     wanted: tuple[int, ...] = ()
-    """The whole ones to load, rising. For `latest` the older ones come too, as a way back."""
+    """The complete versions to load, ascending; of `latest` with the older ones, which are tried if the newest is
+    refused.
+    """
     arriving: tuple[tuple[int, str], ...] = ()
-    """Versions that aren't whole yet, and what is missing."""
+    """Versions that aren't complete yet, each with the missing files in words."""
     reason: str = ""
-    """Why there is nothing to load, or why what is there can't be read."""
+    """Why there is nothing to load, or why the folder can't be read; otherwise empty."""
     unchanged: tuple[int, ...] = ()
-    """Versions that are as they were when they were loaded: where one serves, it goes on."""
+    """Versions that haven't changed since they were loaded: they aren't loaded again."""
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Look:
@@ -56,7 +58,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Mark:
-    """How one version's folder looked: its fingerprint, since when (monotonic seconds), what is missing."""
+    """The state of one version's folder: its fingerprint, since when it has that (monotonic seconds), and what is
+    missing.
+    """
 
     fingerprint: Fingerprint
     since: float
@@ -65,13 +69,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Seen:
-    """A look, and what the next one is compared with."""
+    """What a look at one model found, with what the next look is compared with."""
 
     look: Look
     there: bool = True
     """Whether the model has a folder."""
     due: Mapping[int, Fingerprint] = field(default_factory=dict)
-    """Of the versions that must load: where another look finds others, there is something to load."""
+    """The fingerprints of the versions that must be loaded: if these change, there is something to load."""
     marks: Mapping[int, Mark] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
     """Folders beside the versions whose names are no versions."""
@@ -164,7 +168,7 @@ def _shorten(missing: list[str]) -> str:
 
 
 def unreadable(name: str, before: Seen | None, reason: str) -> Seen:
-    """A model that can't be looked at now: what was found before still holds."""
+    """The result for a model that can't be read now: what was found before, with the `reason`."""
     return replace(before, look=replace(before.look, reason=reason)) if before else Seen(Look(name, reason=reason))
 
 
@@ -178,12 +182,12 @@ def choose_versions(available: list[int], wanted: str) -> list[int]:
 
 
 def strictly(wanted: list[int] | tuple[int, ...], versions: str) -> list[int]:
-    """Of a look's wanted versions those that must load: for `latest` the newest alone."""
+    """Of a look's wanted versions, ascending, those that must load: for `latest` only the newest."""
     return list(wanted[-1:] if versions == "latest" else wanted)
 
 
 def explain_unknown(name: str) -> str:
-    """Without the names that are there: clients read it, and some models may be kept from them."""
+    """The message for an unknown model. It names no others: the client's key may not be for them."""
     return f"the repository has no model {name[:80]!r}: `convserve models` lists those that it has"
 
 

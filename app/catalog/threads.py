@@ -1,5 +1,5 @@
-"""Reads of the repository, off the event loop: each in a thread of its own that the process doesn't wait for at its
-end, so that one that hangs (a dead network file system) holds up neither the others nor SIGTERM.
+"""Runs blocking reads in daemon threads, one thread for each: a read that hangs (a dead network file system) holds up
+neither other reads nor the end of the process.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 PATIENCE_S = 5.0
-"""How long a read may take before what it reads counts as hanging."""
+"""Seconds after which a read counts as hanging."""
 
 # Folders that are read at the same time.
 _MOST_AT_ONCE = 16
 
 
 def run_in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """`work` in a daemon thread. Canceled, nobody learns what became of it."""
+    """A future of `work()`, run in a new daemon thread. Canceling the future doesn't stop the thread."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
     context = contextvars.copy_context()
@@ -48,8 +48,8 @@ def run_in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
 
 
 class PatientReader:
-    """Reads of named things, each waited for `patience_s` seconds. While one hangs, no second is begun for the same
-    thing.
+    """Reads named things in threads and waits `patience_s` seconds for each. While a read of a thing hangs, no second
+    one is started for it.
     """
 
     def __init__(self, patience_s: float) -> None:

@@ -1,3 +1,3 @@
-"""The commands that ask a service: predict, models, bench, tune. Knows a service by its addresses; of one within this
-process admission, too.
+"""The commands that ask a service: predict, models, bench, tune. They use a service's HTTP addresses or, of an app in
+this process, its admission.
 """

@@ -1,4 +1,4 @@
-"""Many images through one service: read, asked for and answered in the order of their list, several at once."""
+"""Classifies many images by one service, several at once, and yields the answers in the order of the list."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ async def classify_all(
     read: Callable[[T], Awaitable[bytes]],
     options: Mapping[str, int],
 ) -> AsyncIterator[tuple[T, dict[str, Any]]]:
-    """Each image with what the service answers; `read` gives its bytes or raises UnreadableImage. A failed one's answer
-    is {"error": words}, with the "status" of the service where that is what failed.
+    """Yield each image with its answer, the JSON of POST /predict. `read` gives an image's bytes or raises
+    UnreadableImage. The answer of an image that failed is {"error": message}, with "status", the HTTP status, if the
+    service refused it.
     """
 
     async def ask(image: T) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the commands talk to: a running service by its address, or the same app within this process."""
+"""The service that a command asks: a running one by its address, or the same app in this process."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from app.settings_sources import load_settings
 from artifact.errors import ConvserveError, StoreError
 
 BYTES = {"Content-Type": "application/octet-stream"}
-# Within this process: enough to keep all lanes in full batches while the next images are read. How long one of them
-# takes is nobody's concern but the user's.
+# In this process: images in flight at once, enough for full batches while further ones are read; and the seconds that
+# an image may take, since no other client waits.
 _AT_ONCE = 64
 _PATIENCE_S = 86_400.0
 
 
 class RequestFailed(Exception):
-    """The service's own words about a request that failed, and its status; 503 where it can't be reached."""
+    """A request that failed: the service's error message and HTTP status; 503 where it can't be reached."""
 
     def __init__(self, words: str, status: int = 503) -> None:
         super().__init__(words)
@@ -40,11 +40,11 @@ class Service:
     """A running service."""
 
     at_once = 16
-    """Images that may be under way together: enough to fill batches, few enough to leave places to others."""
+    """Requests in flight at once: enough to fill batches, few enough to leave places in the queue to other clients."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
-        """For everything but predictions of single images."""
+        """The HTTP client, for everything but `predict`."""
 
     async def predict(self, model: str, image: bytes, options: Mapping[str, int]) -> dict[str, Any]:
         """The answer to POST /predict/{model}. Raises RequestFailed with the service's own words."""
@@ -52,8 +52,8 @@ class Service:
 
 
 class OwnService(Service):
-    """An app within this process, which nobody else asks. Its predictions come from admission itself: what HTTP would
-    add is work that no network needs, and a deadline that nobody set.
+    """An app in this process. `predict` calls its admission directly: HTTP would add work, and a deadline that nobody
+    asked for.
     """
 
     def __init__(self, client: httpx2.AsyncClient, services: Services) -> None:
@@ -64,7 +64,7 @@ class OwnService(Service):
         self.at_once = min(_AT_ONCE, *rows)
 
     async def predict(self, model: str, image: bytes, options: Mapping[str, int]) -> dict[str, Any]:
-        """As the service at an address answers."""
+        """The same answer as Service.predict gives."""
         journal, status = self._services.journal, 0
         exchange = journal.open("POST", f"/predict/{model}", "", "")
         try:

@@ -1,4 +1,5 @@
-"""Which images the words of a command mean: files, folders, manifests, and addresses of web servers and buckets.
+"""Lists the images that the arguments of a command name: files, folders, manifests, and addresses of web servers and
+buckets.
 
 `convserve predict` and `deploy.ray_batch` both read them here. Knows no service, and reads no image.
 """
@@ -23,13 +24,13 @@ class ListedImage(NamedTuple):
     """One image of a list."""
 
     name: str
-    """Its path or its address: what it is read from and called by in answers."""
+    """Its path or address, which also names it in the output."""
     label: str = ""
-    """The class that the list says it has: a manifest's column, or the folder below the one that was named; empty where
-    it says none.
+    """Its class by the list: the column of a manifest, or its folder's name below the folder that was named; empty if
+    there is none.
     """
     is_folder: bool = False
-    """The label is a folder's name, which may mean something else."""
+    """Whether the label is a folder's name, which may not be meant as a class."""
 
 
 def list_images(words: Iterable[str]) -> list[ListedImage]:
@@ -102,7 +103,7 @@ def _is_image(name: str) -> bool:
 
 
 def _place(name: str, parts: tuple[str, ...]) -> ListedImage:
-    """An image that lies so below what was named."""
+    """The image at a path below the folder that was named."""
     return ListedImage(name, parts[0], is_folder=True) if len(parts) > 1 else ListedImage(name)
 
 

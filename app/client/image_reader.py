@@ -24,8 +24,8 @@ class UnreadableImage(Exception):
 
 
 class ImageReader:
-    """Use as an async context manager. Files are read in threads, for a disk may take its time, and those that are
-    asked for in one turn of the event loop in one thread: each waking of one takes as long as reading a small file.
+    """Use it as an async context manager. Files are read in threads; all files that are asked for in the same turn of
+    the event loop are read by one thread, since waking a thread takes as long as reading a small file.
     """
 
     def __init__(self, max_bytes: int) -> None:

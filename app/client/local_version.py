@@ -1,4 +1,4 @@
-"""The folder of a version that a command works with itself, where no service is asked."""
+"""Finds the folder of a version for commands that load it themselves instead of asking a service."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from artifact.layout import list_models, list_versions
 
 
 def find_version(settings: Settings, model: str, version: int | None = None, *, beside: Sequence[str] = ()) -> Path:
-    """The newest version of a model, or the one asked for. From a repository which is no folder it is copied, and so
-    are those of the models `beside` it that are there. Raises ArtifactError where there is no such model or version.
+    """The folder of a model's `version`, by default the newest. If the repository is a store, the version is copied
+    first, as are the versions of those models of `beside` that exist. Raises ArtifactError if there is no such model or
+    version.
     """
     only = {"load": [model], **({"versions": str(version)} if version else {})}
     fill(settings.model_copy(update=only), beside)

@@ -1,4 +1,4 @@
-"""The command `convserve models`: what a service, or a repository in this process, has."""
+"""The command `convserve models`: lists the models of a service, or of a repository loaded in this process."""
 
 from __future__ import annotations
 

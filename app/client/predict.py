@@ -1,4 +1,4 @@
-"""The command `convserve predict`: answers as a table, JSON or CSV, and what they come to."""
+"""The command `convserve predict`: prints answers as a table, JSON or CSV, and a summary."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ async def predict_images(
     csv_file: Path | None,
     picture: Path | None,
 ) -> int:
-    """Classify the images that `words` name, as `list_images` has it.
+    """Classify the images that `words` name, in the forms that `list_images` takes; returns the exit status, 1 if any
+    failed.
 
-    Prints a table or JSON lines, or fills `csv_file`, and says on standard error what several images come to; 1 where
-    any failed. `picture` gets the only one with the evidence for its class laid over it.
+    Prints a table or JSON lines, or writes `csv_file`, and sums up several images on standard error. For a single image
+    `picture` is a file that gets the image with the evidence for its class drawn over it.
 
     Raises InputError, StoreError, RequestFailed and OSError.
     """
@@ -89,10 +90,10 @@ async def _explain(service: Service, model: str, image: ListedImage, reader: Ima
 
 @contextmanager
 def _open_csv(path: Path) -> Iterator[Write]:
-    """One line an image: file, label, probability, error. Each is written beside `path` as it comes, and takes its
-    place at the end, also at an early one: Ctrl-C leaves what was done.
+    """A CSV file with one line for each image: file, label, probability, error. Lines are written to `path`.part, which
+    is renamed to `path` at the end, after Ctrl-C too.
 
-    UTF-8, always: what in a file's name isn't (zip files from Windows) becomes \\udce9, say.
+    Always UTF-8: bytes of a file's name that aren't (zip files from Windows) are escaped, as \\udce9.
     """
     unfinished = path.with_name(path.name + ".part")
     with unfinished.open("w", buffering=1, newline="", encoding="utf-8", errors="backslashreplace") as out:

@@ -1,4 +1,4 @@
-"""Tally: what many answers come to: images, failures, images a second and, where the labels are known, accuracy."""
+"""Tally: the summary of many answers: images, failures, images per second and, where the labels are known, accuracy."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def draw_bar(length: int) -> str:
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need; what a service sends can't command the terminal."""
+    """Print rows in aligned columns. Control characters, which a service might send, are escaped."""
     printable = [[escape(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
     for row in printable:
@@ -37,10 +37,10 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def end_like_ctrl_c() -> Iterator[None]:
-    """Also for a whole function: SIGTERM and a terminal that is closed raise KeyboardInterrupt in the main thread, so
-    that what was started is ended, and what is known is written.
+    """SIGTERM and SIGHUP (a closed terminal) raise KeyboardInterrupt in the main thread, as Ctrl-C does, so that
+    cleanup runs. A context manager or a decorator.
     """
-    # What whoever started this one has it ignore (nohup) stays ignored.
+    # A signal that the parent process set to be ignored (nohup) stays ignored.
     asked = (signal.SIGTERM, signal.SIGHUP)
     numbers = [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]

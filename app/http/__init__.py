@@ -1,1 +1,1 @@
-"""HTTP: translation between requests and the parts below, no logic of its own."""
+"""HTTP: translates requests into calls of admission and the catalog, and their results into responses."""

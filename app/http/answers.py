@@ -1,5 +1,5 @@
-"""Examples of answers for /openapi.json and /docs, of the addresses whose own code has none: a table by address. As a
-service gave them, shortened in numbers and lists, never in keys: a test asks a service and compares.
+"""Example answers for /openapi.json and /docs, by address, for routes that give none themselves. They are answers of a
+real service with fewer digits and list items but all keys; a test compares them with a service's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may ask for what: hands the Authorization header to app.admission.keys before a body is read."""
+"""Checks the Authorization header by app.admission.keys, before a body is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that holds images, whatever its form: let in, read, run. What is left to a route is its answer."""
+"""Checks, reads and runs a request with images in any form; the route then writes the answer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ from artifact.errors import ConvserveError
 
 
 class Posted(NamedTuple):
-    """What a body holds."""
+    """The content of a body."""
 
     images: Sequence[Image]
     options: Mapping[str, Any] = {}
-    """What it asks for besides, by name."""
+    """The options in the body, by name."""
     key: str = ""
-    """Under which its images came, where the form is answered with all probabilities, in the order of the labels."""
+    """The key of the images, `instances` or `inputs`, in forms that are answered with all probabilities; otherwise
+    empty.
+    """
 
 
 Parse = Callable[[bytes, ModelCard, int], Posted]
@@ -38,12 +40,12 @@ Parse = Callable[[bytes, ModelCard, int], Posted]
 
 
 class Classified(NamedTuple):
-    """What came of a request."""
+    """The result of a request."""
 
     ticket: Ticket
     posted: Posted
     results: Sequence[ImageResult]
-    """One an image, in order."""
+    """One result per image, in order."""
 
 
 async def classify(
@@ -54,10 +56,11 @@ async def classify(
     *,
     is_json: bool = False,
 ) -> Classified:
-    """Run the images of a request by the model `name`, None being the default one. JSON is {"images": [...]} unless
-    `parse` reads it; with `is_json` a body is JSON for `parse` whatever type it bears.
+    """Run the images of a request by the model `name`, None for the default model. JSON bodies are {"images": [...]},
+    or with `parse` what that reads; with `is_json` every body goes to `parse`, whatever its Content-Type.
 
-    Raises what let_in, Admission.admit, read_images and Ticket.run raise; not what is wrong with an image.
+    Raises what let_in, Admission.admit, read_images and Ticket.run raise. An image that can't be used raises nothing:
+    its error is in the results.
     """
     services = let_in(request)
     ticket = services.admission.admit(exchange_of(request), name, options)

@@ -1,7 +1,7 @@
-"""DirectRoute: an address whose function takes the request as it is, and reads from it what it needs.
+"""DirectRoute: a route whose function takes the raw request and reads from it what it needs.
 
-FastAPI works out the parameters and dependencies of a function anew for each request, which takes longer than a tiny
-network. It is told here what such an address takes, for /openapi.json alone.
+FastAPI resolves a function's parameters and dependencies for each request, which takes longer than a tiny network. What
+such a route takes is therefore described here, for /openapi.json only.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ VERSION: dict[str, Any] = {
 
 
 class DirectRoute(APIRoute):
-    """Nothing is checked before its function is called, neither a key nor a parameter."""
+    """A route without FastAPI's checks: its function itself checks the key and the parameters."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The function itself: FastAPI wraps it in what solves parameters and writes answers."""
+        """The function itself, without FastAPI's wrapper that resolves parameters and serializes answers."""
         handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return handler
 
@@ -44,7 +44,7 @@ def takes(body: dict[str, Any], *parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_options(options: type[Options]) -> list[dict[str, Any]]:
-    """The parameters behind the question mark of an address."""
+    """The query parameters of `options`, as OpenAPI describes them."""
     found = []
     for name, schema in options.model_json_schema()["properties"].items():
         del schema["default"]  # None: nothing was said

@@ -1,6 +1,4 @@
-"""Work that ends with its client: a request whose connection closed is canceled, so that its rows leave the
-queue.
-"""
+"""Cancels the work for a request whose client closed the connection, so that its rows leave the queue."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ async def run_while_connected(request: Request, work: Coroutine[Any, Any, T]) ->
 
 
 class _Watch:
-    """Cancels the task that makes it once the client of its request has gone."""
+    """Cancels the task that created it once the request's client has disconnected."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -44,12 +42,12 @@ class _Watch:
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._begin)
 
     def take_back(self) -> None:
-        """The task was canceled. Raises ClientDisconnect where that was for its client, as asyncio.timeout does."""
+        """Call it when the task was canceled. Raises ClientDisconnect if the watch did that."""
         if self._has_gone and not self._task.uncancel():
             raise ClientDisconnect
 
     def end(self) -> None:
-        """Nothing of it refers to itself any more: no cycle is left for the garbage collector."""
+        """Stop watching, and drop the references that would form a cycle for the garbage collector."""
         self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()

@@ -1,5 +1,5 @@
-"""What every answer carries: X-Request-ID and Server-Timing. Counts it, logs it, traces it; and the last net under
-unexpected errors.
+"""Middleware for every request: X-Request-ID and Server-Timing, metrics, access log, trace, and the answer to errors
+that nothing else caught.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def example(**values: Any) -> dict[str, Any]:
 
 
 def list_of_images(items: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an array with one entry an image; how many it may have is a setting, put in by build_openapi."""
+    """The schema of an array with one entry per image; how many it may have is a setting, put in by build_openapi."""
     return {"type": "array", "minItems": 1, "maxItems": _MOST_IMAGES, "items": items}
 
 

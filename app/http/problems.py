@@ -1,4 +1,4 @@
-"""Every error becomes one body here: application/problem+json (RFC 9457), whoever raised it."""
+"""Turns every error into a body of application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def problem_response(request: Request, error: ConvserveError) -> Response:
 
 
 def unexpected_response(request: Request, error: Exception) -> Response:
-    """The answer to an error that nobody foresaw: the log gets the trace, the client a clean body with the
-    request's id.
+    """The answer to an unexpected exception: the trace goes to the log, the client gets a problem with the request's
+    id.
     """
     return problem_response(request, log_unexpected(error, exchange_of(request)))
 

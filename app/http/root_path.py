@@ -1,4 +1,4 @@
-"""RootPath: the service below a path of a proxy, which may have cut that path off or not."""
+"""RootPath: serves the app below a path of a proxy, whether or not the proxy removes that path from requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class RootPath:
-    """ASGI middleware: tells the app, in ASGI's own terms, that it lives at `root`."""
+    """ASGI middleware that sets the scope's root_path to `root`."""
 
     def __init__(self, app: ASGIApp, root: str) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The bodies that the service answers with: documentation (OpenAPI) and truth, held together by a test."""
+"""The bodies of the service's answers, for OpenAPI; a test compares them with real answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How routes come by what they need: dependencies of FastAPI's."""
+"""FastAPI dependencies that give routes the app's services and the request's record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.observe.access_log import Exchange
 
 
 def services_of(request: Request) -> Services:
-    """Those of the app that the request came to."""
+    """The services of the request's app."""
     return cast(Services, request.app.state.services)
 
 
@@ -23,5 +23,5 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 
 def exchange_of(request: Request) -> Exchange:
-    """What is kept of a request; the middleware has put it there."""
+    """The request's record, which the middleware created."""
     return cast(Exchange, request.state.exchange)

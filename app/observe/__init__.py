@@ -1,1 +1,1 @@
-"""What is counted, logged and traced: names and figures. Knows no model and no HTTP."""
+"""Metrics, logs and traces. Knows no model and no HTTP."""

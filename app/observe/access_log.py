@@ -1,4 +1,4 @@
-"""Journal: what is kept of every request, whichever way it takes: an id, counts, and a line of the access log."""
+"""Journal: gives every request an id, counts it, and writes its line of the access log."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from app.observe.tracing import read_trace_id
 log = logging.getLogger("convserve.access")
 
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# What a request is counted under whose client went away.
+# The status under which a request is counted whose client went away (nginx's).
 _NOBODY = 499
 
 
 class RequestCounts(Protocol):
-    """Where the requests to one version of a model are counted."""
+    """Counts the requests to one version of a model."""
 
     def record_request(self, seconds: float, answered: bool) -> None:
         """Count one request that took `seconds`; `answered` is False where it got an error."""
 
 
 class ShareCounts(Protocol):
-    """Where the requests are counted that a weighted alias has given to one of its models."""
+    """Counts the requests that a weighted alias has given to one of its models."""
 
     def record_request(self, seconds: float, status: int, code: str) -> None:
         """Count one request that took `seconds`, by its HTTP `status` and its error's `code`, "" where it has none."""
 
 
 def _find_none(_: str) -> None:
-    """Of a request whose headers aren't known."""
+    """The find_header of a request without known headers."""
 
 
 class Exchange:
-    """One request and its answer. Whoever finds out what the request is about notes it here."""
+    """The record of one request: each part that handles it sets what it finds out."""
 
     __slots__ = (
         *("code", "counts", "find_header", "key", "method", "model", "path", "request_id", "share", "started"),
@@ -61,23 +61,25 @@ class Exchange:
         self.request_id = request_id
         self.trace_id = trace_id
         self.find_header = find_header
-        """A header of the request, by its name in lower case."""
+        """Gives a header of the request by its name in lower case, or None."""
         self.key = ""
-        """The name of the key that it brought; empty where none is asked for."""
+        """The name of its API key; empty where none is needed."""
         self.model = ""
-        """Its name; empty where the request concerns none."""
+        """The name of the model; empty if the request is for none."""
         self.counts: RequestCounts | None = None
         self.share: ShareCounts | None = None
-        """Of a weighted alias; None where the request names none."""
+        """The counts of the weighted alias that it names; None if it names none."""
         self.code = ""
-        """Of the error that was answered."""
+        """The code of the error that was answered; empty without one."""
 
     def concerns(self, model: str, counts: RequestCounts) -> None:
-        """The request is for one version of `model`."""
+        """Note that the request is for one version of `model`."""
         self.model, self.counts = model, counts
 
 
 class Journal:
+    """Opens a record for each request and counts and logs it when it is closed. One per process."""
+
     def __init__(self, metrics: Metrics, access_log: bool) -> None:
         self._metrics = metrics
         self._access_log = access_log
@@ -94,16 +96,16 @@ class Journal:
         traceparent: str,
         find_header: Callable[[str], str | None] = _find_none,
     ) -> Exchange:
-        """A request begins, whose headers `find_header` knows by their names in lower case. Its id is the client's own
-        X-Request-ID where that is plain, otherwise a new one; `traceparent` is the header of this name. Both are empty
-        where there is none.
+        """Begin a request. `given_id` and `traceparent` are the headers X-Request-ID and traceparent, empty if missing;
+        an id of 1 to 128 letters, digits, dots, dashes and underscores is kept, otherwise a new one is made.
+        `find_header` gives other headers by their names in lower case.
         """
         plain = given_id and _ACCEPTED_ID.fullmatch(given_id)
         request_id = given_id if plain else f"{self._prefix}-{next(self._numbers):x}"
         return Exchange(method, path, request_id, read_trace_id(traceparent) if traceparent else "", find_header)
 
     def close(self, exchange: Exchange, status: int) -> None:
-        """It was answered with `status`; one that nobody waited for has status 0."""
+        """Count and log a request that was answered with `status`; 0 if the client went away."""
         seconds, model = time.perf_counter() - exchange.started, exchange.model
         answered = self._answered.get((model, status))
         if answered is None:

@@ -1,5 +1,5 @@
-"""What is counted of a shadow beside the model that answers, and what the sums over all processes say. Names and
-figures, no model.
+"""Counts of a shadow compared with the model that answers, and their sums over all processes. Knows no model, only
+names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PAIRS_SHOWN = 50
 
 
 class ShadowMeters:
-    """Where one process counts what one shadow does: `run` beside `of`, each a model/version."""
+    """One process's counts of one shadow, which compares `run` with `of`, each a model/version."""
 
     def __init__(self, metrics: Metrics, shadow: str, of: str, run: str) -> None:
         self._metrics = metrics
@@ -59,7 +59,7 @@ class ShadowMeters:
         self._failed[0] += 1
 
     def count_dropped(self, images: int = 1) -> None:
-        """So many images found no room to wait for an idle moment, or their models gone then."""
+        """`images` images weren't compared: there was no room for them to wait, or a model was gone."""
         self._dropped[0] += images
 
     def _find_pair(self, pair: tuple[str, str]) -> list[float]:
@@ -72,16 +72,16 @@ class ShadowMeters:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The sums of one shadow."""
+    """The sums of one shadow over all processes."""
 
     agreed: int
     disagreed: int
     failed: int
     dropped: int
     difference: Sequence[float]
-    """A histogram."""
+    """The histogram convserve_shadow_difference."""
     seconds: Mapping[str, Sequence[float]]
-    """`of` and `run` -> histogram."""
+    """The histograms convserve_shadow_infer_seconds of `of` and `run`."""
     rows: Sequence[float]
     pairs: Sequence[tuple[str, str, int]]
     """Label by `of`, label by `run`, images; the most frequent first."""
@@ -105,7 +105,7 @@ class Comparison:
 
     @property
     def images(self) -> int:
-        """Those that both have answered."""
+        """Images that both models have answered."""
         return self.agreed + self.disagreed
 
     @property

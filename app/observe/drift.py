@@ -1,4 +1,4 @@
-"""Drift: how far the last predictions are from what the network said on validation images (the card's distribution).
+"""Drift: the distance of the last predictions from those on validation images, which are in the card (Distribution).
 
 The distance is total variation, half the sum of absolute differences: 0 for equal shares, 1 for disjoint ones.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from app.observe.metrics import Snapshot
 
-# The last one to two windows count: enough images for the shares to be steady, few enough to notice a change.
+# Images: the last one to two windows count, enough for steady shares, few enough to notice a change.
 WINDOW = 1000
 # Below this many images the shares are noise.
 _ENOUGH = 100

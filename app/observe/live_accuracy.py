@@ -1,5 +1,5 @@
-"""Live accuracy: what true labels, told after the answer, say of one version. Kept as sums of numbers, by bins where
-bins are needed, so that the counts of several processes, and of several services, can be added.
+"""Live accuracy: accuracy and calibration of one version by true labels that POST /feedback received. Kept as counters,
+so that those of several processes or services can be added.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from artifact.figures.evaluation import CALIBRATION_BINS, bin_confidence
 IMAGES, CONFIDENCE = "convserve_feedback_images_total", "convserve_feedback_confidence_total"
 SETS, COVERAGE = "convserve_feedback_sets_total", "convserve_feedback_coverage_total"
 ENOUGH_TOLD = 100
-"""Images from which on a calibration error says something: with fewer, luck alone makes one of many percent."""
+"""Images that a calibration error needs: with fewer, chance alone makes it several percent."""
 _BINS = tuple(f"{place / CALIBRATION_BINS:.2f}" for place in range(1, CALIBRATION_BINS + 1))
 
 
 class Told(NamedTuple):
-    """An answer beside the truth."""
+    """One answer compared with its true label."""
 
     confidence: float
     """The largest probability."""
     right: bool
-    """The class that had it is the true one."""
+    """Whether the class with the largest probability is the true one."""
     coverage: float | None = None
-    """That the label set was asked for; None where there was no set."""
+    """The coverage that the label set was asked for; None without a set."""
     holds: bool = False
-    """The label set holds the true label."""
+    """Whether the label set holds the true label."""
 
 
 @dataclass(frozen=True)
 class LiveAccuracy:
-    """What is known of one version by the labels that were told of its answers."""
+    """The figures of one version."""
 
     images: int
     right: int
     calibration_error: float
-    """As Evaluation.ece has it."""
+    """The expected calibration error, as Evaluation.ece."""
     sets: int
     """Images that had a label set."""
     holding: int
     """Those of them whose set holds the true label."""
     coverage: float
-    """The mean of what these sets were asked for; 0 without any."""
+    """The mean coverage that these sets were asked for; 0 without any."""
 
     @property
     def top1(self) -> float:
@@ -52,7 +52,7 @@ class LiveAccuracy:
 
 
 def count_told(metrics: Metrics, model: str, version: int, told: Told) -> None:
-    """One more label of an answer of this version."""
+    """Count one answer of this version."""
     labels = model, str(version)
     place = _BINS[bin_confidence(told.confidence, CALIBRATION_BINS)]
     metrics.add(IMAGES, *labels, place, "right" if told.right else "wrong")
@@ -63,7 +63,7 @@ def count_told(metrics: Metrics, model: str, version: int, told: Told) -> None:
 
 
 def measure_live_accuracy(snapshot: Snapshot, model: str, version: int) -> LiveAccuracy | None:
-    """What the counts say; None where no label was told."""
+    """The figures of a version; None if it has no feedback."""
     labels = model, str(version)
 
     def read(family: str, *more: str) -> float:

@@ -1,7 +1,7 @@
 """Logs: one line a record, as text or JSON, with the id of the request that it belongs to.
 
-Whatever is written past the log otherwise (Python's warnings, exceptions that nobody caught) goes through it, too; and
-nothing in a record, much of which comes from clients, can begin a line or command a terminal.
+Python's warnings and uncaught exceptions are logged, too. Line ends and control characters in a record, much of which
+comes from clients, are escaped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ current_request: ContextVar[RequestIds | None] = ContextVar("current_request", d
 
 @contextmanager
 def on_behalf_of(request: RequestIds) -> Iterator[None]:
-    """What is logged within, or in threads and tasks begun within, belongs to `request`."""
+    """Within the block, and in threads and tasks started there, log records get the ids of `request`."""
     token = current_request.set(request)
     try:
         yield
@@ -103,7 +103,7 @@ def escape(text: str) -> str:
 
 
 def log_unexpected(error: Exception, request: RequestIds) -> Unexpected:
-    """What to tell a client of an error that nobody foresaw, once the log has it."""
+    """Log an unexpected error with its trace; returns the error for the client."""
     with on_behalf_of(request):
         log.error("request %s failed", request.request_id, exc_info=error)
     return Unexpected(f"an unexpected error: see the server's log under {request.request_id}")

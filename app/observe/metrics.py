@@ -1,5 +1,5 @@
-"""What one process counts: series of numbers by family and labels, and those of several processes as one. Owned by the
-event loop: no locks.
+"""The metrics of one process: lists of numbers by family and labels; and their sums over processes. Used on the event
+loop only, so there are no locks.
 
 A series is a plain list of numbers: recording costs a tenth of a microsecond, and series of several processes
 are summed element by element.
@@ -28,7 +28,7 @@ class Metrics:
         self._observers: list[Callable[[], Iterable[tuple[str, Labels, Sequence[float]]]]] = []
 
     def series(self, family: str, *labels: str, width: int = 1) -> list[float]:
-        """The numbers of one series, kept by whoever records into it; the same list for the same labels."""
+        """The numbers of one series: the same list for the same labels. Callers keep it and add to it."""
         zeros = FAMILIES[family].zeros(width)
         found = self._series[family].get(labels)
         if found is None or len(found) != len(zeros):  # a version that was published again may have other classes
@@ -68,7 +68,7 @@ class Histogram:
 
 
 def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """The series of several processes as one."""
+    """Merge the series of several processes, element by element."""
     merged: Snapshot = {name: {} for name in FAMILIES}
     for snapshot in snapshots:
         for family, series in snapshot.items():
@@ -80,7 +80,7 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 
 def keep_counts(snapshot: Snapshot) -> Snapshot:
-    """What stays true of a process that ended: its counts, not its gauges."""
+    """The counters and histograms of a process that ended; its gauges are dropped."""
     return {name: series for name, series in snapshot.items() if FAMILIES[name].kind != "gauge"}
 
 

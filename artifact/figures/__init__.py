@@ -1,1 +1,1 @@
-"""What a card says in numbers: of accuracy, of fewer bits, of damaged images, and how sure one can be of a share."""
+"""The figures in a card: accuracy, lower precision, robustness to damaged images, confidence intervals of shares."""

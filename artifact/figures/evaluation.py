@@ -1,5 +1,5 @@
-"""What a card says of images that the network didn't learn from: accuracy, calibration, the scores of label sets, and
-the distribution that live images are held against.
+"""A card's figures for images that the network wasn't trained on: accuracy, calibration, the scores of label sets, and
+the distribution that live images are compared with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from artifact.documents import Part, Probability
 
 # Places of figures that one stage writes and the other reads.
 COVERAGES = tuple(round(0.8 + i / 1000, 3) for i in range(200))
-"""Those that a card stores a score for, as far as its images allow: 0.800, 0.801, ... 0.999."""
+"""The coverages for which a card stores a score, if it has enough images: 0.800, 0.801, ... 0.999."""
 ENERGY_QUANTILES = (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 CONFIDENCE_BINS = 10
 """Of equal width over 0..1, for the distribution of top-1 probabilities."""
@@ -76,7 +76,7 @@ class ScoreQuantiles(Part):
 
 
 class Foreign(Part):
-    """How many images of another kind than the training set's are noticed by the warning of unfamiliar images."""
+    """How many images of another kind than the training set's get the warning of unfamiliar images."""
 
     images: PositiveInt
     source: str

@@ -1,4 +1,4 @@
-"""What a card says of a graph of fewer bits: what was searched for, what it costs in accuracy and gives in speed."""
+"""A card's figures of an fp16 or int8 graph: the search for it, and its accuracy and speed compared with fp32."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Ranges = Literal["minmax", "percentile", "entropy"]
 
 
 class Int8Step(Part):
-    """One int8 graph that was tried, and what became of the search's images."""
+    """One int8 graph that was tried, and its accuracy on the search's images."""
 
     ranges: Ranges
     float_layers: int
     top1: Probability
     moved: float
-    """Half the sum of |p - p'| over the classes, to the fp32 graph: an image's share of probability, on average."""
+    """Half the sum of |p - p'| over the classes, compared with the fp32 graph, averaged over the images: 0 to 1."""
 
 
 class LayerEffect(Part):
-    """How much one layer, alone in int8, moves."""
+    """How much one layer changes the probabilities if only it is in int8."""
 
     layer: str
     moved: float
@@ -43,10 +43,10 @@ class Int8Search(Part):
 
 
 class PrecisionReport(Part):
-    """A model of fewer bits beside its fp32 parent: what it costs in accuracy and gives in speed."""
+    """An fp16 or int8 model compared with the fp32 graph that it was made from: accuracy and speed."""
 
     budget: Probability
-    """How far `measure` was allowed to fall: 0.005 is half a point."""
+    """By how much `measure` was allowed to fall: 0.005 is half a point."""
     measure: Literal["accuracy", "agreement"]
     """Top-1 accuracy on the evaluation set; where classes aren't known, the share of equal top-1 with fp32."""
     images: int
@@ -57,5 +57,5 @@ class PrecisionReport(Part):
     batch_size: int
     fp32_ms: float
     ms: float
-    """Median time of one batch on the CPU that made the artifact, measured by turns with fp32."""
+    """Median milliseconds of a batch on the CPU that made the artifact, measured alternately with fp32."""
     int8: Int8Search | None = None

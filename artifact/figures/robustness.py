@@ -1,4 +1,4 @@
-"""What a card says of damaged images: accuracy and calibration where they are blurred, noisy, dark or turned."""
+"""A card's figures for damaged images: accuracy and calibration if they are blurred, noisy, dark or turned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the header walk finds in an encoded image, and how it counts."""
+"""The result of parsing an image's container (artifact/images/containers), and the checks of its limits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Contents(NamedTuple):
     format: str
     """A key of FORMATS."""
     data: bytes
-    """The same picture (of an animation the first one) in a file that holds nothing else."""
+    """The same image, or the first one of an animation, as a file without metadata."""
     orientation: int = UPRIGHT
-    """1..8, still to be applied."""
+    """The EXIF orientation, 1 to 8, that is still to be applied."""
     width: int = 0
-    """As stored, before it is turned; known of JPEG and PNG, where it is also what will be decoded."""
+    """Pixels as stored, before the orientation is applied; known for JPEG and PNG, otherwise 0."""
     height: int = 0
     channels: int = 0
     scans: int = 1
-    """Of a JPEG."""
+    """Scans of a JPEG."""
     is_plain: bool = False
-    """Whether what is stored are the pixels that the policy asks for: 8 bits, gray or color, upright."""
+    """Whether the stored pixels are what a policy asks for: 8 bits, gray or RGB, upright."""
     inner: tuple[Contents, ...] = ()
-    """The JPEGs that a TIFF's strips are."""
+    """The JPEGs in the strips or tiles of a TIFF."""
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:

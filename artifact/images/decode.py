@@ -105,7 +105,7 @@ def open_image(data: bytes, limits: Limits | None = None, policy: ImagePolicy | 
 
 
 def read_contents(data: bytes, limits: Limits) -> Contents:
-    """What the header walk finds: the pixels alone, still encoded. Raises what decode_image raises."""
+    """Parse the container: the image without metadata, still encoded. Raises what decode_image raises."""
     if not data:
         raise EmptyBody("the image is empty (0 bytes): send the bytes of an image file")
     if len(data) > limits.max_image_bytes:

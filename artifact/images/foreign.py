@@ -1,4 +1,4 @@
-"""What bytes are that are no image of a supported format: a name, and what the sender can do."""
+"""Names the type of bytes that aren't a supported image, and what the sender can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decoding hands to fitting, and fitting to resizing: an image with its extent, and the part that is wanted."""
+"""The values between decoding, fitting and resizing: an image with its extent, and the part that the network sees."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Opened(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a whole image lies in the network's input, in its pixels: what reaches past that is cut off, and what it
-    doesn't cover is filled.
+    """The position and size of a whole image in the network's input, in pixels of the input: what is outside is cut
+    off, what the image doesn't cover is filled.
     """
 
     left: int
@@ -37,8 +37,8 @@ class Place(NamedTuple):
 class Frame(NamedTuple):
     """The part of an image that the network sees: a box in pixels, which may reach past the edges.
 
-    What lies there is `fill` (a gray level) where the box is resized, and the policy's pad_color where the whole image
-    is, into `place`.
+    Beyond the edges is `fill` (a gray level 0 to 255) if `place` is None, so that the box is resized; otherwise the
+    whole image is resized into `place`, and the rest is the policy's pad_color.
     """
 
     left: float

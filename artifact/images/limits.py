@@ -1,4 +1,4 @@
-"""Limits of one encoded image. Apart from its decoding, whose libraries take a while to import."""
+"""Limits of one encoded image. A module of its own, since the decoders take long to import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What one encoded image may cost: its bytes, its pixels, and the work that is neither.
+    """The limits of one encoded image: bytes, pixels, and work that depends on neither.
 
     Encoders stay far below the last two: a 10 MB GIF has 40,000 blocks, a progressive JPEG of 50 million pixels goes
     over 700 million samples.

@@ -1,4 +1,4 @@
-"""The one thing that metadata say about pixels: the orientation. What can't be read is silent; nothing is written."""
+"""Reads the orientation from metadata. Metadata that can't be read count as missing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The decoders that do nothing else: JPEG by simplejpeg (libjpeg-turbo), small plain PNG by pyspng (libspng), in a
-third to a tenth of Pillow's time. The pixels are Pillow's, bit for bit (tests/artifact/images/test_plain.py).
+"""Fast decoders: JPEG by simplejpeg (libjpeg-turbo), small plain PNG by pyspng (libspng), in a third to a tenth of
+Pillow's time. The pixels are Pillow's, bit for bit (tests/artifact/images/test_plain.py).
 
 simplejpeg is also the strict one: whatever pixels it finds missing are refused, so every JPEG goes through it.
 """

@@ -1,4 +1,4 @@
-"""One part of an image to a given size: one implementation of each method, whoever asks."""
+"""Resize a part of an image to a given size: one implementation of each method, for training, proof and serving."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files that list images, CSV and Parquet, by the rules that both stages share. Reads no image."""
+"""Reads lists of images, CSV and Parquet, for both stages. Reads no image."""

@@ -1,4 +1,4 @@
-"""A walk through folders that follows links, and ends. Both stages find images by it."""
+"""Walks through folders and follows links without looping. Both stages find images with it."""
 
 from __future__ import annotations
 

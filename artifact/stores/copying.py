@@ -1,4 +1,4 @@
-"""One version from a store to a folder: all of it and as its card has it, or an error."""
+"""Copies one version from a store to a folder: complete and as its card lists it, or an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from artifact.whole import check_files, name_needed
 
 
 class Found(NamedTuple):
-    """A version as a store has it, before anything but its card was read."""
+    """A version in a store; only its card was read so far."""
 
     name: str
     number: int
@@ -24,7 +24,7 @@ class Found(NamedTuple):
     data: bytes
     """Of card.json."""
     files: Files
-    """Those that the card lists and the store has."""
+    """The files that the card lists and the store has."""
 
     @property
     def size(self) -> int:

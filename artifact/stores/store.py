@@ -1,4 +1,4 @@
-"""Store: what a repository in a bucket, behind a web server or on the hub can be asked."""
+"""Store: the interface of a repository in a bucket, behind a web server or on the hub."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from artifact.layout import NAME_PATTERN, VERSION_PATTERN
 
 
 class Entry(NamedTuple):
-    """One file, as far as the store says without giving it."""
+    """One file of a store's listing."""
 
     size: int | None
-    """Bytes; None where it isn't told."""
+    """Bytes; None if the listing doesn't tell."""
     mark: str
-    """What differs once the file was written again: an ETag, a hash or a time."""
+    """A value that changes when the file is written again: an ETag, a hash or a time."""
     sha256: str = ""
-    """Where the listing tells it."""
+    """Hexadecimal; empty if the listing doesn't tell."""
 
 
 Files = Mapping[str, Entry]
 """By path within a version's folder."""
 
 Listing = Mapping[str, Mapping[int, Files]]
-"""Models, their versions, and what the store tells of each one's files: all of them, or the card alone."""
+"""Model -> version -> files of the version: all of them, or only the card."""
 
 
 class Store(Protocol):
@@ -34,7 +34,7 @@ class Store(Protocol):
     address: str
 
     def list(self) -> Listing:
-        """What there is."""
+        """The models, versions and files of the repository."""
 
     def find(self, name: str, number: int, listed: Files, paths: Iterable[str]) -> Files:
         """Those files of a version that are there; `listed` is what `list` said of it."""

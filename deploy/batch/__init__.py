@@ -1,1 +1,1 @@
-"""Many images at rest, cut into blocks: what is in each, what becomes of it, and which are done. Knows no Ray."""
+"""Batch inference over stored images in blocks: input, answers, and which blocks are done. Knows no Ray."""

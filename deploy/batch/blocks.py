@@ -1,4 +1,4 @@
-"""Block: a part of the input, and the name of the file that its answers go to. The same input gives the same blocks."""
+"""Block: a part of the input with the name of its output file. The same input gives the same blocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Block(NamedTuple):
 
     name: str
     images: Sequence[str] = ()
-    """Paths or addresses; none of a table's."""
+    """Paths or addresses; empty for a table."""
     table: str = ""
     """The Parquet file whose row group `group` holds the images."""
     group: int = 0
@@ -28,8 +28,8 @@ class Block(NamedTuple):
 
 
 def find_blocks(words: Sequence[str], block_images: int) -> list[Block]:
-    """The blocks of what is named: `block_images` each of the images that `list_images` finds, and every row group of
-    a .parquet file. Raises InputError and StoreError.
+    """Divide the input into blocks: of `block_images` images each that `list_images` finds, and one for each row group
+    of a .parquet file. Raises InputError and StoreError.
     """
     images = [image.name for image in list_images(word for word in words if not is_table(word))]
     starts = range(0, len(images), block_images)
@@ -45,7 +45,7 @@ def find_blocks(words: Sequence[str], block_images: int) -> list[Block]:
 
 
 def digest(blocks: Iterable[Block]) -> str:
-    """What differs once the input is another one."""
+    """A hash of the input's blocks."""
     found = hashlib.sha256()
     for block in blocks:
         found.update(repr(tuple(block)).encode())

@@ -1,6 +1,6 @@
-"""Output: the folder that a run fills, a Parquet file a block. What is there is whole, and of one and the same run.
+"""Output: the folder of a run, one Parquet file for each block. Its files are complete, and all of the same run.
 
-The one process that has it open writes to it; workers give it what they made.
+One process has it open and writes; the workers send it their results.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _RUN, _LOCK, _UNFINISHED = "_run.json", "_lock", ".unfinished"  # names that rea
 
 
 class OutputError(Exception):
-    """A folder that this run can't go on in; the text says why, and what to do."""
+    """A folder that this run can't write to; the text says why, and what to do."""
 
 
 class Output:
-    """Use as a context manager. `run` says by what the answers are determined, as JSON has it: a folder that was begun
-    by another one is refused.
+    """Use as a context manager. `run` holds everything that determines the answers, ready for JSON; a folder that was
+    begun with another `run` is refused.
     """
 
     def __init__(self, folder: Path, run: dict[str, object]) -> None:
@@ -55,7 +55,7 @@ class Output:
 
     @staticmethod
     def read_version(folder: Path) -> int | None:
-        """The version of the model that the run of a folder was begun with; None where none was begun."""
+        """The version of the model that the folder's run was begun with; None if the folder has no run."""
         path = folder / _RUN
         return int(json.loads(path.read_bytes())["version"]) if path.is_file() else None
 
@@ -64,7 +64,7 @@ class Output:
         return self._path(block).is_file()
 
     def write(self, block: str, content: bytes) -> None:
-        """The answers of a block are there from now on, whole, whatever happens."""
+        """Write a block's answers: atomically, and on the disk when this returns."""
         self._replace(self._path(block), content)
 
     def _check_run(self) -> None:

@@ -22,8 +22,8 @@ _OF_THE_SERVICE = frozenset((404, 429, 500, 503, 504))
 
 
 class Job(NamedTuple):
-    """What every worker of a run loads and answers: one model's version, and how many classes an image (None: the
-    service's default).
+    """What every worker of a run loads and answers: one version of a model, and the number of classes per image (None:
+    the service's default).
     """
 
     repository: str
@@ -33,14 +33,14 @@ class Job(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What became of a block."""
+    """The result of a block."""
 
     block: str
     content: bytes
     """A Parquet file, as `write_answers` makes it; empty where there is a `failure`."""
     rows: int
     failed: int
-    """Images, of the rows, whose answer is an error."""
+    """Number of rows whose answer is an error."""
     began: float
     ended: float
     """By time.time: of the first image and of the last."""

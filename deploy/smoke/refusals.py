@@ -1,4 +1,4 @@
-"""What can't work: each ends with one clear line instead of a traceback or a hang."""
+"""Starts that must fail: each must end with one clear line instead of a traceback or a hang."""
 
 from __future__ import annotations
 

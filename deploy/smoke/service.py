@@ -1,4 +1,4 @@
-"""What works: up, a digit's answer, the container's walls, a second up, an orderly stop."""
+"""Checks of the running service: start, a digit's answer, the container's limits, a second start, a clean stop."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command line: words to calls of the stages, one line for an error."""
+"""The command line: parses arguments, calls the export stage, prints errors in one line."""

@@ -10,7 +10,7 @@ from models.registry import NETWORKS
 
 
 def network_rows() -> list[dict[str, Any]]:
-    """One entry a network, in the order of the registry."""
+    """One row per network, in the order of the registry."""
     return [
         {
             "name": name,

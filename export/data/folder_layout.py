@@ -1,4 +1,4 @@
-"""What lies where in a folder of images: which folders are splits, which are classes, what is no image.
+"""Finds the splits and classes in a folder of images.
 
 Folders are called as people call them: train or training; test, testing, val, valid or validation; in any case. Hidden
 files and folders (.ipynb_checkpoints, ._photo.jpg, __MACOSX) are passed over on every level. Nothing is passed over in
@@ -26,7 +26,7 @@ CONVERTIBLE = (".heic", ".heif")
 
 @dataclass
 class LeftOut:
-    """What a folder holds and no data set takes: counted here, and told once."""
+    """Counts of the files in a folder that the data set leaves out, for one message."""
 
     hidden: int = 0
     """Images in hidden folders, or hidden themselves."""

@@ -1,4 +1,4 @@
-"""Which images are held back from training, class by class: no class goes without where it can be helped."""
+"""Chooses the images that are held back from training, in each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class names: one a line, numbered or synset lines, a class_index or class_indices JSON, or ImageNet's bundled."""
+"""Reads class names: one per line, numbered or synset lines, a class_index or class_indices JSON, or ImageNet's own."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _read_file(source: str) -> tuple[str, ...]:
 
 
 def check_count(labels: Sequence[str], outputs: int, network: str) -> None:
-    """Raise UsageError where there isn't one label a class; a single output tells two classes apart."""
+    """Raise UsageError unless there is one label per class; a single output tells two classes apart."""
     classes = 2 if outputs == 1 else outputs
     if len(labels) != classes:
         raise UsageError(

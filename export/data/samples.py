@@ -161,7 +161,7 @@ def relabel(samples: Samples, places: Labels) -> Samples:
 def decode_samples(samples: Samples, indices: Sequence[int] | npt.NDArray[np.intp], policy: ImagePolicy) -> Pixels:
     """Some images through the serving decoder, from their encoded bytes: uint8 [len(indices), h, w, channels].
 
-    As in the service, small images are decoded at once and the others handed to threads, one a core or so.
+    As in the service, small images are decoded at once and the others handed to threads, about one per core.
     """
     limits = Limits()
     rows: list[Pixels | Future[Pixels]] = []

@@ -1,5 +1,5 @@
-"""Whether a data set is the one that a network was trained on. A card names no place of the machine that made it: its
-data set's name and a digest of its training images stand for it.
+"""Whether a data set is the one that a network was trained on, by the set's name and the digest of its training images:
+a card has no paths of the machine that made it.
 """
 
 from __future__ import annotations

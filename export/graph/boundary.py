@@ -1,4 +1,4 @@
-"""Where a network in ONNX begins and ends, brought to one form: float32 pixels in, float32 [batch, classes] out."""
+"""Gives a foreign ONNX network a standard input and output: float32 pixels, float32 [batch, classes]."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PARTS = "boundary/"
 
 
 def settle_boundary(model: onnx.ModelProto, given: tuple[int, ...]) -> onnx.ModelProto:
-    """A copy with one input and one output as finish_graph wants them; `given` is the shape that a run gave.
+    """A copy of the model with one input and one output as finish_graph needs them. `given` is the output's shape in a
+    run, since a file may leave its class axis open.
 
-    A run finds what a file leaves open (a symbolic class axis). float64 becomes float32, which graphics cards and most
-    of ONNX Runtime's kernels want. Gray networks without a channel axis get one. Classes may stand in any one axis:
-    [n, c], [n, c, 1, 1], [n, 1, 1, c], [n].
+    float64 becomes float32, which GPUs and most of ONNX Runtime's kernels need. Gray networks without a channel axis
+    get one. Classes may stand in any one axis: [n, c], [n, c, 1, 1], [n, 1, 1, c], [n].
 
-    Raises ConversionError where there is more than one value of interest a row: that is no classifier.
+    Raises ConversionError where the output has more than one axis with several values: that is no classifier.
     """
     settled = onnx.ModelProto()
     settled.CopyFrom(model)

@@ -1,4 +1,4 @@
-"""What class activation maps need of a pooled network: the tensor before pooling, and the last layer's weights."""
+"""Exposes what class activation maps need: the tensor before global average pooling, and the last layer's weights."""
 
 from __future__ import annotations
 

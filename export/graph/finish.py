@@ -1,6 +1,6 @@
-"""From a bare network in ONNX to the graph that an artifact promises: pixel arithmetic, head, energy, features.
+"""Adds to an ONNX network what a served graph needs: pixel arithmetic, head, energy, features.
 
-Works on ONNX alone, so that networks converted from Keras and foreign ONNX files get the very same nodes.
+Works on ONNX only, so that networks converted from Keras and foreign ONNX files get the same nodes.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def finish_graph(
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Every node a name of its own: tools that lower the precision know nodes by nothing else.
+    """Give every node a unique name: the tools that lower the precision identify nodes by name.
 
     Ours are those before and behind the network; they give tensors that are called pixels/, head/, batch/ or an output.
     """

@@ -1,4 +1,4 @@
-"""A network as it came, whatever it came from: what conversion and proof call."""
+"""The interface of an untouched network, whatever framework it is from, for conversion and proof."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from export.errors import ConversionError, ExportError, reason
 
 
 class Network(Protocol):
-    """The network as it came, which the proof runs beside the graph: a keras.Model, a SavedModel or an ONNX file."""
+    """An untouched network, which the proof compares with the graph: a keras.Model, a SavedModel or an ONNX file."""
 
     name: str
 

@@ -1,1 +1,1 @@
-"""The untouched network beside the finished graph on the same images: differences, precision, time."""
+"""Compares the untouched network with the finished graph on the same images: outputs, precision, time."""

@@ -1,6 +1,6 @@
-"""Other assumptions than the declared ones, tried on labeled images: which of them would get more images right.
+"""Tries other assumptions than the declared ones on labeled images: does another one classify more of them rightly?
 
-A wrong assumption stands on both sides of a proof. Where classes are known, accuracy sees it.
+A wrong assumption is on both sides of a proof, which can't find it; accuracy on labeled images does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Alternative:
     declared_right: int
     right: int
     score: float
-    """How many standard deviations it is ahead, by the images that only one of them gets right (McNemar 1947)."""
+    """By how many standard deviations it is better, counted on the images that only one of them gets right (McNemar
+    1947).
+    """
 
     @property
     def gain(self) -> float:
@@ -55,7 +57,7 @@ class Alternative:
 
 
 def judge(what: str, value: str, declared: Right, other: Right) -> Alternative:
-    """Compare which of the same images [n] are right under either assumption."""
+    """Compare two assumptions by which of the same images each gets right, both bool [n]."""
     gained, lost = int(np.count_nonzero(other & ~declared)), int(np.count_nonzero(declared & ~other))
     score = (gained - lost) / max(1, gained + lost) ** 0.5
     return Alternative(what, value, len(declared), int(declared.sum()), int(other.sum()), score)

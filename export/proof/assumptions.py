@@ -1,4 +1,4 @@
-"""What is taken for granted of a foreign network: measured where labeled images speak for it alone, else declared."""
+"""The assumptions on a foreign network: measured if labeled images support only the declared one, else declared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Judgment:
 
 
 def judge_assumptions(source: Source, proved: ProvedGraph, reading: Reading, evaluation: Evaluation | None) -> Judgment:
-    """Hold the declared assumptions against others, as far as labeled images allow.
+    """Compare the declared assumptions with others on labeled images.
 
     Raises UsageError where another order of the labels, or another arithmetic on pixels, is right far more often.
     """

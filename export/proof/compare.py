@@ -1,4 +1,4 @@
-"""The comparison that a proof rests on: the untouched network's probabilities beside the finished graph's."""
+"""Compares the probabilities of the untouched network with those of the finished graph."""
 
 from __future__ import annotations
 

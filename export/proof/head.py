@@ -1,7 +1,8 @@
 """The head: what a network's outputs are, judged by the values that the user's own model gives.
 
-The last operations only confirm. What stands on both sides of a proof is invisible to it, so nothing is guessed here:
-what can't be decided, and what values and operations say differently, is refused with both facts and the flags.
+The graph's last operations only confirm that. The proof can't find a wrong head, which would be on both of its sides,
+so nothing is guessed: if the values don't decide, or contradict the operations, the network is refused with both facts
+and the options that decide.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SLACK = 1e-6
 
 @dataclass(frozen=True)
 class Reading:
-    """How a network's outputs are read."""
+    """How a network's outputs become probabilities."""
 
     head: Head
     words: str
@@ -38,7 +39,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Values:
-    """What the outputs [n, k] have in common on all images; every one is finite."""
+    """Statistics of the outputs [n, k] over all images; all values are finite."""
 
     width: int
     low: float
@@ -46,7 +47,7 @@ class Values:
     least_sum: float
     greatest_sum: float
     step: float
-    """What the outputs are multiples of, where they are rounded (quantized or float16); else 0."""
+    """The step that all outputs are multiples of if they are rounded (quantized or float16); else 0."""
     log_sum: float
     """Largest |log-sum-exp| of a row: 0 for log-probabilities."""
 
@@ -70,7 +71,7 @@ class Values:
 
 
 def measure(outputs: Floats) -> Values:
-    """What outputs [n, k] have in common. Raises ProofError where one isn't finite."""
+    """The statistics of outputs [n, k]. Raises ProofError if a value isn't finite."""
     values = np.asarray(outputs, np.float64)
     finite = np.isfinite(values)
     if not finite.all():

@@ -1,4 +1,4 @@
-"""What the last operations of a network say of its outputs: which one closes it, and between which bounds they keep it.
+"""Reads from a graph's last operations which one gives its outputs, and the bounds that they keep them in.
 
 Reads the graph alone. It only confirms: what the outputs are is judged by their values (export/proof/head.py).
 """

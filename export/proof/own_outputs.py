@@ -1,6 +1,6 @@
-"""What the untouched network itself gives, fed by NumPy: for every proof image, and for a few extreme ones.
+"""Runs the untouched network on every proof image and on a few extreme ones, with pixels prepared by NumPy.
 
-Knows no Keras: the network is called, whatever it is, so that an ONNX file is proved without TensorFlow.
+Imports no Keras: any Network is called, so that an ONNX file is proved without TensorFlow.
 """
 
 from __future__ import annotations

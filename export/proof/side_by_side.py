@@ -1,6 +1,6 @@
-"""What the user's own network gives beside what will be served, for a few proof images: for people to look at.
+"""The answers of the user's own network and of the served graph for a few proof images, for people to compare.
 
-The proof can't see an assumption that stands on both of its sides; a person who knows the images can.
+A wrong assumption that is on both sides of the proof stays unnoticed; a person who knows the images may see it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long a forward pass takes: by turns, so that whatever else the machine does hits every candidate alike."""
+"""Times forward passes of several candidates alternately, so that other load on the machine affects all of them."""
 
 from __future__ import annotations
 

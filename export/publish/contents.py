@@ -1,4 +1,4 @@
-"""What stands beside a proved graph: golden images, report, and the card that lists them all."""
+"""Writes the other files of an artifact: golden images, report, and the card that lists them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source -> graph -> file -> proof -> measured -> published: the one way to an artifact."""
+"""The steps from a source to an artifact: convert, write the graph, prove it, measure it, publish it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where versions are published and read back from. A folder is used as it is; for a store there is a folder beside it
-that knows which versions there are: what is published is made and proved there, then delivered.
+"""Place: where versions are published and read back. A folder is used directly. For a store there is a temporary local
+folder with the store's version numbers: a version is made and proved there, then uploaded.
 """
 
 from __future__ import annotations
@@ -27,24 +27,22 @@ from export.publish.write import check_writable, refuse_another_model, renumber
 
 
 class Place(Protocol):
-    """Every call raises PublishError, or DataError where it reads, in one line."""
+    """A repository to publish into. Every call raises PublishError, or DataError where it reads."""
 
     folder: Path
-    """A repository on this disk, for everything but these calls."""
+    """The local repository in which versions are made."""
 
     def check_writable(self) -> None:
-        """Raise now rather than after long work, where nothing could be published. UsageError for what is read only."""
+        """Raise PublishError before long work if nothing could be published, UsageError if the place is read only."""
 
     def prepare(self, name: str) -> None:
-        """Copy into `folder` what the next version of a model must agree with."""
+        """Copy into `folder` what the next version of a model must agree with: the newest card and config.pbtxt."""
 
     def deliver(self, version: Path) -> str:
-        """Have the place hold a version that was published into `folder`, and say where: all of it, or nothing of it
-        is seen.
-        """
+        """Upload a version that was published into `folder`; returns its address. Readers see all of it or nothing."""
 
     def fetch(self, model: str) -> Published:
-        """Have `folder` hold `NAME` or `NAME/VERSION`. Raises as open_published does."""
+        """Copy `NAME` or `NAME/VERSION` into `folder` and open it. Raises as open_published does."""
 
 
 @contextlib.contextmanager

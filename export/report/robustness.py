@@ -48,7 +48,7 @@ def measure_robustness(
 
 
 def draw_robustness(found: Robustness, path: Path) -> None:
-    """A panel a damage: top-1 with its 95 % interval, and the calibration error, by strength."""
+    """Draw one panel per damage: top-1 with its 95 % interval, and the calibration error, by strength."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 5.4), layout="constrained")
         panels = figure.subplots(2, 3, sharey=True).flat

@@ -1,6 +1,6 @@
 """Suspects of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021). Knows no network and no image.
 
-The probabilities must be held out: of a network that wasn't trained on these very labels, else it has learned them.
+The probabilities must come from a network that wasn't trained on these labels, or it has learned their errors.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from export.report.calibration import Floats, Labels
 
 @dataclass(frozen=True)
 class Suspects:
-    """Images whose label is in doubt, the most suspect first; all arrays are of that length and order."""
+    """Images whose label is in doubt, the most suspect first; all arrays have this length and order."""
 
     places: npt.NDArray[np.intp]
-    """Among the images that were looked at."""
+    """Indices among the images that were looked at."""
     given: Labels
     suggested: Labels
     given_probability: Floats
@@ -26,7 +26,7 @@ class Suspects:
     images: int
     """Number of images that were looked at."""
     wrong_share: float
-    """The estimated share of wrong labels among them, with those that no suspect stands for."""
+    """The estimated share (0 to 1) of wrong labels among them, including those that aren't suspects."""
 
     def __len__(self) -> int:
         return len(self.places)

@@ -1,4 +1,4 @@
-"""Networks that are there already, as sources to convert: whatever word `convert` is given, found out what it is."""
+"""Finds out what an argument of `convert` names: a run, a file, or a network by name; and opens it as a source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Kind = Literal["run", "savedmodel", "keras-file", "network", "application"]
 
 
 def identify(word: str, weights: str | None = None, *, names_first: bool = False) -> Kind:
-    """What a word of the command line is: what lies there, else a network of the series or of keras.applications.
+    """What an argument of the command names: a file or folder, else a network of the series or of keras.applications.
 
     A name that both have is the series', but for ImageNet weights. `names_first`: a folder doesn't hide a network of
     its name; for `train`, whose own run folder may bear it. Raises UsageError where the word is nothing that we know,

@@ -1,4 +1,4 @@
-"""How to open what is to be converted, timed or trained on: what the command line says beside its name."""
+"""The command line's options for opening a network that is to be converted, timed or trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from export.sources.user_code import Definitions
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How to open what `convert` is given."""
+    """How to open the network."""
 
     weights: str | None = None
     """imagenet, or a file; for networks by name."""

@@ -1,4 +1,4 @@
-"""What can be converted, whatever it came from: a network with all that its artifact's card will say of it."""
+"""Source: a network to convert, whatever it came from, with all that its card will say."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ProofImages:
     dataset: str | None
     """The data set's name where labels are known."""
     calibration: Samples | None = None
-    """What int8 takes its ranges from: the data set's training images, or the user's own; None: there are none."""
+    """Images to calibrate int8 with: the data set's training images, or the user's own; None if there are none."""
     unproven: str = "no labeled images were given (--dataset)"
     """Why accuracy can't be measured, where `dataset` is None."""
 
@@ -44,9 +44,9 @@ class Source:
     name: str
     model: Network
     provenance: Provenance
-    """What the card takes over as it is."""
+    """Copied into the card."""
     head: Head | None
-    """None: it is judged by what the network gives (export/proof/head.py)."""
+    """What the outputs are; None: judged by the outputs' values (export/proof/head.py)."""
     images: ProofImages
     computes_in_float16: bool = False
     """Whether the network computes in float16 itself, whose rounding the proof allows for."""
@@ -57,7 +57,7 @@ class Source:
     max_batch: int | None = None
     """The one batch size that the network can run, where it is fixed."""
     prepare: Callable[[Pixels, Preprocessing], npt.NDArray[np.float32]] = reference
-    """The proof's own pixel arithmetic, in NumPy."""
+    """uint8 pixels [n, h, w, c] to the network's float32 input, computed by NumPy, independent of the graph."""
 
     def __post_init__(self) -> None:
         if re.fullmatch(NAME_PATTERN, self.name) is None:

@@ -19,10 +19,10 @@ from export.training.batches import Batches
 from models.walk import walk_layers
 
 _MOST_BATCHES = 50
-"""More change the estimate by less than the next epoch does."""
+"""Batches for the estimate: more would change it by less than the next epoch does."""
 
 _MOST_LEFT = 0.05
-"""Of an average, the share of the first step's weights that nobody is told of."""
+"""The largest share (0 to 1) of the initial weights in an average that gets no warning."""
 
 
 def tell_short_average(ema: float, steps: int) -> None:
@@ -36,8 +36,8 @@ def tell_short_average(ema: float, steps: int) -> None:
 
 
 def put_average(model: keras.Model, batches: Batches) -> None:
-    """Give a compiled network the moving averages that its optimizer keeps, and the statistics of these on `batches`,
-    a few of which are looked at.
+    """Set a compiled network's weights to the moving averages of its optimizer, and its batch normalization to their
+    statistics on some of `batches`.
     """
     model.optimizer.finalize_variable_values(model.trainable_variables)
     estimate_statistics(model, batches)

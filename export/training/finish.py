@@ -1,4 +1,4 @@
-"""What a training came to: calibrated on validation images, measured on test images, written as a report."""
+"""Ends a training: calibrates on validation images, measures on test images, writes the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Probabilities for images that the network which gives them wasn't trained on: of a run, or of one run a fold."""
+"""Out-of-sample probabilities: each image's from a network that wasn't trained on it, of one run or by
+cross-validation.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is decided before a training: its images, its arithmetic, and whether a folder holds it already."""
+"""Decides before a training: its images, the arithmetic on pixels, and whether its folder already holds another one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What names in requests mean, what runs beside them, and how that changes. Knows no model: only names of models."""
+"""Aliases and shadows: what they mean, and how they change. Knows models only by their names."""

@@ -1,5 +1,5 @@
-"""Changes of traffic: written down, then told to every process. There is one owner a service: the supervisor or, where
-there is none, the only process.
+"""Changes of aliases and shadows: first written to state_file, then sent to every process. One process of a service
+does this: the supervisor or, where there is none, the only process.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ async def _tell_nobody() -> None:
 
 
 class TrafficChanges:
-    """The one way in which traffic changes, a change at a time."""
+    """Makes all changes of aliases and shadows, one at a time."""
 
     def __init__(
         self, traffic: Traffic, state_file: Path | None, tell: Callable[[], Awaitable[None]] = _tell_nobody
     ) -> None:
-        """`tell` passes changed traffic on. What the file holds from before a restart holds again. Raises ValueError
-        where it can't be read.
+        """`tell` sends the changed `traffic` to other processes. The content of `state_file`, from before a restart, is
+        taken over. Raises ValueError if it can't be read.
         """
         self.traffic = traffic
         self._file = state_file
@@ -46,18 +46,18 @@ class TrafficChanges:
                 ) from error
 
     async def set_alias(self, name: str, target: Meaning | None) -> bool:
-        """Give a name a meaning, or take back what was given (None); whether that outlives a restart.
+        """Set an alias, or delete the one that a request set (None). Returns whether that outlives a restart.
 
-        Raises UnknownAlias or AliasOfSettings where there is nothing to take back, StateNotWritten where it can't be
-        kept though it should; then nothing changed.
+        Raises UnknownAlias or AliasOfSettings if no request set it, StateNotWritten if state_file can't be written;
+        then nothing changed.
         """
         async with self._changing:
             await self._change(lambda traffic: traffic.put(name, target))
         return self._file is not None
 
     async def withdraw(self, name: str, judged: Split, target: str, reason: str) -> bool:
-        """As Traffic has it, where the alias still is what was judged; whether it was. Where that can't be kept, it
-        holds all the same.
+        """Traffic.withdraw in all processes, even where state_file can't be written. False, and nothing is done, where
+        the alias is no longer the one that was judged.
         """
         async with self._changing:
             if self.traffic.splits.get(name) != judged:  # it was changed while this waited for its turn
@@ -71,13 +71,13 @@ class TrafficChanges:
             return True
 
     async def set_shadow(self, name: str, shadow: Shadow | None) -> bool:
-        """The same of a shadow. Raises UnknownShadow or ShadowOfSettings, and StateNotWritten."""
+        """`set_alias` for a shadow. Raises UnknownShadow, ShadowOfSettings or StateNotWritten."""
         async with self._changing:
             await self._change(lambda traffic: traffic.put_shadow(name, shadow))
         return self._file is not None
 
     async def follow_settings(self, aliases: Aliases, shadows: Shadows) -> None:
-        """The settings say something else. Where that can't be kept, it holds all the same: a restart reads them."""
+        """Traffic.replace in all processes, even where state_file can't be written: a restart reads the settings."""
         async with self._changing:
             try:
                 await self._change(lambda traffic: traffic.replace(aliases, shadows))

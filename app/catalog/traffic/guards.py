@@ -1,5 +1,5 @@
-"""Guards: weighted aliases whose newer models lose their weight by themselves once they break a stated bound. Judged on
-the sums of all workers, by whoever owns the changes of traffic.
+"""Guards: sets the weight of a weighted alias's newer model to 0 once its errors, its p99 or its disagreements exceed
+the alias's bound. Judges the sums of all workers, in the process that makes the changes of traffic.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WINDOW = 10
 
 
 class _Counts(NamedTuple):
-    """Of one model of an alias, beside the first one."""
+    """Counts of one model of an alias, compared with the alias's first model."""
 
     seconds: Sequence[float]
     """A histogram of the answered requests."""
@@ -56,17 +56,17 @@ class _Window(NamedTuple):
 
 
 class Guards:
-    """The guards of all aliases of a service: they judge its counts and take weights back."""
+    """The guards of all aliases of a service."""
 
     def __init__(self, changes: TrafficChanges, snapshot: Callable[[], Awaitable[Snapshot]], metrics: Metrics) -> None:
-        """`snapshot` gives the sums of all workers; what guards do is counted in `metrics`."""
+        """`snapshot` gives the sums of all workers; withdrawals are counted in `metrics`."""
         self._changes = changes
         self._snapshot = snapshot
         self._metrics = metrics
         self._before: dict[tuple[str, str], _Window] = {}  # by alias and model: what isn't judged
 
     async def look(self) -> None:
-        """Judge every model that has weight in an alias with a guard, the first of each aside."""
+        """Judge every model with weight, except the first one, of every alias with a guard."""
         traffic = self._changes.traffic
         guarded = {name: split for name, split in traffic.splits.items() if split.guard is not None}
         self._before = {key: known for key, known in self._before.items() if guarded.get(key[0]) == known.split}
@@ -79,7 +79,7 @@ class Guards:
                     split = await self._judge(snapshot, name, split, target)
 
     async def _judge(self, snapshot: Snapshot, name: str, split: Split, target: str) -> Split:
-        """The alias as it stands afterwards; as it was judged, where a request changed it meanwhile."""
+        """Judge one model; returns the alias after that, or `split` where a request has changed it meanwhile."""
         guard, traffic = split.guard, self._changes.traffic
         assert guard is not None
         first = next(iter(split.to))
@@ -101,7 +101,7 @@ class Guards:
 
 
 def find_broken(guard: Guard, counts: _Counts) -> Iterator[tuple[str, str]]:
-    """Each bound that is broken, and how."""
+    """(bound, explanation) for each bound of the guard that is exceeded."""
     answered, first = sum(counts.seconds[:-1]), sum(counts.first_seconds[:-1])
     requests = answered + counts.faults
     if guard.max_error_rate is not None and requests >= guard.min_requests:
@@ -114,7 +114,7 @@ def find_broken(guard: Guard, counts: _Counts) -> Iterator[tuple[str, str]]:
     if guard.max_p99_ratio is not None and min(answered, first) >= guard.min_requests:
         bounds = FAMILIES[ALIAS_SECONDS].bounds
         p99, other = (find_quantile(bounds, found, 0.99) for found in (counts.seconds, counts.first_seconds))
-        # A p99 is the time of the slowest few, and wavers: it is surely above where surely more than 1 % are slower.
+        # A p99 varies, since few requests decide it: it counts as above only if surely more than 1 % are slower.
         highest = find_quantile(bounds, counts.first_seconds, find_interval(0.99, int(first), _Z)[1])
         slower = find_share_above(bounds, counts.seconds, guard.max_p99_ratio * highest)
         if find_interval(slower, int(answered), _Z)[0] > 0.01:

@@ -1,4 +1,4 @@
-"""Layers: what the settings say by name and, before it, what requests have set. Knows not what it means."""
+"""Layers: named values from the settings, overridden by those that requests set. Doesn't know what they mean."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Layers(Generic[T]):
-    """Named things of one kind, aliases or shadows: those of the settings, and over them those set by requests."""
+    """The aliases, or the shadows, by name: those of the settings, overridden by those that requests set."""
 
     def __init__(self, kind: str, unknown: type[NotFound], of_settings: type[Conflict]) -> None:
-        """`kind` names the thing in what is raised."""
+        """`kind` is the word for one of them in error messages."""
         self._kind = kind
         self._unknown = unknown
         self._of_settings = of_settings
@@ -22,12 +22,12 @@ class Layers(Generic[T]):
         self.set_by_requests: dict[str, T] = {}
 
     def merge(self) -> dict[str, T]:
-        """What holds."""
+        """All of them, by name; what a request set overrides the settings."""
         return {**self.settings, **self.set_by_requests}
 
     def put(self, name: str, value: T | None) -> None:
-        """A request sets it, or takes back what one has set (None). Raises `unknown` or `of_settings` where there is
-        nothing to take back.
+        """Set a value as a request does; None deletes what a request set. Raises `unknown` or `of_settings` if no
+        request set it.
         """
         if value is not None:
             self.set_by_requests[name] = value

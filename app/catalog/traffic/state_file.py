@@ -1,4 +1,6 @@
-"""The state file: what was set at run time, over a restart. Written whole or not at all; knows not what it means."""
+"""The state file: keeps aliases and shadows set at run time over a restart. Written whole or not at all; doesn't know
+what they mean.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _FORMAT = 1
 
 
 def read_state(file: Path) -> dict[str, Any]:
-    """What was written; empty where the file isn't there. Raises ValueError with a remedy where it can't be read."""
+    """What was written; empty if there is no file. Raises ValueError, which says what to do, if it can't be read."""
     try:
         written = read_json(file.read_bytes())
     except FileNotFoundError:
@@ -34,7 +36,7 @@ def read_state(file: Path) -> dict[str, Any]:
 
 
 def write_state(file: Path, state: dict[str, Any]) -> None:
-    """Raises OSError; then the file is as before."""
+    """Replace the file. Raises OSError; then the file is as before."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8") as stream:

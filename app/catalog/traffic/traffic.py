@@ -1,6 +1,4 @@
-"""Traffic: what the names in requests mean, and who sees requests beside whom. The one owner of aliases and shadows in
-its process.
-"""
+"""Traffic: the aliases and shadows of one process, and the model that a name in a request means."""
 
 from __future__ import annotations
 
@@ -19,24 +17,26 @@ Shadows = Mapping[str, Shadow]
 
 
 class Traffic:
-    """Aliases: another name for a model, for one version of it, for several models by their shares, or for a cascade of
-    two. An alias hides a model of its name; what it means is no alias again. What requests have set overrides the
-    settings.
+    """An alias is another name for a model, for one version of it, for several models by weights, or for a cascade of
+    two. It hides a model of the same name; its target is never itself an alias. Aliases and shadows that requests set
+    override those of the settings.
     """
 
     def __init__(self, aliases: Aliases, shadows: Shadows, random: Random | None = None) -> None:
-        """As the settings have them. `random` chooses for requests that no header assigns."""
+        """`aliases` and `shadows` are those of the settings. `random` draws the slot of requests without a sticky
+        header.
+        """
         self.random = random or Random()
         self._aliases: Layers[Meaning] = Layers("alias", UnknownAlias, AliasOfSettings)
         self._shadows: Layers[Shadow] = Layers("shadow", UnknownShadow, ShadowOfSettings)
         self._tables: dict[str, list[str]] = {}
         self.withdrawals: dict[str, dict[str, str]] = {}
-        """Alias -> model -> why its guard took its weight away. Forgotten once the alias is changed by a request."""
+        """Alias -> model -> why its guard set its weight to 0. Dropped once a request changes the alias."""
         self.replace(aliases, shadows)
 
     @property
     def aliases(self) -> dict[str, Meaning]:
-        """What holds. A copy."""
+        """A copy of all aliases: those of the settings, overridden by those that requests set."""
         return dict(self._meanings)
 
     @property
@@ -50,7 +50,7 @@ class Traffic:
         return self._shadows.set_by_requests.keys()
 
     def write(self) -> dict[str, Any]:
-        """All of it as JSON has it, to be read by another process."""
+        """The whole state, ready for JSON, for `read` in another process."""
         settings = {
             "aliases": write_named(self._aliases.settings, write_target),
             "shadows": write_named(self._shadows.settings, write_shadow),
@@ -58,14 +58,14 @@ class Traffic:
         return {"settings": settings, **self.keep()}
 
     def read(self, written: Mapping[str, Any]) -> None:
-        """Hold what `write` of another process gave, from now on and to the slot."""
+        """Take over the state that `write` gave in another process, including the slots of weighted aliases."""
         settings = written["settings"]
         self._aliases.settings = read_named(settings["aliases"], read_target)
         self._shadows.settings = read_named(settings["shadows"], read_shadow)
         self.restore(written)
 
     def keep(self) -> dict[str, Any]:
-        """What a restart can't find in the settings, as JSON has it."""
+        """What must outlive a restart and isn't in the settings, ready for JSON."""
         return {
             "aliases": write_named(self._aliases.set_by_requests, write_target),
             "shadows": write_named(self._shadows.set_by_requests, write_shadow),
@@ -74,7 +74,7 @@ class Traffic:
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
-        """Hold what `keep` gave before a restart, beside what the settings say now."""
+        """Take over what `keep` gave before a restart; the settings' own aliases and shadows stay as they are now."""
         self._aliases.set_by_requests = read_named(kept.get("aliases", {}), read_target)
         self._shadows.set_by_requests = read_named(kept.get("shadows", {}), read_shadow)
         self._tables = read_named(kept.get("tables", {}), read_table)
@@ -87,20 +87,20 @@ class Traffic:
         return copied
 
     def replace(self, aliases: Aliases, shadows: Shadows) -> None:
-        """The settings say these now, and no others."""
+        """Replace the aliases and shadows of the settings."""
         self._aliases.settings, self._shadows.settings = dict(aliases), dict(shadows)
         self._apply()
 
     def put(self, name: str, target: Meaning | None) -> None:
-        """Set what a name means, which overrides the settings, or delete what a request has set (None). Raises
-        UnknownAlias or AliasOfSettings where there is nothing to take back.
+        """Set an alias, which overrides the settings; None deletes what a request set. Raises UnknownAlias or
+        AliasOfSettings if no request set it.
         """
         self._aliases.put(name, target)
         self.withdrawals.pop(name, None)
         self._apply()
 
     def withdraw(self, name: str, target: str, reason: str) -> None:
-        """Give one model of a weighted alias no requests any more, as a request would, and say why."""
+        """Set the weight of one model of a weighted alias to 0, as a request would, and keep the reason."""
         self._aliases.put(name, self.splits[name].withdraw(target))
         self.withdrawals.setdefault(name, {})[target] = reason
         self._apply()
@@ -122,18 +122,18 @@ class Traffic:
     def _apply(self) -> None:
         self._meanings = self._aliases.merge()
         self.shadows = self._shadows.merge()
-        """Those that hold, by name."""
+        """All shadows, by name."""
         self.cascades = {name: target for name, target in self._meanings.items() if isinstance(target, Cascade)}
-        """Those that mean two models."""
+        """The aliases that are cascades of two models."""
         self.splits = {name: target for name, target in self._meanings.items() if isinstance(target, Split)}
-        """Those that mean several, each for its share."""
+        """The aliases that divide requests among models by weights."""
         self.several: dict[str, Cascade | Split] = {**self.cascades, **self.splits}
-        """Both."""
+        """The aliases that mean several models: cascades and splits."""
         self._tables = {name: assign_slots(split.to, self._tables.get(name, ())) for name, split in self.splits.items()}
 
     def draw(self, name: str, find_header: Callable[[str], str | None]) -> int | None:
-        """The slot of a request to `name`, whose headers `find_header` knows by their names in lower case, to be drawn
-        once a request; None where the name isn't split.
+        """The slot of a request to `name`, to be drawn once for each request; None where `name` is no split.
+        `find_header` gives a header of the request by its name in lower case.
         """
         if (split := self.splits.get(name)) is None:
             return None
@@ -141,8 +141,8 @@ class Traffic:
         return find_slot(name, client) if client else self.random.randrange(SLOTS)
 
     def target(self, name: str, slot: int | None = None) -> str:
-        """The model or model/version that a name means: of a split for that slot, or for most; of a cascade the first
-        one's. A name that is no alias is itself.
+        """The model or model/version that a name means: of a split that of `slot`, or with None that of the largest
+        weight; of a cascade its first model. A name that is no alias means itself.
         """
         target = self._meanings.get(name, name)
         if isinstance(target, str):
@@ -152,7 +152,7 @@ class Traffic:
         return target.largest if slot is None else self._tables[name][slot]
 
     def follow(self, name: str, slot: int | None = None) -> tuple[str, int | None]:
-        """The same as model and version, which is None where none is pinned."""
+        """`target` as model and version, None where the target names no version."""
         if name not in self._meanings:
             return name, None
         return split_version(self.target(name, slot))

@@ -1,3 +1,3 @@
-"""Requests of our own making: one connection of a small HTTP client, and a load at a rate of its own. What is right in
-an answer, callers say.
+"""Load generation: a small HTTP client with one connection, and an open loop at a fixed rate. Callers judge which
+answers are right.
 """

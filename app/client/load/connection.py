@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """Opens itself at the first request, again after the server closed it, and where it may be about to."""
+    """One HTTP connection. It opens at the first request, and again after the server closed it or may be about to."""
 
     def __init__(self, port: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._port, self._clock = port, clock

@@ -1,4 +1,4 @@
-"""The plot of a search as SVG: p99 over the rate, a line a setting, the bound, and the chosen one in color."""
+"""The plot of a search as SVG: p99 over the rate, one line per setting, the bound, and the chosen one in color."""
 
 from __future__ import annotations
 

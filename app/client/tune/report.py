@@ -1,4 +1,4 @@
-"""What a search has found, for people: which setting is the best and what its rate was, as a table and in words."""
+"""The report of `convserve tune`: the best setting and its rate, as a table and in sentences."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Found:
     model: str
     p99_ms: float
     first: Setting | None = None
-    """The one that the service has as it comes."""
+    """The setting that the service chooses by itself."""
     searched: list[Trial] = field(default_factory=list)
     confirmed: list[Trial] = field(default_factory=list)
-    """Long ones; the last of them held, unless the command was interrupted."""
+    """Long trials; the last of them held, unless the command was interrupted."""
     failures: dict[Setting, str] = field(default_factory=dict)
     """Settings that can't be served, and why."""
 

@@ -11,12 +11,14 @@ from typing import TypeVar
 S = TypeVar("S", bound=Hashable)
 
 Dimension = Callable[[S], Iterable[Sequence[S]]]
-"""Of a setting, ways to go on: settings to be tried in this order, as long as each is better than the one before."""
+"""Gives, for a setting, sequences of further settings. Each sequence is tried in order as long as each setting is
+better than the one before.
+"""
 
 FINEST = 1.03
-"""Two rates this close are taken for one: another setting has to be better by as much."""
+"""Rates that differ by less than this factor count as equal."""
 _LOWERED, _MOST_LOWERED = 0.05, 0.4
-"""Shares that a rate which doesn't hold for long is lowered by, at first and at most."""
+"""By how much of itself a rate that doesn't hold for long is lowered, at first and at most."""
 
 
 def find_highest_rate(holds: Callable[[float], bool], lowest: float, growth: float = 2.0) -> float:

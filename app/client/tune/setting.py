@@ -1,4 +1,6 @@
-"""Setting: one way to run a model, as a settings file says it; and the settings next to it that are worth a try."""
+"""Setting: the settings that `convserve tune` varies, as a settings file has them, and the neighbors of a setting to
+try.
+"""
 
 from __future__ import annotations
 

@@ -26,18 +26,18 @@ _NUMBERS_WITHIN = 4096
 
 
 class Given(NamedTuple):
-    """What a body holds."""
+    """The content of a body."""
 
     images: list[Encoded]
     options: Mapping[str, Any] = {}
-    """What it asks for besides, by name."""
+    """The options in the body, by name."""
 
 
 class Parser(Protocol):
-    """Who parses long texts elsewhere: a decoder or, in its turn, a request that was let in."""
+    """Parses long bodies off the event loop: a decoder, or an admitted request, which waits for its turn."""
 
     async def parse(self, body: bytes, parse: Callable[[bytes], Given]) -> Given:
-        """As Decoder.parse."""
+        """The result of `parse(body)`; see Decoder.parse."""
 
 
 async def read_images(request: Request, settings: Settings, parser: Parser, options: Collection[str]) -> Given:

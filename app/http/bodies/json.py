@@ -1,4 +1,4 @@
-"""JSON: from strangers, parsed only where its punctuation says that it can't blow up; and as the service writes it."""
+"""Parses JSON from clients, within limits on its commas and brackets, and writes JSON."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The JSON object of a request that changes the service: small, read by hand once the key was checked. (FastAPI's own
-reading has no limit, comes before the key is checked, and asks for a Content-Type, which tritonclient doesn't send.)
+"""Reads the small JSON object of a management request, after the key was checked. (FastAPI itself would read it without
+a limit and before that check, and would ask for a Content-Type, which tritonclient doesn't send.)
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a person reads in a browser: the page, the model card, the list of addresses."""
+"""HTML pages: the demo page, the model card, the API documentation."""

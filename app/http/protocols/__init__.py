@@ -1,1 +1,1 @@
-"""Everybody else's forms, each a translation and nothing more."""
+"""The request and response formats of other servers, each translated into the service's own."""

@@ -1,5 +1,5 @@
-"""{"instances": [...]} to images, and all probabilities in label order as {"predictions": [...]}: what the forms of
-TensorFlow Serving, KServe v1, SageMaker, MLflow and Vertex AI have in common.
+"""Reads {"instances": [...]} and writes all probabilities, in label order, as {"predictions": [...]}: common to
+TensorFlow Serving, KServe v1, SageMaker, MLflow and Vertex AI.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ ROWS_OR_CLASSES = describe_rows("predictions", other={"$ref": "#/components/sche
 
 
 async def answer_any(request: Request, name: str | None) -> Response:
-    """A body in a form of /predict gets its answer, {"instances": [...]} and {"inputs": [...]} get rows."""
+    """Answer a request: a body in a form of /predict as /predict does, {"instances"} and {"inputs"} with rows."""
     options = PredictOptions.read(dict(request.query_params))
     classified = await classify(request, name, options, _parse_any)
     return write_rows(classified.results) if classified.posted.key else write_response(classified)

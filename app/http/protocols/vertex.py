@@ -1,4 +1,4 @@
-"""The addresses of Vertex AI's containers, which the platform chooses: the settings health_route and predict_route."""
+"""The routes that Vertex AI chooses for its containers: the settings health_route and predict_route."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.settings import Settings
 
 
 def make_router(settings: Settings) -> APIRouter:
-    """The addresses that are set and not there already. They are to be asked first."""
+    """A router for the addresses that are set and don't exist already; include it before all others."""
     router = APIRouter(tags=["vertex"])
     if settings.health_route and not is_own_health_route(settings.health_route):
         router.add_api_route(

@@ -1,4 +1,4 @@
-// Where the time of a request went: one row a stage, each bar beginning where the one before it ended, and the total.
+// Where the time of a request went: one row per stage, each bar beginning where the one before it ended, and the total.
 
 import { element, milliseconds } from "./format.js";
 

@@ -1,5 +1,5 @@
-"""The header walk: what a file holds beside its pixels is counted, read for the orientation, and left out.
+"""Parses the containers of image files, one module per format, without decoding.
 
-A module a format. Each gives the same image in a file of pixels alone, so that no decoder meets metadata. Knows no
-decoder.
+Segments, chunks and frames are counted against the limits, the orientation is read, and the file is rewritten without
+metadata, so that decoders see only pixels.
 """

@@ -1,1 +1,1 @@
-"""The sets that everybody knows, read from their original files."""
+"""Well-known data sets (MNIST, CIFAR, ImageNet), read from their original files."""

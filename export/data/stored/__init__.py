@@ -1,1 +1,1 @@
-"""Labeled sets as they are stored: manifests, Parquet, tars; how they are divided; a cache of decoded pixels."""
+"""Labeled data sets in files: manifests, Parquet, tars; their split; a cache of decoded pixels."""

@@ -1,4 +1,4 @@
-"""A listing's division into images to train and to test on, without what is damaged: the same for every form."""
+"""Divides the images of a stored set into training and test images, and leaves out damaged ones."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Divided = tuple[tuple[str, ...], Stored, Stored, str]
 
 
 def divide(where: str, listing: Listing, *, skip_damaged: bool, seen: bool) -> Divided:
-    """Where the set has no split of its own and the network has not `seen` any of these images, all of them are test
-    samples; classes without images are kept then.
+    """Divide a listing by its own split, else by a hash of the names; if the network has not `seen` any of these
+    images, a set without a split is all test images, and classes without images are kept.
 
     Raises DataError for fewer than two classes, and (unless `skip_damaged`, which leaves them out) for classes without
     images and images that can't be decoded: it lists both.

@@ -22,26 +22,28 @@ Stored = FileSamples | PackedSamples
 
 
 class Entry(NamedTuple):
-    """What a set says of one image."""
+    """One image of a data set, as the set describes it."""
 
     name: str
-    """Within the set, folders and all: the image is held back for the test by it, and stands in its place by it."""
+    """Its path within the set. It decides, by a hash, whether the image is a test image, and the image's place in the
+    order.
+    """
     label: str | int | None
     """Its class by name, or by number where the set lists its classes; None where it isn't known."""
     split: str
-    """A word for training or for a test; empty where the set says none."""
+    """The set's word for its split, such as train or test; empty if it says none."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a set by class, then by name; `samples.labels` number its `classes`."""
+    """The images of a set, sorted by class, then by name; `samples.labels` are indices of `classes`."""
 
     samples: Stored
     names: Sequence[str]
-    """One an image, of folder and file: the same image has the same name in every form of a set."""
+    """One per image, of folder and file: the same image has the same name however the set is stored."""
     classes: tuple[str, ...]
     tested: npt.NDArray[np.bool_] | None
-    """bool [n]: which images the set keeps for its test; None where it has no split of its own."""
+    """bool [n]: whether an image is in the set's own test split; None if the set has no split."""
 
 
 def make_listing(

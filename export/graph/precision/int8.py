@@ -26,11 +26,11 @@ from export.graph.precision.onnxruntime_tools import load_tool
 from export.progress import Progress
 
 BATCH = 16
-"""Images at once; histograms are added up after each batch, as all of a batch's activations are held."""
+"""Images per calibration batch: all activations of a batch are in memory at once."""
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 PERCENTILE = 99.99
 STEPS = 128
-"""That entropy quantizes to."""
+"""Quantization steps of the entropy calibration."""
 HISTOGRAM_BINS = {"percentile": 2048, "entropy": 512}
 """ONNX Runtime's entropy has 128 by default, as many as it quantizes to: then it can only keep the whole range."""
 
@@ -92,7 +92,7 @@ class Int8Graph:
             return calibrator.compute_data()
 
     def quantize(self, ranges: Any, in_float: Collection[Layer] = ()) -> onnx.ModelProto:
-        """uint8 activations and int8 weights a channel (U8S8), the layers `in_float` as they were.
+        """Quantize: uint8 activations and int8 weights per channel (U8S8); the layers `in_float` stay as they are.
 
         CPUs without VNNI add two products in 16 bits and cut the sum off without a word. Weights of 7 bits can't bring
         it there (2 x 255 x 64 fits), so that one file answers alike on all; depthwise convolutions add in 32 bits
@@ -168,7 +168,7 @@ def join_layers(layers: Sequence[Layer], most: int) -> list[Layer]:
 
 
 def _whole_bytes(graph: onnx.GraphProto) -> dict[str, list[dict[str, Any]]]:
-    """For ONNX Runtime's quantizer: the weights of depthwise convolutions, one filter a channel, in 8 bits."""
+    """For ONNX Runtime's quantizer: the weights of depthwise convolutions, one filter per channel, in 8 bits."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     found = {}
     for node in graph.node:

@@ -1,1 +1,1 @@
-"""The same graph in float16 or int8, judged against the untouched network. Knows nothing of how either is made."""
+"""Compares a graph in float16 or int8 with the fp32 graph and the untouched network."""

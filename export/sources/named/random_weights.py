@@ -36,7 +36,7 @@ def fit_random_weights(model: keras.Model, prepared: npt.NDArray[np.float32]) ->
     values = np.asarray(outputs, np.float64)
     if (
         values.min() >= 0 and np.abs(values.sum(axis=1) - 1).max() < 1e-3
-    ):  # a softmax's: its logits, up to a number a row
+    ):  # a softmax's: its logits, up to a constant per row
         values = np.log(np.maximum(values, np.finfo(np.float32).tiny))
     factor = _find_factor(values)
     last.set_weights([weight * factor for weight in last.get_weights()])

@@ -1,1 +1,3 @@
-"""--like: image options as other libraries write them down, a module a library; what isn't supported is refused."""
+"""--like: reads image options from other libraries' configuration files, one module per library; what isn't supported
+is refused.
+"""

@@ -1,2 +1,3 @@
-"""What augmentation does to a batch, a file a change: NumPy arrays in and out, random by the generator alone. Knows no
-recipe, no data set and no Keras."""
+"""The operations of augmentation, one per module: NumPy arrays in and out, random only by the generator. Knows no
+recipe, no data set and no Keras.
+"""

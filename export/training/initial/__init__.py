@@ -1,1 +1,1 @@
-"""What a training begins with: a recipe, a data set, the network in its first state."""
+"""What a training starts from: a recipe, a data set, the initial network."""

@@ -1,4 +1,4 @@
-"""What a training begins with, from what somebody says of it: a recipe, a data set, the network's first state."""
+"""Determines a training's recipe, data set and initial network from the command line and a recorded recipe."""
 
 from __future__ import annotations
 
@@ -36,27 +36,29 @@ from models.registry import NETWORKS
 
 @dataclass(frozen=True)
 class Words:
-    """What may be said of a training; None and empty: not said."""
+    """The arguments of `train`; None or empty if not given."""
 
     network: str | None = None
     """NETWORK, FILE or RUN."""
     dataset: str | None = None
     data_dir: Path | None = None
     changes: Sequence[tuple[str, Any]] = ()
-    """Fields of the recipe and their values, the later before the earlier."""
+    """Fields of the recipe and their values; later ones override earlier ones."""
     image: ImageOptions = field(default_factory=ImageOptions)
     load: LoadOptions = field(default_factory=LoadOptions)
-    """`code` and `unsafe` alone: weights are a field of the recipe."""
+    """Only `code` and `unsafe`: weights are a field of the recipe."""
     seed: int | None = None
     skip_damaged: bool = False
     cache: Path | None = None
-    """Where decoded pixels are kept from epoch to epoch."""
+    """Folder for a cache of decoded pixels."""
     cache_bytes: int = 0
-    """So much they may take there."""
+    """The largest size of the cache."""
 
 
 @dataclass(frozen=True)
 class Beginning:
+    """Everything that a training starts from."""
+
     recipe: Recipe
     dataset: DataSet
     initial: InitialNetwork
@@ -77,8 +79,8 @@ class Beginning:
 
 
 def begin(words: Words, recorded: Recorded | None = None) -> Beginning:
-    """What a training begins with. Raises UsageError for words that don't fit together, DataError for a data set or a
-    run that can't be had.
+    """Determine what a training begins with. Raises UsageError for arguments that don't fit together, DataError for a
+    data set or a run that can't be read.
 
     `recorded` is a recipe from a file. What `words` say overrides it; what neither says is a default for the network
     and the data set, and for a run what its own training did.
