@@ -112,6 +112,7 @@ class Catalog:
         if self._started:
             return
         self._started = True
+        self.disagreements.follow(self.traffic.shadows)
         self._table.set_problem(problem)
         for look in looks:
             state: State = "unloaded" if look.name in unloaded else "loading"

@@ -27,6 +27,7 @@ class Disagreements:
         """`images` keeps the images of shadows with keep_images."""
         self._images = images
         self._kept: dict[str, _Kept] = {}
+        self._followed: dict[str, Shadow] = {}
 
     def add(
         self, name: str, shadow: Shadow, of: tuple[str, float], run: tuple[str, float], image: bytes | None
@@ -61,10 +62,12 @@ class Disagreements:
         """Drop the disagreements of shadows that were deleted or now compare other models, and the images of shadows
         that no longer have keep_images.
         """
-        for name, kept in list(self._kept.items()):
-            shadow = shadows.get(name)
-            if shadow is None or (shadow.of, shadow.run) != (kept.of, kept.run):
-                del self._kept[name]
+        # Those that have kept nothing in this process, too: images may be left of other workers and earlier starts.
+        for name in {*self._kept, *self._followed, *shadows}:
+            shadow, known = shadows.get(name), self._kept.get(name) or self._followed.get(name)
+            if shadow is None or (known is not None and (shadow.of, shadow.run) != (known.of, known.run)):
+                self._kept.pop(name, None)
                 self._images.forget(name)
             elif not shadow.keep_images:
                 self._images.forget(name)
+        self._followed = dict(shadows)

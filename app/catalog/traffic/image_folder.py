@@ -5,9 +5,10 @@ suffix of the format that was sent), and ID.json with both answers. All workers 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-import shutil
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ MAX_BYTES = 256_000_000
 # Each process drops what is beyond the limits after every 50 images that it wrote, so until then the folder may hold 50
 # more for each process.
 _LOOK_EVERY = 50
+# What was written here, by the ids of disagreements: anything else in the folder is somebody else's.
+_OURS = re.compile(r"[0-9a-f]{16}\.[a-z0-9]+")
 # Images that wait to be written.
 _MOST_BACKLOG_BYTES = 16_000_000
 
@@ -78,9 +81,8 @@ class ImageFolder:
         return await self._begin(self._in_turn(partial(_read, file)))
 
     def forget(self, shadow: str) -> None:
-        if self._kept.pop(shadow, None) is not None:
-            work = partial(shutil.rmtree, self._folder / shadow, ignore_errors=True)
-            self._begin(self._in_turn(work))
+        self._kept.pop(shadow, None)  # there may be some of earlier starts without any of this one
+        self._begin(self._in_turn(partial(_delete, self._folder / shadow)))
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Every task that reads or writes files is started here, so that they run in order."""
@@ -132,6 +134,15 @@ def _drop_oldest(folder: Path) -> None:
         if place >= MAX_IMAGES or size > MAX_BYTES:
             file.unlink(missing_ok=True)
             file.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _delete(folder: Path) -> None:
+    """All that was written, and the folder where nothing else is in it. Another worker may do the same."""
+    with contextlib.suppress(OSError):
+        for file in folder.iterdir():
+            if _OURS.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _read(file: Path) -> bytes | None:

@@ -134,6 +134,44 @@ def test_images_are_kept_in_a_folder_where_there_is_one(
     assert service.get(f"/shadows/old/images/{kept['id']}").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "changed", [None, {**BACKWARD, "run": "odd"}, BACKWARD], ids=["deleted", "compares others", "keeps none"]
+)
+def test_images_of_earlier_starts_go_as_those_of_this_one_do(
+    open_service: Callable[..., TestClient], tmp_path: Path, changed: dict[str, str] | None
+) -> None:
+    keeps: dict[str, Any] = {"of": "tiny/2", "run": "tiny/1", "keep_images": True}
+    folder = keep_earlier(tmp_path / "images/next")
+    service = open_service(shadow_images=tmp_path / "images", state_file=tmp_path / "state.json")
+    assert service.put("/shadows/next", json={**keeps, "share": 0.5}).status_code == 200
+    assert service.put("/shadows/next", json=keeps).status_code == 200
+    assert len(list(folder.iterdir())) == 3
+    again = open_service(shadow_images=tmp_path / "images", state_file=tmp_path / "state.json")
+    if changed is None:
+        assert again.delete("/shadows/next").status_code == 200
+    else:
+        assert again.put("/shadows/next", json={**keeps, "keep_images": False, **changed}).status_code == 200
+    wait_until(lambda: [file.name for file in folder.iterdir()] == ["notes.txt"])
+
+
+def test_images_of_earlier_starts_go_where_the_settings_let_none_be_kept_any_more(
+    open_service: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    folder = keep_earlier(tmp_path / "old")
+    (folder / "notes.txt").unlink()
+    open_service(shadow_images=tmp_path, shadows={"old": BACKWARD})
+    wait_until(lambda: not folder.exists())
+
+
+def keep_earlier(folder: Path) -> Path:
+    """An image of an earlier start, and a file of somebody else."""
+    folder.mkdir(parents=True)
+    (folder / "0123456789abcdef.png").write_bytes(DARK)
+    (folder / "0123456789abcdef.json").write_text("{}")
+    (folder / "notes.txt").write_text("not ours")
+    return folder
+
+
 def test_only_the_newest_disagreements_are_kept(service: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MAX_BYTES", 2 * len(DARK) + 1)
     service.put("/shadows/keeps", json={**BACKWARD, "keep_images": True})
