@@ -115,7 +115,7 @@ def _classify(given: argparse.Namespace) -> int:
 
 
 def _choose_version(repository: str, model: str, version: int | None, out: Path) -> tuple[int, str]:
-    """The version that the run takes, and its graph's sha256. Raises ArtifactError."""
+    """The version that the run takes, and its graph's sha256. Raises ArtifactError and OutputError."""
     settings = load_settings().model_copy(update={"repository": read_repository(repository)})
     folder = find_version(settings, model, version or Output.read_version(out))
     return int(folder.name), read_card(folder).sha256

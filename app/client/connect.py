@@ -90,10 +90,15 @@ async def connect(
     url: str | None, repository: Path | str | None, load: list[str], **settings: Any
 ) -> AsyncIterator[Service]:
     """The service at `url` or, without one, an app in this process over `repository` that loads only the models `load`;
-    `settings` override those of the environment. Raises RequestFailed where a store can't be read.
+    `settings` override those of the environment. Raises RequestFailed where `url` is no address or a store can't be
+    read.
     """
     if url is not None:
-        async with httpx2.AsyncClient(base_url=url, timeout=60.0) as client:
+        try:
+            client = httpx2.AsyncClient(base_url=url, timeout=60.0)
+        except httpx2.InvalidURL as error:
+            raise RequestFailed(f"{url} is not an address ({error}): name one such as http://127.0.0.1:8000") from error
+        async with client:
             yield Service(client)
         return
     given = {**settings, "repository": repository} if repository else settings
@@ -130,6 +135,10 @@ async def _send(client: httpx2.AsyncClient, method: str, path: str, **options: A
         response = await client.request(method, path, **options)
     except httpx2.TransportError as error:
         raise RequestFailed(f"{client.base_url} can't be reached ({error}): is the service running?") from error
+    except httpx2.RequestError as error:
+        raise RequestFailed(f"{client.base_url} answered what can't be read ({error}): is it convserve?") from error
+    except httpx2.InvalidURL as error:
+        raise RequestFailed(f"{client.base_url} can't be asked for {path!r} ({error})") from error
     if response.is_error:
         status = response.status_code
         raise RequestFailed(_read_json(client, response).get("detail", f"status {status}"), status)
@@ -138,9 +147,11 @@ async def _send(client: httpx2.AsyncClient, method: str, path: str, **options: A
 
 def _read_json(client: httpx2.AsyncClient, response: httpx2.Response) -> dict[str, Any]:
     try:
-        body: dict[str, Any] = response.json()
-    except ValueError as error:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
         raise RequestFailed(
-            f"{client.base_url} answered {response.status_code} without JSON: is it convserve?"
-        ) from error
+            f"{client.base_url} answered {response.status_code} without a JSON object: is it convserve?"
+        )
     return body

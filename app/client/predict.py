@@ -19,6 +19,7 @@ from app.client.tally import Tally
 from app.client.terminal import draw_bar
 from app.observe.logs import escape
 from app.settings_sources import load_settings
+from artifact.errors import InputError
 
 Write = Callable[[ListedImage, dict[str, Any]], None]
 
@@ -43,6 +44,8 @@ async def predict_images(
     Raises InputError, StoreError, RequestFailed and OSError.
     """
     images = list_images(words)
+    if picture is not None and len(images) > 1:
+        raise InputError(f"--explain draws one image, and these are {len(images):,}: name one file")
     options = {} if top_k is None else {"top_k": top_k}
     async with connect(url, repository, [model]) as service, ImageReader(load_settings().max_image_bytes) as reader:
         tally = Tally(await _find_classes(service, model, images))

@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 _RUN, _LOCK, _UNFINISHED = "_run.json", "_lock", ".unfinished"  # names that readers of Parquet folders pass over
 
@@ -55,26 +55,27 @@ class Output:
 
     @staticmethod
     def read_version(folder: Path) -> int | None:
-        """The version of the model that the folder's run was begun with; None if the folder has no run."""
-        path = folder / _RUN
-        return int(json.loads(path.read_bytes())["version"]) if path.is_file() else None
+        """The version of the model that the folder's run was begun with; None if the folder has no run. Raises
+        OutputError.
+        """
+        run = _read_run(folder)
+        return None if run is None else run["version"]
 
     def has(self, block: str) -> bool:
         """Whether the answers of a block are there."""
         return self._path(block).is_file()
 
     def write(self, block: str, content: bytes) -> None:
-        """Write a block's answers: atomically, and on the disk when this returns."""
+        """Write a block's answers: atomically, and on the disk when this returns. Raises OutputError."""
         self._replace(self._path(block), content)
 
     def _check_run(self) -> None:
-        path = self.folder / _RUN
-        if not path.is_file():
+        before = _read_run(self.folder)
+        if before is None:
             if any(self.folder.glob("*.parquet")):
                 raise OutputError(f"{self.folder} holds Parquet files of something else: name another folder")
-            self._replace(path, json.dumps(self._run, indent=1).encode())
+            self._replace(self.folder / _RUN, json.dumps(self._run, indent=1).encode())
             return
-        before = json.loads(path.read_bytes())
         for name in {**before, **self._run}:
             if (was := before.get(name)) != (now := self._run.get(name)):
                 raise OutputError(
@@ -86,8 +87,26 @@ class Output:
 
     def _replace(self, path: Path, content: bytes) -> None:
         unfinished = self.folder / _UNFINISHED
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            with unfinished.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            raise OutputError(f"{self.folder} can't be written: {error.strerror}") from error
+
+
+def _read_run(folder: Path) -> dict[str, Any] | None:
+    """What a folder's run is determined by; None where none was begun. Raises OutputError."""
+    path = folder / _RUN
+    try:
+        if not path.is_file():
+            return None
+        run = json.loads(path.read_bytes())
+        if isinstance(run, dict) and isinstance(run.get("version"), int):
+            return run
+        reason = "it doesn't name the version"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise OutputError(f"{path} can't be read ({reason}): name another folder, or delete {folder}")

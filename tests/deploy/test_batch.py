@@ -81,6 +81,33 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_full_disk_is_told_and_what_was_written_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_artifact(tmp_path / "repository")
+    (tmp_path / "out").mkdir()
+    with Output(tmp_path / "out", RUN) as output:
+        output.write("a", b"answers")
+        (tmp_path / "out/.unfinished").symlink_to("/dev/full")
+        with pytest.raises(OutputError, match=r"out can't be written: No space left on device$"):
+            output.write("b", b"answers")
+        assert (output.has("a"), output.has("b")) == (True, False)
+    (tmp_path / "out/_run.json").unlink()
+    (tmp_path / "out/a.parquet").unlink()
+    (tmp_path / "image.png").write_bytes(gray_image(0))
+    words = ["tiny", str(tmp_path / "image.png"), "--repository", str(tmp_path / "repository")]
+    assert ray_batch.main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"ray_batch: {tmp_path}/out can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("content", [b'{"model": "ti', b"\xff", b"[]", b'{"model": "tiny"}'])
+def test_a_damaged_record_of_the_run_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "_run.json").write_bytes(content)
+    said = r"_run\.json can't be read \(.+\): name another folder, or delete "
+    with pytest.raises(OutputError, match=said):
+        Output.read_version(tmp_path)
+    with pytest.raises(OutputError, match=said), Output(tmp_path, RUN):
+        pass
+
+
 def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
     with Output(tmp_path, RUN), pytest.raises(OutputError, match="another run is writing"), Output(tmp_path, RUN):
         pass

@@ -32,10 +32,23 @@ def test_nothing_is_drawn_of_an_image_that_failed(repository: Path, tmp_path: Pa
     assert not out.exists()
 
 
-def test_a_folder_cannot_be_explained(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["predict", "tiny", str(tmp_path), "--repository", str(repository), "--explain", str(tmp_path / "why.png")]
-    assert main(given) == 2
-    assert "name one file" in capsys.readouterr().err
+def test_several_images_cannot_be_explained(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "images", tmp_path / "why.png"
+    folder.mkdir()
+    names = [str(folder / "0.png"), str(folder / "200.png")]
+    for name in names:
+        Path(name).write_bytes(gray_image(200))
+    (tmp_path / "LIST.CSV").write_text("path\nimages/0.png\nimages/200.png\n")
+    given = ["--repository", str(repository), "--explain", str(out)]
+    for words in ([str(folder)], [str(tmp_path / "LIST.CSV")], names):
+        assert main(["predict", "tiny", *words, *given]) == 2
+        assert "--explain draws one image, and these are 2: name one file" in capsys.readouterr().err
+    assert not out.exists()
+    Path(names[0]).unlink()
+    assert main(["predict", "tiny", str(folder), *given]) == 0
+    assert out.exists()
 
 
 def run_predict(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
