@@ -14,7 +14,7 @@ from artifact.errors import ArtifactError, InputError
 from artifact.images.formats import IMAGE_SUFFIXES
 from artifact.lists.manifest import is_address, join_name, parse_manifest
 from artifact.lists.walk import walk_folders
-from artifact.stores.address import WRITABLE, Address
+from artifact.stores.address import WRITABLE, check_address
 from artifact.stores.objects import open_objects
 
 _WEB = ("http", "https")
@@ -60,7 +60,11 @@ def _list_folder(folder: Path) -> Iterable[ListedImage]:
     relative = []
     for where, folders, names in walk_folders(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        relative += [Path(where, name).relative_to(folder).parts for name in names if _is_image(name)]
+        relative += [
+            Path(where, name).relative_to(folder).parts
+            for name in names
+            if _is_image(name) and not name.startswith(".")
+        ]
     relative.sort()  # part by part, as paths are sorted: what lies in a folder stays together
     if not relative:
         raise InputError(f"{folder} contains no images: no file there ends in {', '.join(IMAGE_SUFFIXES)}")
@@ -77,9 +81,11 @@ def _list_address(address: str) -> Iterable[ListedImage]:
         return [ListedImage(address)]
     root, below = split_address(address)
     found = sorted(
-        PurePosixPath(path).relative_to(below).parts
+        parts
         for path in open_objects(root).list(below)
-        if _is_image(path) and not any(part.startswith(".") for part in path.split("/"))
+        if (parts := PurePosixPath(path).relative_to(below).parts)
+        and _is_image(path)
+        and not any(part.startswith(".") for part in parts)
     )
     if not found:
         raise InputError(f"{address} contains no images: nothing below it ends in {', '.join(IMAGE_SUFFIXES)}")
@@ -88,18 +94,21 @@ def _list_address(address: str) -> Iterable[ListedImage]:
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """The address of a bucket, and the path within it. Raises InputError where there is no bucket."""
+    """The address of a bucket, and the path within it, which may have a ? and a # as a file's may. Raises InputError
+    where there is no bucket.
+    """
+    scheme, _, rest = address.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme not in WRITABLE:
+        raise InputError(f"{address} is in no bucket: name a path, or an address of s3, gs or az")
     try:
-        parts = Address.of(address)
+        return check_address(f"{scheme}://{host}"), path.strip("/")
     except ValueError as error:
         raise InputError(f"{address}: {error}") from error
-    if parts.scheme not in WRITABLE:
-        raise InputError(f"{address} is in no bucket: name a path, or an address of s3, gs or az")
-    return f"{parts.scheme}://{parts.host}", parts.path
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _place(name: str, parts: tuple[str, ...]) -> ListedImage:

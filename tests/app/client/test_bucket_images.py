@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -12,6 +14,8 @@ from artifact.stores.objects import open_objects
 from artifact.stores.opening import open_store
 from tests.makers.buckets import S3StandIn
 from tests.makers.waiting import LONGEST_S
+
+HIDDEN = (".cache/photos/1.png", ".cache/photos/.2.png", ".cache/photos/.x/3.png")
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,11 @@ def s3() -> Iterator[S3StandIn]:
     }
     for path, content in files.items():
         stand_in.ask("PUT", f"/photos/{path}", content)
+    stand_in.make_bucket("odd")
+    for path in HIDDEN:
+        stand_in.ask("PUT", f"/odd/{path}", b"any")
+    for name in ("a#1", "a?2", "a%201", "a b"):
+        stand_in.ask("PUT", f"/odd/signs/{quote(name)}.png", name.encode())
     yield stand_in
     stand_in.end()
 
@@ -37,6 +46,14 @@ def keys(s3: S3StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     open_objects.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
+
+
+def fill_as_odd(folder: Path) -> Path:
+    """What the bucket `odd` holds of hidden folders, in a folder."""
+    for path in HIDDEN:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"any")
+    return folder
 
 
 def read(name: str, max_bytes: int = 100) -> bytes:
@@ -52,6 +69,18 @@ def test_what_is_below_an_address_is_listed_as_a_folder_is() -> None:
     assert list_images(["s3://photos/day/"]) == images
     assert [read(image.name) for image in images] == [b"two", b"one"]
     assert [image.name for image in list_images(["s3://photos"])] == [image.name for image in images]
+
+
+def test_what_is_named_itself_is_not_hidden_as_of_folders(tmp_path: Path) -> None:
+    for start in ("s3://odd/.cache/photos", str(fill_as_odd(tmp_path) / ".cache/photos")):
+        assert list_images([start]) == [ListedImage(f"{start}/1.png")]
+    assert list_images(["s3://odd/signs"]) == list_images(["s3://odd/signs/"])
+
+
+def test_names_with_signs_of_addresses_are_read_as_they_are_listed() -> None:
+    images = list_images(["s3://odd/signs"])
+    assert [image.name for image in images] == [f"s3://odd/signs/{name}.png" for name in ("a b", "a#1", "a%201", "a?2")]
+    assert [read(image.name) for image in images] == [b"a b", b"a#1", b"a%201", b"a?2"]
 
 
 def test_one_object_is_an_image_and_a_manifest_may_lie_there_too() -> None:
