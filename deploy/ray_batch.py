@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.cli.usage import repository
 from app.client.local_version import find_version
 from app.client.progress import Progress
 from app.settings_sources import load_settings
@@ -68,7 +69,11 @@ def _read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="on this machine; one file per block")
     parser.add_argument(
-        "--repository", default="repository", metavar="DIR", help="a folder that every machine sees, or a store"
+        "--repository",
+        type=repository,
+        default="repository",
+        metavar="DIR",
+        help="a folder that every machine sees, or a store",
     )
     parser.add_argument("--version", type=int, metavar="N", help="default: the newest when the run is begun")
     parser.add_argument("--top-k", type=int, metavar="K", help="classes an image (default: 5)")
@@ -99,10 +104,10 @@ def _positive(text: str) -> int:
 def _classify(given: argparse.Namespace) -> int:
     # A worker has another working folder.
     words = [word if is_address(word) else os.path.abspath(word) for word in given.input]
-    repository = given.repository if is_address(given.repository) else os.path.abspath(given.repository)
+    where = given.repository if isinstance(given.repository, str) else os.path.abspath(given.repository)
     blocks = find_blocks(words, given.block_images)
-    version, fingerprint = _choose_version(repository, given.model, given.version, given.out)
-    job = Job(repository, given.model, version, given.top_k)
+    version, fingerprint = _choose_version(where, given.model, given.version, given.out)
+    job = Job(where, given.model, version, given.top_k)
     run = {"model": job.model, "version": version, "sha256": fingerprint, "top_k": job.top_k, "input": digest(blocks)}
     with Output(given.out, run) as output:
         left = [block for block in blocks if not output.has(block.name)]
@@ -114,9 +119,9 @@ def _classify(given: argparse.Namespace) -> int:
         return _fill(output, left, _run_on_ray(job, left, given))
 
 
-def _choose_version(repository: str, model: str, version: int | None, out: Path) -> tuple[int, str]:
+def _choose_version(where: str, model: str, version: int | None, out: Path) -> tuple[int, str]:
     """The version that the run takes, and its graph's sha256. Raises ArtifactError and OutputError."""
-    settings = load_settings().model_copy(update={"repository": read_repository(repository)})
+    settings = load_settings().model_copy(update={"repository": read_repository(where)})
     folder = find_version(settings, model, version or Output.read_version(out))
     return int(folder.name), read_card(folder).sha256
 

@@ -186,6 +186,15 @@ def test_what_cannot_be_meant_so_is_one_line(
     assert said in error
 
 
+def test_an_address_of_no_repository_is_refused_with_what_one_looks_like(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ray_batch.main(["tiny", str(tmp_path), "--repository", "hf://owner", "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert "'hf://owner': a repository of the hub is hf://OWNER/NAME" in capsys.readouterr().err
+
+
 def test_the_help_needs_neither_ray_nor_pyarrow() -> None:
     code = "import sys; sys.modules.update(ray=None, pyarrow=None);from deploy.ray_batch import main; main(['--help'])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
