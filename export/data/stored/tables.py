@@ -6,7 +6,6 @@ goes when the process ends.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from artifact.errors import InputError
+from artifact.json import read_json
 from artifact.lists.manifest import is_address, join_name
 from artifact.lists.parquet import Cell, find_image_column, open_table, read_cell, refuse_damaged
 from export.data.stored.listing import Entry, Listing, make_listing
@@ -84,7 +84,7 @@ def _read_schema(path: Path) -> tuple[_Schema, int]:
         count = file.metadata.num_rows
         names, metadata = file.schema_arrow.names, file.schema_arrow.metadata or {}
     image = find_image_column(str(path), names)
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    features = _read_features(path, metadata.get(b"huggingface", b"{}"))
     listed = [name for name in names if isinstance(features.get(name), dict) and features[name].get("names")]
     found = next((name for name in (*_LABEL_COLUMNS, *(listed if len(listed) == 1 else ())) if name in names), None)
     if found is None:
@@ -92,6 +92,17 @@ def _read_schema(path: Path) -> tuple[_Schema, int]:
             f"{path} has the columns {', '.join(names)[:100]}: one must be called label, and give each image's class"
         )
     return _Schema(image, found, tuple(features[found]["names"]) if found in listed else None), count
+
+
+def _read_features(path: Path, metadata: bytes) -> dict[str, Any]:
+    """What Hugging Face wrote of each column. Raises DataError."""
+    try:
+        features = read_json(metadata).get("info", {}).get("features", {})
+        return dict(features)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} has metadata of Hugging Face in another form: remove it, or write the table again"
+        ) from error
 
 
 def _refuse_full_disk(size: int) -> None:

@@ -140,6 +140,14 @@ def test_a_damaged_table_is_named_and_not_the_disk(
         load_dataset(str(path), None)
 
 
+@pytest.mark.parametrize("entry", ["no JSON", "[" * 200_000, "[]", '{"info": []}', '{"info": {"features": [1]}}'])
+def test_metadata_of_another_form_are_refused(tmp_path: Path, entry: str) -> None:
+    path = write_table(IMAGES, tmp_path / "a.parquet")
+    parquet.write_table(parquet.read_table(path).replace_schema_metadata({"huggingface": entry}), path)
+    with pytest.raises(DataError, match=r"a\.parquet has metadata of Hugging Face in another form"):
+        load_dataset(str(path), None)
+
+
 def test_more_tables_than_a_process_may_open_files_are_read(tmp_path: Path) -> None:
     for index, name in enumerate(IMAGES):
         write_table({name: IMAGES[name]}, tmp_path / f"{index:02}.parquet")
