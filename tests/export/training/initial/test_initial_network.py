@@ -16,6 +16,7 @@ from export.publish.published import open_published
 from export.publish.read_back import evaluate_published
 from export.sources.run_folder import read_run
 from export.training.recipes.defaults import fine_tuning_recipe, fit_to_size
+from tests.makers.artifacts import gray_image
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,8 @@ def test_words_that_do_not_fit_together_are_one_line(
 ) -> None:
     data = tmp_path / "data/photos"
     data.mkdir(parents=True)
-    (data / "labels.csv").write_text("filename,class_index\n")
+    (data / "labels.csv").write_text("filename,class_index\na.png,0\n")
+    (data / "a.png").write_bytes(gray_image(0))
     places = {"FILE": str(pretrained), "FOLDER": str(digit_folders)}
     out = tmp_path / "run"
     words = ["train", *[places.get(word, word) for word in words], "--out", str(out), "--data-dir", str(data.parent)]
