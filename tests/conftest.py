@@ -32,6 +32,7 @@ def logs_as_before() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3StandIn]:
     """A server that speaks as S3 does, without a bucket."""
+    pytest.importorskip("moto", reason="moto isn't installed: make test has it")
     from tests.makers.buckets import S3StandIn  # which takes a second
 
     stand_in = S3StandIn()
