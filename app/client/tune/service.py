@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -60,7 +60,7 @@ class Service:
         """What it says of its model's version. Raises ServiceFailed where it was refused."""
         version = self._read_version()
         if version["state"] != "loaded":
-            raise ServiceFailed(version.get("reason") or f"{self._model} is {version['state']}")
+            self._fail(version)
         return version
 
     def count_workers(self) -> int:
@@ -105,9 +105,12 @@ class Service:
             return said
         if status != _NOT_READY:
             raise ServiceFailed(f"convserve serve answers {status} at /health/ready")
-        if self._read_version()["state"] == "refused":
-            self.describe()
+        if (version := self._read_version())["state"] == "refused":
+            self._fail(version)
         return ""
+
+    def _fail(self, version: dict[str, Any]) -> NoReturn:
+        raise ServiceFailed(version.get("reason") or f"{self._model} is {version['state']}")
 
     def _read_version(self) -> dict[str, Any]:
         """Of the first version of its model, or the model itself where none is known yet; "state" is there."""
